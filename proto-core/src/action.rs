@@ -1,0 +1,213 @@
+//! What a member wants done: the only way out.
+
+use alloc::vec::Vec;
+
+use crate::config::PeerRecord;
+use crate::event::OperationId;
+use crate::frame::SessionCloseReason;
+use crate::identity::{ClientKey, Endpoint, MemberId, SessionId};
+use crate::message::{Live, Message, Stream};
+use crate::notice::{FailStop, Notice};
+use crate::position::{Position, PositionRange};
+use crate::term::{TermHistory, Vote};
+use crate::time::LogTime;
+
+/// To whom a datagram goes.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Destination {
+    /// A member, wherever the host knows it to be.
+    Member(MemberId),
+    /// A client, where it was last heard from.
+    Client(Endpoint),
+}
+
+/// Where the host finds the bytes of a range.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Source {
+    /// In the member: `Member::bytes(stream, range)`.
+    Member,
+    /// In the bytes of the [`crate::Event::LogRead`] that this action answers; they began at this
+    /// position.
+    Read(Position),
+}
+
+/// One thing to do. Perform actions in order; sends come first among those of one event.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Send a control message.
+    Send {
+        /// To whom.
+        to: Destination,
+        /// What.
+        message: Message,
+    },
+    /// Send a run of a stream as datagrams of `slice_bytes` each, the last one shorter.
+    SendData {
+        /// To whom.
+        to: Destination,
+        /// Of which stream.
+        stream: Stream,
+        /// The leadership term that owns the bytes; for session streams the connection number.
+        epoch: u64,
+        /// The bytes.
+        range: PositionRange,
+        /// Where they are.
+        source: Source,
+        /// Present on live data of the log.
+        live: Option<Live>,
+    },
+    /// Write these bytes of the window to the log, now, but without waiting for the disk.
+    Append {
+        /// The bytes. They begin where the written log ends.
+        range: PositionRange,
+    },
+    /// Make everything that was appended before durable, then report [`crate::Event::Durable`].
+    Sync {
+        /// The operation.
+        operation: OperationId,
+    },
+    /// Replace the durable vote, then report [`crate::Event::Durable`].
+    PersistVote {
+        /// The operation.
+        operation: OperationId,
+        /// The vote.
+        vote: Vote,
+    },
+    /// Replace the durable term history and then cut the log at `cut` (nothing is cut when it ends
+    /// before), then report [`crate::Event::Durable`].
+    PersistHistory {
+        /// The operation.
+        operation: OperationId,
+        /// The history.
+        history: TermHistory,
+        /// Bytes at and above it are disowned.
+        cut: Position,
+    },
+    /// Replace what is durably remembered of the other members, then report
+    /// [`crate::Event::Durable`].
+    PersistPeers {
+        /// The operation.
+        operation: OperationId,
+        /// One record for each other member that was heard of.
+        peers: Vec<PeerRecord>,
+    },
+    /// Read these bytes of the log, then report [`crate::Event::LogRead`].
+    ReadLog {
+        /// The operation.
+        operation: OperationId,
+        /// The bytes. They were appended before.
+        range: PositionRange,
+    },
+    /// Hand a committed frame to the service. After the last such action of an event report
+    /// [`crate::Event::Applied`] with its `end`.
+    Apply(Apply),
+    /// Tell whoever listens.
+    Notify(Notice),
+    /// The member is inert from now on. Nothing follows.
+    FailStop(FailStop),
+}
+
+/// A committed frame for the service.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Apply {
+    /// The position of the frame.
+    pub position: Position,
+    /// The end of the frame: what to report as applied.
+    pub end: Position,
+    /// The cluster time of the frame.
+    pub time: LogTime,
+    /// What it says.
+    pub delivery: Delivery,
+}
+
+/// What a committed frame says to the service.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Delivery {
+    /// A session was opened.
+    SessionOpened {
+        /// The session.
+        session: SessionId,
+        /// Whose it is.
+        client: ClientKey,
+    },
+    /// A session was closed.
+    SessionClosed {
+        /// The session.
+        session: SessionId,
+        /// Why.
+        reason: SessionCloseReason,
+    },
+    /// A message, delivered for the first and only time.
+    Message {
+        /// The session.
+        session: SessionId,
+        /// The client's number for it.
+        sequence: u64,
+        /// The bytes of the payload, in the log.
+        payload: PositionRange,
+        /// Where they are.
+        source: Source,
+    },
+    /// A timer that the service scheduled is due.
+    Timer {
+        /// The service's number for it.
+        timer: u64,
+    },
+}
+
+/// Actions of one event. Owned by the caller and reused.
+#[derive(Clone, Debug, Default)]
+pub struct Actions {
+    sends: Vec<Action>,
+    others: Vec<Action>,
+}
+
+impl Actions {
+    /// An empty list.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { sends: Vec::new(), others: Vec::new() }
+    }
+
+    /// Adds an action: behind the other sends if it is one, else behind all others.
+    pub fn push(&mut self, action: Action) {
+        match action {
+            Action::Send { .. } | Action::SendData { .. } => self.sends.push(action),
+            _ => self.others.push(action),
+        }
+    }
+
+    /// How many actions there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sends.len() + self.others.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sends.is_empty() && self.others.is_empty()
+    }
+
+    /// All actions, in the order in which they are to be performed.
+    pub fn iter(&self) -> impl Iterator<Item = &Action> {
+        self.sends.iter().chain(&self.others)
+    }
+
+    /// Takes all actions out, in the order in which they are to be performed.
+    pub fn drain(&mut self) -> impl Iterator<Item = Action> {
+        self.sends.drain(..).chain(self.others.drain(..))
+    }
+
+    /// Forgets all actions.
+    pub fn clear(&mut self) {
+        self.sends.clear();
+        self.others.clear();
+    }
+
+    /// Forgets all sends: what a member that goes inert does.
+    pub(crate) fn clear_all_but_notices(&mut self) {
+        self.sends.clear();
+        self.others.retain(|action| matches!(action, Action::Notify(_)));
+    }
+}

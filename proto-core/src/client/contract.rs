@@ -1,0 +1,369 @@
+//! What goes into a client and what comes out of it.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::config::ConfigError;
+use crate::frame::{OVERHEAD_BYTES_MAX, aligned};
+use crate::identity::{ClientKey, Endpoint, GroupId, GroupTag, MemberId, RecoveryEpoch, SessionId};
+use crate::message::{Incoming, Message, Sender, Stream};
+use crate::position::{Position, PositionRange};
+use crate::term::Term;
+use crate::time::Duration;
+
+/// The largest window of a session.
+const WINDOW_BYTES_MAX: u64 = 1 << 30;
+
+/// Who a client is and whom it may ask.
+#[derive(Clone, Debug, Hash)]
+pub struct ClientConfig {
+    /// The group.
+    pub group: GroupId,
+    /// The group's recovery epoch.
+    pub recovery_epoch: RecoveryEpoch,
+    /// The client's key; drawn at random by the host, and kept for as long as it wants its
+    /// messages applied exactly once.
+    pub key: ClientKey,
+    /// The members it may ask, in the order in which it tries them.
+    pub members: BTreeMap<MemberId, Endpoint>,
+    /// Seeds the client's generator.
+    pub seed: u64,
+    /// Time-outs and intervals.
+    pub timing: ClientTiming,
+    /// Sizes and counts.
+    pub limits: ClientLimits,
+}
+
+impl ClientConfig {
+    /// The tag of the group's datagrams.
+    #[must_use]
+    pub const fn tag(&self) -> GroupTag {
+        GroupTag::new(self.group, self.recovery_epoch)
+    }
+
+    /// All that is wrong with this configuration; nothing when it can be used.
+    #[must_use]
+    pub fn problems(&self) -> Vec<ConfigError> {
+        let mut problems = Vec::new();
+        if self.members.is_empty() {
+            problems.push(ConfigError::Value {
+                key: "members",
+                value: 0,
+                reason: "must name at least one member",
+            });
+        }
+        self.timing.problems(&mut problems);
+        self.limits.problems(&mut problems);
+        problems
+    }
+}
+
+/// Time-outs and intervals of a client.
+#[derive(Clone, Debug, Hash)]
+pub struct ClientTiming {
+    /// How long an unanswered connect waits before it is sent again.
+    pub connect_retry: Duration,
+    /// How many times one member is asked before the next one is.
+    pub tries_per_member: u32,
+    /// How long the server may be silent before the client connects anew, to it first.
+    pub server_timeout: Duration,
+    /// How often an idle client says that it is there.
+    pub keepalive_interval: Duration,
+    /// How long after data the client says how far it has written, should the last datagram be
+    /// lost (E86). Each pause after that is twice as long, up to `keepalive_interval`.
+    pub newest_first: Duration,
+    /// How long a client tries to be served before it ends with an error.
+    pub give_up_after: Duration,
+    /// How long a hole may be mere reordering before it is asked for.
+    pub nak_delay: Duration,
+    /// How long an unanswered request for a hole is left alone.
+    pub nak_retry: Duration,
+    /// How long bytes that were sent again are not sent once more (E90).
+    pub repair_linger: Duration,
+}
+
+impl ClientTiming {
+    fn problems(&self, problems: &mut Vec<ConfigError>) {
+        let mut check = |ok: bool, key, value: u64, reason| {
+            if !ok {
+                problems.push(ConfigError::Value { key, value, reason });
+            }
+        };
+        let keepalive = self.keepalive_interval;
+        for (key, value) in [
+            ("connect_retry", self.connect_retry.0),
+            ("tries_per_member", u64::from(self.tries_per_member)),
+            ("keepalive_interval", keepalive.0),
+            ("give_up_after", self.give_up_after.0),
+            ("nak_retry", self.nak_retry.0),
+        ] {
+            check(value > 0, key, value, "must be above zero");
+        }
+        let server = self.server_timeout;
+        check(server > keepalive, "server_timeout", server.0, "must be above keepalive_interval");
+        let first = self.newest_first;
+        let first_ok = first.0 > 0 && first <= keepalive;
+        check(first_ok, "newest_first", first.0, "must be above zero, at most keepalive_interval");
+    }
+}
+
+impl Default for ClientTiming {
+    fn default() -> Self {
+        Self {
+            connect_retry: Duration::from_millis(50),
+            tries_per_member: 2,
+            server_timeout: Duration::from_millis(250),
+            keepalive_interval: Duration::from_millis(50),
+            newest_first: Duration::from_millis(1),
+            give_up_after: Duration::from_millis(30_000),
+            nak_delay: Duration::from_micros(300),
+            nak_retry: Duration::from_millis(10),
+            repair_linger: Duration::from_millis(5),
+        }
+    }
+}
+
+/// Sizes and counts of a client. Windows and counts must not exceed the members'.
+#[derive(Clone, Debug, Hash)]
+pub struct ClientLimits {
+    /// The largest payload of a message.
+    pub message_bytes_max: u32,
+    /// The ring of unanswered messages, and of replies. A power of two.
+    pub session_window_bytes: u64,
+    /// Messages that are not answered yet, at most.
+    pub in_flight_max: usize,
+    /// Payload bytes of one data datagram: a multiple of 8.
+    pub slice_bytes: u32,
+    /// Bytes of one [`ClientAction::SendData`], at most: a run of equal slices.
+    pub run_bytes_max: u64,
+    /// Ranges of held bytes behind the first hole, at most.
+    pub coverage_ranges_max: usize,
+}
+
+impl ClientLimits {
+    fn problems(&self, problems: &mut Vec<ConfigError>) {
+        let mut check = |ok: bool, key, value: u64, reason| {
+            if !ok {
+                problems.push(ConfigError::Value { key, value, reason });
+            }
+        };
+        let ring = self.session_window_bytes;
+        let ring_ok = ring.is_power_of_two() && ring <= WINDOW_BYTES_MAX;
+        check(ring_ok, "session_window_bytes", ring, "must be a power of two, at most 1 GiB");
+        let message = u64::from(self.message_bytes_max);
+        check(
+            aligned(message + OVERHEAD_BYTES_MAX as u64) <= ring / 4,
+            "message_bytes_max",
+            message,
+            "must fit a quarter of session_window_bytes with its frame",
+        );
+        let slice = u64::from(self.slice_bytes);
+        let slice_ok = slice >= 64 && slice.is_multiple_of(8) && slice <= 60_000;
+        check(slice_ok, "slice_bytes", slice, "must be a multiple of 8 in 64..=60000");
+        let run = self.run_bytes_max;
+        check(run >= slice, "run_bytes_max", run, "must be at least slice_bytes");
+        for (key, value) in [
+            ("in_flight_max", self.in_flight_max),
+            ("coverage_ranges_max", self.coverage_ranges_max),
+        ] {
+            check(value > 0, key, value as u64, "must be above zero");
+        }
+    }
+}
+
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self {
+            message_bytes_max: 64 << 10,
+            session_window_bytes: 512 << 10,
+            in_flight_max: 256,
+            slice_bytes: 1_216,
+            run_bytes_max: 46 * 1_216,
+            coverage_ranges_max: 64,
+        }
+    }
+}
+
+/// One thing that happens to a client. Take over all actions of one event before the next.
+#[derive(Clone, Debug)]
+pub enum ClientEvent<'a> {
+    /// A deadline passed, or nothing happened.
+    Timer,
+    /// The host has no further input at hand: what was collected for batching is sent now.
+    Flush,
+    /// The application submits a message. Answered by [`ClientAction::Accepted`] or
+    /// [`ClientAction::Rejected`] in the same step.
+    Submit {
+        /// The message.
+        payload: &'a [u8],
+    },
+    /// A datagram was received, was whole, and carried the group's tag.
+    Received {
+        /// Who sent it.
+        sender: Sender,
+        /// Where it came from.
+        source: Endpoint,
+        /// Its content.
+        content: Incoming<'a>,
+    },
+    /// The application is done: the session is closed once all is answered.
+    Close,
+}
+
+/// One thing that a client wants done. Perform actions in order.
+#[derive(Clone, Debug)]
+pub enum ClientAction {
+    /// Send a control message.
+    Send {
+        /// To whom.
+        to: Endpoint,
+        /// What.
+        message: Message,
+    },
+    /// Send a run of the ingress stream as datagrams of `slice_bytes` each, the last one shorter;
+    /// the bytes are `Client::bytes(stream, range)`.
+    SendData {
+        /// To whom.
+        to: Endpoint,
+        /// The stream.
+        stream: Stream,
+        /// The connection number.
+        epoch: u64,
+        /// The bytes.
+        range: PositionRange,
+    },
+    /// A submitted message was taken, under this number; numbers rise by one from 1 on.
+    Accepted {
+        /// Its number.
+        sequence: u64,
+    },
+    /// A submitted message was not taken.
+    Rejected {
+        /// Why.
+        reason: Reject,
+    },
+    /// The reply to a message; each message gets exactly one, in order. The bytes are
+    /// `Client::bytes(Stream::Egress(key), payload)` until the next event.
+    Reply {
+        /// The number of the message.
+        sequence: u64,
+        /// Where the message lies in the log.
+        position: Position,
+        /// Where the reply lies in the egress stream.
+        payload: PositionRange,
+    },
+    /// The client is served.
+    Connected {
+        /// The session.
+        session: SessionId,
+        /// By whom.
+        leader: MemberId,
+        /// In which term.
+        term: Term,
+    },
+    /// The client is not served any more, and looks for a leader.
+    Disconnected,
+    /// The client has ended; nothing follows.
+    Ended(Result<(), ClientError>),
+}
+
+/// Why a submitted message was not taken. Nothing was sent; submit it again later.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reject {
+    /// As many messages are unanswered, or as many bytes, as may be.
+    #[error("too many messages are unanswered; wait for replies")]
+    BackPressure,
+    /// The message is larger than messages may be.
+    #[error("a message of {bytes} bytes is above the limit of {limit}")]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The client is closing or has ended.
+    #[error("the client is closed")]
+    Closed,
+}
+
+/// Why a client ended. The outcome of its unanswered messages is unknown, never "failed" (E35).
+#[derive(Clone, Debug, Eq, Hash, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// No member served it within `give_up_after`.
+    #[error("no member served the client in time; it tried {}", display_tries(tried))]
+    NotServed {
+        /// The last outcome at each member that it asked.
+        tried: Vec<Tried>,
+    },
+    /// The session had ended at the cluster; whether the messages from `unanswered` on were
+    /// applied is not known.
+    #[error("session {} is lost; the outcome of messages from {unanswered} on is unknown", session.0)]
+    SessionLost {
+        /// The session.
+        session: SessionId,
+        /// The first message without a reply.
+        unanswered: u64,
+    },
+}
+
+/// What became of asking one member.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Tried {
+    /// Whom.
+    pub member: MemberId,
+    /// How many times.
+    pub times: u32,
+    /// The last outcome.
+    pub outcome: TriedOutcome,
+}
+
+/// The last outcome of asking a member.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum TriedOutcome {
+    /// Nothing came back.
+    Silent,
+    /// It named another leader.
+    Redirected,
+    /// It knew no leader, or was not ready.
+    NotReady,
+    /// It had no room for another session.
+    SessionsExhausted,
+    /// It had served the client, and then fell silent.
+    Lost,
+}
+
+/// What a client counted since construction.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct ClientCounters {
+    /// Times it asked for bytes of replies that were missing.
+    pub naks_sent: u64,
+    /// Times it was served no more, and looked for a leader again.
+    pub reconnects: u64,
+    /// Times it went where a member sent it.
+    pub redirects_followed: u64,
+    /// Runs of bytes that it sent again because the leader asked for them.
+    pub repairs_sent: u64,
+    /// Datagrams that were not from a member that serves it, or not of the current connection.
+    pub datagrams_ignored: u64,
+    /// Replies that it had delivered before.
+    pub duplicates: u64,
+    /// Times a server broke the protocol: a bad frame, or replies out of order.
+    pub protocol_errors: u64,
+}
+
+fn display_tries(tried: &[Tried]) -> alloc::string::String {
+    use alloc::format;
+    let each = tried.iter().map(|one| {
+        let outcome = match one.outcome {
+            TriedOutcome::Silent => "no answer",
+            TriedOutcome::Redirected => "named another leader",
+            TriedOutcome::NotReady => "not ready",
+            TriedOutcome::SessionsExhausted => "no room for a session",
+            TriedOutcome::Lost => "fell silent",
+        };
+        format!("member {} {} times ({outcome})", one.member, one.times)
+    });
+    each.collect::<Vec<_>>().join(", ")
+}

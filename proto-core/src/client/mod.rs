@@ -1,0 +1,453 @@
+//! The client's state machine: finds the leader, keeps a session, and gets each message applied
+//! exactly once.
+//!
+//! ```text
+//!   New ──first event──► Seeking ──Open──► Served ──silence, redirect, broken stream──► Seeking
+//!                           │                 │
+//!                           └──► Ended ◄──────┘   given up, session lost, or closed
+//! ```
+//!
+//! Messages may be submitted before the client is served; they wait. What is not answered when a
+//! leader is lost is sent again to the next one, under the same numbers (E106).
+
+mod connect;
+mod contract;
+mod flow;
+#[cfg(test)]
+mod tests;
+
+pub use contract::{
+    ClientAction, ClientConfig, ClientCounters, ClientError, ClientEvent, ClientLimits,
+    ClientTiming, Reject, Tried, TriedOutcome,
+};
+
+use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
+
+use crate::config::ConfigError;
+use crate::hash::StateHasher;
+use crate::identity::SessionId;
+use crate::message::{ConnectOutcome, Incoming, Message, Sender, Stream};
+use crate::position::PositionRange;
+use crate::time::{Duration, Instant};
+use connect::Search;
+use flow::{Context, Flow, Link, Verdict};
+
+/// How often a close is said before the client ends without an answer: the session then ends at
+/// the cluster by its time-out.
+const CLOSE_TRIES_MAX: u32 = 5;
+
+/// A client of a group. See the module's documentation.
+#[derive(Clone, Debug)]
+pub struct Client {
+    config: ClientConfig,
+    /// The latest instant that was handed in.
+    now: Instant,
+    phase: Phase,
+    session: SessionId,
+    search: Search,
+    flow: Flow,
+    close: Close,
+    counters: ClientCounters,
+}
+
+#[derive(Clone, Copy, Debug, Hash)]
+enum Phase {
+    /// Nothing happened yet.
+    New,
+    /// Looking for the leader.
+    Seeking,
+    /// The leader serves the client.
+    Served(Link),
+    /// Nothing follows.
+    Ended,
+}
+
+#[derive(Clone, Copy, Debug, Hash)]
+enum Close {
+    /// The application goes on.
+    No,
+    /// The application is done, but not all is answered.
+    Wanted,
+    /// All is answered, and the cluster is told.
+    Saying { tries: u32, next_at: Instant },
+}
+
+impl Client {
+    /// A client that connects at its first event. All memory is allocated here, but for the ring
+    /// of replies of each further connection.
+    ///
+    /// # Errors
+    /// The first problem of `config`; [`ClientConfig::problems`] lists them all.
+    pub fn new(config: ClientConfig, now: Instant) -> Result<Self, ConfigError> {
+        if let Some(problem) = config.problems().into_iter().next() {
+            return Err(problem);
+        }
+        Ok(Self {
+            search: Search::new(&config),
+            flow: Flow::new(&config),
+            config,
+            now,
+            phase: Phase::New,
+            session: SessionId::NONE,
+            close: Close::No,
+            counters: ClientCounters::default(),
+        })
+    }
+
+    /// Takes in one event and appends its actions to `actions`.
+    pub fn step(&mut self, now: Instant, event: ClientEvent<'_>, actions: &mut Vec<ClientAction>) {
+        self.now = self.now.max(now);
+        if let Phase::Ended = self.phase {
+            if let ClientEvent::Submit { .. } = event {
+                actions.push(ClientAction::Rejected { reason: Reject::Closed });
+            }
+            return;
+        }
+        if let Phase::New = self.phase {
+            self.phase = Phase::Seeking;
+            self.search.begin(self.now, self.now);
+            self.ask_to_be_served(actions);
+        }
+        match event {
+            ClientEvent::Timer | ClientEvent::Flush => {
+                self.run_timers(actions);
+                self.flush(actions);
+            }
+            ClientEvent::Submit { payload } => self.handle_submit(payload, actions),
+            ClientEvent::Received { sender, content, .. } => {
+                self.handle_received(sender, &content, actions);
+            }
+            ClientEvent::Close => {
+                if let Close::No = self.close {
+                    self.close = Close::Wanted;
+                }
+            }
+        }
+        self.advance_close(actions);
+    }
+
+    /// When to step with [`ClientEvent::Timer`] if nothing else happens; `None` once it has ended.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let phase = match self.phase {
+            Phase::New => self.now,
+            Phase::Seeking => self.search.next_deadline(&self.config),
+            Phase::Served(link) => {
+                let silence = link.heard + self.config.timing.server_timeout;
+                self.flow.next_deadline(&self.config, self.now).min(silence)
+            }
+            Phase::Ended => return None,
+        };
+        match self.close {
+            Close::Saying { next_at, .. } => Some(phase.min(next_at)),
+            Close::No | Close::Wanted => Some(phase),
+        }
+    }
+
+    /// Whether a message of `bytes` bytes would be accepted now.
+    #[must_use]
+    pub fn can_submit(&self, bytes: usize) -> bool {
+        let open = matches!(self.close, Close::No) && !self.has_ended();
+        open && self.flow.refusal(&self.config, bytes).is_none()
+    }
+
+    /// The bytes of a range that an action of the last step named, in up to two slices.
+    #[must_use]
+    pub fn bytes(&self, stream: Stream, range: PositionRange) -> (&[u8], &[u8]) {
+        self.flow.bytes(stream, range)
+    }
+
+    /// The session, once one was opened.
+    #[must_use]
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// Messages that were accepted and not answered yet.
+    #[must_use]
+    pub fn unanswered(&self) -> usize {
+        self.flow.in_flight()
+    }
+
+    /// Whether a leader serves the client.
+    #[must_use]
+    pub const fn is_served(&self) -> bool {
+        matches!(self.phase, Phase::Served(_))
+    }
+
+    /// Whether the client has ended: it does nothing any more.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended)
+    }
+
+    /// What was counted since construction.
+    #[must_use]
+    pub const fn counters(&self) -> &ClientCounters {
+        &self.counters
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &ClientConfig {
+        &self.config
+    }
+
+    /// A canonical hash of the whole state but the counters: equal states have equal hashes on
+    /// every platform.
+    #[must_use]
+    pub fn state_hash(&self) -> u64 {
+        let mut hasher = StateHasher::default();
+        (&self.config, self.now, self.phase, self.session).hash(&mut hasher);
+        (&self.search, &self.flow, self.close).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn handle_submit(&mut self, payload: &[u8], actions: &mut Vec<ClientAction>) {
+        let taken = match self.close {
+            Close::No => self.flow.submit(&self.config, payload),
+            Close::Wanted | Close::Saying { .. } => Err(Reject::Closed),
+        };
+        actions.push(match taken {
+            Ok(sequence) => ClientAction::Accepted { sequence },
+            Err(reason) => ClientAction::Rejected { reason },
+        });
+        self.with_link(actions, Flow::send_eagerly);
+    }
+
+    fn handle_received(
+        &mut self,
+        sender: Sender,
+        content: &Incoming<'_>,
+        actions: &mut Vec<ClientAction>,
+    ) {
+        let believed = match (sender, content) {
+            (Sender::Client { .. }, _) => false,
+            (_, Incoming::Control(Message::ConnectReply { connection, outcome })) => {
+                *connection == self.search.connection()
+                    && self.handle_connect_reply(*outcome, actions)
+            }
+            (Sender::Member { member, .. }, _) => match self.phase {
+                Phase::Served(link) if link.leader == member => {
+                    self.handle_from_leader(link, content, actions)
+                }
+                _ => false,
+            },
+        };
+        match &mut self.phase {
+            Phase::Served(link) if believed => link.heard = self.now,
+            _ => self.counters.datagrams_ignored += u64::from(!believed),
+        }
+    }
+
+    /// Handles what the leader says; whether it belongs to the connection.
+    fn handle_from_leader(
+        &mut self,
+        link: Link,
+        content: &Incoming<'_>,
+        actions: &mut Vec<ClientAction>,
+    ) -> bool {
+        if let Incoming::Control(Message::Closed { connection, session }) = content {
+            let ours = *connection == link.connection && *session == self.session;
+            if ours {
+                self.end_session(actions);
+            }
+            return ours;
+        }
+        let mut context =
+            Context { config: &self.config, now: self.now, counters: &mut self.counters, actions };
+        let verdict = self.flow.receive(&mut context, link, content);
+        match verdict {
+            Verdict::Foreign => return false,
+            Verdict::Heard => {
+                self.flow.ask(&mut context, link);
+                self.flow.send_eagerly(&mut context, link);
+            }
+            Verdict::Broken => {
+                self.counters.protocol_errors += 1;
+                self.lose(link, actions);
+                // Asked at once it would break the protocol at the network's pace.
+                let pause = self.config.timing.connect_retry;
+                let outcome = TriedOutcome::Lost;
+                self.search.refused(&self.config, self.now, pause, outcome);
+            }
+        }
+        true
+    }
+
+    /// Handles the answer to the current attempt; whether it makes sense.
+    fn handle_connect_reply(
+        &mut self,
+        outcome: ConnectOutcome,
+        actions: &mut Vec<ClientAction>,
+    ) -> bool {
+        let retry = self.config.timing.connect_retry;
+        match (outcome, self.phase) {
+            (ConnectOutcome::Open { session, .. }, Phase::Served(_)) => session == self.session,
+            (ConnectOutcome::Open { session, .. }, _)
+                if session == SessionId::NONE
+                    || (self.session != SessionId::NONE && self.session != session) =>
+            {
+                self.counters.protocol_errors += 1;
+                false
+            }
+            (ConnectOutcome::Open { .. }, _) => {
+                self.open(outcome, actions);
+                true
+            }
+            (ConnectOutcome::Redirect { leader, endpoint, .. }, phase) => {
+                self.lose_if_served(phase, actions);
+                if self.search.redirected(&self.config, self.now, leader, endpoint) {
+                    self.counters.redirects_followed += 1;
+                    self.ask_to_be_served(actions);
+                }
+                true
+            }
+            (ConnectOutcome::RetryAfter { nanos }, phase) => {
+                self.lose_if_served(phase, actions);
+                let outcome = TriedOutcome::NotReady;
+                self.search.refused(&self.config, self.now, Duration(nanos), outcome);
+                true
+            }
+            // Late: another answer to the same attempt opened the session.
+            (ConnectOutcome::SessionsExhausted, Phase::Served(_)) => true,
+            (ConnectOutcome::SessionsExhausted, _) => {
+                let outcome = TriedOutcome::SessionsExhausted;
+                self.search.refused(&self.config, self.now, retry, outcome);
+                true
+            }
+            (ConnectOutcome::SessionLost { session }, _) => {
+                let ours = session == self.session && session != SessionId::NONE;
+                if ours {
+                    self.end_session(actions);
+                }
+                ours
+            }
+        }
+    }
+
+    fn open(&mut self, outcome: ConnectOutcome, actions: &mut Vec<ClientAction>) {
+        let ConnectOutcome::Open { session, leader, term, limit } = outcome else { return };
+        self.session = session;
+        self.search.opened(leader);
+        let link = Link {
+            endpoint: self.search.endpoint(),
+            leader,
+            connection: self.search.connection(),
+            session,
+            opened: self.now,
+            heard: self.now,
+        };
+        self.flow.open(&self.config, link, limit);
+        self.phase = Phase::Served(link);
+        actions.push(ClientAction::Connected { session, leader, term });
+        self.with_link(actions, Flow::send_eagerly);
+    }
+
+    fn lose_if_served(&mut self, phase: Phase, actions: &mut Vec<ClientAction>) {
+        if let Phase::Served(link) = phase {
+            self.lose(link, actions);
+        }
+    }
+
+    /// The leader serves the client no more.
+    fn lose(&mut self, link: Link, actions: &mut Vec<ClientAction>) {
+        self.counters.reconnects += 1;
+        self.flow.close();
+        self.search.resume(&self.config, self.now, link.opened);
+        self.phase = Phase::Seeking;
+        actions.push(ClientAction::Disconnected);
+    }
+
+    fn ask_to_be_served(&mut self, actions: &mut Vec<ClientAction>) {
+        if self.search.poll(&self.config, self.now) {
+            let message = Message::Connect {
+                connection: self.search.connection(),
+                session: self.session,
+                ingress_start: self.flow.ingress_start(),
+                unanswered: self.flow.unanswered(),
+            };
+            actions.push(ClientAction::Send { to: self.search.endpoint(), message });
+        }
+    }
+
+    fn run_timers(&mut self, actions: &mut Vec<ClientAction>) {
+        if let Phase::Served(link) = self.phase
+            && self.now.since(link.heard) >= self.config.timing.server_timeout
+        {
+            self.lose(link, actions);
+        }
+        match self.phase {
+            Phase::Seeking if self.search.is_over(&self.config, self.now) => {
+                let tried = self.search.tried().to_vec();
+                self.end(Err(ClientError::NotServed { tried }), actions);
+            }
+            Phase::Seeking => self.ask_to_be_served(actions),
+            Phase::Served(_) => self.with_link(actions, |flow, context, link| {
+                flow.say_newest(context, link);
+                flow.ask(context, link);
+            }),
+            Phase::New | Phase::Ended => {}
+        }
+    }
+
+    fn flush(&mut self, actions: &mut Vec<ClientAction>) {
+        self.with_link(actions, Flow::flush);
+    }
+
+    /// Lets the streams work, if there is a connection.
+    fn with_link(
+        &mut self,
+        actions: &mut Vec<ClientAction>,
+        work: impl FnOnce(&mut Flow, &mut Context<'_>, Link),
+    ) {
+        if let Phase::Served(link) = self.phase {
+            let (config, counters) = (&self.config, &mut self.counters);
+            let mut context = Context { config, now: self.now, counters, actions };
+            work(&mut self.flow, &mut context, link);
+        }
+    }
+
+    /// Once the application is done and all is answered, tells the cluster, a few times at most.
+    fn advance_close(&mut self, actions: &mut Vec<ClientAction>) {
+        if self.has_ended() {
+            return;
+        }
+        if let Close::Wanted = self.close
+            && self.flow.in_flight() == 0
+        {
+            self.close = Close::Saying { tries: 0, next_at: self.now };
+        }
+        let Close::Saying { tries, next_at } = self.close else { return };
+        let ours = self.session != SessionId::NONE;
+        if !ours || (next_at <= self.now && tries >= CLOSE_TRIES_MAX) {
+            self.end(Ok(()), actions);
+        } else if next_at <= self.now {
+            let next_at = self.now + self.config.timing.connect_retry;
+            self.close = Close::Saying { tries: tries + 1, next_at };
+            if let Phase::Served(link) = self.phase {
+                let (connection, session) = (link.connection, self.session);
+                let message = Message::Close { connection, session };
+                actions.push(ClientAction::Send { to: link.endpoint, message });
+            }
+        }
+    }
+
+    /// The session is gone at the cluster: as it was asked for, or with messages in doubt (E35).
+    fn end_session(&mut self, actions: &mut Vec<ClientAction>) {
+        let result = match self.close {
+            Close::Saying { .. } => Ok(()),
+            Close::No | Close::Wanted => Err(ClientError::SessionLost {
+                session: self.session,
+                unanswered: self.flow.unanswered(),
+            }),
+        };
+        self.end(result, actions);
+    }
+
+    fn end(&mut self, result: Result<(), ClientError>, actions: &mut Vec<ClientAction>) {
+        self.phase = Phase::Ended;
+        actions.push(ClientAction::Ended(result));
+    }
+}

@@ -1,0 +1,533 @@
+//! The client against scripted members.
+
+mod world;
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::*;
+use crate::identity::{BootEpoch, Endpoint, Incarnation, MemberId};
+use crate::message::EpochRange;
+use crate::position::{Position, PositionRange};
+use crate::random::Random;
+use crate::term::Term;
+use world::{Datagram, KEY, Mode, SESSION, World, config, endpoint};
+
+const MS: u64 = 1_000_000;
+
+fn asked(world: &World) -> Vec<Endpoint> {
+    world.connects.iter().map(|connect| connect.1).collect()
+}
+
+/// Member 1, as datagrams name it.
+const fn leader() -> Sender {
+    Sender::Member { member: MemberId(1), incarnation: Incarnation(1), boot_epoch: BootEpoch(1) }
+}
+
+#[test]
+fn connects_and_is_answered() {
+    let mut world = World::new(config());
+    world.submit(b"before it is served");
+    world.run_for(5);
+    assert_eq!(world.connected, [MemberId(1)]);
+    world.submit(b"and after");
+    world.submit(b"");
+    world.run_for(5);
+    assert_eq!(world.accepted, 3);
+    assert_eq!(world.client.session(), SESSION);
+    world.assert_all_answered();
+}
+
+#[test]
+fn cl_02_is_redirected_to_the_leader() {
+    let mut world = World::new(config());
+    world.set_modes([Mode::Redirect(3), Mode::Redirect(3), Mode::Serve]);
+    world.submit(b"one");
+    world.run_for(2);
+    assert_eq!(world.connected, [MemberId(3)]);
+    assert_eq!(asked(&world), [endpoint(1), endpoint(3)]);
+    assert!(world.connects[0].2 < world.connects[1].2, "a new target is a new connection");
+    assert_eq!(world.client.counters().redirects_followed, 1);
+    world.assert_all_answered();
+}
+
+#[test]
+fn a_leader_that_is_not_configured_is_found_where_it_is_said_to_be() {
+    let mut only_first = config();
+    only_first.members.retain(|&member, _| member == MemberId(1));
+    let mut world = World::new(only_first);
+    world.set_modes([Mode::Redirect(2), Mode::Serve, Mode::Silent]);
+    world.run_for(2);
+    assert_eq!(world.connected, [MemberId(2)]);
+}
+
+#[test]
+fn cl_15_its_server_is_asked_first_again() {
+    let mut world = World::new(config());
+    world.set_modes([Mode::Redirect(3), Mode::Redirect(3), Mode::Serve]);
+    world.submit(b"one");
+    world.run_for(10);
+    world.connects.clear();
+    world.loses = Box::new(|_, _, _| true);
+    world.run_for(280);
+    assert_eq!(world.disconnected, 1);
+    assert!(!world.client.is_served());
+    world.loses = Box::new(|_, _, _| false);
+    world.submit(b"two");
+    world.run_for(100);
+    assert_eq!(world.connected, [MemberId(3), MemberId(3)]);
+    assert!(asked(&world).iter().all(|&at| at == endpoint(3)), "{:?}", world.connects);
+    let first = world.connects[0].2;
+    assert!(world.connects.iter().all(|connect| connect.2 == first), "one attempt, one number");
+    world.assert_all_answered();
+}
+
+#[test]
+fn cl_04_replies_come_exactly_once_across_a_failover() {
+    let mut world = World::new(config());
+    let (mut number, mut previous) = (0_u8, 0);
+    for leader in [1, 2, 3, 2] {
+        // The deposed one is gone, the others know who leads.
+        let modes = [1, 2, 3].map(|at| match at {
+            _ if at == leader => Mode::Serve,
+            _ if at == previous => Mode::Silent,
+            _ => Mode::Redirect(leader),
+        });
+        world.set_modes(modes);
+        previous = leader;
+        for pause in [1, 1, 1, 400, 1, 1, 1] {
+            number += 1;
+            world.submit(&vec![number; usize::from(number) * 9]);
+            world.run_for(pause);
+        }
+        // Applied, but the reply is still under way when the leader goes.
+        world.submit(b"in flight");
+        world.run_until(world.now + Duration::from_micros(150));
+    }
+    world.run_for(1_000);
+    assert_eq!(world.connected.last(), Some(&MemberId(2)));
+    assert!(world.client.counters().reconnects >= 3);
+    world.assert_all_answered();
+}
+
+#[test]
+fn replies_from_memory_do_not_strand_the_messages_behind_them() {
+    let mut world = World::new(config());
+    world.run_for(5);
+    // The messages arrive and are applied, their replies are lost.
+    world.loses = Box::new(|_, up, datagram| !up && matches!(datagram, Datagram::Data { .. }));
+    world.submit(b"answered from memory");
+    world.submit(b"also");
+    world.run_for(5);
+    assert_eq!((world.applied.len(), world.replies.len()), (2, 0));
+    world.set_modes([Mode::Silent, Mode::Serve, Mode::Redirect(2)]);
+    // The next leader answers both at once, but all it is sent at first is lost.
+    let mut losses = 6;
+    world.loses = Box::new(move |_, up, datagram| {
+        let data = up && matches!(datagram, Datagram::Data { .. }) && losses > 0;
+        losses -= i32::from(data);
+        data
+    });
+    world.run_for(500);
+    assert_eq!(world.replies.len(), 2);
+    world.submit(b"behind");
+    world.run_for(100);
+    world.assert_all_answered();
+}
+
+#[test]
+fn losses_in_both_directions_heal() {
+    for seed in 0..20 {
+        let mut world = World::new(config());
+        let mut random = Random::new(seed);
+        world.loses = Box::new(move |_, _, _| random.below(100) < 20);
+        for number in 0..100_u8 {
+            world.submit(&vec![number; usize::from(number) * 10 % 1_000]);
+            world.run_for(10);
+        }
+        world.run_for(1_000);
+        world.assert_all_answered();
+        let counters = world.client.counters();
+        assert!(counters.naks_sent > 0 && counters.repairs_sent > 0, "{counters:?}");
+        assert_eq!(counters.protocol_errors, 0);
+    }
+}
+
+#[test]
+fn disorder_and_failovers_change_nothing() {
+    for seed in 0..20 {
+        let mut world = World::new(config());
+        world.disorder = Some(Random::new(seed));
+        let mut random = Random::new(seed + 1_000);
+        world.loses = Box::new(move |_, _, _| random.below(100) < 5);
+        for number in 0..200_u8 {
+            let leader = u16::from(number / 50) % 3 + 1;
+            let modes = [1, 2, 3].map(|at| match at {
+                _ if at == leader => Mode::Serve,
+                _ if number % 50 < 25 => Mode::Silent,
+                _ => Mode::Redirect(leader),
+            });
+            world.set_modes(modes);
+            world.submit(&vec![number; usize::from(number) * 7 % 1_000]);
+            world.run_for(20);
+        }
+        world.run_for(1_500);
+        world.assert_all_answered();
+        assert!(world.client.counters().reconnects >= 3);
+        assert_eq!(world.client.counters().protocol_errors, 0);
+    }
+}
+
+#[test]
+fn e86_a_lost_tail_is_noticed() {
+    let mut world = World::new(config());
+    world.run_for(200);
+    let mut first = true;
+    world.loses = Box::new(move |_, up, datagram| {
+        up && matches!(datagram, Datagram::Data { .. }) && core::mem::take(&mut first)
+    });
+    world.submit(b"the only one");
+    world.run_for(5);
+    world.assert_all_answered();
+    assert_eq!(world.client.counters().repairs_sent, 1);
+}
+
+#[test]
+fn cl_24_back_pressure_not_loss() {
+    let mut world = World::new(config());
+    world.set_modes([Mode::Silent; 3]);
+    for number in 0..20 {
+        assert_eq!(world.client.can_submit(8), number < 16);
+        world.submit(&[number; 8]);
+    }
+    assert_eq!(world.rejected, [Reject::BackPressure; 4]);
+    world.submit(&[0; 1_025]);
+    let reject = Reject::TooLarge { bytes: 1_025, limit: 1_024 };
+    assert_eq!(world.rejected.last(), Some(&reject));
+    world.set_modes([Mode::Serve, Mode::Redirect(1), Mode::Redirect(1)]);
+    world.run_for(200);
+    world.assert_all_answered();
+    // Bytes are bounded, too, and come back.
+    for _ in 0..5 {
+        while world.client.can_submit(1_000) {
+            world.submit(&[9; 1_000]);
+        }
+        assert!(world.client.unanswered() < 16);
+        world.submit(&[9; 1_000]);
+        assert_eq!(world.rejected.last(), Some(&Reject::BackPressure));
+        world.run_for(60);
+        assert_eq!(world.client.unanswered(), 0);
+    }
+    world.assert_all_answered();
+}
+
+#[test]
+fn gives_up_and_says_what_it_tried() {
+    let mut world = World::new(config());
+    world.run_for(10);
+    world.set_modes([Mode::Silent, Mode::RetryAfter(20 * MS), Mode::Exhausted]);
+    world.submit(b"never answered");
+    world.run_for(3_000);
+    let Some(Err(ClientError::NotServed { tried })) = &world.ended else {
+        panic!("{:?}", world.ended)
+    };
+    let outcomes: Vec<_> = tried.iter().map(|tried| (tried.member.0, tried.outcome)).collect();
+    let expected = [
+        (1, TriedOutcome::Lost),
+        (2, TriedOutcome::NotReady),
+        (3, TriedOutcome::SessionsExhausted),
+    ];
+    assert_eq!(outcomes, expected);
+    assert!(tried.iter().all(|tried| tried.times >= 4), "{tried:?}");
+    assert!(world.now >= Instant(2_000 * MS));
+    assert_eq!(world.client.next_deadline(), None);
+    assert_eq!(world.client.unanswered(), 1);
+    world.submit(b"too late");
+    assert_eq!(world.rejected, [Reject::Closed]);
+    let text = world.ended.and_then(Result::err).map(|error| error.to_string());
+    assert!(text.is_some_and(|text| text.contains("member 3") && text.contains("no room")));
+}
+
+#[test]
+fn a_member_that_never_is_ready_does_not_hold_the_client() {
+    let mut world = World::new(config());
+    world.set_modes([Mode::RetryAfter(0), Mode::Silent, Mode::Serve]);
+    world.run_for(400);
+    assert_eq!(world.connected, [MemberId(3)]);
+    assert!(world.connects.len() <= 6, "{:?}", world.connects);
+}
+
+#[test]
+fn e35_a_lost_session_leaves_the_outcome_unknown() {
+    let mut world = World::new(config());
+    world.submit(b"one");
+    world.run_for(10);
+    world.set_modes([Mode::Lost; 3]);
+    world.submit(b"two");
+    world.run_for(400);
+    let lost = ClientError::SessionLost { session: SESSION, unanswered: 2 };
+    assert_eq!(world.ended, Some(Err(lost)));
+}
+
+#[test]
+fn j25_a_redirect_loop_is_left_and_costs_no_storm() {
+    let mut world = World::new(config());
+    world.set_modes([Mode::Redirect(2), Mode::Redirect(1), Mode::Silent]);
+    world.run_for(1_000);
+    assert!(world.connects.len() <= 200, "{}", world.connects.len());
+    world.set_modes([Mode::Redirect(2), Mode::Redirect(1), Mode::Serve]);
+    world.run_for(400);
+    assert_eq!(world.connected, [MemberId(3)]);
+}
+
+#[test]
+fn a_leader_that_opens_and_refuses_in_turn_costs_no_storm() {
+    let mut world = World::new(config());
+    for _ in 0..1_000 {
+        world.run_until(world.now + Duration::from_micros(300));
+        let connection = world.connects.last().map_or(0, |connect| connect.2);
+        let outcome =
+            ConnectOutcome::Redirect { leader: MemberId(1), term: Term(2), endpoint: endpoint(1) };
+        world.inject(1, Message::ConnectReply { connection, outcome });
+    }
+    assert!(world.connects.len() <= 20, "{}", world.connects.len());
+}
+
+#[test]
+fn a_deposed_leader_is_left() {
+    let mut world = World::new(config());
+    world.submit(b"one");
+    world.run_for(100);
+    let connection = world.client.search.connection();
+    world.set_modes([Mode::Redirect(2), Mode::Serve, Mode::Redirect(2)]);
+    let (leader, term) = (MemberId(2), Term(3));
+    let outcome = ConnectOutcome::Redirect { leader, term, endpoint: endpoint(2) };
+    world.inject(1, Message::ConnectReply { connection, outcome });
+    world.submit(b"two");
+    world.run_for(5);
+    assert_eq!(world.connected, [MemberId(1), MemberId(2)]);
+    assert_eq!(world.disconnected, 1);
+    world.assert_all_answered();
+}
+
+#[test]
+fn e105_an_idle_client_wakes_seldom() {
+    let mut world = World::new(config());
+    world.flushes = false;
+    world.submit(b"one");
+    world.run_for(100);
+    world.assert_all_answered();
+    let wakes = world.wakes;
+    world.run_for(1_000);
+    assert!(world.wakes - wakes <= 45, "{} wakes", world.wakes - wakes);
+    assert!(world.client.is_served());
+    world.loses = Box::new(|_, _, _| true);
+    let wakes = world.wakes;
+    world.run_for(1_500);
+    assert!(world.wakes - wakes <= 45, "{} wakes", world.wakes - wakes);
+}
+
+#[test]
+fn a_host_that_never_flushes_is_served_too() {
+    let mut world = World::new(config());
+    world.flushes = false;
+    for number in 0..100 {
+        world.submit(&[number; 200]);
+        world.run_for(1);
+    }
+    world.run_for(100);
+    world.assert_all_answered();
+}
+
+#[test]
+fn closes_once_all_is_answered() {
+    let mut world = World::new(config());
+    world.submit(b"one");
+    world.step(ClientEvent::Close);
+    world.submit(b"two");
+    assert_eq!(world.rejected, [Reject::Closed]);
+    assert_eq!(world.closes, 0);
+    world.run_for(10);
+    assert_eq!(world.ended, Some(Ok(())));
+    assert_eq!(world.closes, 1);
+    world.assert_all_answered();
+}
+
+#[test]
+fn closing_ends_without_an_answer() {
+    let mut world = World::new(config());
+    world.submit(b"one");
+    world.run_for(10);
+    world.set_modes([Mode::Silent; 3]);
+    world.step(ClientEvent::Close);
+    world.run_for(300);
+    assert_eq!(world.ended, Some(Ok(())));
+    assert_eq!(world.closes, u64::from(CLOSE_TRIES_MAX));
+
+    let mut never = World::new(config());
+    never.step(ClientEvent::Close);
+    assert_eq!(never.ended, Some(Ok(())));
+}
+
+#[test]
+fn a_session_that_the_cluster_ended_is_lost() {
+    let mut world = World::new(config());
+    world.run_for(10);
+    let connection = world.client.search.connection();
+    world.inject(1, Message::Closed { connection: connection + 1, session: SESSION });
+    world.run_for(1);
+    assert_eq!(world.ended, None);
+    world.inject(1, Message::Closed { connection, session: SESSION });
+    world.run_for(1);
+    let lost = ClientError::SessionLost { session: SESSION, unanswered: 1 };
+    assert_eq!(world.ended, Some(Err(lost)));
+}
+
+#[test]
+fn foreign_datagrams_are_ignored() {
+    let mut world = World::new(config());
+    world.run_for(10);
+    world.step(ClientEvent::Flush);
+    let before = world.client.state_hash();
+    let ignored = world.client.counters().datagrams_ignored;
+    let mut foreign = vec![
+        Message::StreamNewest { stream: Stream::Egress(KEY), epoch: 99, newest: Position(64) },
+        Message::Ballot { term: Term(1), granted: true },
+    ];
+    for outcome in [
+        ConnectOutcome::SessionLost { session: SESSION },
+        ConnectOutcome::SessionsExhausted,
+        ConnectOutcome::RetryAfter { nanos: 1 },
+    ] {
+        foreign.push(Message::ConnectReply { connection: 99, outcome });
+    }
+    let count = foreign.len() as u64;
+    for message in foreign {
+        let content = Incoming::Control(message);
+        world.step(ClientEvent::Received { sender: leader(), source: endpoint(1), content });
+    }
+    assert_eq!(world.client.counters().datagrams_ignored, ignored + count);
+    assert_eq!(world.client.state_hash(), before);
+}
+
+/// A datagram of the client's connection, most of the time, with any positions.
+fn any_content<'a>(random: &mut Random, connection: u64, bytes: &'a [u8; 128]) -> Incoming<'a> {
+    let epoch = connection + random.below(20) / 19;
+    let mut position = || match random.below(4) {
+        0 => Position(random.next_u64()),
+        1 => Position(u64::MAX),
+        _ => Position(random.below(9_000)),
+    };
+    let (start, end) = (position(), position());
+    let of_range = EpochRange { epoch, range: PositionRange::new(start, end) };
+    let streams = [Stream::Egress(KEY), Stream::Ingress(KEY), Stream::Log];
+    let stream = streams[random.below(3) as usize];
+    Incoming::Control(match random.below(8) {
+        0 => Message::StreamNewest { stream, epoch, newest: end },
+        1 => Message::StreamStatus { stream, epoch, consumed: start, limit: end },
+        2 => Message::Nak { stream, ranges: [of_range].into_iter().collect() },
+        3 => {
+            let (leader, term) = (MemberId(1), Term(end.0));
+            let outcome = ConnectOutcome::Open { session: SESSION, leader, term, limit: start };
+            Message::ConnectReply { connection: epoch, outcome }
+        }
+        4 => Message::Unavailable { stream, range: of_range, oldest: end },
+        5 => Message::Close { connection: epoch, session: SESSION },
+        _ => {
+            let slice = &bytes[..random.below(129) as usize];
+            return Incoming::Data { stream, epoch, position: start, live: None, slice };
+        }
+    })
+}
+
+#[test]
+fn any_datagram_is_survived() {
+    let mut random = Random::new(3);
+    let mut client = Client::new(config(), Instant(0)).unwrap();
+    let (mut now, mut sent, mut opened) = (Instant(0), 0, 0);
+    for _ in 0..20_000 {
+        if client.has_ended() {
+            client = Client::new(config(), now).unwrap();
+        }
+        // Now and then it is long enough for the server to be lost.
+        let lull = 300 * MS * u64::from(random.below(100) == 0);
+        now += Duration(lull + random.below(2 * MS));
+        let mut actions = Vec::new();
+        let bytes = [random.next_u64() as u8; 128];
+        let content = any_content(&mut random, client.search.connection(), &bytes);
+        let source = endpoint(1);
+        let event = ClientEvent::Received { sender: leader(), source, content };
+        client.step(now, event, &mut actions);
+        client.step(now, ClientEvent::Flush, &mut actions);
+        if client.can_submit(9) {
+            client.step(now, ClientEvent::Submit { payload: &[7; 9] }, &mut actions);
+        }
+        for action in &actions {
+            if let ClientAction::SendData { stream, range, .. } = action {
+                let (first, second) = client.bytes(*stream, *range);
+                assert_eq!((first.len() + second.len()) as u64, range.len());
+                sent += 1;
+            }
+            opened += u64::from(matches!(action, ClientAction::Connected { .. }));
+        }
+        assert!(actions.len() < 200, "{} actions of one datagram", actions.len());
+    }
+    assert!(sent > 100 && opened > 50, "{sent} runs sent, {opened} connections opened");
+}
+
+#[test]
+fn a_broken_stream_is_left_without_a_storm() {
+    let mut world = World::new(config());
+    world.run_for(10);
+    for _ in 0..100 {
+        let content = Incoming::Data {
+            stream: Stream::Egress(KEY),
+            epoch: world.client.search.connection(),
+            position: Position(0),
+            live: None,
+            slice: &[0xff; 64],
+        };
+        world.step(ClientEvent::Received { sender: leader(), source: endpoint(1), content });
+        world.run_for(1);
+    }
+    let errors = world.client.counters().protocol_errors;
+    assert!((1..=3).contains(&errors), "{errors}");
+    assert!(world.connects.len() <= 5);
+    world.run_for(300);
+    world.submit(b"healed");
+    world.run_for(10);
+    world.assert_all_answered();
+}
+
+#[test]
+fn the_same_seed_does_the_same() {
+    let run = |seed| {
+        let mut seeded = config();
+        seeded.seed = seed;
+        let mut world = World::new(seeded);
+        let mut random = Random::new(9);
+        world.loses = Box::new(move |_, _, _| random.below(100) < 40);
+        world.set_modes([Mode::RetryAfter(MS), Mode::Silent, Mode::Serve]);
+        for number in 0..40_u8 {
+            world.submit(&[number; 100]);
+            world.run_for(10);
+        }
+        (world.client.state_hash(), world.trace)
+    };
+    let (first, second) = (run(1), run(1));
+    assert!(first == second, "the same seed does something else");
+    assert!(first != run(2), "another seed draws the same jitter");
+}
+
+#[test]
+fn a_wrong_configuration_is_refused() {
+    let mut wrong = config();
+    wrong.limits.run_bytes_max = 8;
+    wrong.timing.newest_first = Duration::ZERO;
+    wrong.members.clear();
+    assert_eq!(wrong.problems().len(), 3);
+    assert!(Client::new(wrong, Instant(0)).is_err());
+    assert!(config().problems().is_empty());
+}

@@ -1,0 +1,353 @@
+//! What a member is told at its construction, and the named limits of everything it holds.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::frame::{OVERHEAD_BYTES_MAX, aligned};
+use crate::identity::{BootEpoch, Endpoint, GroupId, GroupTag, Life, MemberId, RecoveryEpoch};
+use crate::position::Position;
+use crate::term::{Chain, TermHistory, Vote};
+use crate::time::{Duration, LogTime};
+
+/// The most voters that a group may have.
+pub const VOTERS_MAX: usize = 7;
+
+/// Who this member is, who the others are, and how it behaves.
+#[derive(Clone, Debug)]
+pub struct MemberConfig {
+    /// The group.
+    pub group: GroupId,
+    /// The group's recovery epoch.
+    pub recovery_epoch: RecoveryEpoch,
+    /// This member.
+    pub member: MemberId,
+    /// All voters, this member included, and where clients reach them (for redirects).
+    pub voters: BTreeMap<MemberId, Endpoint>,
+    /// Seeds the member's generator. Give each member, and each life, another one.
+    pub seed: u64,
+    /// Time-outs and intervals.
+    pub timing: Timing,
+    /// Sizes and counts.
+    pub limits: Limits,
+}
+
+/// Time-outs and intervals of a member.
+#[derive(Clone, Debug, Hash)]
+pub struct Timing {
+    /// How often an idle leader says that it is there, at least.
+    pub heartbeat_interval: Duration,
+    /// The pause before the first heartbeat behind new data or a new commit position; each further
+    /// one waits twice as long, up to `heartbeat_interval` (E86).
+    pub heartbeat_first: Duration,
+    /// The shortest time without a leader after which a member canvasses.
+    pub election_timeout_min: Duration,
+    /// The longest.
+    pub election_timeout_max: Duration,
+    /// How long a hole may be mere reordering before it is asked for.
+    pub nak_delay: Duration,
+    /// How long an unanswered request for a hole is left alone.
+    pub nak_retry: Duration,
+    /// How long a repair that was sent is not sent again to the same destination.
+    pub repair_linger: Duration,
+    /// How long a leader with uncommitted bytes and a quorum of answers goes without a rise of its
+    /// commit position, or without a completed sync, before it abdicates (rule 8, E49).
+    pub progress_timeout: Duration,
+    /// How long a session may be silent before the leader closes it.
+    pub session_timeout: Duration,
+    /// How often what is known of the other members' lives is made durable, at most (rule 9).
+    pub peer_record_interval: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            heartbeat_interval: Duration::from_millis(20),
+            heartbeat_first: Duration::from_millis(1),
+            election_timeout_min: Duration::from_millis(150),
+            election_timeout_max: Duration::from_millis(300),
+            nak_delay: Duration::from_micros(300),
+            nak_retry: Duration::from_millis(10),
+            repair_linger: Duration::from_millis(5),
+            progress_timeout: Duration::from_millis(1_000),
+            session_timeout: Duration::from_millis(10_000),
+            peer_record_interval: Duration::from_millis(1_000),
+        }
+    }
+}
+
+/// Sizes and counts of a member. All memory follows from them.
+#[derive(Clone, Debug, Hash)]
+pub struct Limits {
+    /// The ring of the newest log bytes. A power of two.
+    pub window_bytes: u64,
+    /// The largest payload of a message. Its frame takes at most a quarter of a window.
+    pub message_bytes_max: u32,
+    /// Appended but not committed bytes at a leader, at most (E114).
+    pub uncommitted_bytes_max: u64,
+    /// Committed but not applied bytes at a leader before it stops admitting (E115).
+    pub unapplied_bytes_max: u64,
+    /// Payload bytes of one data datagram: a multiple of 8.
+    pub slice_bytes: u32,
+    /// Bytes of one `Action::SendData`, at most: a run of equal slices.
+    pub run_bytes_max: u64,
+    /// Ranges of held bytes behind the first hole, at most; the farthest are dropped (rule 19).
+    pub coverage_ranges_max: usize,
+    /// Bytes asked for and not yet received, at most.
+    pub repair_request_bytes_max: u64,
+    /// Repair bytes that a member sends within one heartbeat interval, at most (E90).
+    pub repair_budget_bytes: u64,
+    /// Reads of the archive under way, at most.
+    pub reads_max: usize,
+    /// Bytes of one read of the archive, at most. At least one frame of the largest message.
+    pub read_bytes_max: u64,
+    /// Frames handed to the service and not yet reported applied, at most.
+    pub apply_batch_max: usize,
+    /// Sessions open at a time.
+    pub sessions_max: usize,
+    /// The ring of one session's ingress, and of its egress. A power of two.
+    pub session_window_bytes: u64,
+    /// Messages of a session that are not answered yet, at most; as many replies are kept for
+    /// resending (rule 17).
+    pub in_flight_max: usize,
+    /// The largest reply of a service.
+    pub reply_bytes_max: u32,
+    /// Timers that a service may have scheduled.
+    pub timers_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            window_bytes: 16 << 20,
+            message_bytes_max: 64 << 10,
+            uncommitted_bytes_max: 8 << 20,
+            unapplied_bytes_max: 8 << 20,
+            slice_bytes: 1_216,
+            run_bytes_max: 46 * 1_216,
+            coverage_ranges_max: 256,
+            repair_request_bytes_max: 1 << 20,
+            repair_budget_bytes: 2 << 20,
+            reads_max: 8,
+            read_bytes_max: 256 << 10,
+            apply_batch_max: 256,
+            sessions_max: 64,
+            session_window_bytes: 512 << 10,
+            in_flight_max: 256,
+            reply_bytes_max: 64 << 10,
+            timers_max: 1_024,
+        }
+    }
+}
+
+/// The largest window, so that ranges of it fit 32 bits with room.
+const WINDOW_BYTES_MAX: u64 = 1 << 30;
+
+/// Why a configuration is refused. `Display` names the key, the value, the reason and the fix.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A value is out of its range.
+    #[error("`{key} = {value}` {reason}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: u64,
+        /// What is wrong with it, and what to do.
+        reason: &'static str,
+    },
+    /// This member is not among the voters.
+    #[error("`member = {member}` is not among the voters; add it to the list of members")]
+    NotAVoter {
+        /// This member.
+        member: MemberId,
+    },
+    /// What was recovered belongs to another member or group.
+    #[error("the recovered state is of member {found} of another group or id; expected {expected}")]
+    Foreign {
+        /// Whose state it is.
+        found: MemberId,
+        /// Whose it should be.
+        expected: MemberId,
+    },
+    /// The recovered log cannot be what this group wrote.
+    #[error("the recovered log ends at {end}, which is not a frame boundary under its history")]
+    Log {
+        /// The end that was given.
+        end: Position,
+    },
+}
+
+impl MemberConfig {
+    /// The tag of the group's datagrams and frames.
+    #[must_use]
+    pub const fn tag(&self) -> GroupTag {
+        GroupTag::new(self.group, self.recovery_epoch)
+    }
+
+    /// All that is wrong with this configuration; nothing when it can be used.
+    #[must_use]
+    pub fn problems(&self) -> Vec<ConfigError> {
+        let mut problems = Vec::new();
+        if !self.voters.contains_key(&self.member) {
+            problems.push(ConfigError::NotAVoter { member: self.member });
+        }
+        if self.voters.len() > VOTERS_MAX {
+            problems.push(ConfigError::Value {
+                key: "members",
+                value: self.voters.len() as u64,
+                reason: "is more voters than 7; remove some",
+            });
+        }
+        self.timing.problems(&mut problems);
+        self.limits.problems(&mut problems);
+        problems
+    }
+}
+
+impl Timing {
+    fn problems(&self, problems: &mut Vec<ConfigError>) {
+        let mut check = |ok: bool, key, value: Duration, reason| {
+            if !ok {
+                problems.push(ConfigError::Value { key, value: value.0, reason });
+            }
+        };
+        let heartbeat = self.heartbeat_interval;
+        let (least, most) = (self.election_timeout_min, self.election_timeout_max);
+        check(heartbeat.0 > 0, "heartbeat_interval", heartbeat, "must be above zero");
+        let first = self.heartbeat_first;
+        let first_ok = first.0 > 0 && first <= heartbeat;
+        check(first_ok, "heartbeat_first", first, "must be above zero, at most heartbeat_interval");
+        let patient = least >= heartbeat.times(3);
+        check(patient, "election_timeout_min", least, "must be at least 3 heartbeat intervals");
+        check(least < most, "election_timeout_max", most, "must be above election_timeout_min");
+        check(self.nak_retry.0 > 0, "nak_retry", self.nak_retry, "must be above zero");
+        let progress = self.progress_timeout;
+        check(progress > most, "progress_timeout", progress, "must be above election_timeout_max");
+        let session = self.session_timeout;
+        check(session > most, "session_timeout", session, "must be above election_timeout_max");
+    }
+}
+
+impl Limits {
+    fn problems(&self, problems: &mut Vec<ConfigError>) {
+        let mut check = |ok: bool, key, value: u64, reason| {
+            if !ok {
+                problems.push(ConfigError::Value { key, value, reason });
+            }
+        };
+        let ring = |bytes: u64| bytes.is_power_of_two() && bytes <= WINDOW_BYTES_MAX;
+        check(
+            ring(self.window_bytes),
+            "window_bytes",
+            self.window_bytes,
+            "must be a power of two, at most 1 GiB",
+        );
+        check(
+            ring(self.session_window_bytes),
+            "session_window_bytes",
+            self.session_window_bytes,
+            "must be a power of two, at most 1 GiB",
+        );
+        let frame = self.frame_bytes_max();
+        let message = u64::from(self.message_bytes_max);
+        check(
+            frame <= self.window_bytes / 4 && frame <= self.session_window_bytes / 4,
+            "message_bytes_max",
+            message,
+            "must fit a quarter of window_bytes and of session_window_bytes with its frame",
+        );
+        let reply = u64::from(self.reply_bytes_max);
+        check(
+            aligned(reply + OVERHEAD_BYTES_MAX as u64) <= self.session_window_bytes / 4,
+            "reply_bytes_max",
+            reply,
+            "must fit a quarter of session_window_bytes with its frame",
+        );
+        let slice = u64::from(self.slice_bytes);
+        let slice_ok = slice >= 64 && slice % 8 == 0 && slice <= 60_000;
+        check(slice_ok, "slice_bytes", slice, "must be a multiple of 8 in 64..=60000");
+        let run = self.run_bytes_max;
+        check(run >= slice, "run_bytes_max", run, "must be at least slice_bytes");
+        let read = self.read_bytes_max;
+        check(read >= frame, "read_bytes_max", read, "must hold the frame of the largest message");
+        let uncommitted = self.uncommitted_bytes_max;
+        check(
+            uncommitted >= frame && uncommitted <= self.window_bytes / 2,
+            "uncommitted_bytes_max",
+            uncommitted,
+            "must hold the largest frame and be at most half of window_bytes",
+        );
+        let unapplied = self.unapplied_bytes_max;
+        check(unapplied >= frame, "unapplied_bytes_max", unapplied, "must hold the largest frame");
+        for (key, value) in [
+            ("coverage_ranges_max", self.coverage_ranges_max),
+            ("reads_max", self.reads_max),
+            ("apply_batch_max", self.apply_batch_max),
+            ("sessions_max", self.sessions_max),
+            ("in_flight_max", self.in_flight_max),
+        ] {
+            check(value > 0, key, value as u64, "must be above zero");
+        }
+        let repair = self.repair_request_bytes_max;
+        check(repair >= slice, "repair_request_bytes_max", repair, "must be at least slice_bytes");
+        let budget = self.repair_budget_bytes;
+        check(budget >= slice, "repair_budget_bytes", budget, "must be at least slice_bytes");
+    }
+
+    /// Bytes of the largest frame in the log.
+    #[must_use]
+    pub const fn frame_bytes_max(&self) -> u64 {
+        aligned(self.message_bytes_max as u64 + OVERHEAD_BYTES_MAX as u64 + 32)
+    }
+}
+
+/// What a member finds of its former lives: all of it durable.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Recovered {
+    /// This life: the boot epoch is new, and already durable.
+    pub life: Life,
+    /// The vote.
+    pub vote: Vote,
+    /// The term history.
+    pub history: TermHistory,
+    /// The end of the last whole frame that verifies under the history; all before it is durable.
+    pub log_end: Position,
+    /// The chain value at `log_end`.
+    pub chain: Chain,
+    /// The time stamped on the last frame; zero in an empty log.
+    pub log_time: LogTime,
+    /// What was last remembered of the other members (rule 9).
+    pub peers: Vec<PeerRecord>,
+}
+
+impl Recovered {
+    /// The state of a member that has never run: only its identity is durable.
+    #[must_use]
+    pub fn empty(life: Life) -> Self {
+        Self {
+            life,
+            vote: Vote::default(),
+            history: TermHistory::default(),
+            log_end: Position::ZERO,
+            chain: Chain::default(),
+            log_time: LogTime(0),
+            peers: Vec::new(),
+        }
+    }
+}
+
+/// What a member durably remembers of another, so that a restored old image of it is noticed
+/// (rule 9).
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct PeerRecord {
+    /// The newest life that was heard of.
+    pub life: Life,
+    /// The term in which it last acknowledged.
+    pub term: crate::term::Term,
+    /// The highest position that it acknowledged in that term.
+    pub acknowledged: Position,
+}
+
+/// The boot epoch of a member's first start.
+pub const FIRST_BOOT: BootEpoch = BootEpoch(1);

@@ -1,0 +1,124 @@
+//! What happens to a member: the only way in.
+
+use alloc::vec::Vec;
+
+use crate::identity::{BootEpoch, Endpoint, SessionId};
+use crate::message::{Incoming, Sender};
+use crate::position::Position;
+use crate::time::LogTime;
+
+/// Numbers an operation that completes later: of which life, and which of its operations. A
+/// completion of another life is inert (E40).
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct OperationId {
+    /// The life that asked for it.
+    pub boot_epoch: BootEpoch,
+    /// Which of its operations, rising.
+    pub sequence: u64,
+}
+
+/// One thing that happened. Take over all actions of one event before the next (design law).
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// A deadline passed, or nothing happened: due timers are served.
+    Timer,
+    /// The host has no further input at hand: what was collected for batching is sent now. A host
+    /// that never says so is still served by [`Event::Timer`] at `next_deadline`.
+    Flush,
+    /// A datagram was received, was whole, and carried the group's tag.
+    Received {
+        /// Who sent it, as its header says.
+        sender: Sender,
+        /// Where it came from.
+        source: Endpoint,
+        /// Its content.
+        content: Incoming<'a>,
+    },
+    /// An operation completed, and what it wrote is durable.
+    Durable {
+        /// The operation.
+        operation: OperationId,
+    },
+    /// A read of the archive completed.
+    LogRead {
+        /// The operation.
+        operation: OperationId,
+        /// The bytes from the position that was asked for on; fewer than asked for at the end of
+        /// what is there, none when nothing could be read.
+        bytes: &'a [u8],
+    },
+    /// The service applied everything that it was handed up to a position.
+    Applied {
+        /// The end of the last frame that was handed over.
+        through: Position,
+        /// What the service wants.
+        outputs: &'a Outputs,
+    },
+    /// An append was refused for want of space, and nothing of it was written.
+    StorageFull {
+        /// Where the refused append begins.
+        position: Position,
+    },
+    /// The storage broke: the member goes inert.
+    StorageFailed,
+    /// The service broke: the member goes inert rather than half-apply.
+    ServiceFailed,
+    /// The host wants to stop: a leader gives up its leadership, so that others need not wait.
+    Shutdown,
+}
+
+/// What a service wants after a batch of frames was applied. Reused by the host.
+#[derive(Clone, Debug, Default)]
+pub struct Outputs {
+    pub(crate) replies: Vec<ReplyEntry>,
+    pub(crate) timers: Vec<TimerRequest>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReplyEntry {
+    pub(crate) session: SessionId,
+    pub(crate) sequence: u64,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum TimerRequest {
+    Schedule { timer: u64, deadline: LogTime },
+    Cancel { timer: u64 },
+}
+
+impl Outputs {
+    /// No outputs.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { replies: Vec::new(), timers: Vec::new(), bytes: Vec::new() }
+    }
+
+    /// Forgets all outputs and keeps their memory.
+    pub fn clear(&mut self) {
+        self.replies.clear();
+        self.timers.clear();
+        self.bytes.clear();
+    }
+
+    /// Replies to message `sequence` of `session`. Each applied message gets one reply; one without
+    /// gets an empty one.
+    pub fn reply(&mut self, session: SessionId, sequence: u64, payload: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(payload);
+        self.replies.push(ReplyEntry { session, sequence, start, end: self.bytes.len() });
+    }
+
+    /// Asks for [`crate::Delivery::Timer`] once cluster time has reached `deadline`. A timer of the
+    /// same number is replaced.
+    pub fn schedule_timer(&mut self, timer: u64, deadline: LogTime) {
+        self.timers.push(TimerRequest::Schedule { timer, deadline });
+    }
+
+    /// Forgets the timer with this number, if there is one.
+    pub fn cancel_timer(&mut self, timer: u64) {
+        self.timers.push(TimerRequest::Cancel { timer });
+    }
+}

@@ -1,0 +1,292 @@
+//! Frames: how messages lie in the log, and in the ingress and egress streams of a session.
+//!
+//! ```text
+//!  0        4          8             10       12      14       16             16+block      length  ↑8
+//!  +--------+----------+-------------+--------+-------+--------+--------------+-------------+-------+
+//!  | length | checksum | blockLength |template|schema |version | SBE block    | payload     | zeros |
+//!  +--------+----------+-------------+--------+-------+--------+--------------+-------------+-------+
+//!            CRC32C     \-------- SBE message header ----------/
+//! ```
+//!
+//! The checksum is seeded with the group's tag, the leadership term and the frame's own position,
+//! so a frame in the wrong place, or of the wrong leader, is a bad frame (rule 1, E51).
+
+mod body;
+mod checksum;
+mod generated;
+#[cfg(test)]
+mod golden_tests;
+
+pub use body::{Body, SessionCloseReason, TermOpen};
+pub use checksum::{Checksum, FrameSeed, chain_after};
+
+use self::generated::{MessageHeader, SCHEMA_VERSION, TermOpenEncoder};
+
+use crate::position::{Position, PositionRange};
+
+/// Frames begin at multiples of this many bytes.
+pub const ALIGNMENT: u64 = 8;
+/// Length, checksum and SBE message header.
+pub const HEADER_BYTES: usize = 16;
+/// The largest SBE block of any frame kind of this version.
+pub const BLOCK_BYTES_MAX: usize = TermOpenEncoder::BLOCK_LENGTH;
+/// The SBE schema that frames belong to.
+pub const SCHEMA_ID: u16 = generated::SCHEMA_ID;
+/// The version of the log's layout that this code writes.
+pub const LOG_VERSION: u16 = 1;
+/// What a message of `n` bytes takes in the log beyond `n`, at most.
+pub const OVERHEAD_BYTES_MAX: usize = 48;
+
+/// The header of a frame, as far as it can be trusted before the checksum is compared.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct FrameHeader {
+    /// Bytes from the beginning of the header to the end of the payload, without padding.
+    pub length: u32,
+    /// CRC32C over the seed, the length, and everything behind this field.
+    pub checksum: u32,
+    /// Bytes of the SBE block.
+    pub block_length: u16,
+    /// Which body the block is.
+    pub template: u16,
+    /// The version of the schema that the writer used.
+    pub version: u16,
+}
+
+/// Why bytes are not a frame.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// There are fewer bytes than the frame needs.
+    #[error("frame is cut short")]
+    Truncated,
+    /// The length is smaller than header and block, or larger than the limit.
+    #[error("frame length {length} is out of range")]
+    Length {
+        /// The length that was claimed.
+        length: u32,
+    },
+    /// The frame is of another schema.
+    #[error("frame is of schema {schema}")]
+    Schema {
+        /// The schema that was claimed.
+        schema: u16,
+    },
+    /// The checksum does not match: damage, another position, or another leader.
+    #[error("frame checksum does not match")]
+    Checksum,
+    /// No such template, or its block is too short.
+    #[error("frame template {template} is unknown or its block is short")]
+    Template {
+        /// The template that was claimed.
+        template: u16,
+    },
+}
+
+impl FrameHeader {
+    /// Reads a header and checks its length against `length_max`.
+    ///
+    /// # Errors
+    /// [`FrameError::Length`] or [`FrameError::Schema`].
+    pub fn parse(bytes: &[u8; HEADER_BYTES], length_max: u64) -> Result<Self, FrameError> {
+        let [l0, l1, l2, l3, c0, c1, c2, c3, message @ ..] = *bytes;
+        let message = MessageHeader::decode(&message);
+        let header = Self {
+            length: u32::from_le_bytes([l0, l1, l2, l3]),
+            checksum: u32::from_le_bytes([c0, c1, c2, c3]),
+            block_length: message.block_length,
+            template: message.template_id,
+            version: message.version,
+        };
+        let least = HEADER_BYTES as u64 + u64::from(header.block_length);
+        if u64::from(header.length) < least || u64::from(header.length) > length_max {
+            return Err(FrameError::Length { length: header.length });
+        }
+        match message.schema_id {
+            SCHEMA_ID => Ok(header),
+            schema => Err(FrameError::Schema { schema }),
+        }
+    }
+
+    /// Bytes that the frame takes in the stream, padding included.
+    #[must_use]
+    pub const fn aligned_length(&self) -> u64 {
+        aligned(self.length as u64)
+    }
+
+    /// Where the payload of the frame at `position` lies.
+    #[must_use]
+    pub const fn payload(&self, position: Position) -> PositionRange {
+        let start = position.plus(HEADER_BYTES as u64 + self.block_length as u64);
+        PositionRange::new(start, position.plus(self.length as u64))
+    }
+}
+
+/// `length` rounded up to [`ALIGNMENT`].
+#[must_use]
+pub const fn aligned(length: u64) -> u64 {
+    length.div_ceil(ALIGNMENT) * ALIGNMENT
+}
+
+/// Bytes that a frame with `body` and `payload_length` bytes of payload takes, padding included.
+#[must_use]
+pub fn frame_bytes(body: &Body, payload_length: usize) -> u64 {
+    aligned((HEADER_BYTES + body.block_length()) as u64 + payload_length as u64)
+}
+
+/// The front of a frame (header and block), ready to be written before its payload.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameFront {
+    bytes: [u8; HEADER_BYTES + BLOCK_BYTES_MAX],
+    length: usize,
+}
+
+impl FrameFront {
+    /// Lays out the front of a frame, with its checksum computed over `payload`.
+    #[must_use]
+    pub fn new(seed: FrameSeed, body: &Body, payload: (&[u8], &[u8])) -> Self {
+        let block_length = body.block_length();
+        let front = HEADER_BYTES + block_length;
+        let payload_length = payload.0.len() + payload.1.len();
+        let length = (front + payload_length) as u32;
+        let mut bytes = [0; HEADER_BYTES + BLOCK_BYTES_MAX];
+        bytes[0..4].copy_from_slice(&length.to_le_bytes());
+        let header = MessageHeader {
+            block_length: block_length as u16,
+            template_id: body.template(),
+            schema_id: SCHEMA_ID,
+            version: SCHEMA_VERSION,
+        };
+        bytes[8..HEADER_BYTES].copy_from_slice(&header.encode());
+        let written = body.write(&mut bytes[HEADER_BYTES..front]);
+        assert!(written.is_some(), "every block fits the largest");
+        let padding = aligned(u64::from(length)) as usize - length as usize;
+        let checksum = seed.checksum(
+            length,
+            [&bytes[8..front], payload.0, payload.1, &[0; ALIGNMENT as usize][..padding]],
+        );
+        bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
+        Self { bytes, length: front }
+    }
+
+    /// The bytes to write at the frame's position; the payload and the padding follow them.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    /// The checksum, for the chain value.
+    #[must_use]
+    pub fn checksum(&self) -> u32 {
+        u32::from_le_bytes([self.bytes[4], self.bytes[5], self.bytes[6], self.bytes[7]])
+    }
+}
+
+/// Reads the body of the frame that `front` begins with: `front` holds the header and at least the
+/// block, or as much of it as [`BLOCK_BYTES_MAX`].
+///
+/// # Errors
+/// [`FrameError::Template`] or [`FrameError::Truncated`].
+pub fn parse_body(header: &FrameHeader, front: &[u8]) -> Result<Body, FrameError> {
+    let block_end = HEADER_BYTES + usize::from(header.block_length).min(BLOCK_BYTES_MAX);
+    let block = front.get(HEADER_BYTES..block_end).ok_or(FrameError::Truncated)?;
+    Body::read(header.template, block, header.version)
+}
+
+/// Checks that the whole frame at the beginning of `first` followed by `second` is sound under
+/// `seed`: the length, the schema and the checksum.
+///
+/// # Errors
+/// Any [`FrameError`]; [`FrameError::Truncated`] says that more bytes may make it whole.
+pub fn verify(
+    seed: FrameSeed,
+    first: &[u8],
+    second: &[u8],
+    length_max: u64,
+) -> Result<FrameHeader, FrameError> {
+    let mut bytes = [0; HEADER_BYTES];
+    let copied = copy_front(&mut bytes, first, second);
+    if copied < HEADER_BYTES {
+        return Err(FrameError::Truncated);
+    }
+    let header = FrameHeader::parse(&bytes, length_max)?;
+    let end = header.aligned_length() as usize;
+    if first.len() + second.len() < end {
+        return Err(FrameError::Truncated);
+    }
+    let (first_end, second_end) = (end.min(first.len()), end.saturating_sub(first.len()));
+    // Behind the checksum field; a frame that wraps within the first 8 bytes cannot be, since
+    // frames are aligned and rings are a multiple of the alignment.
+    let rest = [&first[8.min(first_end)..first_end], &second[..second_end], &[], &[]];
+    if seed.checksum(header.length, rest) == header.checksum {
+        Ok(header)
+    } else {
+        Err(FrameError::Checksum)
+    }
+}
+
+/// Copies the beginning of `first` followed by `second` into `front`; returns how many bytes there
+/// were.
+pub fn copy_front(front: &mut [u8], first: &[u8], second: &[u8]) -> usize {
+    let from_first = first.len().min(front.len());
+    front[..from_first].copy_from_slice(&first[..from_first]);
+    let from_second = second.len().min(front.len() - from_first);
+    front[from_first..from_first + from_second].copy_from_slice(&second[..from_second]);
+    from_first + from_second
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{GroupTag, SessionId};
+    use crate::term::Term;
+    use crate::time::LogTime;
+    use alloc::vec::Vec;
+
+    fn message_frame(seed: FrameSeed, payload: &[u8]) -> Vec<u8> {
+        let body = Body::Message { session: SessionId(64), sequence: 3, time: LogTime(9) };
+        let mut bytes = FrameFront::new(seed, &body, (payload, &[])).bytes().to_vec();
+        bytes.extend_from_slice(payload);
+        bytes.resize(frame_bytes(&body, payload.len()) as usize, 0);
+        bytes
+    }
+
+    fn seed(position: u64) -> FrameSeed {
+        FrameSeed { tag: GroupTag(5), term: Term(2), position: Position(position) }
+    }
+
+    #[test]
+    fn a_frame_verifies_however_it_is_split() {
+        let bytes = message_frame(seed(128), b"a payload");
+        for split in (8..=bytes.len()).step_by(8) {
+            let (first, second) = bytes.split_at(split);
+            let header = verify(seed(128), first, second, 1 << 20).unwrap();
+            assert_eq!(header.payload(Position(128)).len(), 9);
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let bytes = message_frame(seed(128), b"payload");
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(verify(seed(128), &damaged, &[], 1 << 20).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn e51_a_frame_elsewhere_or_of_another_term_is_a_bad_frame() {
+        let bytes = message_frame(seed(128), b"payload");
+        assert_eq!(verify(seed(136), &bytes, &[], 1 << 20), Err(FrameError::Checksum));
+        let other_term = FrameSeed { term: Term(3), ..seed(128) };
+        assert_eq!(verify(other_term, &bytes, &[], 1 << 20), Err(FrameError::Checksum));
+    }
+
+    #[test]
+    fn the_overhead_of_a_message_is_at_most_48_bytes() {
+        for payload in 0..64 {
+            let body = Body::Message { session: SessionId(1), sequence: 1, time: LogTime(0) };
+            assert!(frame_bytes(&body, payload) as usize <= payload + OVERHEAD_BYTES_MAX);
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The pure state machines of Quorate.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod action;
+pub mod client;
+pub mod config;
+pub mod event;
+pub mod frame;
+pub mod hash;
+pub mod identity;
+pub mod member;
+pub mod message;
+pub mod mutant;
+pub mod notice;
+pub mod position;
+pub mod random;
+pub mod stream;
+pub mod term;
+pub mod time;
+
+pub use action::{Action, Actions, Apply, Delivery, Destination, Source};
+pub use client::Client;
+pub use config::{ConfigError, Limits, MemberConfig, PeerRecord, Recovered, Timing};
+pub use event::{Event, OperationId, Outputs};
+pub use identity::{
+    BootEpoch, ClientKey, Endpoint, GroupId, GroupTag, Incarnation, Life, MemberId, RecoveryEpoch,
+    SessionId,
+};
+pub use member::{Member, View};
+pub use message::{Incoming, Message, Sender, Stream};
+pub use notice::{Counters, FailStop, Notice, Role};
+pub use position::{Position, PositionRange};
+pub use term::{Chain, Term, TermHistory, TermLine, Vote, VoteKey};
+pub use time::{Duration, Instant, LogTime};

@@ -1,0 +1,189 @@
+//! The scary decisions, as pure total functions over small inputs.
+
+use crate::config::PeerRecord;
+use crate::identity::MemberId;
+use crate::position::Position;
+use crate::term::{Term, TermHistory, Vote, VoteKey};
+
+/// How many voters make a quorum of `voters` (E22).
+pub(super) const fn quorum(voters: usize) -> usize {
+    voters / 2 + 1
+}
+
+/// What a voter knows when somebody asks for its vote, or whether it would give it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// The asker's term: the term to be led, or for a canvass its current one.
+    pub(super) term: Term,
+    /// How complete its log is.
+    pub(super) key: VoteKey,
+}
+
+/// Whether a canvass is answered with yes (pre-vote, Raft thesis §9.6): nobody is known to lead,
+/// and the vote of the canvasser's next term would be granted.
+pub(super) fn canvass_granted(
+    asked: Asked,
+    own_term: Term,
+    own_key: VoteKey,
+    has_leader: bool,
+) -> bool {
+    !has_leader && asked.term >= own_term && key_suffices(asked.key, own_key)
+}
+
+/// Whether the vote of `asked.term`, which is the voter's current one, goes to `candidate`
+/// (Raft §5.4.1 over positions, rule 7; E02, E03, E04).
+pub(super) fn vote_granted(
+    candidate: MemberId,
+    asked: Asked,
+    own_vote: Vote,
+    own_key: VoteKey,
+) -> bool {
+    let free = crate::mutant::is(crate::mutant::DOUBLE_VOTE)
+        || own_vote.granted_to.is_none_or(|granted| granted == candidate);
+    asked.term == own_vote.term && free && key_suffices(asked.key, own_key)
+}
+
+fn key_suffices(asked: VoteKey, own: VoteKey) -> bool {
+    if crate::mutant::is(crate::mutant::VOTE_KEY_WITHOUT_TERM) {
+        return asked.position >= own.position;
+    }
+    asked >= own
+}
+
+/// The highest position that a quorum holds durably, if the leader may commit it: it must lie in
+/// the leader's own term (Raft §5.4.2, E21). `durable` holds one position for each voter.
+pub(super) fn commit_position(
+    durable: &mut [Position],
+    own_term_base: Position,
+    commit: Position,
+) -> Position {
+    durable.sort_unstable_by(|a, b| b.cmp(a));
+    let mut needed = quorum(durable.len());
+    if crate::mutant::is(crate::mutant::COMMIT_QUORUM_ONE_SHORT) {
+        needed = (needed - 1).max(1);
+    }
+    let held = durable[needed - 1];
+    let own_term = held > own_term_base || crate::mutant::is(crate::mutant::COMMIT_OLD_TERMS);
+    if own_term { held.max(commit) } else { commit }
+}
+
+/// How far a follower may take over its leader's commit position (rule 4, E23).
+pub(super) fn follower_commit(
+    leader_commit: Position,
+    verified: Position,
+    received: Position,
+    commit: Position,
+) -> Position {
+    if crate::mutant::is(crate::mutant::COMMIT_BEYOND_VERIFIED) {
+        // Frames of a partly received prefix count as if they were whole.
+        return leader_commit.min(received).max(commit);
+    }
+    leader_commit.min(verified).max(commit)
+}
+
+/// Whether a member that acknowledges `durable` has lost bytes that it had acknowledged: no line
+/// of the history that it adopted explains the fall (rule 9).
+pub(super) fn has_regressed(record: &PeerRecord, history: &TermHistory, durable: Position) -> bool {
+    let explained =
+        |line: &crate::term::TermLine| line.term > record.term && line.base < record.acknowledged;
+    durable < record.acknowledged && !history.lines().iter().any(explained)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    fn key(term: u64, position: u64) -> VoteKey {
+        VoteKey { term: Term(term), position: Position(position) }
+    }
+
+    #[test]
+    fn el05_a_log_is_not_behind_by_term_first_and_position_second() {
+        for (own_term, own_position) in pairs() {
+            for (term, position) in pairs() {
+                let granted = vote_granted(
+                    MemberId(2),
+                    Asked { term: Term(9), key: key(term, position) },
+                    Vote { term: Term(9), granted_to: None },
+                    key(own_term, own_position),
+                );
+                let behind = term < own_term || (term == own_term && position < own_position);
+                assert_eq!(granted, !behind);
+            }
+        }
+    }
+
+    fn pairs() -> impl Iterator<Item = (u64, u64)> {
+        (0..4).flat_map(|term| (0..4).map(move |position| (term, position)))
+    }
+
+    #[test]
+    fn e02_one_vote_a_term() {
+        let asked = Asked { term: Term(3), key: key(0, 0) };
+        let voted = |granted_to, term| Vote { term: Term(term), granted_to };
+        let other = Some(MemberId(3));
+        assert!(!vote_granted(MemberId(2), asked, voted(other, 3), key(0, 0)));
+        assert!(vote_granted(MemberId(3), asked, voted(other, 3), key(0, 0)));
+        assert!(!vote_granted(MemberId(2), asked, voted(None, 4), key(0, 0)));
+    }
+
+    #[test]
+    fn a_canvass_is_refused_while_somebody_leads() {
+        let asked = Asked { term: Term(3), key: key(1, 8) };
+        assert!(canvass_granted(asked, Term(3), key(1, 8), false));
+        assert!(!canvass_granted(asked, Term(3), key(1, 8), true));
+        assert!(!canvass_granted(asked, Term(4), key(1, 8), false));
+        assert!(!canvass_granted(asked, Term(3), key(1, 16), false));
+    }
+
+    #[test]
+    fn e22_commit_equals_a_brute_force_count() {
+        for voters in 1..=5_usize {
+            let combinations = 4_usize.pow(voters as u32);
+            for combination in 0..combinations {
+                let durable: Vec<Position> = (0..voters)
+                    .map(|voter| Position(8 * (combination / 4_usize.pow(voter as u32) % 4) as u64))
+                    .collect();
+                let brute = (0..4)
+                    .map(|step| Position(8 * step))
+                    .filter(|p| durable.iter().filter(|d| *d >= p).count() > voters / 2)
+                    .max()
+                    .unwrap();
+                let expected = if brute > Position(8) { brute } else { Position(0) };
+                let found = commit_position(&mut durable.clone(), Position(8), Position(0));
+                assert_eq!(found, expected, "{durable:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn e21_old_terms_are_not_committed_by_counting() {
+        let mut durable = vec![Position(64); 3];
+        assert_eq!(commit_position(&mut durable, Position(64), Position(8)), Position(8));
+        let mut durable = vec![Position(72), Position(72), Position(0)];
+        assert_eq!(commit_position(&mut durable, Position(64), Position(8)), Position(72));
+    }
+
+    #[test]
+    fn a_fall_of_an_acknowledged_position_is_noticed_unless_a_cut_explains_it() {
+        use crate::identity::{Life, RecoveryEpoch};
+        use crate::term::{Chain, TermLine};
+        let line = |term, base| TermLine {
+            recovery_epoch: RecoveryEpoch(0),
+            term: Term(term),
+            base: Position(base),
+            leader: Life::default(),
+            chain: Chain(0),
+        };
+        let record = PeerRecord { term: Term(2), acknowledged: Position(80), ..Default::default() };
+        let same_term = TermHistory::new(vec![line(1, 0), line(2, 40)]).unwrap();
+        assert!(has_regressed(&record, &same_term, Position(72)));
+        assert!(!has_regressed(&record, &same_term, Position(80)));
+        let cut_below = TermHistory::new(vec![line(1, 0), line(3, 64)]).unwrap();
+        assert!(!has_regressed(&record, &cut_below, Position(64)));
+        let cut_above = TermHistory::new(vec![line(1, 0), line(2, 40), line(3, 80)]).unwrap();
+        assert!(has_regressed(&record, &cut_above, Position(64)));
+    }
+}

@@ -1,0 +1,342 @@
+//! Canvass, nomination, ballot: how a member comes to lead (Raft §5.2, thesis §9.6).
+//!
+//! ```text
+//!  Follower ──time-out──► Canvasser ──quorum would grant──► Nominee ──own vote durable──► Candidate
+//!     ▲                      │  ▲                                                            │
+//!     └──── leader heard ────┘  └───────────────── time-out ◄────────────────────────────────┤
+//!                                                                        quorum granted ──► Leader
+//! ```
+
+use smallvec::SmallVec;
+
+use super::decisions::{Asked, canvass_granted, quorum, vote_granted};
+use super::{Handled, Member};
+use crate::action::{Action, Actions};
+use crate::identity::MemberId;
+use crate::message::Message;
+use crate::mutant;
+use crate::notice::{FailStop, Notice, Role};
+use crate::term::{Term, Vote, VoteKey};
+use crate::time::Instant;
+
+/// Failed attempts after an abdication lengthen the pause up to this factor.
+const PAUSE_FACTOR_MAX: u64 = 5;
+
+/// How far an election has come.
+#[derive(Clone, Debug, Default, Hash)]
+pub(super) struct Election {
+    /// When a member that knows no leader begins, or begins again.
+    pub(super) deadline: Instant,
+    /// When unanswered requests of this round are sent again.
+    resend_at: Instant,
+    round: u64,
+    granted: SmallVec<[MemberId; 8]>,
+    /// The host stops: no more elections.
+    pub(super) is_barred: bool,
+    /// Leaderships given up for want of progress, since the last commit.
+    pub(super) abdications: u64,
+}
+
+impl Member {
+    /// Draws the next time-out anew (E01).
+    pub(super) fn schedule_election(&mut self) {
+        let timing = &self.config.timing;
+        let (least, most) = (timing.election_timeout_min, timing.election_timeout_max);
+        let pause = self.state.random.between(least, most);
+        let factor = 1 + self.state.election.abdications.min(PAUSE_FACTOR_MAX);
+        self.state.election.deadline = self.state.now + pause.times(factor);
+    }
+
+    pub(super) fn election_deadline(&self) -> Option<Instant> {
+        let election = &self.state.election;
+        if election.is_barred || self.state.role == Role::Leader {
+            return None;
+        }
+        let resending = matches!(self.state.role, Role::Canvasser | Role::Candidate);
+        let deadline = election.deadline;
+        Some(if resending { deadline.min(election.resend_at) } else { deadline })
+    }
+
+    pub(super) fn serve_election(&mut self, actions: &mut Actions) -> Handled {
+        if self.election_deadline().is_none() {
+            return Ok(());
+        }
+        let now = self.state.now;
+        if self.state.election.deadline <= now {
+            if self.state.leader.take().is_some() {
+                let term = self.state.term;
+                actions.push(Action::Notify(Notice::Leader { leader: None, term }));
+            }
+            return self.begin_canvass(actions);
+        }
+        if self.state.election.resend_at <= now {
+            match self.state.role {
+                Role::Canvasser => self.send_canvass(actions),
+                Role::Candidate => self.send_request_vote(actions),
+                Role::Follower | Role::Nominee | Role::Leader | Role::Stopped => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks whether an election could be won; the term does not rise by it (E07).
+    fn begin_canvass(&mut self, actions: &mut Actions) -> Handled {
+        self.schedule_election();
+        // A member that is still cutting its log, or cannot write one, is no candidate (E20).
+        if self.state.storage.history_is_pending() || self.state.space.is_full() {
+            return Ok(());
+        }
+        self.counters.canvasses += 1;
+        self.state.election.round += 1;
+        self.state.election.granted.clear();
+        let own = self.state.life.member;
+        self.state.election.granted.push(own);
+        self.set_role(Role::Canvasser, actions);
+        self.send_canvass(actions);
+        self.conclude_canvass(actions)
+    }
+
+    fn send_canvass(&mut self, actions: &mut Actions) {
+        let message = Message::Canvass {
+            term: self.state.term,
+            round: self.state.election.round,
+            key: self.own_key(),
+        };
+        self.ask_the_rest(&message, actions);
+    }
+
+    fn send_request_vote(&mut self, actions: &mut Actions) {
+        let message = Message::RequestVote { term: self.state.term, key: self.own_key() };
+        self.ask_the_rest(&message, actions);
+    }
+
+    /// Sends a request of this round to everybody who has not granted yet.
+    fn ask_the_rest(&mut self, message: &Message, actions: &mut Actions) {
+        for peer in self.state.peers.ids() {
+            if !self.state.election.granted.contains(&peer) {
+                self.send(peer, message.clone(), actions);
+            }
+        }
+        self.state.election.resend_at = self.state.now + self.config.timing.heartbeat_interval;
+    }
+
+    pub(super) fn own_key(&self) -> VoteKey {
+        self.state.log.key(&self.state.history)
+    }
+
+    fn has_quorum_of_grants(&self) -> bool {
+        self.state.election.granted.len() >= quorum(self.config.voters.len())
+    }
+
+    fn conclude_canvass(&mut self, actions: &mut Actions) -> Handled {
+        if self.state.role == Role::Canvasser && self.has_quorum_of_grants() {
+            return self.nominate(actions);
+        }
+        Ok(())
+    }
+
+    /// Stands for the next term; nobody is asked before the own vote is durable (E02).
+    fn nominate(&mut self, actions: &mut Actions) -> Handled {
+        self.state.term = self.state.term.next().ok_or(FailStop::Exhausted)?;
+        self.state.granted_to = Some(self.state.life.member);
+        self.set_role(Role::Nominee, actions);
+        self.schedule_election();
+        Ok(())
+    }
+
+    pub(super) fn handle_vote_durable(&mut self, vote: Vote, actions: &mut Actions) -> Handled {
+        if vote.term != self.state.term {
+            return Ok(());
+        }
+        self.want_acknowledgement();
+        let own = self.state.life.member;
+        match vote.granted_to {
+            Some(candidate) if candidate == own => {
+                if self.state.role == Role::Nominee {
+                    self.set_role(Role::Candidate, actions);
+                    self.state.election.granted.clear();
+                    self.state.election.granted.push(own);
+                    self.send_request_vote(actions);
+                    return self.conclude_ballot(actions);
+                }
+                Ok(())
+            }
+            Some(candidate) => {
+                self.send_ballot(candidate, true, actions);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn handle_canvass(
+        &self,
+        from: MemberId,
+        term: Term,
+        round: u64,
+        key: VoteKey,
+        actions: &mut Actions,
+    ) {
+        let asked = Asked { term, key };
+        let own_key = self.own_key();
+        let granted = canvass_granted(asked, self.state.term, own_key, self.has_live_leader());
+        let message = Message::CanvassReply { term: self.state.term, round, granted, key: own_key };
+        self.send(from, message, actions);
+    }
+
+    /// Whether somebody leads, as far as this member can tell (leader stickiness, thesis §4.2.3).
+    fn has_live_leader(&self) -> bool {
+        let state = &self.state;
+        match state.leader {
+            Some(leader) if leader == state.life.member => true,
+            Some(_) => {
+                let silence = state.now.since(state.following.heard_at);
+                silence < self.config.timing.election_timeout_min
+            }
+            None => false,
+        }
+    }
+
+    pub(super) fn handle_canvass_reply(
+        &mut self,
+        from: MemberId,
+        term: Term,
+        round: u64,
+        granted: bool,
+        key: VoteKey,
+        actions: &mut Actions,
+    ) -> Handled {
+        if self.state.role != Role::Canvasser || round != self.state.election.round {
+            self.counters.datagrams_ignored += 1;
+            return Ok(());
+        }
+        if !granted {
+            return self.learn_from_refusal(from, term, key, actions);
+        }
+        self.note_grant(from);
+        self.conclude_canvass(actions)
+    }
+
+    /// A refusal teaches: a higher term, a newer history, or missing bytes (rule 8, E09, E81).
+    fn learn_from_refusal(
+        &mut self,
+        from: MemberId,
+        term: Term,
+        key: VoteKey,
+        actions: &mut Actions,
+    ) -> Handled {
+        if term > self.state.term {
+            self.raise_term(term, actions);
+            // The next canvass says the new term; a short pause lets other refusals come in.
+            let pause = self.config.timing.heartbeat_interval;
+            self.state.election.deadline = self.state.now + pause;
+        }
+        if key > self.own_key() {
+            self.learn_from(from, key, actions);
+        }
+        Ok(())
+    }
+
+    fn note_grant(&mut self, from: MemberId) {
+        let granted = &mut self.state.election.granted;
+        if self.state.peers.counts(from) && !granted.contains(&from) {
+            granted.push(from);
+        }
+    }
+
+    pub(super) fn handle_request_vote(
+        &mut self,
+        from: MemberId,
+        term: Term,
+        key: VoteKey,
+        actions: &mut Actions,
+    ) -> Handled {
+        if term > self.state.term {
+            if self.has_live_leader() {
+                self.counters.datagrams_ignored += 1;
+                return Ok(());
+            }
+            self.raise_term(term, actions);
+        }
+        let vote = Vote { term: self.state.term, granted_to: self.state.granted_to };
+        if !vote_granted(from, Asked { term, key }, vote, self.own_key()) {
+            self.send_ballot(from, false, actions);
+            return Ok(());
+        }
+        let durable = self.state.storage.vote;
+        self.state.granted_to = Some(from);
+        self.schedule_election();
+        let granted = Vote { term, granted_to: Some(from) };
+        if durable == granted || mutant::is(mutant::VOTE_BEFORE_DURABLE) {
+            self.send_ballot(from, true, actions);
+        }
+        Ok(())
+    }
+
+    fn send_ballot(&self, to: MemberId, granted: bool, actions: &mut Actions) {
+        self.send(to, Message::Ballot { term: self.state.term, granted }, actions);
+    }
+
+    /// Tells a member of a lower term that its time is over (E05).
+    pub(super) fn send_term(&self, to: MemberId, actions: &mut Actions) {
+        self.send_ballot(to, false, actions);
+    }
+
+    pub(super) fn handle_ballot(
+        &mut self,
+        from: MemberId,
+        term: Term,
+        granted: bool,
+        actions: &mut Actions,
+    ) -> Handled {
+        if term > self.state.term {
+            self.raise_term(term, actions);
+            return Ok(());
+        }
+        if self.state.role != Role::Candidate || term < self.state.term || !granted {
+            return Ok(());
+        }
+        self.note_grant(from);
+        self.conclude_ballot(actions)
+    }
+
+    fn conclude_ballot(&mut self, actions: &mut Actions) -> Handled {
+        if self.state.role == Role::Candidate && self.has_quorum_of_grants() {
+            return self.lead(actions);
+        }
+        Ok(())
+    }
+
+    /// A newer term: whatever this member was in the old one is over (E06). Outputs in the new
+    /// term wait until it is durable.
+    pub(super) fn raise_term(&mut self, term: Term, actions: &mut Actions) {
+        debug_assert!(term > self.state.term, "terms only rise");
+        self.step_down(actions);
+        self.state.term = term;
+        self.state.granted_to = None;
+        self.notify_role(actions);
+    }
+
+    /// Becomes a follower without a leader.
+    pub(super) fn step_down(&mut self, actions: &mut Actions) {
+        if self.state.leading.take().is_some() {
+            self.state.connections.clear();
+            // Deadlines of a leader are none of a follower's.
+            self.schedule_election();
+        }
+        self.state.assembly = None;
+        self.state.following.forget_leader();
+        if self.state.leader.take().is_some() {
+            let term = self.state.term;
+            actions.push(Action::Notify(Notice::Leader { leader: None, term }));
+        }
+        self.set_role(Role::Follower, actions);
+    }
+
+    pub(super) fn set_role(&mut self, role: Role, actions: &mut Actions) {
+        if self.state.role != role {
+            self.state.role = role;
+            self.notify_role(actions);
+        }
+    }
+}

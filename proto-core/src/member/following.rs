@@ -1,0 +1,241 @@
+//! What a follower does with what its leader sends: slices, heartbeats, acknowledgements.
+
+use super::decisions::follower_commit;
+use super::{Handled, Member};
+use crate::action::{Action, Actions};
+use crate::identity::MemberId;
+use crate::message::{Live, Message};
+use crate::mutant;
+use crate::notice::{FailStop, Notice, Role};
+use crate::position::{Position, PositionRange};
+use crate::term::{Chain, Term, VoteKey};
+use crate::time::Instant;
+
+/// A follower's knowledge of its leader in the current term.
+#[derive(Clone, Debug, Default, Hash)]
+pub(super) struct Following {
+    /// When the leader was last heard to be alive.
+    pub(super) heard_at: Instant,
+    /// The leader's newest heartbeat round.
+    round: u64,
+    /// The leader's commit position, believed since its term's history was adopted.
+    commit: Position,
+    /// A position and its chain value at the leader, to be compared when it is applied (rule 15).
+    pub(super) chain_check: Option<(Position, Chain)>,
+    /// Who refused a canvass because it has more, and how much that is (rule 8).
+    pub(super) teacher: Option<(MemberId, VoteKey)>,
+    /// When the leader's history was last asked for.
+    history_asked_at: Option<Instant>,
+    /// Acknowledgements of this life so far.
+    pub(super) acknowledgements: u64,
+    acknowledgement_wanted: bool,
+    had_gap: bool,
+}
+
+impl Following {
+    /// Forgets all that was known of a leader or of its term.
+    pub(super) fn forget_leader(&mut self) {
+        let (acknowledgements, had_gap) = (self.acknowledgements, self.had_gap);
+        *self = Self { acknowledgements, had_gap, ..Self::default() };
+    }
+}
+
+impl Member {
+    /// Whether the leader's history is adopted, and this and the term are durable: only then may
+    /// its bytes count and acknowledgements of its term leave (rule 4).
+    fn has_adopted(&self) -> bool {
+        let state = &self.state;
+        if mutant::is(mutant::ACKNOWLEDGE_BEFORE_ADOPTION) {
+            return state.leader.is_some();
+        }
+        state.leader.is_some()
+            && state.history.last_term() == state.term
+            && state.storage.history_term == state.term
+            && state.storage.vote.term == state.term
+    }
+
+    pub(super) fn handle_heartbeat(
+        &mut self,
+        from: MemberId,
+        message: &Message,
+        actions: &mut Actions,
+    ) -> Handled {
+        let &Message::Heartbeat { term, round, newest, commit, chain_at, chain } = message else {
+            return Ok(());
+        };
+        if term < self.state.term {
+            self.send_term(from, actions);
+            return Ok(());
+        }
+        self.follow(from, term, actions)?;
+        if round <= self.state.following.round {
+            self.counters.datagrams_ignored += 1;
+            return Ok(());
+        }
+        self.state.following.round = round;
+        self.state.following.heard_at = self.state.now;
+        self.schedule_election();
+        if self.state.history.last_term() == term {
+            self.state.log.image.hear_newest(newest);
+            self.believe_commit(commit);
+            let check = &mut self.state.following.chain_check;
+            if check.is_none() && chain_at > self.state.applier.applied {
+                *check = Some((chain_at, chain));
+            }
+        } else {
+            self.ask_for_history(from, actions);
+        }
+        self.want_acknowledgement();
+        Ok(())
+    }
+
+    /// Accepts `from` as the leader of `term`, which is not below the current one (E12).
+    fn follow(&mut self, from: MemberId, term: Term, actions: &mut Actions) -> Handled {
+        if term > self.state.term {
+            self.raise_term(term, actions);
+        }
+        if self.state.role == Role::Leader {
+            return Err(FailStop::TwoLeaders { term });
+        }
+        match self.state.leader {
+            Some(leader) if leader == from => Ok(()),
+            Some(_) => Err(FailStop::TwoLeaders { term }),
+            None => {
+                self.set_role(Role::Follower, actions);
+                self.state.leader = Some(from);
+                self.state.following.teacher = None;
+                self.state.log.image.forget_requests();
+                actions.push(Action::Notify(Notice::Leader { leader: Some(from), term }));
+                Ok(())
+            }
+        }
+    }
+
+    /// Asks the leader for its history, again after a while if it does not come.
+    fn ask_for_history(&mut self, leader: MemberId, actions: &mut Actions) {
+        let now = self.state.now;
+        let asked_at = self.state.following.history_asked_at;
+        if asked_at.is_none_or(|at| now.since(at) >= self.config.timing.nak_retry) {
+            self.state.following.history_asked_at = Some(now);
+            self.request_history(leader, actions);
+        }
+    }
+
+    pub(super) fn handle_abdicate(
+        &mut self,
+        from: MemberId,
+        term: Term,
+        actions: &mut Actions,
+    ) -> Handled {
+        if term > self.state.term {
+            self.raise_term(term, actions);
+            return Ok(());
+        }
+        if term < self.state.term || self.state.leader != Some(from) {
+            self.counters.datagrams_ignored += 1;
+            return Ok(());
+        }
+        // No need to wait for the time-out; a short random pause avoids a split vote (E97).
+        self.step_down(actions);
+        let interval = self.config.timing.heartbeat_interval;
+        let pause = self.state.random.between(crate::time::Duration::ZERO, interval.times(2));
+        self.state.election.deadline = self.state.now + pause;
+        Ok(())
+    }
+
+    /// Takes in a slice of the log. Its header names the term that owns its bytes, and gives no
+    /// authority: they enter only if the adopted history says the same of all of them (rule 4).
+    pub(super) fn handle_slice(
+        &mut self,
+        from: MemberId,
+        term: Term,
+        position: Position,
+        live: Option<Live>,
+        slice: &[u8],
+    ) -> Handled {
+        let range = PositionRange::at(position, slice.len() as u64);
+        let is_live = live.is_some() && self.state.leader == Some(from) && term == self.state.term;
+        if self.state.role == Role::Leader || !self.owns(term, range) {
+            self.counters.slices_dropped += 1;
+            return Ok(());
+        }
+        if let (Some(live), true) = (live, is_live) {
+            self.state.log.image.hear_newest(live.newest);
+            self.believe_commit(live.commit);
+        }
+        let new = self.state.log.receive(self.state.now, position, slice);
+        self.counters.duplicate_bytes += range.len().saturating_sub(new);
+        if new > 0 {
+            self.counters.frames_rejected += self.state.log.verify(&self.state.history)?;
+            self.state.flush_wanted |= self.state.following.acknowledgement_wanted;
+        }
+        Ok(())
+    }
+
+    /// Whether the history assigns exactly `term` to all of `range`.
+    pub(super) fn owns(&self, term: Term, range: PositionRange) -> bool {
+        if mutant::is(mutant::SLICES_OF_ANY_TERM) {
+            return true;
+        }
+        let history = &self.state.history;
+        let owner = history.owner(range.start).is_some_and(|line| line.term == term);
+        owner && history.owner_end(range.start).is_none_or(|end| range.end <= end)
+    }
+
+    fn believe_commit(&mut self, commit: Position) {
+        let following = &mut self.state.following;
+        following.commit = following.commit.max(commit);
+    }
+
+    /// Takes over the leader's commit position as far as the log is verified, or computes it.
+    pub(super) fn advance_commit(&mut self, actions: &mut Actions) {
+        if self.state.leading.is_some() {
+            self.advance_leader_commit();
+        } else {
+            let (log, commit) = (&self.state.log, self.state.following.commit);
+            let received = log.image.received();
+            self.state.commit = follower_commit(commit, log.verified, received, self.state.commit);
+        }
+        self.note_gap(actions);
+    }
+
+    fn note_gap(&mut self, actions: &mut Actions) {
+        let image = &self.state.log.image;
+        // Data that is merely under way is no gap: only what lies behind a hole shows one.
+        let (has_gap, at) = (!image.beyond().is_empty(), image.received());
+        if has_gap != self.state.following.had_gap {
+            self.state.following.had_gap = has_gap;
+            let notice = if has_gap { Notice::GapOpened { at } } else { Notice::GapHealed { at } };
+            actions.push(Action::Notify(notice));
+        }
+    }
+
+    /// An acknowledgement is due with the next flush.
+    pub(super) fn want_acknowledgement(&mut self) {
+        if self.state.leading.is_none() && self.state.leader.is_some() {
+            self.state.following.acknowledgement_wanted = true;
+            self.state.flush_wanted = true;
+        }
+    }
+
+    pub(super) fn acknowledge(&mut self, actions: &mut Actions) {
+        let Some(leader) = self.state.leader else { return };
+        let wanted = core::mem::take(&mut self.state.following.acknowledgement_wanted);
+        if !wanted || self.state.leading.is_some() || !self.has_adopted() {
+            return;
+        }
+        self.state.following.acknowledgements += 1;
+        let log = &self.state.log;
+        let early = mutant::is(mutant::ACKNOWLEDGE_BEFORE_DURABLE);
+        let message = Message::Acknowledge {
+            term: self.state.term,
+            sequence: self.state.following.acknowledgements,
+            round: self.state.following.round,
+            durable: if early { log.written } else { log.durable },
+            received: log.image.received(),
+            limit: log.limit(),
+            commit: self.state.commit,
+        };
+        self.send(leader, message, actions);
+    }
+}

@@ -1,0 +1,371 @@
+//! What a leader does: opens its term, sends what it appends, counts what a quorum holds, says that
+//! it is there, and gives up when it cannot lead.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use smallvec::SmallVec;
+
+use super::decisions::{commit_position, quorum};
+use super::{Handled, Member};
+use crate::action::{Action, Actions, Destination, Source};
+use crate::config::VOTERS_MAX;
+use crate::frame::{Body, LOG_VERSION, TermOpen};
+use crate::identity::{BootEpoch, MemberId, SessionId};
+use crate::message::{Live, Message, Stream};
+use crate::mutant;
+use crate::notice::{Abdication, Notice, Role};
+use crate::position::{Position, PositionRange};
+use crate::term::TermLine;
+use crate::time::{Duration, Instant, LogTime};
+
+/// Runs to one member in one flush, at most; more are sent with the next.
+const RUNS_PER_FLUSH_MAX: usize = 16;
+
+/// A leader's state.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Leading {
+    /// The position of the term's opening frame.
+    base: Position,
+    /// Whether the line is durable and the opening frame appended.
+    is_open: bool,
+    followers: BTreeMap<MemberId, Follower>,
+    round: u64,
+    heartbeat_at: Instant,
+    heartbeat_pause: Duration,
+    last_heartbeat: Instant,
+    /// The last rise of the commit position, or the last time that all was committed.
+    progress_at: Instant,
+    won_at: Instant,
+    won_log_time: LogTime,
+    /// The newest message of each session that was appended in this term or before.
+    pub(super) appended: BTreeMap<SessionId, u64>,
+    /// When each session's client was last heard.
+    pub(super) heard: BTreeMap<SessionId, Instant>,
+    /// Sessions that are being closed.
+    pub(super) closing: Vec<SessionId>,
+    /// Timers that were appended and not applied yet.
+    pub(super) firing: Vec<u64>,
+}
+
+/// What a leader knows of a follower in its term.
+#[derive(Clone, Debug, Hash)]
+struct Follower {
+    boot_epoch: BootEpoch,
+    /// The newest acknowledgement of that life.
+    sequence: u64,
+    /// Whether it acknowledged in this term: its history is adopted, and data may flow.
+    is_level: bool,
+    durable: Position,
+    /// It has room up to here.
+    limit: Position,
+    /// Live data was sent up to here.
+    sent: Position,
+    heard_at: Instant,
+}
+
+impl Member {
+    /// Becomes the leader of the current term (rule 7: the line and the cut exist from now on).
+    pub(super) fn lead(&mut self, actions: &mut Actions) -> Handled {
+        let state = &mut self.state;
+        let (now, base) = (state.now, state.log.verified);
+        let line = TermLine {
+            recovery_epoch: self.config.recovery_epoch,
+            term: state.term,
+            base,
+            leader: state.life,
+            chain: state.log.verified_chain,
+        };
+        state.history = state.history.opened(line);
+        state.log.image.cut(base);
+        state.repairs.cut(base);
+        state.assembly = None;
+        let follower = Follower {
+            boot_epoch: BootEpoch(0),
+            sequence: 0,
+            is_level: false,
+            durable: Position::ZERO,
+            limit: Position::ZERO,
+            sent: base,
+            heard_at: now,
+        };
+        state.leading = Some(Leading {
+            base,
+            is_open: false,
+            followers: state.peers.ids().map(|id| (id, follower.clone())).collect(),
+            round: 0,
+            heartbeat_at: now,
+            heartbeat_pause: self.config.timing.heartbeat_first,
+            last_heartbeat: now,
+            progress_at: now,
+            won_at: now,
+            won_log_time: state.log.verified_time,
+            appended: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            closing: Vec::new(),
+            firing: Vec::new(),
+        });
+        state.leader = Some(state.life.member);
+        self.counters.elections_won += 1;
+        self.set_role(Role::Leader, actions);
+        let (leader, term) = (self.state.leader, self.state.term);
+        actions.push(Action::Notify(Notice::Leader { leader, term }));
+        self.persist_history(base, actions)?;
+        self.send_heartbeats(actions);
+        Ok(())
+    }
+
+    /// The line is durable: the opening frame is the first of the term (E33).
+    pub(super) fn open_term(&mut self, actions: &mut Actions) -> Handled {
+        let Some(leading) = &self.state.leading else { return Ok(()) };
+        let base = leading.base;
+        let open = TermOpen {
+            term: self.state.term,
+            previous_term: self.state.history.term_before(base),
+            chain: self.state.log.verified_chain,
+            time: self.cluster_time(),
+            leader: self.state.life,
+            recovery_epoch: self.config.recovery_epoch,
+            log_version: LOG_VERSION,
+        };
+        self.append_frame(&Body::TermOpen(open), &[]);
+        if let Some(leading) = &mut self.state.leading {
+            leading.is_open = true;
+        }
+        self.send_heartbeats(actions);
+        Ok(())
+    }
+
+    /// Whether this member leads, and everything that it inherited is committed and applied: only
+    /// then does it serve clients (rule 17, E98).
+    pub(super) fn is_serving(&self) -> bool {
+        let applied = self.state.applier.applied;
+        self.state.leading.as_ref().is_some_and(|leading| leading.is_open && applied > leading.base)
+    }
+
+    /// The time to stamp on frames: the last stamped time plus what has passed since (rule 16).
+    pub(super) fn cluster_time(&self) -> LogTime {
+        let log_time = self.state.log.verified_time;
+        let Some(leading) = &self.state.leading else { return log_time };
+        let passed = self.state.now.since(leading.won_at);
+        LogTime(leading.won_log_time.0.saturating_add(passed.0)).max(log_time)
+    }
+
+    /// Appends a frame of the own term; the caller has checked that there is room.
+    pub(super) fn append_frame(&mut self, body: &Body, payload: &[u8]) -> PositionRange {
+        self.state.flush_wanted = true;
+        let (now, term) = (self.state.now, self.state.term);
+        self.state.log.append(now, term, body, (payload, &[]))
+    }
+
+    /// Bytes that may be appended now: the window, what is not committed (E114), and what is not
+    /// applied (E115) are bounded.
+    pub(super) fn append_room(&self) -> u64 {
+        let (log, limits) = (&self.state.log, &self.config.limits);
+        let uncommitted = log.verified.since(self.state.commit);
+        let unapplied = log.verified.since(self.state.applier.applied);
+        log.room()
+            .min(limits.uncommitted_bytes_max.saturating_sub(uncommitted))
+            .min(limits.unapplied_bytes_max.saturating_sub(unapplied))
+            .min(Position::MAX.since(log.verified))
+    }
+
+    /// Sends new data to each follower that is level and has room. One that falls out of the
+    /// window is left to repair itself; the others do not wait for it.
+    pub(super) fn send_live(&mut self, actions: &mut Actions) {
+        let Some(mut leading) = self.state.leading.take() else { return };
+        let head = self.state.log.verified;
+        let mut has_sent = false;
+        for (&peer, follower) in &mut leading.followers {
+            if !follower.is_level {
+                continue;
+            }
+            if follower.sent < self.state.log.low {
+                follower.sent = head;
+            }
+            for _ in 0..RUNS_PER_FLUSH_MAX {
+                let Some(run) = self.next_run(follower, head) else { break };
+                follower.sent = run.end;
+                self.send_run(peer, run, head, actions);
+                has_sent = true;
+            }
+            self.state.flush_wanted |= follower.sent < head.min(follower.limit);
+        }
+        if has_sent {
+            self.hasten_heartbeat(&mut leading);
+        }
+        self.state.leading = Some(leading);
+    }
+
+    /// The next bytes for a follower: of one term, and as long as a run may be.
+    fn next_run(&self, follower: &Follower, head: Position) -> Option<PositionRange> {
+        let start = follower.sent;
+        let whole = self.config.limits.run_bytes_max & !7;
+        let term_end = self.state.history.owner_end(start).unwrap_or(head);
+        let end = head.min(follower.limit).min(start.plus(whole)).min(term_end);
+        (start < end).then_some(PositionRange::new(start, end))
+    }
+
+    fn send_run(&self, to: MemberId, range: PositionRange, head: Position, actions: &mut Actions) {
+        let owner = self.state.history.owner(range.start);
+        let epoch = owner.map_or(self.state.term.0, |line| line.term.0);
+        // Newest and commit ride on data of the current term only (rule 4).
+        let live = (epoch == self.state.term.0)
+            .then_some(Live { newest: head, commit: self.state.commit });
+        actions.push(Action::SendData {
+            to: Destination::Member(to),
+            stream: Stream::Log,
+            epoch,
+            range,
+            source: Source::Member,
+            live,
+        });
+    }
+
+    /// Behind new data or a new commit position heartbeats start fast and decay (E32, E86).
+    fn hasten_heartbeat(&self, leading: &mut Leading) {
+        let timing = &self.config.timing;
+        leading.heartbeat_pause = timing.heartbeat_first;
+        let latest = leading.last_heartbeat + timing.heartbeat_interval;
+        leading.heartbeat_at = latest.min(self.state.now + timing.heartbeat_first);
+    }
+
+    fn send_heartbeats(&mut self, actions: &mut Actions) {
+        let Some(leading) = &mut self.state.leading else { return };
+        let interval = self.config.timing.heartbeat_interval;
+        leading.round += 1;
+        leading.last_heartbeat = self.state.now;
+        leading.heartbeat_at = self.state.now + leading.heartbeat_pause;
+        leading.heartbeat_pause = leading.heartbeat_pause.times(2).min(interval);
+        let message = Message::Heartbeat {
+            term: self.state.term,
+            round: leading.round,
+            newest: self.state.log.verified,
+            commit: self.state.commit,
+            chain_at: self.state.applier.applied,
+            chain: self.state.applier.chain,
+        };
+        for peer in self.state.peers.ids() {
+            self.send(peer, message.clone(), actions);
+        }
+    }
+
+    pub(super) fn handle_acknowledge(
+        &mut self,
+        from: MemberId,
+        message: &Message,
+        actions: &mut Actions,
+    ) -> Handled {
+        let &Message::Acknowledge { term, sequence, durable, received, limit, .. } = message else {
+            return Ok(());
+        };
+        if term > self.state.term {
+            self.raise_term(term, actions);
+            return Ok(());
+        }
+        let life = self.state.peers.life(from);
+        let (low, head) = (self.state.log.low, self.state.log.verified);
+        let Some(leading) = &mut self.state.leading else {
+            self.counters.datagrams_ignored += 1;
+            return Ok(());
+        };
+        let Some(follower) = leading.followers.get_mut(&from) else { return Ok(()) };
+        let is_new_life = follower.boot_epoch != life.boot_epoch;
+        let is_stale = !is_new_life && sequence <= follower.sequence;
+        if term < self.state.term || is_stale || durable > head || !leading.is_open {
+            self.counters.datagrams_ignored += 1;
+            return Ok(());
+        }
+        if !self.state.peers.acknowledge(from, term, durable, &self.state.history) {
+            follower.durable = Position::ZERO;
+            actions.push(Action::Notify(Notice::PeerRegressed { member: from }));
+            return Ok(());
+        }
+        if is_new_life || !follower.is_level {
+            // What an earlier life acknowledged is void (E30); data goes on from what it has.
+            follower.is_level = true;
+            follower.durable = Position::ZERO;
+            follower.sent = if received < low { head } else { received.min(head) };
+            self.state.flush_wanted = true;
+        }
+        follower.boot_epoch = life.boot_epoch;
+        follower.sequence = sequence;
+        follower.heard_at = self.state.now;
+        follower.durable = follower.durable.max(durable);
+        follower.limit = limit;
+        self.state.flush_wanted |= follower.sent < head.min(limit);
+        Ok(())
+    }
+
+    /// Commits what a quorum holds durably; the own disk is one voter among them (E41).
+    pub(super) fn advance_leader_commit(&mut self) {
+        let Some(leading) = &mut self.state.leading else { return };
+        let log = &self.state.log;
+        let early = mutant::is(mutant::LEADER_COUNTS_ITSELF_EARLY);
+        let own = if early { log.verified } else { log.durable };
+        let mut durable: SmallVec<[Position; VOTERS_MAX]> =
+            leading.followers.values().map(|follower| follower.durable).collect();
+        durable.push(own);
+        let commit = commit_position(&mut durable, leading.base, self.state.commit);
+        if leading.is_open && commit > self.state.commit {
+            self.state.commit = commit;
+            leading.progress_at = self.state.now;
+            self.state.election.abdications = 0;
+            if let Some(mut leading) = self.state.leading.take() {
+                self.hasten_heartbeat(&mut leading);
+                self.state.leading = Some(leading);
+            }
+        } else if commit == log.verified {
+            leading.progress_at = self.state.now;
+        }
+    }
+
+    pub(super) fn leading_deadline(&self) -> Option<Instant> {
+        let leading = self.state.leading.as_ref()?;
+        let timer = self.timer_deadline();
+        Some(timer.map_or(leading.heartbeat_at, |timer| timer.min(leading.heartbeat_at)))
+    }
+
+    pub(super) fn serve_leading(&mut self, actions: &mut Actions) -> Handled {
+        self.fire_timers();
+        let Some(leading) = &self.state.leading else { return Ok(()) };
+        if leading.heartbeat_at > self.state.now {
+            return Ok(());
+        }
+        if let Some(reason) = self.reason_to_abdicate() {
+            self.abdicate(reason, actions);
+            return Ok(());
+        }
+        self.close_silent_sessions();
+        self.send_heartbeats(actions);
+        Ok(())
+    }
+
+    fn reason_to_abdicate(&self) -> Option<Abdication> {
+        let leading = self.state.leading.as_ref()?;
+        let (now, timing) = (self.state.now, &self.config.timing);
+        let within =
+            |follower: &&Follower| now.since(follower.heard_at) < timing.election_timeout_min;
+        let answering = 1 + leading.followers.values().filter(within).count();
+        if answering < quorum(self.config.voters.len()) {
+            return Some(Abdication::QuorumLost);
+        }
+        let stalled = |since: Instant| now.since(since) >= timing.progress_timeout;
+        let nothing_committed =
+            self.state.commit < self.state.log.verified && stalled(leading.progress_at);
+        let disk_stalled = self.state.storage.oldest().is_some_and(stalled);
+        (nothing_committed || disk_stalled).then_some(Abdication::NoProgress)
+    }
+
+    /// Gives up the leadership, and tells the others so that they need not wait (rule 8).
+    pub(super) fn abdicate(&mut self, reason: Abdication, actions: &mut Actions) {
+        let term = self.state.term;
+        actions.push(Action::Notify(Notice::Abdicated { term, reason }));
+        for peer in self.state.peers.ids() {
+            self.send(peer, Message::Abdicate { term }, actions);
+        }
+        if reason != Abdication::QuorumLost {
+            self.state.election.abdications += 1;
+        }
+        self.step_down(actions);
+    }
+}

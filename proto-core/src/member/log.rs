@@ -1,0 +1,281 @@
+//! The newest part of the log in memory: bytes, what is held, and what of it is whole.
+
+use crate::frame::{
+    self, BLOCK_BYTES_MAX, Body, FrameError, FrameFront, FrameHeader, FrameSeed, HEADER_BYTES,
+    chain_after, frame_bytes,
+};
+use crate::identity::GroupTag;
+use crate::notice::FailStop;
+use crate::position::{Position, PositionRange};
+use crate::stream::{Image, Ring};
+use crate::term::{Chain, TermHistory, VoteKey};
+use crate::time::{Instant, LogTime};
+
+/// The log window. `low ≤ written` and `durable ≤ written ≤ verified ≤ received`, and the ring
+/// holds what lies between `low` and `received`, besides ranges behind holes.
+#[derive(Clone, Debug)]
+pub(super) struct Log {
+    ring: Ring,
+    tag: GroupTag,
+    frame_bytes_max: u64,
+    pub(super) image: Image,
+    /// The oldest byte that the ring still has.
+    pub(super) low: Position,
+    /// The end of the last whole, valid frame of the contiguous prefix (rule 2).
+    pub(super) verified: Position,
+    pub(super) verified_chain: Chain,
+    /// The highest time stamped on a verified frame.
+    pub(super) verified_time: LogTime,
+    /// The end of what was handed to the archive.
+    pub(super) written: Position,
+    /// The end of what is known to be durable.
+    pub(super) durable: Position,
+}
+
+/// A frame read from the window or from the archive.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LogFrame {
+    pub(super) end: Position,
+    pub(super) checksum: u32,
+    pub(super) body: Body,
+    pub(super) payload: PositionRange,
+}
+
+impl Log {
+    pub(super) fn new(
+        tag: GroupTag,
+        limits: &crate::config::Limits,
+        recovered: &crate::config::Recovered,
+    ) -> Self {
+        let end = recovered.log_end;
+        Self {
+            ring: Ring::new(limits.window_bytes),
+            tag,
+            frame_bytes_max: limits.frame_bytes_max(),
+            image: Image::new(end, limits.coverage_ranges_max),
+            low: end,
+            verified: end,
+            verified_chain: recovered.chain,
+            verified_time: recovered.log_time,
+            written: end,
+            durable: end,
+        }
+    }
+
+    /// Bytes at and above it find no room: what is below may not be written yet (rule 10).
+    pub(super) fn limit(&self) -> Position {
+        self.written.plus(self.ring.capacity())
+    }
+
+    pub(super) fn slices(&self, range: PositionRange) -> (&[u8], &[u8]) {
+        self.ring.slices(range)
+    }
+
+    pub(super) fn key(&self, history: &TermHistory) -> VoteKey {
+        history.vote_key(self.verified)
+    }
+
+    /// Takes in the missing bytes of a slice whose term was checked; returns how many were new.
+    /// Held bytes are never overwritten (rule 10).
+    pub(super) fn receive(&mut self, now: Instant, position: Position, slice: &[u8]) -> u64 {
+        let range = PositionRange::at(position, slice.len() as u64);
+        let window = PositionRange::new(self.verified, self.limit());
+        let mut new = 0;
+        for part in self.image.missing(range.intersection(window)) {
+            let from = part.start.since(position) as usize;
+            self.ring.write(part.start, &slice[from..from + part.len() as usize]);
+            self.image.insert(now, part);
+            self.raise_low(part.end);
+            new += part.len();
+        }
+        new
+    }
+
+    /// Appends a frame as leader: it is held and verified at once.
+    pub(super) fn append(
+        &mut self,
+        now: Instant,
+        term: crate::term::Term,
+        body: &Body,
+        payload: (&[u8], &[u8]),
+    ) -> PositionRange {
+        let position = self.verified;
+        debug_assert_eq!(position, self.image.received(), "a leader's log has no loose end");
+        let payload_length = payload.0.len() + payload.1.len();
+        let range = PositionRange::at(position, frame_bytes(body, payload_length));
+        let seed = FrameSeed { tag: self.tag, term, position };
+        let front = FrameFront::new(seed, body, payload);
+        let mut at = position;
+        for part in [front.bytes(), payload.0, payload.1] {
+            self.ring.write(at, part);
+            at = at.plus(part.len() as u64);
+        }
+        self.ring.write(at, &[0; 8][..range.end.since(at) as usize]);
+        self.image.insert(now, range);
+        self.raise_low(range.end);
+        self.verified = range.end;
+        self.verified_chain = chain_after(self.verified_chain, term, position, front.checksum());
+        self.verified_time = self.verified_time.max(body.time());
+        range
+    }
+
+    /// How many bytes a leader can append before bytes that are not written would be overwritten.
+    pub(super) fn room(&self) -> u64 {
+        self.limit().since(self.verified)
+    }
+
+    /// Verifies the frames behind the verified position. Returns how many were rejected: their
+    /// bytes are forgotten, and asked for again.
+    pub(super) fn verify(&mut self, history: &TermHistory) -> Result<u64, FailStop> {
+        loop {
+            let position = self.verified;
+            let Some(line) = history.owner(position) else { return Ok(0) };
+            let held = PositionRange::new(position, self.image.received());
+            let (first, second) = self.ring.slices(held);
+            let seed = FrameSeed { tag: self.tag, term: line.term, position };
+            let header = match frame::verify(seed, first, second, self.frame_bytes_max) {
+                Ok(header) => header,
+                Err(FrameError::Truncated) => return Ok(0),
+                Err(_) => {
+                    self.reject(position);
+                    return Ok(1);
+                }
+            };
+            let end = position.plus(header.aligned_length());
+            let Ok(body) = self.body(&header, first, second) else {
+                return Err(FailStop::NewerLog { at: position });
+            };
+            if history.owner_end(position).is_some_and(|owner_end| end > owner_end) {
+                return Err(FailStop::TermOpening { at: position });
+            }
+            self.check_opening(position, &body, history)?;
+            self.verified = end;
+            self.verified_chain =
+                chain_after(self.verified_chain, line.term, position, header.checksum);
+            self.verified_time = self.verified_time.max(body.time());
+        }
+    }
+
+    /// The frame at the base of a term must open it, and no other may (rule 1); the bytes before
+    /// it must be the ones that its leader had (rule 15).
+    fn check_opening(
+        &self,
+        position: Position,
+        body: &Body,
+        history: &TermHistory,
+    ) -> Result<(), FailStop> {
+        let line = history.owner(position).filter(|line| line.base == position);
+        let (line, open) = match (line, body) {
+            (Some(line), Body::TermOpen(open)) => (line, open),
+            (None, Body::TermOpen(_)) | (Some(_), _) => {
+                return Err(FailStop::TermOpening { at: position });
+            }
+            (None, _) => return Ok(()),
+        };
+        let previous_term = history.term_before(position);
+        if open.term != line.term || open.previous_term != previous_term {
+            return Err(FailStop::TermOpening { at: position });
+        }
+        if line.chain != self.verified_chain || open.chain != self.verified_chain {
+            return Err(FailStop::ChainMismatch { at: position });
+        }
+        if open.is_readable() { Ok(()) } else { Err(FailStop::NewerLog { at: position }) }
+    }
+
+    fn body(&self, header: &FrameHeader, first: &[u8], second: &[u8]) -> Result<Body, FrameError> {
+        let mut front = [0; HEADER_BYTES + BLOCK_BYTES_MAX];
+        let length = frame::copy_front(&mut front, first, second);
+        frame::parse_body(header, &front[..length])
+    }
+
+    /// Forgets the bytes from `position` on that are held in one piece: one of them is wrong.
+    fn reject(&mut self, position: Position) {
+        let seen = self.image.seen();
+        self.image.cut(position);
+        self.image.hear_newest(seen);
+    }
+
+    /// The verified frame at `position`, if the ring still has it.
+    pub(super) fn frame(&self, position: Position) -> Option<LogFrame> {
+        if position < self.low || position >= self.verified {
+            return None;
+        }
+        let (first, second) = self.ring.slices(PositionRange::new(position, self.verified));
+        parse_verified(position, first, second, self.frame_bytes_max)
+    }
+
+    /// Disowns the bytes at and above `end`, where the chain value is `chain`.
+    pub(super) fn cut(&mut self, end: Position, chain: Chain) {
+        self.image.cut(end);
+        if end < self.verified {
+            self.verified = end;
+            self.verified_chain = chain;
+        }
+        self.written = self.written.min(end);
+        self.durable = self.durable.min(end);
+        self.low = self.low.min(end);
+    }
+
+    /// The ring has been overwritten up to where `end` needs its room.
+    fn raise_low(&mut self, end: Position) {
+        let oldest = Position(end.0.saturating_sub(self.ring.capacity()));
+        self.low = self.low.max(oldest);
+    }
+
+    pub(super) fn check_invariants(&self) {
+        assert!(self.durable <= self.written, "durable beyond written");
+        assert!(self.written <= self.verified, "written beyond verified");
+        assert!(self.verified <= self.image.received(), "verified beyond received");
+        assert!(self.low <= self.written, "unwritten bytes were overwritten");
+        assert!(self.image.received() <= self.limit(), "the window is overfull");
+    }
+}
+
+/// Parses a frame that was verified before.
+fn parse_verified(
+    position: Position,
+    first: &[u8],
+    second: &[u8],
+    frame_bytes_max: u64,
+) -> Option<LogFrame> {
+    let mut front = [0; HEADER_BYTES + BLOCK_BYTES_MAX];
+    let length = frame::copy_front(&mut front, first, second);
+    let header = FrameHeader::parse(front.first_chunk()?, frame_bytes_max).ok()?;
+    let body = frame::parse_body(&header, &front[..length]).ok()?;
+    Some(LogFrame {
+        end: position.plus(header.aligned_length()),
+        checksum: header.checksum,
+        body,
+        payload: header.payload(position),
+    })
+}
+
+/// Reads and verifies the frame at `position` from bytes of the archive that begin there.
+pub(super) fn read_frame(
+    seed: FrameSeed,
+    bytes: &[u8],
+    frame_bytes_max: u64,
+) -> Result<LogFrame, FrameError> {
+    let header = frame::verify(seed, bytes, &[], frame_bytes_max)?;
+    Ok(LogFrame {
+        end: seed.position.plus(header.aligned_length()),
+        checksum: header.checksum,
+        body: frame::parse_body(&header, bytes)?,
+        payload: header.payload(seed.position),
+    })
+}
+
+impl core::hash::Hash for Log {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        (self.tag, &self.image, self.low, self.verified, self.verified_chain).hash(state);
+        (self.verified_time, self.written, self.durable).hash(state);
+        let held = PositionRange::new(self.low, self.image.received());
+        for &range in core::iter::once(&held).chain(self.image.beyond()) {
+            let (first, second) = self.ring.slices(range);
+            // Byte by byte over both, so that the ring's end does not show.
+            for byte in first.iter().chain(second) {
+                state.write_u8(*byte);
+            }
+        }
+    }
+}

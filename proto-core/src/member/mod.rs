@@ -1,0 +1,567 @@
+//! The member's state machine.
+//!
+//! ```text
+//!                    ┌─ election ─ adoption ─ following ─┐
+//!  Event ─► step ────┼─ leading ── connections ──────────┼──► Actions
+//!                    └─ repair ─── apply ─── storage ────┘
+//! ```
+//!
+//! One file per duty; each adds its handlers to [`Member`]. `decisions` holds the pure rules,
+//! `log` the window, `sessions` the replicated state, `storage` the durability gates.
+
+mod adoption;
+mod apply;
+mod connections;
+mod decisions;
+mod election;
+mod following;
+mod leading;
+mod log;
+mod peers;
+mod repair;
+mod sessions;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub use view::View;
+
+use core::hash::{Hash, Hasher};
+
+use crate::action::{Action, Actions, Destination};
+use crate::config::{ConfigError, MemberConfig, Recovered};
+use crate::event::Event;
+use crate::hash::StateHasher;
+use crate::identity::{Endpoint, GroupTag, Life, MemberId};
+use crate::message::{Incoming, Message, Sender, Stream};
+use crate::notice::{Counters, FailStop, Notice, Role};
+use crate::position::{Position, PositionRange};
+use crate::random::Random;
+use crate::stream::{NakTiming, RepairTiming, Repairs};
+use crate::term::{Term, TermHistory, Vote};
+use crate::time::{Duration, Instant};
+
+use self::adoption::Assembly;
+use self::apply::Applier;
+use self::connections::Connections;
+use self::election::Election;
+use self::following::Following;
+use self::leading::Leading;
+use self::log::Log;
+use self::peers::Peers;
+use self::repair::Reads;
+use self::sessions::Sessions;
+use self::storage::{Space, Storage, Write};
+
+/// A member of a group. See the crate's documentation.
+#[derive(Clone, Debug)]
+pub struct Member {
+    config: MemberConfig,
+    counters: Counters,
+    state: State,
+}
+
+/// All that [`Member::state_hash`] covers.
+#[derive(Clone, Debug, Hash)]
+struct State {
+    tag: GroupTag,
+    life: Life,
+    now: Instant,
+    random: Random,
+    term: Term,
+    /// Whom the vote of `term` went to, in memory; `storage.vote` is what is durable.
+    granted_to: Option<MemberId>,
+    history: TermHistory,
+    role: Role,
+    leader: Option<MemberId>,
+    log: Log,
+    commit: Position,
+    storage: Storage,
+    peers: Peers,
+    election: Election,
+    following: Following,
+    /// Present exactly while this member leads.
+    leading: Option<Leading>,
+    assembly: Option<Assembly>,
+    repairs: Repairs,
+    reads: Reads,
+    applier: Applier,
+    sessions: Sessions,
+    connections: Connections,
+    space: Space,
+    /// Something waits to be sent with the next flush.
+    flush_wanted: bool,
+    fail_stop: Option<FailStop>,
+}
+
+/// What a handler returns: an invariant or the storage broke, or all is well.
+type Handled = Result<(), FailStop>;
+
+impl Member {
+    /// A member that comes up with what it `recovered`. All its memory is allocated here, but for
+    /// that of sessions, which is when they open.
+    ///
+    /// # Errors
+    /// The first problem of `config`, or [`ConfigError::Foreign`] or [`ConfigError::Log`] when
+    /// `recovered` does not fit it.
+    pub fn new(
+        config: MemberConfig,
+        recovered: Recovered,
+        now: Instant,
+    ) -> Result<Self, ConfigError> {
+        if let Some(problem) = config.problems().into_iter().next() {
+            return Err(problem);
+        }
+        let (found, expected) = (recovered.life.member, config.member);
+        if found != expected {
+            return Err(ConfigError::Foreign { found, expected });
+        }
+        let end = recovered.log_end;
+        let owned = end == Position::ZERO || recovered.history.owner(Position(end.0 - 1)).is_some();
+        if !owned || !end.0.is_multiple_of(crate::frame::ALIGNMENT) || end > Position::MAX {
+            return Err(ConfigError::Log { end });
+        }
+        let limits = &config.limits;
+        let term = recovered.vote.term.max(recovered.history.last_term());
+        let granted_to = recovered.vote.granted_to.filter(|_| term == recovered.vote.term);
+        let others = config.voters.keys().copied().filter(|&id| id != config.member);
+        let state = State {
+            tag: config.tag(),
+            life: recovered.life,
+            now,
+            random: Random::new(config.seed),
+            term,
+            granted_to,
+            role: Role::Follower,
+            leader: None,
+            log: Log::new(config.tag(), limits, &recovered),
+            commit: Position::ZERO,
+            storage: Storage::new(
+                recovered.life.boot_epoch,
+                recovered.vote,
+                recovered.history.last_term(),
+            ),
+            peers: Peers::new(others, &recovered.peers),
+            election: Election::default(),
+            following: Following::default(),
+            leading: None,
+            assembly: None,
+            repairs: Repairs::new(),
+            reads: Reads::new(limits.reads_max),
+            applier: Applier::new(limits.apply_batch_max),
+            sessions: Sessions::new(limits.sessions_max, limits.in_flight_max, limits.timers_max),
+            connections: Connections::default(),
+            space: Space::Enough,
+            flush_wanted: false,
+            fail_stop: None,
+            history: recovered.history,
+        };
+        let mut member = Self { config, counters: Counters::default(), state };
+        member.schedule_election();
+        if member.config.voters.len() == 1 {
+            member.state.election.deadline = now;
+        }
+        Ok(member)
+    }
+
+    /// Takes in one event and appends its actions to `actions`, which the caller has drained.
+    ///
+    /// An inert member takes in nothing.
+    pub fn step(&mut self, now: Instant, event: Event<'_>, actions: &mut Actions) {
+        debug_assert!(actions.is_empty(), "take over all actions before the next event");
+        if self.state.fail_stop.is_some() {
+            return;
+        }
+        // A clock that goes backwards stands still (E104).
+        self.state.now = self.state.now.max(now);
+        let handled = self.handle(event, actions).and_then(|()| self.settle(actions));
+        if let Err(reason) = handled {
+            self.stop(reason, actions);
+        }
+    }
+
+    fn handle(&mut self, event: Event<'_>, actions: &mut Actions) -> Handled {
+        match event {
+            Event::Timer => self.handle_timer(actions),
+            Event::Flush => self.flush(actions),
+            Event::Received { sender, source, content } => match sender {
+                Sender::Member { member, incarnation, boot_epoch } => {
+                    let life = Life { member, incarnation, boot_epoch };
+                    self.handle_member(life, content, actions)
+                }
+                Sender::Client { key } => self.handle_client(key, source, content, actions),
+            },
+            Event::Durable { operation } => self.handle_durable(operation, actions),
+            Event::LogRead { operation, bytes } => self.handle_log_read(operation, bytes, actions),
+            Event::Applied { through, outputs } => self.handle_applied(through, outputs),
+            Event::StorageFull { position } => self.handle_storage_full(position, actions),
+            Event::StorageFailed => Err(FailStop::StorageFailed),
+            Event::ServiceFailed => Err(FailStop::ServiceFailed),
+            Event::Shutdown => self.handle_shutdown(actions),
+        }
+    }
+
+    /// What follows from any event: writes that became possible, frames that became applicable,
+    /// holes that are due to be asked for.
+    fn settle(&mut self, actions: &mut Actions) -> Handled {
+        self.write_log(actions)?;
+        self.write_metadata(actions)?;
+        self.advance_commit(actions);
+        self.pump_apply(actions)?;
+        self.ask_for_holes(actions);
+        Ok(())
+    }
+
+    fn handle_timer(&mut self, actions: &mut Actions) -> Handled {
+        self.serve_leading(actions)?;
+        self.serve_election(actions)?;
+        self.serve_connections();
+        self.retry_full_storage();
+        if self.state.flush_wanted { self.flush(actions) } else { Ok(()) }
+    }
+
+    /// Sends what was collected for batching.
+    fn flush(&mut self, actions: &mut Actions) -> Handled {
+        self.state.flush_wanted = false;
+        self.admit_ingress(actions);
+        self.write_log(actions)?;
+        self.send_live(actions);
+        self.acknowledge(actions);
+        self.flush_connections(actions);
+        Ok(())
+    }
+
+    fn handle_member(
+        &mut self,
+        life: Life,
+        content: Incoming<'_>,
+        actions: &mut Actions,
+    ) -> Handled {
+        if life.member == self.state.life.member {
+            if (life.incarnation, life.boot_epoch)
+                > (self.state.life.incarnation, self.state.life.boot_epoch)
+            {
+                return Err(FailStop::Twin);
+            }
+            self.counters.datagrams_ignored += 1;
+            return Ok(());
+        }
+        if !self.state.peers.hear(life) {
+            self.counters.datagrams_ignored += 1;
+            return Ok(());
+        }
+        let from = life.member;
+        match content {
+            Incoming::Data { stream: Stream::Log, epoch, position, live, slice } => {
+                self.handle_slice(from, Term(epoch), position, live, slice)
+            }
+            Incoming::Control(message) => self.handle_control(from, message, actions),
+            Incoming::Data { .. } => {
+                self.counters.datagrams_ignored += 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn handle_control(
+        &mut self,
+        from: MemberId,
+        message: Message,
+        actions: &mut Actions,
+    ) -> Handled {
+        match message {
+            Message::Canvass { term, round, key } => {
+                self.handle_canvass(from, term, round, key, actions);
+                Ok(())
+            }
+            Message::CanvassReply { term, round, granted, key } => {
+                self.handle_canvass_reply(from, term, round, granted, key, actions)
+            }
+            Message::RequestVote { term, key } => {
+                self.handle_request_vote(from, term, key, actions)
+            }
+            Message::Ballot { term, granted } => self.handle_ballot(from, term, granted, actions),
+            heartbeat @ Message::Heartbeat { .. } => {
+                self.handle_heartbeat(from, &heartbeat, actions)
+            }
+            Message::HistoryRequest { term, commit } => {
+                self.handle_history_request(from, term, commit, actions)
+            }
+            history @ Message::History { .. } => self.handle_history(from, history, actions),
+            acknowledge @ Message::Acknowledge { .. } => {
+                self.handle_acknowledge(from, &acknowledge, actions)
+            }
+            Message::Abdicate { term } => self.handle_abdicate(from, term, actions),
+            Message::Nak { stream: Stream::Log, ranges } => self.handle_nak(from, &ranges, actions),
+            Message::Unavailable { stream: Stream::Log, range, .. } => {
+                self.state.log.image.withdraw_request(range.range);
+                Ok(())
+            }
+            _ => {
+                self.counters.datagrams_ignored += 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn handle_durable(
+        &mut self,
+        operation: crate::event::OperationId,
+        actions: &mut Actions,
+    ) -> Handled {
+        let Some(write) = self.state.storage.complete(operation) else {
+            self.counters.completions_ignored += 1;
+            return Ok(());
+        };
+        match write {
+            Write::Log(through) => {
+                self.state.log.durable = self.state.log.durable.max(through);
+                self.want_acknowledgement();
+                self.note_storage_freed(actions);
+                Ok(())
+            }
+            Write::Vote(vote) => self.handle_vote_durable(vote, actions),
+            Write::History(term) => self.handle_history_durable(term, actions),
+            Write::Peers => Ok(()),
+        }
+    }
+
+    /// Appends verified bytes to the archive, and has them synced: one sync at a time, which then
+    /// covers all that was appended meanwhile.
+    fn write_log(&mut self, actions: &mut Actions) -> Handled {
+        // Rule 1: no byte of a term goes to the archive before the term's line is durable.
+        let state = &mut self.state;
+        if state.storage.history_is_pending() || state.space.is_full() {
+            return Ok(());
+        }
+        let log = &mut state.log;
+        if log.written < log.verified {
+            let range = PositionRange::new(log.written, log.verified);
+            log.written = log.verified;
+            actions.push(Action::Append { range });
+        }
+        if log.durable < log.written && !state.storage.log_is_pending() {
+            let operation = state.storage.begin(state.now, Write::Log(log.written))?;
+            actions.push(Action::Sync { operation });
+        }
+        Ok(())
+    }
+
+    /// Makes the vote and what is remembered of the peers durable when they changed.
+    fn write_metadata(&mut self, actions: &mut Actions) -> Handled {
+        let state = &mut self.state;
+        let vote = Vote { term: state.term, granted_to: state.granted_to };
+        if vote != state.storage.vote && !state.storage.vote_is_pending() {
+            let operation = state.storage.begin(state.now, Write::Vote(vote))?;
+            actions.push(Action::PersistVote { operation, vote });
+        }
+        let interval = self.config.timing.peer_record_interval;
+        if state.peers.is_due(state.now, interval) && !state.storage.is_pending(Write::Peers) {
+            let operation = state.storage.begin(state.now, Write::Peers)?;
+            let peers = state.peers.take_records(state.now);
+            actions.push(Action::PersistPeers { operation, peers });
+        }
+        Ok(())
+    }
+
+    fn handle_storage_full(&mut self, position: Position, actions: &mut Actions) -> Handled {
+        let state = &mut self.state;
+        state.log.written = state.log.written.min(position);
+        state.log.durable = state.log.durable.min(position);
+        state.storage.cut(position);
+        if state.space == Space::Enough {
+            actions.push(Action::Notify(Notice::StorageFull));
+        }
+        let retry_at = state.now + self.config.timing.progress_timeout;
+        state.space = Space::Full { retry_at };
+        if self.state.leading.is_some() {
+            self.abdicate(crate::notice::Abdication::StorageFull, actions);
+        }
+        Ok(())
+    }
+
+    /// Tries to append again; a further refusal comes back as an event.
+    fn retry_full_storage(&mut self) {
+        if let Space::Full { retry_at } = self.state.space
+            && retry_at <= self.state.now
+        {
+            self.state.space = Space::Retrying;
+        }
+    }
+
+    fn note_storage_freed(&mut self, actions: &mut Actions) {
+        if self.state.space == Space::Retrying {
+            self.state.space = Space::Enough;
+            actions.push(Action::Notify(Notice::StorageFreed));
+        }
+    }
+
+    fn handle_shutdown(&mut self, actions: &mut Actions) -> Handled {
+        self.flush(actions)?;
+        if self.state.leading.is_some() {
+            self.abdicate(crate::notice::Abdication::Shutdown, actions);
+        }
+        self.state.election.is_barred = true;
+        Ok(())
+    }
+
+    fn stop(&mut self, reason: FailStop, actions: &mut Actions) {
+        self.state.fail_stop = Some(reason);
+        self.state.role = Role::Stopped;
+        self.state.leader = None;
+        self.state.leading = None;
+        // Stopped means stopped (S34): of this event only notices go out.
+        actions.clear_all_but_notices();
+        let term = self.state.term;
+        actions.push(Action::Notify(Notice::Role { role: Role::Stopped, term }));
+        actions.push(Action::FailStop(reason));
+    }
+
+    /// When to step with [`Event::Timer`] if nothing else happens; `None` once it is inert.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let state = &self.state;
+        if state.fail_stop.is_some() {
+            return None;
+        }
+        let flush = state.flush_wanted.then_some(state.now);
+        let deadlines = [
+            flush,
+            self.election_deadline(),
+            self.leading_deadline(),
+            self.connections_deadline(),
+            state.log.image.next_deadline(self.nak_timing()),
+            state
+                .peers
+                .deadline(self.config.timing.peer_record_interval)
+                .filter(|_| !state.storage.is_pending(Write::Peers)),
+            state.space.retry_at(),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// The bytes of a range that an action named with `Source::Member`, in up to two slices.
+    #[must_use]
+    pub fn bytes(&self, stream: Stream, range: PositionRange) -> (&[u8], &[u8]) {
+        match stream {
+            Stream::Log => self.state.log.slices(range),
+            Stream::Egress(client) => self.state.connections.egress_bytes(client, range),
+            Stream::Ingress(_) => (&[], &[]),
+        }
+    }
+
+    /// What can be seen from outside.
+    #[must_use]
+    pub fn view(&self) -> View {
+        let state = &self.state;
+        View {
+            life: state.life,
+            role: state.role,
+            term: state.term,
+            leader: state.leader,
+            vote: Vote { term: state.term, granted_to: state.granted_to },
+            key: state.log.key(&state.history),
+            seen: state.log.image.seen(),
+            received: state.log.image.received(),
+            verified: state.log.verified,
+            written: state.log.written,
+            durable: state.log.durable,
+            commit: state.commit,
+            applied: state.applier.applied,
+            applied_chain: state.applier.chain,
+            applying: state.applier.is_applying(),
+            verified_chain: state.log.verified_chain,
+            log_time: state.applier.time,
+            serving: self.is_serving(),
+            sessions: state.sessions.len(),
+            fail_stop: state.fail_stop,
+        }
+    }
+
+    /// The adopted term history.
+    #[must_use]
+    pub const fn history(&self) -> &TermHistory {
+        &self.state.history
+    }
+
+    /// What was counted since construction.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub const fn config(&self) -> &MemberConfig {
+        &self.config
+    }
+
+    /// A canonical hash of the whole state: equal states have equal hashes on every platform.
+    #[must_use]
+    pub fn state_hash(&self) -> u64 {
+        let mut hasher = StateHasher::default();
+        self.state.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// A hash of the replicated state at the applied position (sessions, reply windows, timers):
+    /// equal on all members at equal positions, but while frames are with the service
+    /// (`View::applying`).
+    #[must_use]
+    pub fn replicated_hash(&self) -> u64 {
+        let mut hasher = StateHasher::default();
+        (&self.state.sessions, self.state.applier.chain, self.state.applier.time).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Panics when an invariant does not hold. The simulator calls it after each step.
+    pub fn check_invariants(&self) {
+        let state = &self.state;
+        state.log.check_invariants();
+        assert!(state.applier.applied <= state.commit, "applied beyond commit");
+        assert!(state.commit <= state.log.verified, "committed beyond verified");
+        assert_eq!(state.leading.is_some(), state.role == Role::Leader, "who leads has the state");
+        assert!(state.storage.vote.term <= state.term, "the durable term is ahead");
+        assert!(state.history.last_term() <= state.term, "the history is ahead of the term");
+        let limits = &self.config.limits;
+        assert!(state.sessions.len() <= limits.sessions_max, "too many sessions");
+        assert!(state.connections.len() <= limits.sessions_max, "too many connections");
+        assert!(state.reads.len() <= limits.reads_max + 1, "too many reads");
+        assert!(
+            state.log.image.beyond().len() <= limits.coverage_ranges_max,
+            "too many ranges behind holes"
+        );
+    }
+
+    fn send(&self, to: MemberId, message: Message, actions: &mut Actions) {
+        actions.push(Action::Send { to: Destination::Member(to), message });
+    }
+
+    fn nak_timing(&self) -> NakTiming {
+        let timing = &self.config.timing;
+        let eager = crate::mutant::is(crate::mutant::NAK_WITHOUT_PATIENCE);
+        NakTiming {
+            delay: timing.nak_delay,
+            retry: if eager { Duration(1) } else { timing.nak_retry },
+            bytes_max: self.config.limits.repair_request_bytes_max,
+        }
+    }
+
+    fn repair_timing(&self) -> RepairTiming {
+        RepairTiming {
+            linger: self.config.timing.repair_linger,
+            interval: self.config.timing.heartbeat_interval,
+            budget_bytes: self.config.limits.repair_budget_bytes,
+        }
+    }
+
+    fn endpoint_of(&self, member: MemberId) -> Endpoint {
+        self.config.voters.get(&member).copied().unwrap_or_default()
+    }
+
+    fn notify_role(&self, actions: &mut Actions) {
+        let (role, term) = (self.state.role, self.state.term);
+        actions.push(Action::Notify(Notice::Role { role, term }));
+    }
+}

@@ -1,0 +1,155 @@
+//! What a member remembers of the others, over their lives and its own (rule 9).
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::config::PeerRecord;
+use crate::identity::{Life, MemberId};
+use crate::position::Position;
+use crate::term::{Term, TermHistory};
+use crate::time::{Duration, Instant};
+
+use super::decisions::has_regressed;
+
+/// The other members.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Peers {
+    peers: BTreeMap<MemberId, Peer>,
+    /// Something is remembered that is not durable yet.
+    is_dirty: bool,
+    written_at: Instant,
+}
+
+#[derive(Clone, Copy, Debug, Hash)]
+struct Peer {
+    record: PeerRecord,
+    /// It came back with less than it had acknowledged: it counts for nothing.
+    has_regressed: bool,
+}
+
+impl Peers {
+    pub(super) fn new(others: impl Iterator<Item = MemberId>, recovered: &[PeerRecord]) -> Self {
+        let peer = |id: MemberId| {
+            let record = recovered.iter().find(|record| record.life.member == id).copied();
+            let life = Life { member: id, ..Life::default() };
+            let unknown = PeerRecord { life, ..PeerRecord::default() };
+            (id, Peer { record: record.unwrap_or(unknown), has_regressed: false })
+        };
+        Self { peers: others.map(peer).collect(), is_dirty: false, written_at: Instant(0) }
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = MemberId> {
+        self.peers.keys().copied()
+    }
+
+    pub(super) fn at(&self, index: usize) -> Option<MemberId> {
+        self.peers.keys().nth(index).copied()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// Notes a datagram of `life`; `false` if it is of a stranger or of a former life (E93).
+    pub(super) fn hear(&mut self, life: Life) -> bool {
+        let Some(peer) = self.peers.get_mut(&life.member) else { return false };
+        let known = peer.record.life;
+        if known.boot_epoch.0 != 0 && life.incarnation != known.incarnation {
+            // A member comes back under a new incarnation only by being readmitted.
+            return false;
+        }
+        if life.boot_epoch < known.boot_epoch {
+            return false;
+        }
+        if life != known {
+            peer.record.life = life;
+            self.is_dirty = true;
+        }
+        true
+    }
+
+    /// Notes an acknowledgement in `term`; `false` if the member has lost what it had
+    /// acknowledged before, and does not count.
+    pub(super) fn acknowledge(
+        &mut self,
+        member: MemberId,
+        term: Term,
+        durable: Position,
+        history: &TermHistory,
+    ) -> bool {
+        let Some(peer) = self.peers.get_mut(&member) else { return false };
+        if has_regressed(&peer.record, history, durable) {
+            peer.has_regressed = true;
+            return false;
+        }
+        peer.has_regressed = false;
+        if (term, durable) != (peer.record.term, peer.record.acknowledged) {
+            peer.record.term = term;
+            peer.record.acknowledged = durable;
+            self.is_dirty = true;
+        }
+        true
+    }
+
+    /// Whether what the member says counts towards a quorum.
+    pub(super) fn counts(&self, member: MemberId) -> bool {
+        self.peers.get(&member).is_some_and(|peer| !peer.has_regressed)
+    }
+
+    pub(super) fn life(&self, member: MemberId) -> Life {
+        self.peers.get(&member).map_or_else(Life::default, |peer| peer.record.life)
+    }
+
+    pub(super) fn is_due(&self, now: Instant, interval: Duration) -> bool {
+        self.deadline(interval).is_some_and(|deadline| deadline <= now)
+    }
+
+    /// When what is remembered is to be made durable.
+    pub(super) fn deadline(&self, interval: Duration) -> Option<Instant> {
+        self.is_dirty.then_some(self.written_at + interval)
+    }
+
+    pub(super) fn take_records(&mut self, now: Instant) -> Vec<PeerRecord> {
+        self.is_dirty = false;
+        self.written_at = now;
+        let heard = self.peers.values().filter(|peer| peer.record.life.boot_epoch.0 != 0);
+        heard.map(|peer| peer.record).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{BootEpoch, Incarnation};
+
+    fn life(member: u16, incarnation: u32, boot_epoch: u64) -> Life {
+        Life {
+            member: MemberId(member),
+            incarnation: Incarnation(incarnation),
+            boot_epoch: BootEpoch(boot_epoch),
+        }
+    }
+
+    #[test]
+    fn e93_former_lives_and_strangers_are_not_heard() {
+        let mut peers = Peers::new([MemberId(2)].into_iter(), &[]);
+        assert!(peers.hear(life(2, 1, 3)));
+        assert!(peers.hear(life(2, 1, 3)));
+        assert!(!peers.hear(life(2, 1, 2)));
+        assert!(!peers.hear(life(2, 2, 4)));
+        assert!(!peers.hear(life(3, 1, 1)));
+        assert!(peers.hear(life(2, 1, 4)));
+    }
+
+    #[test]
+    fn df14_a_restored_old_image_does_not_count() {
+        let mut peers = Peers::new([MemberId(2)].into_iter(), &[]);
+        let history = TermHistory::default();
+        peers.hear(life(2, 1, 1));
+        assert!(peers.acknowledge(MemberId(2), Term(1), Position(80), &history));
+        assert!(peers.counts(MemberId(2)));
+        peers.hear(life(2, 1, 2));
+        assert!(!peers.acknowledge(MemberId(2), Term(1), Position(72), &history));
+        assert!(!peers.counts(MemberId(2)));
+    }
+}

@@ -1,0 +1,242 @@
+//! Holes in the log: asking for them, and answering others who ask, from the window or from the
+//! archive. Any member that holds the bytes may answer: a range is named by term and position.
+
+use alloc::vec::Vec;
+
+use super::{Handled, Member};
+use crate::action::{Action, Actions, Destination, Source};
+use crate::event::OperationId;
+use crate::identity::MemberId;
+use crate::message::{EpochRange, Message, NAK_RANGES_MAX, NakRanges, Stream};
+use crate::position::{Position, PositionRange};
+use crate::term::Term;
+
+/// Unanswered requests before another member is asked.
+const TRIES_PER_SOURCE: u32 = 2;
+
+/// Reads of the archive under way.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Reads {
+    reads: Vec<Read>,
+    reads_max: usize,
+}
+
+#[derive(Clone, Copy, Debug, Hash)]
+struct Read {
+    operation: OperationId,
+    range: PositionRange,
+    purpose: Purpose,
+    /// A cut below its end happened since it was issued (rule 10).
+    is_void: bool,
+}
+
+/// What a read of the archive is for.
+#[derive(Clone, Copy, Debug, Hash)]
+pub(super) enum Purpose {
+    /// To answer a NAK.
+    Repair { to: MemberId, term: Term },
+    /// To apply frames that the window has not got any more.
+    Apply,
+}
+
+impl Reads {
+    pub(super) const fn new(reads_max: usize) -> Self {
+        Self { reads: Vec::new(), reads_max }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.reads.len()
+    }
+
+    fn has_room(&self) -> bool {
+        self.reads.len() < self.reads_max
+    }
+
+    /// Bytes at and above `end` are not what they were when these reads were issued.
+    pub(super) fn cut(&mut self, end: Position) {
+        for read in &mut self.reads {
+            read.is_void |= read.range.end > end;
+        }
+    }
+}
+
+impl Member {
+    /// Sends the NAK that is due, if one is.
+    pub(super) fn ask_for_holes(&mut self, actions: &mut Actions) {
+        if self.state.leading.is_some() {
+            return;
+        }
+        let (now, timing) = (self.state.now, self.nak_timing());
+        let limit = self.state.log.limit();
+        let missing = self.state.log.image.poll(now, timing, limit);
+        if missing.is_empty() {
+            return;
+        }
+        let mut ranges = NakRanges::new();
+        for range in missing {
+            self.split_by_term(range, &mut ranges);
+        }
+        let Some(to) = self.repair_source() else { return };
+        if ranges.is_empty() {
+            return;
+        }
+        self.counters.naks_sent += 1;
+        self.counters.nak_ranges_sent += ranges.len() as u64;
+        self.send(to, Message::Nak { stream: Stream::Log, ranges }, actions);
+    }
+
+    /// Names the owner of each part of a range; a part without one cannot be asked for.
+    fn split_by_term(&self, range: PositionRange, ranges: &mut NakRanges) {
+        let history = &self.state.history;
+        let mut start = range.start;
+        while start < range.end && ranges.len() < NAK_RANGES_MAX {
+            let Some(line) = history.owner(start) else { return };
+            let end = history.owner_end(start).unwrap_or(range.end).min(range.end);
+            ranges.push(EpochRange { epoch: line.term.0, range: PositionRange::new(start, end) });
+            start = end;
+        }
+    }
+
+    /// Whom to ask: the leader, or who taught us; after unanswered requests the others in turn.
+    fn repair_source(&self) -> Option<MemberId> {
+        let teacher = self.state.following.teacher.map(|(teacher, _)| teacher);
+        let first = self.state.leader.or(teacher);
+        let turn = (self.state.log.image.unanswered() / TRIES_PER_SOURCE) as usize;
+        let peers = self.state.peers.len();
+        if peers == 0 {
+            return None;
+        }
+        match (turn % (peers + 1), first) {
+            (0, Some(first)) => Some(first),
+            (turn, _) => self.state.peers.at(turn.saturating_sub(1) % peers),
+        }
+    }
+
+    pub(super) fn handle_nak(
+        &mut self,
+        from: MemberId,
+        ranges: &NakRanges,
+        actions: &mut Actions,
+    ) -> Handled {
+        self.counters.naks_received += 1;
+        for asked in ranges.iter().take(NAK_RANGES_MAX) {
+            self.answer_hole(from, *asked, actions)?;
+        }
+        Ok(())
+    }
+
+    fn answer_hole(&mut self, to: MemberId, asked: EpochRange, actions: &mut Actions) -> Handled {
+        let term = Term(asked.epoch);
+        let log = &self.state.log;
+        let held_end = log.verified.min(asked.range.end);
+        let held = PositionRange::new(asked.range.start, held_end);
+        let is_ours = !held.is_empty() && self.owns(term, held);
+        if !is_ours {
+            self.counters.repairs_refused += 1;
+            // A stale request for what nobody has any more is no reason to talk (E88): but for
+            // bytes that are beyond us the asker goes on to another at once.
+            let message =
+                Message::Unavailable { stream: Stream::Log, range: asked, oldest: Position::ZERO };
+            self.send(to, message, actions);
+            return Ok(());
+        }
+        let (now, timing) = (self.state.now, self.repair_timing());
+        let destination = Destination::Member(to);
+        for part in self.state.repairs.admit(now, timing, destination, held) {
+            let low = self.state.log.low;
+            let cold = PositionRange::new(part.start, part.end.min(low));
+            let warm = PositionRange::new(part.start.max(low), part.end);
+            if !cold.is_empty() {
+                self.read_for_repair(to, term, cold, actions)?;
+            }
+            if !warm.is_empty() {
+                self.send_repair(to, term, warm, Source::Member, actions);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_for_repair(
+        &mut self,
+        to: MemberId,
+        term: Term,
+        range: PositionRange,
+        actions: &mut Actions,
+    ) -> Handled {
+        let read_bytes_max = self.config.limits.read_bytes_max & !7;
+        let mut start = range.start;
+        while start < range.end {
+            // What was not written yet is in the window; what is beyond the bound is asked again.
+            if !self.state.reads.has_room() {
+                self.counters.repairs_refused += 1;
+                return Ok(());
+            }
+            let end = range.end.min(start.plus(read_bytes_max));
+            let part = PositionRange::new(start, end);
+            self.read_log(part, Purpose::Repair { to, term }, actions)?;
+            start = end;
+        }
+        Ok(())
+    }
+
+    pub(super) fn read_log(
+        &mut self,
+        range: PositionRange,
+        purpose: Purpose,
+        actions: &mut Actions,
+    ) -> Handled {
+        let operation = self.state.storage.next_operation()?;
+        self.state.reads.reads.push(Read { operation, range, purpose, is_void: false });
+        actions.push(Action::ReadLog { operation, range });
+        Ok(())
+    }
+
+    pub(super) fn handle_log_read(
+        &mut self,
+        operation: OperationId,
+        bytes: &[u8],
+        actions: &mut Actions,
+    ) -> Handled {
+        let reads = &mut self.state.reads.reads;
+        let Some(at) = reads.iter().position(|read| read.operation == operation) else {
+            self.counters.completions_ignored += 1;
+            return Ok(());
+        };
+        let read = reads.remove(at);
+        let length = (bytes.len() as u64).min(read.range.len()) & !7;
+        let range = PositionRange::at(read.range.start, length);
+        match read.purpose {
+            Purpose::Apply => self.apply_read(range.start, &bytes[..length as usize], actions),
+            Purpose::Repair { to, term } => {
+                // Labelled by the history as it is now, not as it was when the read began.
+                if read.is_void || range.is_empty() || !self.owns(term, range) {
+                    self.counters.repairs_refused += 1;
+                } else {
+                    self.send_repair(to, term, range, Source::Read(range.start), actions);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn send_repair(
+        &mut self,
+        to: MemberId,
+        term: Term,
+        range: PositionRange,
+        source: Source,
+        actions: &mut Actions,
+    ) {
+        let slice = u64::from(self.config.limits.slice_bytes);
+        self.counters.repairs_sent += range.len().div_ceil(slice);
+        self.counters.repair_bytes_sent += range.len();
+        actions.push(Action::SendData {
+            to: Destination::Member(to),
+            stream: Stream::Log,
+            epoch: term.0,
+            range,
+            source,
+            live: None,
+        });
+    }
+}

@@ -1,0 +1,151 @@
+//! Durability gates: which operations are under way, and what is durable once they complete.
+//! Outputs that depend on a write wait inside the member until it is (design law, E02, E37).
+
+use alloc::vec::Vec;
+
+use crate::event::OperationId;
+use crate::identity::BootEpoch;
+use crate::mutant;
+use crate::notice::FailStop;
+use crate::position::Position;
+use crate::term::{Term, Vote};
+use crate::time::Instant;
+
+/// Operations under way: at most one of each kind.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Storage {
+    boot_epoch: BootEpoch,
+    sequence: u64,
+    pending: Vec<Pending>,
+    /// The vote that is known to be durable.
+    pub(super) vote: Vote,
+    /// The newest term of the history that is known to be durable.
+    pub(super) history_term: Term,
+}
+
+/// An operation under way.
+#[derive(Clone, Copy, Debug, Hash)]
+struct Pending {
+    operation: OperationId,
+    since: Instant,
+    write: Write,
+}
+
+/// What an operation makes durable.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Write {
+    /// The log up to a position.
+    Log(Position),
+    /// A vote.
+    Vote(Vote),
+    /// The history that ends with this term.
+    History(Term),
+    /// What is remembered of the peers.
+    Peers,
+}
+
+impl Write {
+    const fn kind(self) -> u8 {
+        match self {
+            Self::Log(_) => 0,
+            Self::Vote(_) => 1,
+            Self::History(_) => 2,
+            Self::Peers => 3,
+        }
+    }
+}
+
+impl Storage {
+    pub(super) fn new(boot_epoch: BootEpoch, vote: Vote, history_term: Term) -> Self {
+        Self { boot_epoch, sequence: 0, pending: Vec::with_capacity(4), vote, history_term }
+    }
+
+    /// Numbers a new operation.
+    pub(super) fn next_operation(&mut self) -> Result<OperationId, FailStop> {
+        self.sequence = self.sequence.checked_add(1).ok_or(FailStop::Exhausted)?;
+        Ok(OperationId { boot_epoch: self.boot_epoch, sequence: self.sequence })
+    }
+
+    /// Numbers a new operation that makes `write` durable. There is none of its kind under way.
+    pub(super) fn begin(&mut self, now: Instant, write: Write) -> Result<OperationId, FailStop> {
+        debug_assert!(!self.is_pending(write), "one operation of a kind at a time");
+        let operation = self.next_operation()?;
+        self.pending.push(Pending { operation, since: now, write });
+        Ok(operation)
+    }
+
+    /// Whether an operation of the kind of `write` is under way.
+    pub(super) fn is_pending(&self, write: Write) -> bool {
+        self.pending.iter().any(|pending| pending.write.kind() == write.kind())
+    }
+
+    pub(super) fn log_is_pending(&self) -> bool {
+        self.is_pending(Write::Log(Position::ZERO))
+    }
+
+    pub(super) fn vote_is_pending(&self) -> bool {
+        self.is_pending(Write::Vote(Vote::default()))
+    }
+
+    pub(super) fn history_is_pending(&self) -> bool {
+        self.is_pending(Write::History(Term(0)))
+    }
+
+    /// Since when the oldest operation is under way.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.pending.iter().map(|pending| pending.since).min()
+    }
+
+    /// An operation completed; `None` if it is of another life or not known (E40).
+    pub(super) fn complete(&mut self, operation: OperationId) -> Option<Write> {
+        let ghosts = mutant::is(mutant::GHOST_COMPLETIONS);
+        let known = |pending: &Pending| {
+            pending.operation == operation
+                || (ghosts && pending.operation.sequence == operation.sequence)
+        };
+        let at = self.pending.iter().position(known)?;
+        let write = self.pending.remove(at).write;
+        match write {
+            Write::Vote(vote) => self.vote = vote,
+            Write::History(term) => self.history_term = term,
+            Write::Log(_) | Write::Peers => {}
+        }
+        Some(write)
+    }
+
+    /// The log was cut: what is under way makes nothing durable at and above `end` (E38, rule 10).
+    pub(super) fn cut(&mut self, end: Position) {
+        if mutant::is(mutant::SYNC_OUTLIVES_CUT) {
+            return;
+        }
+        for pending in &mut self.pending {
+            if let Write::Log(through) = &mut pending.write {
+                *through = (*through).min(end);
+            }
+        }
+    }
+}
+
+/// Whether the archive has space for the log.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Space {
+    /// As far as is known.
+    Enough,
+    /// An append was refused; the next one is tried at the instant.
+    Full { retry_at: Instant },
+    /// Appends are tried again, and none was synced yet.
+    Retrying,
+}
+
+impl Space {
+    pub(super) const fn is_full(self) -> bool {
+        matches!(self, Self::Full { .. })
+    }
+
+    pub(super) const fn retry_at(self) -> Option<Instant> {
+        match self {
+            Self::Full { retry_at } => Some(retry_at),
+            Self::Enough | Self::Retrying => None,
+        }
+    }
+}

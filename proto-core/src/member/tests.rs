@@ -1,0 +1,6 @@
+//! Named edge cases of the member, driven event by event over a small cluster in memory.
+
+mod cluster;
+mod durability;
+mod elections;
+mod replication;

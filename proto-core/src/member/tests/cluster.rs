@@ -1,0 +1,492 @@
+//! Members in one room: datagrams arrive in order and at once, disks complete when they are told
+//! to, time moves when it is told to. What is sent may be lost or held.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::action::{Action, Actions, Delivery, Destination, Source};
+use crate::client::{Client, ClientAction, ClientConfig, ClientEvent, ClientLimits, ClientTiming};
+use crate::config::{Limits, MemberConfig, Recovered, Timing};
+use crate::event::{Event, OperationId, Outputs};
+use crate::frame::{self, FrameSeed, chain_after};
+use crate::identity::{
+    BootEpoch, ClientKey, Endpoint, GroupId, Incarnation, Life, MemberId, RecoveryEpoch,
+};
+use crate::member::Member;
+use crate::message::{Incoming, Live, Message, Sender, Stream};
+use crate::notice::{FailStop, Role};
+use crate::position::Position;
+use crate::term::{Chain, TermHistory, Vote};
+use crate::time::{Instant, LogTime};
+
+/// What travels.
+#[derive(Clone, Debug)]
+pub(super) enum Datagram {
+    Control(Message),
+    Data { stream: Stream, epoch: u64, position: Position, live: Option<Live>, slice: Vec<u8> },
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Disk {
+    pub(super) log: Vec<u8>,
+    pub(super) synced: usize,
+    pub(super) vote: Vote,
+    pub(super) history: TermHistory,
+    pub(super) boot_epoch: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Write {
+    Sync(usize),
+    Vote(Vote),
+    History(TermHistory),
+    Peers,
+}
+
+pub(super) struct Node {
+    pub(super) member: Option<Member>,
+    pub(super) disk: Disk,
+    pub(super) pending: VecDeque<(OperationId, Write)>,
+    pub(super) holds_disk: bool,
+    pub(super) applied: Vec<Vec<u8>>,
+    pub(super) fail_stop: Option<FailStop>,
+}
+
+pub(super) struct Cluster {
+    pub(super) now: Instant,
+    pub(super) nodes: BTreeMap<MemberId, Node>,
+    pub(super) client: Option<Client>,
+    pub(super) replies: Vec<(u64, Vec<u8>)>,
+    pub(super) queue: VecDeque<(Endpoint, Endpoint, Sender, Datagram)>,
+    /// Decides whether a datagram from the first to the second is lost.
+    pub(super) lose: fn(&Cut, Endpoint, Endpoint, &Datagram) -> bool,
+    pub(super) cut: Cut,
+    pub(super) limits: Limits,
+}
+
+/// Members that hear nobody and are heard by nobody, and a count for losing one in so many.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cut {
+    pub(super) isolated: Vec<Endpoint>,
+    pub(super) one_in: u64,
+    pub(super) count: core::cell::Cell<u64>,
+}
+
+pub(super) fn isolated(cut: &Cut, from: Endpoint, to: Endpoint, _: &Datagram) -> bool {
+    cut.isolated.contains(&from) || cut.isolated.contains(&to)
+}
+
+pub(super) fn one_in_so_many(cut: &Cut, from: Endpoint, to: Endpoint, what: &Datagram) -> bool {
+    cut.count.set(cut.count.get() + 1);
+    let draw = crate::hash::mix(cut.one_in, cut.count.get());
+    isolated(cut, from, to, what) || draw.is_multiple_of(cut.one_in)
+}
+
+pub(super) fn id(member: u16) -> MemberId {
+    MemberId(member)
+}
+
+pub(super) fn endpoint(number: u16) -> Endpoint {
+    let mut bytes = [0; 18];
+    bytes[16..].copy_from_slice(&number.to_be_bytes());
+    Endpoint(bytes)
+}
+
+const CLIENT: u16 = 1_000;
+
+pub(super) fn small_limits() -> Limits {
+    Limits {
+        window_bytes: 64 << 10,
+        message_bytes_max: 4_000,
+        uncommitted_bytes_max: 32 << 10,
+        unapplied_bytes_max: 32 << 10,
+        session_window_bytes: 32 << 10,
+        reply_bytes_max: 4_000,
+        read_bytes_max: 8 << 10,
+        ..Limits::default()
+    }
+}
+
+impl Cluster {
+    pub(super) fn new(members: u16) -> Self {
+        let mut cluster = Self {
+            now: Instant(1),
+            nodes: BTreeMap::new(),
+            client: None,
+            replies: Vec::new(),
+            queue: VecDeque::new(),
+            lose: isolated,
+            cut: Cut::default(),
+            limits: small_limits(),
+        };
+        for member in 1..=members {
+            let node = Node {
+                member: None,
+                disk: Disk::default(),
+                pending: VecDeque::new(),
+                holds_disk: false,
+                applied: Vec::new(),
+                fail_stop: None,
+            };
+            cluster.nodes.insert(id(member), node);
+        }
+        for member in 1..=members {
+            cluster.start(member);
+        }
+        cluster
+    }
+
+    pub(super) fn config(&self, member: u16) -> MemberConfig {
+        MemberConfig {
+            group: GroupId(77),
+            recovery_epoch: RecoveryEpoch(0),
+            member: id(member),
+            voters: self.nodes.keys().map(|&id| (id, endpoint(id.0))).collect(),
+            seed: u64::from(member) * 7 + self.now.0,
+            timing: Timing::default(),
+            limits: self.limits.clone(),
+        }
+    }
+
+    pub(super) fn start(&mut self, member: u16) {
+        let config = self.config(member);
+        let (now, tag, frame_max) = (self.now, config.tag(), config.limits.frame_bytes_max());
+        let node = self.nodes.get_mut(&id(member)).unwrap();
+        node.disk.boot_epoch += 1;
+        let life = Life {
+            member: id(member),
+            incarnation: Incarnation(1),
+            boot_epoch: BootEpoch(node.disk.boot_epoch),
+        };
+        let disk = &mut node.disk;
+        let (mut end, mut chain) = (0, Chain::default());
+        while let Some(line) = disk.history.owner(Position(end as u64)) {
+            let position = Position(end as u64);
+            let seed = FrameSeed { tag, term: line.term, position };
+            let Ok(header) = frame::verify(seed, &disk.log[end..], &[], frame_max) else { break };
+            chain = chain_after(chain, line.term, position, header.checksum);
+            end += header.aligned_length() as usize;
+        }
+        disk.log.truncate(end);
+        disk.synced = end;
+        let recovered = Recovered {
+            life,
+            vote: disk.vote,
+            history: disk.history.clone(),
+            log_end: Position(end as u64),
+            chain,
+            log_time: LogTime(0),
+            peers: vec![],
+        };
+        node.applied.clear();
+        node.pending.clear();
+        node.member = Some(Member::new(config, recovered, now).unwrap());
+    }
+
+    /// Kills a member; what was not synced is lost.
+    pub(super) fn crash(&mut self, member: u16) {
+        let node = self.nodes.get_mut(&id(member)).unwrap();
+        node.member = None;
+        node.disk.log.truncate(node.disk.synced);
+    }
+
+    pub(super) fn member(&self, member: u16) -> &Member {
+        self.nodes[&id(member)].member.as_ref().unwrap()
+    }
+
+    pub(super) fn connect_client(&mut self) {
+        let config = ClientConfig {
+            group: GroupId(77),
+            recovery_epoch: RecoveryEpoch(0),
+            key: ClientKey(99),
+            members: self.nodes.keys().map(|&id| (id, endpoint(id.0))).collect(),
+            seed: 5,
+            timing: ClientTiming::default(),
+            limits: ClientLimits {
+                message_bytes_max: 4_000,
+                session_window_bytes: 32 << 10,
+                ..ClientLimits::default()
+            },
+        };
+        self.client = Some(Client::new(config, self.now).unwrap());
+        self.step_client(ClientEvent::Timer);
+    }
+
+    pub(super) fn submit(&mut self, payload: &[u8]) {
+        self.step_client(ClientEvent::Submit { payload });
+        self.step_client(ClientEvent::Flush);
+    }
+
+    fn step_client(&mut self, event: ClientEvent<'_>) {
+        let Some(mut client) = self.client.take() else { return };
+        let mut actions = Vec::new();
+        client.step(self.now, event, &mut actions);
+        let sender = Sender::Client { key: ClientKey(99) };
+        for action in actions {
+            match action {
+                ClientAction::Send { to, message } => {
+                    let datagram = Datagram::Control(message);
+                    self.queue.push_back((endpoint(CLIENT), to, sender, datagram));
+                }
+                ClientAction::SendData { to, stream, epoch, range } => {
+                    let (first, second) = client.bytes(stream, range);
+                    let bytes = [first, second].concat();
+                    for (at, slice) in (0..).step_by(1_216).zip(bytes.chunks(1_216)) {
+                        let position = range.start.plus(at);
+                        let slice = slice.to_vec();
+                        let datagram =
+                            Datagram::Data { stream, epoch, position, live: None, slice };
+                        self.queue.push_back((endpoint(CLIENT), to, sender, datagram));
+                    }
+                }
+                ClientAction::Reply { sequence, payload, .. } => {
+                    let stream = Stream::Egress(ClientKey(99));
+                    let (first, second) = client.bytes(stream, payload);
+                    self.replies.push((sequence, [first, second].concat()));
+                }
+                ClientAction::Rejected { reason } => panic!("rejected: {reason}"),
+                ClientAction::Ended(Err(error)) => panic!("client ended: {error}"),
+                _ => {}
+            }
+        }
+        self.client = Some(client);
+    }
+
+    pub(super) fn step(&mut self, member: u16, event: Event<'_>) {
+        let now = self.now;
+        let Some(node) = self.nodes.get_mut(&id(member)) else { return };
+        let Some(mut core) = node.member.take() else { return };
+        let mut actions = Actions::new();
+        let mut outputs = Outputs::new();
+        let read: Vec<u8> = match &event {
+            Event::LogRead { bytes, .. } => bytes.to_vec(),
+            _ => Vec::new(),
+        };
+        core.step(now, event, &mut actions);
+        core.check_invariants();
+        let mut read = read;
+        loop {
+            let (applied, reads) = self.perform(member, &core, &mut actions, &read, &mut outputs);
+            if let Some((operation, bytes)) = reads {
+                read = bytes;
+                core.step(now, Event::LogRead { operation, bytes: &read }, &mut actions);
+                core.check_invariants();
+                continue;
+            }
+            let Some(through) = applied else { break };
+            core.step(now, Event::Applied { through, outputs: &outputs }, &mut actions);
+            core.check_invariants();
+            outputs.clear();
+        }
+        let node = self.nodes.get_mut(&id(member)).unwrap();
+        node.member = Some(core);
+    }
+
+    fn perform(
+        &mut self,
+        member: u16,
+        core: &Member,
+        actions: &mut Actions,
+        read: &[u8],
+        outputs: &mut Outputs,
+    ) -> (Option<Position>, Option<(OperationId, Vec<u8>)>) {
+        let life = core.view().life;
+        let sender = Sender::Member {
+            member: life.member,
+            incarnation: life.incarnation,
+            boot_epoch: life.boot_epoch,
+        };
+        let (mut applied, mut reads) = (None, None);
+        let own = endpoint(member);
+        let resolve = |to| match to {
+            Destination::Member(member) => endpoint(member.0),
+            Destination::Client(to) => to,
+        };
+        let bytes_of = |stream, range: crate::PositionRange, source| match source {
+            Source::Member => {
+                let (first, second) = core.bytes(stream, range);
+                [first, second].concat()
+            }
+            Source::Read(start) => {
+                let from = range.start.since(start) as usize;
+                read[from..from + range.len() as usize].to_vec()
+            }
+        };
+        let node = self.nodes.get_mut(&id(member)).unwrap();
+        for action in actions.drain() {
+            match action {
+                Action::Send { to, message } => {
+                    self.queue.push_back((own, resolve(to), sender, Datagram::Control(message)));
+                }
+                Action::SendData { to, stream, epoch, range, source, live } => {
+                    let bytes = bytes_of(stream, range, source);
+                    for (at, slice) in (0..).step_by(1_216).zip(bytes.chunks(1_216)) {
+                        let position = range.start.plus(at);
+                        let slice = slice.to_vec();
+                        let datagram = Datagram::Data { stream, epoch, position, live, slice };
+                        self.queue.push_back((own, resolve(to), sender, datagram));
+                    }
+                }
+                Action::Append { range } => {
+                    assert_eq!(range.start.0, node.disk.log.len() as u64, "appends are contiguous");
+                    node.disk.log.extend(bytes_of(Stream::Log, range, Source::Member));
+                }
+                Action::Sync { operation } => {
+                    node.pending.push_back((operation, Write::Sync(node.disk.log.len())));
+                }
+                Action::PersistVote { operation, vote } => {
+                    node.pending.push_back((operation, Write::Vote(vote)));
+                }
+                Action::PersistHistory { operation, history, cut } => {
+                    node.disk.log.truncate(cut.0 as usize);
+                    node.disk.synced = node.disk.synced.min(cut.0 as usize);
+                    node.pending.push_back((operation, Write::History(history)));
+                }
+                Action::PersistPeers { operation, .. } => {
+                    node.pending.push_back((operation, Write::Peers));
+                }
+                Action::ReadLog { operation, range } => {
+                    let end = node.disk.log.len().min(range.end.0 as usize);
+                    reads = Some((operation, node.disk.log[range.start.0 as usize..end].to_vec()));
+                }
+                Action::Apply(apply) => {
+                    applied = Some(apply.end);
+                    if let Delivery::Message { session, sequence, payload, source } = apply.delivery
+                    {
+                        let payload = bytes_of(Stream::Log, payload, source);
+                        outputs.reply(session, sequence, &payload);
+                        node.applied.push(payload);
+                    }
+                }
+                Action::FailStop(reason) => node.fail_stop = Some(reason),
+                Action::Notify(_) => {}
+            }
+        }
+        (applied, reads)
+    }
+
+    /// Completes the oldest operation of a member's disk; `false` if there is none.
+    pub(super) fn complete_one(&mut self, member: u16) -> bool {
+        let node = self.nodes.get_mut(&id(member)).unwrap();
+        let Some((operation, write)) = node.pending.pop_front() else { return false };
+        match write {
+            Write::Sync(length) => node.disk.synced = length.min(node.disk.log.len()),
+            Write::Vote(vote) => node.disk.vote = vote,
+            Write::History(history) => node.disk.history = history,
+            Write::Peers => {}
+        }
+        self.step(member, Event::Durable { operation });
+        true
+    }
+
+    /// Delivers and completes everything that is under way, without moving time.
+    pub(super) fn settle(&mut self) {
+        loop {
+            let mut busy = false;
+            while let Some((from, to, sender, datagram)) = self.queue.pop_front() {
+                busy = true;
+                if (self.lose)(&self.cut, from, to, &datagram) {
+                    continue;
+                }
+                self.deliver(from, to, sender, &datagram);
+            }
+            for member in self.running() {
+                if !self.nodes[&id(member)].holds_disk {
+                    busy |= self.complete_one(member);
+                }
+                self.step(member, Event::Flush);
+            }
+            self.step_client(ClientEvent::Flush);
+            if !busy && self.queue.is_empty() {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn deliver(
+        &mut self,
+        from: Endpoint,
+        to: Endpoint,
+        sender: Sender,
+        datagram: &Datagram,
+    ) {
+        let content = match datagram {
+            Datagram::Control(message) => Incoming::Control(message.clone()),
+            Datagram::Data { stream, epoch, position, live, slice } => Incoming::Data {
+                stream: *stream,
+                epoch: *epoch,
+                position: *position,
+                live: *live,
+                slice,
+            },
+        };
+        let number = u16::from_be_bytes([to.0[16], to.0[17]]);
+        if number == CLIENT {
+            self.step_client(ClientEvent::Received { sender, source: from, content });
+        } else {
+            self.step(number, Event::Received { sender, source: from, content });
+        }
+    }
+
+    pub(super) fn running(&self) -> Vec<u16> {
+        let up = self.nodes.iter().filter(|(_, node)| node.member.is_some());
+        up.map(|(id, _)| id.0).collect()
+    }
+
+    /// Moves time to the next deadline of anybody, and serves it.
+    pub(super) fn tick(&mut self) {
+        let members = self.running();
+        let deadlines = members.iter().filter_map(|&member| self.member(member).next_deadline());
+        let client = self.client.as_ref().and_then(Client::next_deadline);
+        let next = deadlines.chain(client).min().unwrap();
+        self.now = self.now.max(next);
+        for member in members {
+            if self.member(member).next_deadline().is_some_and(|deadline| deadline <= self.now) {
+                self.step(member, Event::Timer);
+            }
+        }
+        if client.is_some_and(|deadline| deadline <= self.now) {
+            self.step_client(ClientEvent::Timer);
+        }
+        self.settle();
+    }
+
+    pub(super) fn run_until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        for _ in 0..20_000 {
+            if done(self) {
+                return;
+            }
+            self.tick();
+        }
+        let views: Vec<_> = self.running().iter().map(|&m| self.member(m).view()).collect();
+        panic!("not reached: {what}\n{views:#?}");
+    }
+
+    pub(super) fn leader(&self) -> Option<u16> {
+        let running = self.running();
+        let mut leaders = running.iter().filter(|&&member| {
+            let view = self.member(member).view();
+            view.role == Role::Leader && view.serving
+        });
+        leaders.next_back().copied()
+    }
+
+    pub(super) fn run_until_led(&mut self) -> u16 {
+        self.run_until("a leader", |cluster| cluster.leader().is_some());
+        self.leader().unwrap()
+    }
+
+    pub(super) fn run_until_level(&mut self) {
+        self.run_until("all level", |cluster| {
+            let running = cluster.running();
+            let views: Vec<_> = running.iter().map(|&m| cluster.member(m).view()).collect();
+            views.iter().all(|view| {
+                view.applied == views[0].applied
+                    && view.commit == view.verified
+                    && view.verified == views[0].verified
+                    && view.term == views[0].term
+            })
+        });
+    }
+}

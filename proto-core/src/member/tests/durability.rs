@@ -1,0 +1,85 @@
+//! What may leave before the disk has it, and what may not.
+
+use super::cluster::{Cluster, id};
+use crate::event::{Event, OperationId};
+use crate::identity::BootEpoch;
+use crate::notice::FailStop;
+use crate::position::Position;
+
+#[test]
+fn e37_nothing_is_committed_before_a_quorum_of_disks_has_it() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.run_until_led();
+    cluster.connect_client();
+    cluster.run_until("a session", |cluster| {
+        cluster.client.as_ref().unwrap().session() != crate::SessionId::NONE
+    });
+    cluster.run_until_level();
+    let before = cluster.member(leader).view().commit;
+    for node in cluster.nodes.values_mut() {
+        node.holds_disk = true;
+    }
+    cluster.submit(b"held");
+    cluster.settle();
+    let others: alloc::vec::Vec<u16> =
+        cluster.running().into_iter().filter(|&m| m != leader).collect();
+    let view = cluster.member(others[0]).view();
+    assert!(view.verified > before, "replicated, but not durable");
+    assert_eq!(cluster.member(leader).view().commit, before);
+    // One disk is no quorum, be it the leader's own (E41).
+    while cluster.complete_one(leader) {}
+    cluster.settle();
+    assert_eq!(cluster.member(leader).view().commit, before);
+    while cluster.complete_one(others[0]) {}
+    cluster.settle();
+    assert!(cluster.member(leader).view().commit > before);
+}
+
+#[test]
+fn e40_a_completion_of_another_life_is_inert() {
+    let mut cluster = Cluster::new(1);
+    cluster.run_until_led();
+    let before = cluster.member(1).state_hash();
+    let operation = OperationId { boot_epoch: BootEpoch(9), sequence: 1 };
+    cluster.step(1, Event::Durable { operation });
+    assert_eq!(cluster.member(1).state_hash(), before);
+    assert_eq!(cluster.member(1).counters().completions_ignored, 1);
+}
+
+#[test]
+fn e43_a_storage_error_makes_the_member_inert() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.run_until_led();
+    cluster.step(leader, Event::StorageFailed);
+    assert_eq!(cluster.nodes[&id(leader)].fail_stop, Some(FailStop::StorageFailed));
+    cluster.queue.clear();
+    cluster.step(leader, Event::Timer);
+    assert!(cluster.queue.is_empty(), "stopped means stopped");
+}
+
+#[test]
+fn e48_a_full_disk_hands_over_and_recovers() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.run_until_led();
+    cluster.run_until_level();
+    let written = cluster.member(leader).view().written;
+    cluster.step(leader, Event::StorageFull { position: written });
+    cluster.settle();
+    cluster.run_until("a successor", |cluster| cluster.leader().is_some_and(|new| new != leader));
+    cluster.run_until("appends go on", |cluster| cluster.member(leader).view().durable > written);
+}
+
+#[test]
+fn e49_a_leader_whose_disk_hangs_abdicates() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.run_until_led();
+    cluster.connect_client();
+    cluster.run_until_level();
+    for node in cluster.nodes.values_mut() {
+        node.holds_disk = false;
+    }
+    cluster.nodes.get_mut(&id(leader)).unwrap().holds_disk = true;
+    cluster.submit(b"to a hung disk");
+    cluster.run_until("a successor", |cluster| cluster.leader().is_some_and(|new| new != leader));
+    assert!(cluster.member(leader).view().commit > Position::ZERO);
+}

@@ -1,0 +1,138 @@
+//! How leaders come and go.
+
+use super::cluster::{Cluster, Datagram, endpoint, id};
+use crate::event::Event;
+use crate::message::Message;
+use crate::notice::Role;
+use crate::term::Term;
+
+#[test]
+fn el01_a_single_voter_leads_at_once_and_alone() {
+    let mut cluster = Cluster::new(1);
+    assert_eq!(cluster.run_until_led(), 1);
+    let view = cluster.member(1).view();
+    assert_eq!((view.term, view.commit), (Term(1), view.verified));
+    assert!(cluster.queue.is_empty());
+    cluster.crash(1);
+    cluster.start(1);
+    cluster.run_until_led();
+    assert_eq!(cluster.member(1).view().term, Term(2));
+}
+
+#[test]
+fn three_members_elect_one_leader() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.run_until_led();
+    cluster.run_until_level();
+    for member in cluster.running() {
+        assert_eq!(cluster.member(member).view().leader, Some(id(leader)));
+    }
+}
+
+#[test]
+fn el02_half_of_four_elects_nobody() {
+    let mut cluster = Cluster::new(4);
+    cluster.crash(3);
+    cluster.crash(4);
+    for _ in 0..500 {
+        cluster.tick();
+        assert_eq!(cluster.leader(), None);
+    }
+    assert_eq!(cluster.member(1).view().term, Term(0), "a canvass raises no term");
+}
+
+#[test]
+fn e02_no_ballot_leaves_before_the_vote_is_durable() {
+    let mut cluster = Cluster::new(3);
+    for node in cluster.nodes.values_mut() {
+        node.holds_disk = true;
+    }
+    cluster.run_until("a nominee", |cluster| {
+        cluster.running().iter().any(|&m| cluster.member(m).view().role == Role::Nominee)
+    });
+    let nominee = *cluster
+        .running()
+        .iter()
+        .find(|&&m| cluster.member(m).view().role == Role::Nominee)
+        .unwrap();
+    // The nominee asks nobody before its own vote is durable.
+    assert!(cluster.complete_one(nominee));
+    assert_eq!(cluster.member(nominee).view().role, Role::Candidate);
+    cluster.settle();
+    assert_eq!(cluster.member(nominee).view().role, Role::Candidate, "no vote is durable yet");
+    let voter = if nominee == 1 { 2 } else { 1 };
+    assert_eq!(cluster.member(voter).view().vote.granted_to, Some(id(nominee)));
+    cluster.complete_one(voter);
+    cluster.settle();
+    assert_eq!(cluster.member(nominee).view().role, Role::Leader);
+}
+
+#[test]
+fn e07_a_member_that_was_away_keeps_the_leader_and_the_term() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.run_until_led();
+    let term = cluster.member(leader).view().term;
+    let away = cluster.running().into_iter().find(|&m| m != leader).unwrap();
+    cluster.cut.isolated.push(endpoint(away));
+    for _ in 0..3_000 {
+        cluster.tick();
+    }
+    cluster.cut.isolated.clear();
+    cluster.run_until_level();
+    assert_eq!(cluster.leader(), Some(leader));
+    assert_eq!(cluster.member(away).view().term, term);
+}
+
+#[test]
+fn el19_an_isolated_leader_steps_down_and_the_others_elect() {
+    let mut cluster = Cluster::new(3);
+    let old = cluster.run_until_led();
+    cluster.cut.isolated.push(endpoint(old));
+    cluster.run_until("a successor", |cluster| cluster.leader().is_some_and(|new| new != old));
+    cluster.run_until("the old one steps down", |cluster| {
+        cluster.member(old).view().role != Role::Leader
+    });
+    cluster.cut.isolated.clear();
+    cluster.run_until_level();
+}
+
+#[test]
+fn e97_a_leader_that_stops_need_not_be_waited_for() {
+    let mut cluster = Cluster::new(3);
+    let old = cluster.run_until_led();
+    cluster.run_until_level();
+    let stopped_at = cluster.now;
+    cluster.step(old, Event::Shutdown);
+    cluster.settle();
+    cluster.run_until("a successor", |cluster| cluster.leader().is_some_and(|new| new != old));
+    let waited = cluster.now.since(stopped_at);
+    assert!(waited < cluster.member(old).config().timing.election_timeout_min, "{waited:?}");
+}
+
+#[test]
+fn e11_a_second_leader_of_the_own_term_stops_a_leader() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.run_until_led();
+    cluster.run_until_level();
+    let other = cluster.running().into_iter().find(|&m| m != leader).unwrap();
+    let life = cluster.member(other).view().life;
+    let view = cluster.member(leader).view();
+    let sender = crate::message::Sender::Member {
+        member: life.member,
+        incarnation: life.incarnation,
+        boot_epoch: life.boot_epoch,
+    };
+    let message = Message::Heartbeat {
+        term: view.term,
+        round: 1_000_000,
+        newest: view.verified,
+        commit: view.commit,
+        chain_at: view.applied,
+        chain: view.applied_chain,
+    };
+    let datagram = Datagram::Control(message);
+    cluster.deliver(endpoint(other), endpoint(leader), sender, &datagram);
+    let reason = cluster.nodes[&id(leader)].fail_stop;
+    assert_eq!(reason, Some(crate::notice::FailStop::TwoLeaders { term: view.term }));
+    assert_eq!(cluster.member(leader).next_deadline(), None);
+}

@@ -1,0 +1,53 @@
+//! A member as it is seen from outside.
+
+use crate::identity::{Life, MemberId};
+use crate::notice::{FailStop, Role};
+use crate::position::Position;
+use crate::term::{Chain, Term, Vote, VoteKey};
+use crate::time::LogTime;
+
+/// A member's role, term and positions at one moment. A plain copy: reading it changes nothing.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct View {
+    /// The life that it lives.
+    pub life: Life,
+    /// What it is doing.
+    pub role: Role,
+    /// Its current term.
+    pub term: Term,
+    /// Whom it follows, itself if it leads.
+    pub leader: Option<MemberId>,
+    /// Its vote, as held in memory.
+    pub vote: Vote,
+    /// What it would compare in an election.
+    pub key: VoteKey,
+    /// The newest position that the leader of its term was heard to have.
+    pub seen: Position,
+    /// The end of what it received without a hole.
+    pub received: Position,
+    /// The end of the last whole, valid frame of that.
+    pub verified: Position,
+    /// The end of what was handed to the archive.
+    pub written: Position,
+    /// The end of what is known to be durable.
+    pub durable: Position,
+    /// The end of what it knows to be committed.
+    pub commit: Position,
+    /// The end of what the service has applied.
+    pub applied: Position,
+    /// The chain value at `applied`.
+    pub applied_chain: Chain,
+    /// Whether frames behind `applied` are with the service right now: until it reports them,
+    /// `Member::replicated_hash` is ahead of `applied`.
+    pub applying: bool,
+    /// The chain value at `verified`.
+    pub verified_chain: Chain,
+    /// The cluster time of the last applied frame.
+    pub log_time: LogTime,
+    /// Whether it leads and its term-opening frame is committed and applied: it serves clients.
+    pub serving: bool,
+    /// Open sessions.
+    pub sessions: usize,
+    /// Why it went inert, if it did.
+    pub fail_stop: Option<FailStop>,
+}

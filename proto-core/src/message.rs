@@ -1,0 +1,292 @@
+//! What members and clients say to each other, one datagram each. `codecs` maps them to bytes.
+
+use smallvec::SmallVec;
+
+use crate::identity::{BootEpoch, ClientKey, Endpoint, Incarnation, MemberId, SessionId};
+use crate::position::{Position, PositionRange};
+use crate::term::{Chain, Term, TermLine, VoteKey};
+
+/// Ranges in one NAK, at most.
+pub const NAK_RANGES_MAX: usize = 32;
+/// Term lines in one datagram, at most.
+pub const HISTORY_LINES_MAX: usize = 16;
+/// Parts of one announced history, at most.
+pub const HISTORY_PARTS_MAX: u16 = 4_096;
+
+/// Who sent a datagram, as its header says.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Sender {
+    /// A member, in one of its lives.
+    Member {
+        /// Which member.
+        member: MemberId,
+        /// Which of its directories.
+        incarnation: Incarnation,
+        /// Which start.
+        boot_epoch: BootEpoch,
+    },
+    /// A client.
+    Client {
+        /// Its key.
+        key: ClientKey,
+    },
+}
+
+/// Which stream a position belongs to.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Stream {
+    /// The log. Its epoch is the leadership term that owns the bytes.
+    Log,
+    /// From a client to the leader. Its epoch is the client's connection number.
+    Ingress(ClientKey),
+    /// From the leader to a client. Its epoch is the client's connection number.
+    Egress(ClientKey),
+}
+
+/// The leader's newest and commit position, on live data only (rule 4).
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Live {
+    /// The end of what the leader has appended.
+    pub newest: Position,
+    /// The leader's commit position.
+    pub commit: Position,
+}
+
+/// A range of a stream in one epoch.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct EpochRange {
+    /// The leadership term that owns the bytes; for session streams the connection number.
+    pub epoch: u64,
+    /// The bytes.
+    pub range: PositionRange,
+}
+
+/// The ranges of a NAK.
+pub type NakRanges = SmallVec<[EpochRange; 4]>;
+/// The lines of one part of an announced history.
+pub type HistoryLines = SmallVec<[TermLine; 1]>;
+
+/// One datagram's content, apart from the header and from data. The term of a message is always the
+/// sender's current one.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Message {
+    /// Asks whether an election could be won (pre-vote; Raft thesis §9.6). Changes nothing.
+    Canvass {
+        /// The canvasser's current term.
+        term: Term,
+        /// Numbers the rounds of this canvasser's life, so that late answers are told apart.
+        round: u64,
+        /// How complete its log is.
+        key: VoteKey,
+    },
+    /// Answers a canvass. A refusal teaches (rule 8): it carries the refuser's key.
+    CanvassReply {
+        /// The answerer's current term.
+        term: Term,
+        /// The round that is answered.
+        round: u64,
+        /// Whether a vote would be granted.
+        granted: bool,
+        /// How complete the answerer's log is.
+        key: VoteKey,
+    },
+    /// Asks for the vote of `term` (Raft §5.2).
+    RequestVote {
+        /// The term to be led.
+        term: Term,
+        /// How complete the candidate's log is.
+        key: VoteKey,
+    },
+    /// Answers a request for a vote; a grant leaves only once it is durable.
+    Ballot {
+        /// The voter's current term.
+        term: Term,
+        /// Whether the vote was granted.
+        granted: bool,
+    },
+    /// The leader is there.
+    Heartbeat {
+        /// The leader's term.
+        term: Term,
+        /// Numbers the leader's rounds; acknowledgements echo it.
+        round: u64,
+        /// The end of what it has appended.
+        newest: Position,
+        /// Its commit position.
+        commit: Position,
+        /// A position up to which it has applied.
+        chain_at: Position,
+        /// The chain value there (rule 15).
+        chain: Chain,
+    },
+    /// The leader gives up its leadership of `term`: nobody needs to wait for it any more (E97).
+    Abdicate {
+        /// The term that it led.
+        term: Term,
+    },
+    /// Asks for the lines of the term history above a commit position.
+    HistoryRequest {
+        /// The asker's current term.
+        term: Term,
+        /// The asker's commit position.
+        commit: Position,
+    },
+    /// A part of a term history; adopted only when all parts are there (rule 7).
+    History {
+        /// The sender's current term.
+        term: Term,
+        /// The commit position that the lines were cut at.
+        above: Position,
+        /// Which part, from 0 on.
+        part: u16,
+        /// How many parts there are.
+        parts: u16,
+        /// A checksum over all lines of all parts.
+        checksum: u32,
+        /// The lines of this part.
+        lines: HistoryLines,
+    },
+    /// A follower's position, in the leader's term, after the term's history was adopted.
+    Acknowledge {
+        /// The leader's term.
+        term: Term,
+        /// Numbers the acknowledgements of the follower's life; older ones are ignored (E30).
+        sequence: u64,
+        /// The newest heartbeat round that was received.
+        round: u64,
+        /// The end of what is verified and durable: what counts for commit.
+        durable: Position,
+        /// The end of what was received without a hole: what counts for flow control.
+        received: Position,
+        /// The end of what there is room for.
+        limit: Position,
+        /// The follower's commit position.
+        commit: Position,
+    },
+    /// What the sender lacks. Each range lies within one epoch.
+    Nak {
+        /// Of which stream.
+        stream: Stream,
+        /// What is missing.
+        ranges: NakRanges,
+    },
+    /// Bytes that were asked for are not here; ask another.
+    Unavailable {
+        /// Of which stream.
+        stream: Stream,
+        /// What cannot be sent.
+        range: EpochRange,
+        /// The oldest position that could be.
+        oldest: Position,
+    },
+    /// A client asks to be served: for a new session, or to go on with one it has.
+    Connect {
+        /// Numbers the client's attempts, rising; the epoch of the connection's streams.
+        connection: u64,
+        /// The session that it has, if any.
+        session: SessionId,
+        /// Where its ingress stream goes on.
+        ingress_start: Position,
+        /// The first sequence number that it has no reply for.
+        unanswered: u64,
+    },
+    /// Answers a connect.
+    ConnectReply {
+        /// The attempt that is answered.
+        connection: u64,
+        /// What came of it.
+        outcome: ConnectOutcome,
+    },
+    /// Where the receiver of a session stream is, and how far the sender may go.
+    StreamStatus {
+        /// The stream.
+        stream: Stream,
+        /// The connection number.
+        epoch: u64,
+        /// All before it was consumed.
+        consumed: Position,
+        /// The sender may send up to here.
+        limit: Position,
+    },
+    /// The newest position of a session stream (E86); also keeps the session alive.
+    StreamNewest {
+        /// The stream.
+        stream: Stream,
+        /// The connection number.
+        epoch: u64,
+        /// The end of what was written.
+        newest: Position,
+    },
+    /// A client ends its session.
+    Close {
+        /// Its connection number.
+        connection: u64,
+        /// The session.
+        session: SessionId,
+    },
+    /// The session has ended.
+    Closed {
+        /// The connection number.
+        connection: u64,
+        /// The session.
+        session: SessionId,
+    },
+}
+
+/// What came of a connect.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum ConnectOutcome {
+    /// The session is open and its streams may flow.
+    Open {
+        /// The session.
+        session: SessionId,
+        /// Who leads.
+        leader: MemberId,
+        /// In which term.
+        term: Term,
+        /// The ingress stream may go up to here.
+        limit: Position,
+    },
+    /// Another member leads; ask there.
+    Redirect {
+        /// Who leads.
+        leader: MemberId,
+        /// In which term.
+        term: Term,
+        /// Where clients reach it.
+        endpoint: Endpoint,
+    },
+    /// Nobody leads, or the leader is not ready; ask again after a while.
+    RetryAfter {
+        /// Nanoseconds to wait.
+        nanos: u64,
+    },
+    /// As many sessions are open as may be.
+    SessionsExhausted,
+    /// The session that was named has ended; whether its unanswered messages were applied is not
+    /// known any more.
+    SessionLost {
+        /// The session.
+        session: SessionId,
+    },
+}
+
+/// A received datagram's content.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Incoming<'a> {
+    /// A control message.
+    Control(Message),
+    /// A slice of a stream.
+    Data {
+        /// The stream.
+        stream: Stream,
+        /// The leadership term that owns the bytes; for session streams the connection number.
+        epoch: u64,
+        /// The position of the first byte.
+        position: Position,
+        /// Present on live data of the current leader of the log.
+        live: Option<Live>,
+        /// The bytes.
+        slice: &'a [u8],
+    },
+}

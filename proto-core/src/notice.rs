@@ -1,0 +1,240 @@
+//! What a member tells those who watch it: typed notices, counters, and the reason of a fail-stop.
+
+use crate::identity::{MemberId, SessionId};
+use crate::position::Position;
+use crate::term::Term;
+
+/// What a member is doing.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Role {
+    /// Follows a leader, or waits for one.
+    #[default]
+    Follower,
+    /// Asks whether it could win an election.
+    Canvasser,
+    /// Has decided to stand, and makes its own vote durable.
+    Nominee,
+    /// Asks for votes.
+    Candidate,
+    /// Leads.
+    Leader,
+    /// Inert after a fail-stop.
+    Stopped,
+}
+
+impl Role {
+    /// The role in lower case, as reports print it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Follower => "follower",
+            Self::Canvasser => "canvasser",
+            Self::Nominee => "nominee",
+            Self::Candidate => "candidate",
+            Self::Leader => "leader",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// Something that happened inside a member.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// The role or the term changed.
+    Role {
+        /// The new role.
+        role: Role,
+        /// The current term.
+        term: Term,
+    },
+    /// A leader became known, or (`None`) was lost.
+    Leader {
+        /// Who leads.
+        leader: Option<MemberId>,
+        /// The current term.
+        term: Term,
+    },
+    /// The history of a term was adopted, and the log was cut.
+    Adopted {
+        /// The newest term of the history.
+        term: Term,
+        /// The log ends here now, at most.
+        cut: Position,
+    },
+    /// This leader gave up its leadership.
+    Abdicated {
+        /// The term that it led.
+        term: Term,
+        /// Why.
+        reason: Abdication,
+    },
+    /// The log has a hole.
+    GapOpened {
+        /// Where it begins.
+        at: Position,
+    },
+    /// The log has no hole any more.
+    GapHealed {
+        /// The end of what was received.
+        at: Position,
+    },
+    /// A session was opened.
+    SessionOpened {
+        /// The session.
+        session: SessionId,
+    },
+    /// A session was closed.
+    SessionClosed {
+        /// The session.
+        session: SessionId,
+    },
+    /// Appends are refused for want of space.
+    StorageFull,
+    /// There is space again.
+    StorageFreed,
+    /// A member came back with less than it had acknowledged, and does not count (rule 9).
+    PeerRegressed {
+        /// Which one.
+        member: MemberId,
+    },
+}
+
+/// Why a leader gave up its leadership without having heard of a newer term.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Abdication {
+    /// No quorum answered within an election time-out (check-quorum).
+    QuorumLost,
+    /// Nothing was committed although a quorum answers (rule 8), or its disk stalled (E49).
+    NoProgress,
+    /// There is no space for the log (E48).
+    StorageFull,
+    /// The host stops.
+    Shutdown,
+}
+
+/// Why a member went inert: an invariant or the storage broke. Nothing is guessed.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FailStop {
+    /// The storage reported an error that it does not survive (E43).
+    #[error("the storage failed")]
+    StorageFailed,
+    /// The service reported an error.
+    #[error("the service failed")]
+    ServiceFailed,
+    /// An announced history disowns committed bytes (E26).
+    #[error("a history would cut the log at {cut}, below the commit position {commit}")]
+    CutBelowCommit {
+        /// Where it would be cut.
+        cut: Position,
+        /// What is committed.
+        commit: Position,
+    },
+    /// Two different leaders claim one term (E11, rule 9).
+    #[error("two leaders claim term {term}")]
+    TwoLeaders {
+        /// The term.
+        term: Term,
+    },
+    /// Two members have different bytes at one position (E36, rule 15).
+    #[error("the chain values at {at} differ from the leader's")]
+    ChainMismatch {
+        /// The position.
+        at: Position,
+    },
+    /// The frame at the base of a term does not open it (rule 1).
+    #[error("the frame at {at} does not open its term")]
+    TermOpening {
+        /// The position.
+        at: Position,
+    },
+    /// The log was written by a newer version than this one can read.
+    #[error("the log at {at} is of a newer version")]
+    NewerLog {
+        /// The position.
+        at: Position,
+    },
+    /// Committed bytes cannot be read back or are damaged.
+    #[error("the committed frame at {at} cannot be read")]
+    Unreadable {
+        /// The position.
+        at: Position,
+    },
+    /// Terms, positions or operation numbers have come to their end (E96).
+    #[error("a counter is exhausted")]
+    Exhausted,
+    /// The service scheduled more timers than it may.
+    #[error("the service scheduled too many timers")]
+    TooManyTimers,
+    /// The service's reply is longer than a reply may be.
+    #[error("the service's reply is longer than the limit")]
+    ReplyTooLong,
+    /// Another life of this very member is running.
+    #[error("another process runs as this member")]
+    Twin,
+}
+
+impl FailStop {
+    /// A stable name in snake case.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::StorageFailed => "storage_failed",
+            Self::ServiceFailed => "service_failed",
+            Self::CutBelowCommit { .. } => "cut_below_commit",
+            Self::TwoLeaders { .. } => "two_leaders",
+            Self::ChainMismatch { .. } => "chain_mismatch",
+            Self::TermOpening { .. } => "term_opening",
+            Self::NewerLog { .. } => "newer_log",
+            Self::Unreadable { .. } => "unreadable",
+            Self::Exhausted => "exhausted",
+            Self::TooManyTimers => "too_many_timers",
+            Self::ReplyTooLong => "reply_too_long",
+            Self::Twin => "twin",
+        }
+    }
+}
+
+/// What a member has counted since it was constructed. None of it is part of its state.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counters {
+    /// Elections that this member won.
+    pub elections_won: u64,
+    /// Canvasses that this member began.
+    pub canvasses: u64,
+    /// NAK datagrams that it sent for the log.
+    pub naks_sent: u64,
+    /// Ranges in them.
+    pub nak_ranges_sent: u64,
+    /// NAK datagrams that it received.
+    pub naks_received: u64,
+    /// Repair bytes that it sent.
+    pub repair_bytes_sent: u64,
+    /// Repair datagrams that it sent (retransmits).
+    pub repairs_sent: u64,
+    /// Ranges that it could not or would not send, for want of bytes or budget.
+    pub repairs_refused: u64,
+    /// Log bytes that it received twice.
+    pub duplicate_bytes: u64,
+    /// Log slices dropped: not of the adopted history, or outside the window.
+    pub slices_dropped: u64,
+    /// Frames whose checksum failed in the window; their bytes are asked for again.
+    pub frames_rejected: u64,
+    /// Times that the log was cut by an adopted history.
+    pub cuts: u64,
+    /// Datagrams of unknown senders, old lives, or without meaning in the current state.
+    pub datagrams_ignored: u64,
+    /// Completions of another life or of a voided operation.
+    pub completions_ignored: u64,
+    /// Duplicates of messages that were suppressed at admission or at apply.
+    pub duplicates_suppressed: u64,
+    /// Messages appended as leader.
+    pub messages_appended: u64,
+    /// Messages handed to the service.
+    pub messages_applied: u64,
+    /// Replies that were sent again from a reply window.
+    pub replies_resent: u64,
+    /// Times that admission stopped for want of room.
+    pub back_pressure: u64,
+}

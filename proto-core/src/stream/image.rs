@@ -1,0 +1,346 @@
+//! What a receiver holds of a stream, what it misses, and when it asks.
+
+use alloc::vec::Vec;
+use smallvec::SmallVec;
+
+use super::coverage::{Coverage, subtract};
+use crate::message::NAK_RANGES_MAX;
+use crate::position::{Position, PositionRange};
+use crate::time::{Duration, Instant};
+
+/// Requests that are remembered as outstanding, at most; the oldest is forgotten.
+const ASKED_MAX: usize = 2 * NAK_RANGES_MAX;
+
+/// When and how much a receiver asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct NakTiming {
+    /// How long a hole may be mere reordering.
+    pub delay: Duration,
+    /// How long an unanswered request is left alone.
+    pub retry: Duration,
+    /// Bytes asked for and not yet received, at most.
+    pub bytes_max: u64,
+}
+
+/// The receiver's knowledge of one stream: bytes and positions only.
+///
+/// A hole is asked for after `delay`, since it may be mere reordering; several holes go into one
+/// NAK; a byte that was asked for is not asked for again within `retry` of the request or of the
+/// last byte that answered it (S19).
+#[derive(Clone, Debug, Hash)]
+pub struct Image {
+    /// The end of what is held without a hole.
+    received: Position,
+    /// What is held behind the first hole.
+    beyond: Coverage,
+    /// The newest position that the sender is known to have written.
+    seen: Position,
+    /// What was asked for and may still come.
+    asked: Vec<Asked>,
+    /// Holes below the position may be asked for from the instant on.
+    probe: Option<(Position, Instant)>,
+    /// Requests that went unanswered since the last byte arrived.
+    unanswered: u32,
+}
+
+#[derive(Clone, Copy, Debug, Hash)]
+struct Asked {
+    range: PositionRange,
+    at: Instant,
+}
+
+impl Image {
+    /// An image of a stream that is held up to `start`.
+    #[must_use]
+    pub fn new(start: Position, ranges_max: usize) -> Self {
+        Self {
+            received: start,
+            beyond: Coverage::new(ranges_max),
+            seen: start,
+            asked: Vec::with_capacity(ASKED_MAX + 1),
+            probe: None,
+            unanswered: 0,
+        }
+    }
+
+    /// The end of what is held without a hole.
+    #[must_use]
+    pub const fn received(&self) -> Position {
+        self.received
+    }
+
+    /// The newest position that the sender is known to have written.
+    #[must_use]
+    pub const fn seen(&self) -> Position {
+        self.seen
+    }
+
+    /// Whether something below the newest position is missing.
+    #[must_use]
+    pub fn has_gap(&self) -> bool {
+        self.received < self.seen
+    }
+
+    /// How many requests went unanswered since the last byte arrived: when to try another source.
+    #[must_use]
+    pub const fn unanswered(&self) -> u32 {
+        self.unanswered
+    }
+
+    /// The ranges held behind the first hole.
+    #[must_use]
+    pub fn beyond(&self) -> &[PositionRange] {
+        self.beyond.ranges()
+    }
+
+    /// The parts of `range` that are not held.
+    #[must_use]
+    pub fn missing(&self, range: PositionRange) -> SmallVec<[PositionRange; 4]> {
+        let above = PositionRange::new(range.start.max(self.received), range.end);
+        self.beyond.missing(above).collect()
+    }
+
+    /// Notes that `range` is held now.
+    pub fn insert(&mut self, now: Instant, range: PositionRange) {
+        if range.is_empty() {
+            return;
+        }
+        self.seen = self.seen.max(range.end);
+        self.unanswered = 0;
+        for asked in &mut self.asked {
+            if !asked.range.intersection(range).is_empty() {
+                asked.at = now;
+            }
+        }
+        if range.start <= self.received {
+            self.received = self.received.max(range.end);
+            self.received = self.beyond.contiguous_from(self.received);
+            self.beyond.remove_below(self.received);
+        } else {
+            self.beyond.insert(range);
+        }
+    }
+
+    /// Notes that the sender has written up to `newest`.
+    pub fn hear_newest(&mut self, newest: Position) {
+        self.seen = self.seen.max(newest);
+    }
+
+    /// Forgets everything at and above `end`, the newest position too (rule 4: highest-seen is
+    /// reset at adoption).
+    pub fn cut(&mut self, end: Position) {
+        self.received = self.received.min(end);
+        self.beyond.remove_from(end);
+        self.seen = self.beyond.ranges().last().map_or(self.received, |last| last.end);
+        self.forget_requests();
+    }
+
+    /// Forgets what was asked for, so that another source can be asked at once.
+    pub fn forget_requests(&mut self) {
+        self.asked.clear();
+        self.probe = None;
+        self.unanswered = 0;
+    }
+
+    /// Forgets that `range` was asked for: the one who was asked does not have it.
+    pub fn withdraw_request(&mut self, range: PositionRange) {
+        self.asked.retain(|asked| asked.range.intersection(range).is_empty());
+        self.unanswered = self.unanswered.saturating_add(1);
+    }
+
+    /// The ranges to ask for now, below `limit`; none most of the time. Call it at every event:
+    /// it also arms the delay for holes that are new.
+    pub fn poll(
+        &mut self,
+        now: Instant,
+        timing: NakTiming,
+        limit: Position,
+    ) -> SmallVec<[PositionRange; 4]> {
+        if self.received >= self.seen.min(limit) {
+            self.asked.clear();
+            self.probe = None;
+            return SmallVec::new();
+        }
+        self.forget_expired(now, timing.retry);
+        let ripe_below = match self.probe {
+            Some((below, at)) if at <= now => below,
+            Some(_) => return SmallVec::new(),
+            None => {
+                if self.has_unasked(timing, limit) {
+                    self.probe = Some((self.seen, now + timing.delay));
+                }
+                return SmallVec::new();
+            }
+        };
+        self.probe = None;
+        let ranges = self.unasked(timing, limit.min(ripe_below));
+        for &range in &ranges {
+            self.asked.push(Asked { range, at: now });
+        }
+        let surplus = self.asked.len().saturating_sub(ASKED_MAX);
+        self.asked.drain(..surplus);
+        if self.has_unasked(timing, limit) {
+            self.probe = Some((self.seen, now + timing.delay));
+        }
+        ranges
+    }
+
+    /// When to call [`Image::poll`] if nothing arrives.
+    #[must_use]
+    pub fn next_deadline(&self, timing: NakTiming) -> Option<Instant> {
+        let retry = self.asked.iter().map(|asked| asked.at + timing.retry).min();
+        match (self.probe, retry) {
+            (Some((_, at)), Some(retry)) => Some(at.min(retry)),
+            (Some((_, at)), None) => Some(at),
+            (None, retry) => retry,
+        }
+    }
+
+    fn forget_expired(&mut self, now: Instant, retry: Duration) {
+        let before = self.asked.len();
+        let (received, beyond) = (self.received, &self.beyond);
+        self.asked.retain(|asked| {
+            let above = PositionRange::new(asked.range.start.max(received), asked.range.end);
+            !above.is_empty() && beyond.missing(above).next().is_some()
+        });
+        let open = self.asked.len();
+        self.asked.retain(|asked| now.since(asked.at) < retry);
+        if self.asked.len() < open {
+            self.unanswered = self.unanswered.saturating_add(1);
+        }
+        debug_assert!(open <= before);
+    }
+
+    fn has_unasked(&self, timing: NakTiming, limit: Position) -> bool {
+        !self.unasked(timing, limit).is_empty()
+    }
+
+    /// The holes below `limit` that are not asked for yet, as many as one NAK carries and as many
+    /// bytes as may be outstanding.
+    fn unasked(&self, timing: NakTiming, limit: Position) -> SmallVec<[PositionRange; 4]> {
+        let mut room = timing.bytes_max.saturating_sub(self.outstanding());
+        let mut found = SmallVec::new();
+        let within = PositionRange::new(self.received, self.seen.min(limit));
+        for hole in self.beyond.missing(within) {
+            let mut parts: SmallVec<[PositionRange; 4]> = SmallVec::new();
+            parts.push(hole);
+            for asked in &self.asked {
+                parts = subtract(&parts, asked.range);
+            }
+            for part in parts {
+                if room == 0 || found.len() == NAK_RANGES_MAX {
+                    return found;
+                }
+                // Slice boundaries are multiples of 8 (rule 19), so clipping keeps that.
+                let clipped =
+                    PositionRange::at(part.start, part.len().min(room.next_multiple_of(8)));
+                room = room.saturating_sub(clipped.len());
+                found.push(clipped);
+            }
+        }
+        found
+    }
+
+    fn outstanding(&self) -> u64 {
+        let holes = |asked: &Asked| {
+            let above = PositionRange::new(asked.range.start.max(self.received), asked.range.end);
+            self.beyond.missing(above).map(PositionRange::len).sum::<u64>()
+        };
+        self.asked.iter().map(holes).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMING: NakTiming =
+        NakTiming { delay: Duration(10), retry: Duration(100), bytes_max: 1 << 20 };
+    const FAR: Position = Position::MAX;
+
+    fn range(start: u64, end: u64) -> PositionRange {
+        PositionRange::new(Position(start), Position(end))
+    }
+
+    fn image() -> Image {
+        Image::new(Position(0), 16)
+    }
+
+    #[test]
+    fn reordering_within_the_delay_asks_for_nothing() {
+        let mut image = image();
+        image.insert(Instant(0), range(8, 16));
+        assert!(image.poll(Instant(0), TIMING, FAR).is_empty());
+        image.insert(Instant(9), range(0, 8));
+        assert!(image.poll(Instant(10), TIMING, FAR).is_empty());
+        assert_eq!(image.received(), Position(16));
+        assert_eq!(image.next_deadline(TIMING), None);
+    }
+
+    #[test]
+    fn e86_a_lost_tail_is_asked_for_once_the_newest_position_is_heard() {
+        let mut image = image();
+        image.hear_newest(Position(64));
+        assert!(image.poll(Instant(0), TIMING, FAR).is_empty());
+        assert_eq!(image.poll(Instant(10), TIMING, FAR).as_slice(), [range(0, 64)]);
+    }
+
+    #[test]
+    fn e87_several_holes_go_into_one_request_and_are_not_repeated_early() {
+        let mut image = image();
+        for start in [8, 24, 40] {
+            image.insert(Instant(0), range(start, start + 8));
+        }
+        image.poll(Instant(0), TIMING, FAR);
+        let holes = [range(0, 8), range(16, 24), range(32, 40)];
+        assert_eq!(image.poll(Instant(10), TIMING, FAR).as_slice(), holes);
+        for now in 11..110 {
+            assert!(image.poll(Instant(now), TIMING, FAR).is_empty(), "at {now}");
+        }
+        image.poll(Instant(110), TIMING, FAR);
+        assert_eq!(image.poll(Instant(120), TIMING, FAR).as_slice(), holes);
+        assert_eq!(image.unanswered(), 1);
+    }
+
+    #[test]
+    fn a_request_that_is_being_answered_is_left_alone() {
+        let mut image = image();
+        image.hear_newest(Position(64));
+        image.poll(Instant(0), TIMING, FAR);
+        image.poll(Instant(10), TIMING, FAR);
+        image.insert(Instant(100), range(0, 8));
+        assert!(image.poll(Instant(150), TIMING, FAR).is_empty());
+        image.poll(Instant(200), TIMING, FAR);
+        assert_eq!(image.poll(Instant(210), TIMING, FAR).as_slice(), [range(8, 64)]);
+    }
+
+    #[test]
+    fn outstanding_bytes_are_bounded() {
+        let mut image = image();
+        let timing = NakTiming { bytes_max: 16, ..TIMING };
+        image.hear_newest(Position(1_000));
+        image.poll(Instant(0), timing, FAR);
+        assert_eq!(image.poll(Instant(10), timing, FAR).as_slice(), [range(0, 16)]);
+        image.insert(Instant(11), range(0, 16));
+        image.poll(Instant(11), timing, FAR);
+        assert_eq!(image.poll(Instant(21), timing, FAR).as_slice(), [range(16, 32)]);
+    }
+
+    #[test]
+    fn nothing_at_or_above_the_limit_is_asked_for() {
+        let mut image = image();
+        image.hear_newest(Position(1_000));
+        image.poll(Instant(0), TIMING, Position(64));
+        assert_eq!(image.poll(Instant(10), TIMING, Position(64)).as_slice(), [range(0, 64)]);
+    }
+
+    #[test]
+    fn a_cut_forgets_what_lies_above() {
+        let mut image = image();
+        image.insert(Instant(0), range(0, 32));
+        image.insert(Instant(0), range(48, 64));
+        image.cut(Position(24));
+        assert_eq!((image.received(), image.seen()), (Position(24), Position(24)));
+        assert!(!image.has_gap());
+    }
+}

@@ -1,0 +1,39 @@
+//! Byte streams with gaps: what is held, what is missing, who asked again.
+//!
+//! ```text
+//!   sender                                             receiver
+//!   Outlet = Ring + what was sent + Repairs  ──data──► Inlet = Ring + Image
+//!                                            ◄──NAK──          Image = Coverage + when to ask
+//! ```
+//!
+//! The log has the same parts, put together differently, because its ring is shared by the roles
+//! of a member: see `member`.
+
+mod coverage;
+mod image;
+mod inlet;
+mod outlet;
+mod repairs;
+mod ring;
+
+pub use coverage::Coverage;
+pub use image::{Image, NakTiming};
+pub use inlet::{Inlet, StreamFrame};
+pub use outlet::Outlet;
+pub use repairs::{RepairTiming, Repairs};
+pub use ring::Ring;
+
+use crate::hash::mix;
+use crate::identity::{ClientKey, GroupTag};
+
+/// What seals the frames of a client's ingress stream, which goes on from connection to connection.
+#[must_use]
+pub const fn ingress_tag(tag: GroupTag, client: ClientKey) -> GroupTag {
+    GroupTag(mix(mix(tag.0, 1), client.0))
+}
+
+/// What seals the frames of a client's egress stream, which begins anew with each connection.
+#[must_use]
+pub const fn egress_tag(tag: GroupTag, client: ClientKey, connection: u64) -> GroupTag {
+    GroupTag(mix(mix(mix(tag.0, 2), client.0), connection))
+}
