@@ -19,6 +19,10 @@ use crate::time::{Duration, Instant, LogTime};
 /// So many slices are sent without waiting for a flush: batching gains little beyond.
 const EAGER_SLICES: u64 = 8;
 
+/// Requests for bytes that are released already, without a reply in between, after which the leader
+/// is taken to have lost the connection: a late copy of the connect made it begin anew.
+const REQUESTS_FOR_RELEASED_MAX: u32 = 4;
+
 /// The connection that the streams belong to.
 #[derive(Clone, Copy, Debug, Hash)]
 pub(super) struct Link {
@@ -60,6 +64,8 @@ pub(super) struct Flow {
     consumed_there: Position,
     /// How far the leader knows that the egress stream was consumed.
     reported: Position,
+    /// Requests for released bytes since the last reply.
+    requests_for_released: u32,
     /// The leader is to be told how far it may send.
     status_due: bool,
     /// When to say how far the ingress stream was written.
@@ -83,6 +89,7 @@ impl Flow {
             answered: start,
             consumed_there: start,
             reported: start,
+            requests_for_released: 0,
             status_due: false,
             newest_at: Instant(0),
             newest_pause: config.timing.newest_first,
@@ -153,6 +160,7 @@ impl Flow {
             limits.coverage_ranges_max,
         );
         self.consumed_there = self.outlet.start();
+        self.requests_for_released = 0;
         self.reported = Position::ZERO;
         // The leader learns how much it may send.
         self.status_due = true;
@@ -224,6 +232,7 @@ impl Flow {
             } else {
                 let Some(end) = self.in_flight.pop_front() else { break Verdict::Broken };
                 self.answered = end;
+                self.requests_for_released = 0;
                 let payload = frame.payload;
                 context.actions.push(ClientAction::Reply { sequence, position, payload });
             }
@@ -263,6 +272,12 @@ impl Flow {
                 continue;
             }
             verdict = Verdict::Heard;
+            if asked.range.start < self.outlet.start() {
+                self.requests_for_released += 1;
+                if self.requests_for_released >= REQUESTS_FOR_RELEASED_MAX {
+                    return Verdict::Broken;
+                }
+            }
             for part in self.outlet.repair(context.now, timing, to, asked.range) {
                 let mut start = part.start;
                 while start < part.end {

@@ -1,5 +1,6 @@
 //! How a member comes by another's term history, and what its log loses by it (rules 4, 7, 8).
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::storage::Write;
@@ -19,21 +20,21 @@ pub(super) struct Assembly {
     from: MemberId,
     above: Position,
     checksum: u32,
-    parts: Vec<Option<HistoryLines>>,
+    parts: BTreeMap<u16, HistoryLines>,
+    parts_count: u16,
 }
 
 impl Assembly {
     fn fits(&self, from: MemberId, above: Position, checksum: u32, parts: u16) -> bool {
-        (self.from, self.above, self.checksum, self.parts.len())
-            == (from, above, checksum, usize::from(parts))
+        (self.from, self.above, self.checksum, self.parts_count) == (from, above, checksum, parts)
     }
 
     /// All lines, once all parts are there and the checksum is theirs.
     fn complete(&self) -> Option<Vec<TermLine>> {
-        let mut lines = Vec::new();
-        for part in &self.parts {
-            lines.extend_from_slice(part.as_ref()?);
+        if self.parts.len() < usize::from(self.parts_count) {
+            return None;
         }
+        let lines: Vec<TermLine> = self.parts.values().flatten().copied().collect();
         (lines_checksum(&lines) == self.checksum).then_some(lines)
     }
 }
@@ -122,7 +123,8 @@ impl Member {
             self.raise_term(term, actions);
         }
         let is_leader = self.state.leader == Some(from);
-        let is_teacher = self.state.role != Role::Leader
+        // Who stands for election has settled its history: it changes again when that is over.
+        let is_teacher = matches!(self.state.role, Role::Follower | Role::Canvasser)
             && self.state.leader.is_none()
             && self.state.following.teacher.is_some_and(|(teacher, _)| teacher == from);
         // A teacher may be of a lower term than ours: its history counts, not its term (E09).
@@ -133,11 +135,11 @@ impl Member {
         }
         let fits = |old: &Assembly| old.fits(from, above, checksum, parts);
         if !self.state.assembly.as_ref().is_some_and(fits) {
-            let parts = alloc::vec![None; usize::from(parts)];
-            self.state.assembly = Some(Assembly { from, above, checksum, parts });
+            let (parts, parts_count) = (BTreeMap::new(), parts);
+            self.state.assembly = Some(Assembly { from, above, checksum, parts, parts_count });
         }
         let Some(assembly) = &mut self.state.assembly else { return Ok(()) };
-        assembly.parts[usize::from(part)] = Some(lines);
+        assembly.parts.insert(part, lines);
         match assembly.complete() {
             Some(lines) => {
                 self.state.assembly = None;

@@ -129,7 +129,8 @@ impl Member {
     }
 
     fn conclude_canvass(&mut self, actions: &mut Actions) -> Handled {
-        if self.state.role == Role::Canvasser && self.has_quorum_of_grants() {
+        let is_settled = !self.state.storage.history_is_pending();
+        if self.state.role == Role::Canvasser && is_settled && self.has_quorum_of_grants() {
             return self.nominate(actions);
         }
         Ok(())

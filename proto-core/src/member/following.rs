@@ -48,10 +48,14 @@ impl Member {
         if mutant::is(mutant::ACKNOWLEDGE_BEFORE_ADOPTION) {
             return state.leader.is_some();
         }
-        state.leader.is_some()
-            && state.history.last_term() == state.term
-            && state.storage.history_term == state.term
-            && state.storage.vote.term == state.term
+        state.leader.is_some() && self.history_is_durable() && state.storage.vote.term == state.term
+    }
+
+    /// Whether the history of the current term is adopted durably: only then is what its leader
+    /// says of commit positions believed (rule 4).
+    fn history_is_durable(&self) -> bool {
+        let term = self.state.term;
+        self.state.history.last_term() == term && self.state.storage.history_term == term
     }
 
     pub(super) fn handle_heartbeat(
@@ -183,6 +187,9 @@ impl Member {
     }
 
     fn believe_commit(&mut self, commit: Position) {
+        if !self.history_is_durable() {
+            return;
+        }
         let following = &mut self.state.following;
         following.commit = following.commit.max(commit);
     }

@@ -9,7 +9,7 @@ use super::decisions::{commit_position, quorum};
 use super::{Handled, Member};
 use crate::action::{Action, Actions, Destination, Source};
 use crate::config::VOTERS_MAX;
-use crate::frame::{Body, LOG_VERSION, TermOpen};
+use crate::frame::{Body, LOG_VERSION, TermOpen, frame_bytes};
 use crate::identity::{BootEpoch, MemberId, SessionId};
 use crate::message::{Live, Message, Stream};
 use crate::mutant;
@@ -127,7 +127,12 @@ impl Member {
             recovery_epoch: self.config.recovery_epoch,
             log_version: LOG_VERSION,
         };
-        self.append_frame(&Body::TermOpen(open), &[]);
+        let body = Body::TermOpen(open);
+        if self.state.log.room() < frame_bytes(&body, 0) {
+            self.abdicate(Abdication::StorageFull, actions);
+            return Ok(());
+        }
+        self.append_frame(&body, &[]);
         if let Some(leading) = &mut self.state.leading {
             leading.is_open = true;
         }
