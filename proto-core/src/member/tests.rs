@@ -4,3 +4,4 @@ mod cluster;
 mod durability;
 mod elections;
 mod replication;
+mod traces;

@@ -2,6 +2,8 @@
 //! to, time moves when it is told to. What is sent may be lost or held.
 
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::format;
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -63,6 +65,8 @@ pub(super) struct Cluster {
     pub(super) lose: fn(&Cut, Endpoint, Endpoint, &Datagram) -> bool,
     pub(super) cut: Cut,
     pub(super) limits: Limits,
+    /// One line for each datagram that was delivered.
+    pub(super) trace: String,
 }
 
 /// Members that hear nobody and are heard by nobody, and a count for losing one in so many.
@@ -119,6 +123,7 @@ impl Cluster {
             lose: isolated,
             cut: Cut::default(),
             limits: small_limits(),
+            trace: String::new(),
         };
         for member in 1..=members {
             let node = Node {
@@ -422,11 +427,28 @@ impl Cluster {
             },
         };
         let number = u16::from_be_bytes([to.0[16], to.0[17]]);
+        self.trace.push_str(&self.line(from, number, &content));
         if number == CLIENT {
             self.step_client(ClientEvent::Received { sender, source: from, content });
         } else {
             self.step(number, Event::Received { sender, source: from, content });
         }
+    }
+
+    fn line(&self, from: Endpoint, to: u16, content: &Incoming<'_>) -> String {
+        let name = |number| match number {
+            CLIENT => String::from("client"),
+            member => format!("member {member}"),
+        };
+        let from = name(u16::from_be_bytes([from.0[16], from.0[17]]));
+        let what = match content {
+            Incoming::Control(message) => format!("{message:?}"),
+            Incoming::Data { stream, epoch, position, live, slice } => {
+                let end = position.0 + slice.len() as u64;
+                format!("Data {stream:?} epoch {epoch} [{position}, {end}) {live:?}")
+            }
+        };
+        format!("{:>9} us  {from} -> {}  {what}\n", self.now.0 / 1_000, name(to))
     }
 
     pub(super) fn running(&self) -> Vec<u16> {

@@ -1,0 +1,67 @@
+// Generated from schema/quorate.xml by `cargo xtask codegen`. Change that, not this.
+//! Flyweights of datagrams.
+
+mod abdicate;
+mod acknowledge;
+mod ballot;
+mod canvass;
+mod canvass_reply;
+mod close;
+mod closed;
+mod connect;
+mod connect_reply;
+mod heartbeat;
+mod history;
+mod history_request;
+mod log_data;
+mod nak;
+mod request_vote;
+mod session_data;
+mod stream_newest;
+mod stream_status;
+mod types;
+mod unavailable;
+
+pub use abdicate::*;
+pub use acknowledge::*;
+pub use ballot::*;
+pub use canvass::*;
+pub use canvass_reply::*;
+pub use close::*;
+pub use closed::*;
+pub use connect::*;
+pub use connect_reply::*;
+pub use heartbeat::*;
+pub use history::*;
+pub use history_request::*;
+pub use log_data::*;
+pub use nak::*;
+pub use request_vote::*;
+pub use session_data::*;
+pub use stream_newest::*;
+pub use stream_status::*;
+pub use types::*;
+pub use unavailable::*;
+
+/// The id of the schema.
+pub const SCHEMA_ID: u16 = 0x5152;
+/// The version of the schema that encoders write.
+pub const SCHEMA_VERSION: u16 = 1;
+
+/// Why bytes are not the message that they are said to be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Malformed {
+    /// The block is shorter than its version needs.
+    Block,
+    /// A group has more entries than allowed, or shorter ones than its version needs.
+    Group,
+    /// There are fewer bytes than stated.
+    Truncated,
+}
+
+/// The `N` bytes at `at`; the caller has checked that they are there.
+fn array<const N: usize>(block: &[u8], at: usize) -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes.copy_from_slice(&block[at..at + N]);
+    bytes
+}

@@ -1,0 +1,83 @@
+//! What must hold for the content of datagrams, whoever looks: encoders and decoders share it.
+
+use quorate_core::frame::ALIGNMENT;
+use quorate_core::message::{ConnectOutcome, EpochRange, HISTORY_PARTS_MAX, Live};
+use quorate_core::{Message, Position, PositionRange, Stream};
+
+use crate::DecodeError;
+
+/// Checks what a decoder of fields cannot see: positions, ranges, part numbers.
+pub(crate) fn check(message: &Message) -> Result<(), DecodeError> {
+    match message {
+        Message::Canvass { key, .. }
+        | Message::CanvassReply { key, .. }
+        | Message::RequestVote { key, .. } => positions(&[key.position]),
+        Message::Heartbeat { newest, commit, chain_at, .. } => {
+            positions(&[*newest, *commit, *chain_at])
+        }
+        Message::HistoryRequest { commit, .. } => positions(&[*commit]),
+        Message::History { above, part, parts, lines, .. } => {
+            if part >= parts || *parts > HISTORY_PARTS_MAX {
+                return Err(DecodeError::Part);
+            }
+            positions(&[*above])?;
+            lines.iter().try_for_each(|line| positions(&[line.base]))
+        }
+        Message::Acknowledge { durable, received, limit, commit, .. } => {
+            positions(&[*durable, *received, *limit, *commit])
+        }
+        Message::Nak { ranges, .. } => ranges.iter().try_for_each(range),
+        Message::Unavailable { range: gone, oldest, .. } => {
+            range(gone)?;
+            positions(&[*oldest])
+        }
+        Message::Connect { session, ingress_start, .. } => {
+            positions(&[Position(session.0), *ingress_start])
+        }
+        Message::ConnectReply { outcome, .. } => match outcome {
+            ConnectOutcome::Open { session, limit, .. } => {
+                positions(&[Position(session.0), *limit])
+            }
+            ConnectOutcome::SessionLost { session } => positions(&[Position(session.0)]),
+            ConnectOutcome::Redirect { .. }
+            | ConnectOutcome::RetryAfter { .. }
+            | ConnectOutcome::SessionsExhausted => Ok(()),
+        },
+        Message::StreamStatus { consumed, limit, .. } => positions(&[*consumed, *limit]),
+        Message::StreamNewest { newest, .. } => positions(&[*newest]),
+        Message::Close { session, .. } | Message::Closed { session, .. } => {
+            positions(&[Position(session.0)])
+        }
+        Message::Abdicate { .. } | Message::Ballot { .. } => Ok(()),
+    }
+}
+
+/// Checks a slice of a stream: slices of the log begin and end at multiples of 8 (rule 19).
+pub(crate) fn check_data(
+    stream: Stream,
+    position: Position,
+    length: usize,
+    live: Option<Live>,
+) -> Result<(), DecodeError> {
+    let end = position.0.checked_add(length as u64).ok_or(DecodeError::Position)?;
+    positions(&[position, Position(end)])?;
+    let aligned = position.0.is_multiple_of(ALIGNMENT) && end.is_multiple_of(ALIGNMENT);
+    if stream == Stream::Log && !aligned {
+        return Err(DecodeError::Position);
+    }
+    live.map_or(Ok(()), |live| positions(&[live.newest, live.commit]))
+}
+
+fn positions(positions: &[Position]) -> Result<(), DecodeError> {
+    // E96: sums of what is below the largest position never wrap.
+    let sound = positions.iter().all(|position| *position <= Position::MAX);
+    if sound { Ok(()) } else { Err(DecodeError::Position) }
+}
+
+fn range(range: &EpochRange) -> Result<(), DecodeError> {
+    let PositionRange { start, end } = range.range;
+    if end < start {
+        return Err(DecodeError::Position);
+    }
+    positions(&[end])
+}
