@@ -111,7 +111,11 @@ fn election(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError> 
         }
         wire::BallotDecoder::TEMPLATE_ID => {
             let read = wrap!(BallotDecoder, header, body);
-            Message::Ballot { term: Term(read.term()), granted: yes(read.granted())? }
+            Message::Ballot {
+                term: Term(read.term()),
+                candidate: MemberId(read.candidate()),
+                granted: yes(read.granted())?,
+            }
         }
         _ => return Err(DecodeError::Template),
     })

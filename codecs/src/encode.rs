@@ -164,8 +164,11 @@ fn write_consensus(message: &Message, body: &mut [u8]) -> Option<()> {
         Message::RequestVote { term, key } => {
             wire::RequestVoteEncoder::wrap(body)?.set_term(term.0).set_key((*key).into());
         }
-        Message::Ballot { term, granted } => {
-            wire::BallotEncoder::wrap(body)?.set_term(term.0).set_granted((*granted).into());
+        Message::Ballot { term, candidate, granted } => {
+            wire::BallotEncoder::wrap(body)?
+                .set_term(term.0)
+                .set_candidate(candidate.0)
+                .set_granted((*granted).into());
         }
         Message::Heartbeat { term, round, newest, commit, chain_at, chain } => {
             wire::HeartbeatEncoder::wrap(body)?

@@ -101,6 +101,8 @@ pub enum Message {
     Ballot {
         /// The voter's current term.
         term: Term,
+        /// Who asked: a ballot that strays to another candidate of the term does not count.
+        candidate: MemberId,
         /// Whether the vote was granted.
         granted: bool,
     },

@@ -20,7 +20,7 @@ impl<'a> BallotDecoder<'a> {
     /// [`Malformed`].
     pub fn wrap(bytes: &'a [u8], block_length: u16, _version: u16) -> Result<Self, Malformed> {
         let length = usize::from(block_length);
-        if length < 9 {
+        if length < 11 {
             return Err(Malformed::Block);
         }
         let (block, _) = bytes.split_at_checked(length).ok_or(Malformed::Truncated)?;
@@ -33,10 +33,16 @@ impl<'a> BallotDecoder<'a> {
         u64::from_le_bytes(array(self.block, 0))
     }
 
+    /// Who asked.
+    #[must_use]
+    pub fn candidate(&self) -> u16 {
+        u16::from_le_bytes(array(self.block, 8))
+    }
+
     /// Whether the vote was granted.
     #[must_use]
     pub fn granted(&self) -> Boolean {
-        Boolean::from_code(u8::from_le_bytes(array(self.block, 8)))
+        Boolean::from_code(u8::from_le_bytes(array(self.block, 10)))
     }
 }
 
@@ -66,9 +72,15 @@ impl<'a> BallotEncoder<'a> {
         self
     }
 
+    /// Sets: Who asked.
+    pub fn set_candidate(&mut self, value: u16) -> &mut Self {
+        self.block[8..10].copy_from_slice(&value.to_le_bytes());
+        self
+    }
+
     /// Sets: Whether the vote was granted.
     pub fn set_granted(&mut self, value: Boolean) -> &mut Self {
-        self.block[8..9].copy_from_slice(&value.code().to_le_bytes());
+        self.block[10..11].copy_from_slice(&value.code().to_le_bytes());
         self
     }
 }

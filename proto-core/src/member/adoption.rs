@@ -64,10 +64,16 @@ impl Member {
         if term > self.state.term {
             self.raise_term(term, actions);
         }
-        // A line is announced once it is durable (rule 7); the asker asks again.
-        if self.state.storage.history_is_pending() || self.state.history.lines().is_empty() {
-            return Ok(());
+        // A line is announced once it is durable (rule 7).
+        if self.state.storage.history_is_pending() {
+            self.note_history_request(from, commit);
+        } else {
+            self.send_history(from, commit, actions);
         }
+        Ok(())
+    }
+
+    pub(super) fn send_history(&self, to: MemberId, commit: Position, actions: &mut Actions) {
         let lines = self.state.history.lines_above(commit);
         let checksum = lines_checksum(lines);
         let parts = lines.len().div_ceil(HISTORY_LINES_MAX).min(usize::from(HISTORY_PARTS_MAX));
@@ -80,9 +86,8 @@ impl Member {
                 checksum,
                 lines: HistoryLines::from_slice(lines),
             };
-            self.send(from, message, actions);
+            self.send(to, message, actions);
         }
-        Ok(())
     }
 
     /// Asks a refuser of a canvass for what it has and this member lacks (rule 8).

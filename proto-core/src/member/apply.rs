@@ -97,6 +97,9 @@ impl Member {
                 }
                 break;
             };
+            if batch > 0 && is_barrier(&frame.body) {
+                break;
+            }
             match self.walk(position, &frame, Source::Member, actions)? {
                 true => batch += 1,
                 false if batch == 0 => self.state.applier.conclude(),
@@ -143,6 +146,9 @@ impl Member {
             let seed = FrameSeed { tag: self.state.tag, term, position };
             let frame_bytes_max = self.config.limits.frame_bytes_max();
             let Ok(frame) = read_frame(seed, &bytes[offset..], frame_bytes_max) else { break };
+            if batch > 0 && is_barrier(&frame.body) {
+                break;
+            }
             match self.walk(position, &frame, Source::Read(start), actions)? {
                 true => batch += 1,
                 false if batch == 0 => self.state.applier.conclude(),
@@ -296,4 +302,10 @@ impl Member {
         }
         Ok(())
     }
+}
+
+/// Whether a frame waits until the service has reported all before it: a timer may have been
+/// scheduled or cancelled there, and batches differ from member to member.
+const fn is_barrier(body: &Body) -> bool {
+    matches!(body, Body::Timer { .. })
 }

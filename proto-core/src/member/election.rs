@@ -275,7 +275,8 @@ impl Member {
     }
 
     fn send_ballot(&self, to: MemberId, granted: bool, actions: &mut Actions) {
-        self.send(to, Message::Ballot { term: self.state.term, granted }, actions);
+        let message = Message::Ballot { term: self.state.term, candidate: to, granted };
+        self.send(to, message, actions);
     }
 
     /// Tells a member of a lower term that its time is over (E05).
@@ -287,6 +288,7 @@ impl Member {
         &mut self,
         from: MemberId,
         term: Term,
+        candidate: MemberId,
         granted: bool,
         actions: &mut Actions,
     ) -> Handled {
@@ -294,7 +296,8 @@ impl Member {
             self.raise_term(term, actions);
             return Ok(());
         }
-        if self.state.role != Role::Candidate || term < self.state.term || !granted {
+        let is_ours = term == self.state.term && candidate == self.state.life.member;
+        if self.state.role != Role::Candidate || !is_ours || !granted {
             return Ok(());
         }
         self.note_grant(from);

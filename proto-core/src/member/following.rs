@@ -24,6 +24,8 @@ pub(super) struct Following {
     pub(super) chain_check: Option<(Position, Chain)>,
     /// Who refused a canvass because it has more, and how much that is (rule 8).
     pub(super) teacher: Option<(MemberId, VoteKey)>,
+    /// Who was asked for bytes last and has not answered that it lacks them.
+    pub(super) asked: Option<MemberId>,
     /// When the leader's history was last asked for.
     history_asked_at: Option<Instant>,
     /// Acknowledgements of this life so far.

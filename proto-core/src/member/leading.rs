@@ -60,6 +60,8 @@ struct Follower {
     limit: Position,
     /// Live data was sent up to here.
     sent: Position,
+    /// It asked for the lines above this commit position before they were durable.
+    awaits_history: Option<Position>,
     heard_at: Instant,
 }
 
@@ -86,6 +88,7 @@ impl Member {
             durable: Position::ZERO,
             limit: Position::ZERO,
             sent: base,
+            awaits_history: None,
             heard_at: now,
         };
         state.leading = Some(Leading {
@@ -133,11 +136,24 @@ impl Member {
             return Ok(());
         }
         self.append_frame(&body, &[]);
-        if let Some(leading) = &mut self.state.leading {
-            leading.is_open = true;
+        let Some(mut leading) = self.state.leading.take() else { return Ok(()) };
+        leading.is_open = true;
+        for (&peer, follower) in &mut leading.followers {
+            if let Some(commit) = follower.awaits_history.take() {
+                self.send_history(peer, commit, actions);
+            }
         }
+        self.state.leading = Some(leading);
         self.send_heartbeats(actions);
         Ok(())
+    }
+
+    /// A follower asked for a history that is not durable yet: it gets it as soon as it is.
+    pub(super) fn note_history_request(&mut self, from: MemberId, commit: Position) {
+        let leading = self.state.leading.as_mut();
+        if let Some(follower) = leading.and_then(|leading| leading.followers.get_mut(&from)) {
+            follower.awaits_history = Some(commit);
+        }
     }
 
     /// Whether this member leads, and everything that it inherited is committed and applied: only

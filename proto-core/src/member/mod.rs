@@ -281,7 +281,9 @@ impl Member {
             Message::RequestVote { term, key } => {
                 self.handle_request_vote(from, term, key, actions)
             }
-            Message::Ballot { term, granted } => self.handle_ballot(from, term, granted, actions),
+            Message::Ballot { term, candidate, granted } => {
+                self.handle_ballot(from, term, candidate, granted, actions)
+            }
             heartbeat @ Message::Heartbeat { .. } => {
                 self.handle_heartbeat(from, &heartbeat, actions)
             }
@@ -295,7 +297,7 @@ impl Member {
             Message::Abdicate { term } => self.handle_abdicate(from, term, actions),
             Message::Nak { stream: Stream::Log, ranges } => self.handle_nak(from, &ranges, actions),
             Message::Unavailable { stream: Stream::Log, range, .. } => {
-                self.state.log.image.withdraw_request(range.range);
+                self.handle_unavailable(from, range.range);
                 Ok(())
             }
             _ => {

@@ -80,6 +80,7 @@ impl Member {
         if ranges.is_empty() {
             return;
         }
+        self.state.following.asked = Some(to);
         self.counters.naks_sent += 1;
         self.counters.nak_ranges_sent += ranges.len() as u64;
         self.send(to, Message::Nak { stream: Stream::Log, ranges }, actions);
@@ -109,6 +110,17 @@ impl Member {
         match (turn % (peers + 1), first) {
             (0, Some(first)) => Some(first),
             (turn, _) => self.state.peers.at(turn.saturating_sub(1) % peers),
+        }
+    }
+
+    /// Who was asked does not have it: the next request, which still keeps its interval, goes to
+    /// another (S19).
+    pub(super) fn handle_unavailable(&mut self, from: MemberId, range: PositionRange) {
+        if self.state.following.asked == Some(from) {
+            self.state.following.asked = None;
+            self.state.log.image.note_refusal(range, TRIES_PER_SOURCE);
+        } else {
+            self.counters.datagrams_ignored += 1;
         }
     }
 

@@ -142,10 +142,12 @@ impl Image {
         self.unanswered = 0;
     }
 
-    /// Forgets that `range` was asked for: the one who was asked does not have it.
-    pub fn withdraw_request(&mut self, range: PositionRange) {
-        self.asked.retain(|asked| asked.range.intersection(range).is_empty());
-        self.unanswered = self.unanswered.saturating_add(1);
+    /// The one who was asked for `range` does not have it: that counts as `tries` requests that
+    /// went unanswered, if the range is still missing.
+    pub fn note_refusal(&mut self, range: PositionRange, tries: u32) {
+        if !self.missing(range).is_empty() {
+            self.unanswered = self.unanswered.saturating_add(tries);
+        }
     }
 
     /// The ranges to ask for now, below `limit`; none most of the time. Call it at every event:

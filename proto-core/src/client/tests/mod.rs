@@ -394,7 +394,7 @@ fn foreign_datagrams_are_ignored() {
     let ignored = world.client.counters().datagrams_ignored;
     let mut foreign = vec![
         Message::StreamNewest { stream: Stream::Egress(KEY), epoch: 99, newest: Position(64) },
-        Message::Ballot { term: Term(1), granted: true },
+        Message::Ballot { term: Term(1), candidate: MemberId(1), granted: true },
     ];
     for outcome in [
         ConnectOutcome::SessionLost { session: SESSION },

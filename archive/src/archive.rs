@@ -1,0 +1,267 @@
+//! Makes an archive, and opens one.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::Arc;
+
+use quorate_core::{BootEpoch, Life, PeerRecord, Recovered, Vote};
+
+use crate::copies::Copies;
+use crate::disk::{Access, Disk, RealDisk};
+use crate::error::ArchiveError;
+use crate::identity::Identity;
+use crate::lock;
+use crate::log::{Log, log_directory};
+use crate::payload::HistoryAndCut;
+use crate::reader::Reader;
+use crate::record::Kind;
+use crate::recovery::{Repairs, recover};
+use crate::shared::Shared;
+use crate::syncer::Syncer;
+use crate::writer::Writer;
+
+/// The names of the records that are kept twice.
+pub(crate) const BOOT: &str = "boot";
+pub(crate) const VOTE: &str = "vote";
+pub(crate) const HISTORY: &str = "history";
+pub(crate) const PEERS: &str = "peers";
+
+/// Room that is reserved for small records, and for histories (of 1,300 terms).
+const ROOM_SMALL: u64 = 4 << 10;
+const ROOM_HISTORY: u64 = 64 << 10;
+
+/// How an archive is opened.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Options {
+    /// The largest frame that the group ever wrote: a quarter of the largest window. Recovery takes
+    /// this much memory, and takes a larger frame for a bad one.
+    pub frame_bytes_max: u64,
+}
+
+impl Options {
+    /// Options for a log whose frames take at most `frame_bytes_max`.
+    #[must_use]
+    pub const fn new(frame_bytes_max: u64) -> Self {
+        Self { frame_bytes_max }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { frame_bytes_max: 4 << 20 }
+    }
+}
+
+/// The durable log of one member, open and locked; to be split among the threads that use it.
+#[derive(Debug)]
+pub struct Archive<D: Disk = RealDisk> {
+    writer: Writer<D>,
+    syncer: Syncer<D>,
+    reader: Reader<D>,
+    identity: Identity,
+    repairs: Repairs,
+}
+
+/// Makes an archive for `identity` in `directory`, which may exist if it holds none: an explicit
+/// act, once for a directory (rule 9).
+///
+/// # Errors
+/// [`ArchiveError::AlreadyInitialised`] or [`ArchiveError::Unfinished`] when there is one, or a
+/// part of one; [`ArchiveError::Identity`]; [`ArchiveError::Io`] and [`ArchiveError::Full`].
+pub fn init(directory: &Path, identity: &Identity) -> Result<(), ArchiveError> {
+    init_on(&RealDisk, directory, identity)
+}
+
+/// As [`init`], on a file system of the caller's.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_on<D: Disk>(
+    disk: &D,
+    directory: &Path,
+    identity: &Identity,
+) -> Result<(), ArchiveError> {
+    identity.check()?;
+    create_directory(disk, directory)?;
+    refuse_existing(disk, directory)?;
+    let owner = identity.owner();
+    let lock = lock::create(disk, directory, owner)?;
+    let log_path = log_directory(directory);
+    create_directory(disk, &log_path)?;
+    let log = Log::new(disk.clone(), directory, identity, Access::Write);
+    log.create_next(0)?;
+    let boot = (&BootEpoch(0), ROOM_SMALL);
+    Copies::create(disk, directory, BOOT, Kind::Boot, owner, boot)?;
+    let vote = (&Vote::default(), ROOM_SMALL);
+    Copies::create(disk, directory, VOTE, Kind::Vote, owner, vote)?;
+    let history = (&HistoryAndCut::default(), ROOM_HISTORY);
+    Copies::create(disk, directory, HISTORY, Kind::History, owner, history)?;
+    let peers = (&Vec::<PeerRecord>::new(), ROOM_SMALL);
+    Copies::create(disk, directory, PEERS, Kind::Peers, owner, peers)?;
+    sync_names(disk, directory)?;
+    // Last of all: an archive without an identity was never used.
+    identity.create(disk, directory)?;
+    drop(lock);
+    Ok(())
+}
+
+impl Archive<RealDisk> {
+    /// Opens the archive in `directory`: locks it, recovers the log, and begins a new life, whose
+    /// boot epoch is durable when this returns.
+    ///
+    /// # Errors
+    /// Any [`ArchiveError`] but the caller's own mistakes. Nothing is ever made anew that is
+    /// missing (rule 9).
+    pub fn open(directory: &Path, options: &Options) -> Result<(Self, Recovered), ArchiveError> {
+        Self::open_on(RealDisk, directory, options)
+    }
+}
+
+impl<D: Disk> Archive<D> {
+    /// As [`Archive::open`], on a file system of the caller's.
+    ///
+    /// # Errors
+    /// As [`Archive::open`].
+    pub fn open_on(
+        disk: D,
+        directory: &Path,
+        options: &Options,
+    ) -> Result<(Self, Recovered), ArchiveError> {
+        let identity = find_identity(&disk, directory)?;
+        let owner = identity.owner();
+        let lock = lock::acquire(&disk, directory, owner)?;
+        // A former life may have died between a name and its sync; from now on much depends on it.
+        sync_names(&disk, directory)?;
+        let mut repairs = Repairs::default();
+        let (vote_copies, vote) =
+            open_copies(&disk, directory, VOTE, Kind::Vote, owner, &mut repairs)?;
+        let (history_copies, history): (Copies<HistoryAndCut>, _) =
+            open_copies(&disk, directory, HISTORY, Kind::History, owner, &mut repairs)?;
+        let (peers_copies, peers) =
+            open_copies(&disk, directory, PEERS, Kind::Peers, owner, &mut repairs)?;
+        let (mut boot_copies, boot): (Copies<BootEpoch>, _) =
+            open_copies(&disk, directory, BOOT, Kind::Boot, owner, &mut repairs)?;
+        let log = Log::new(disk.clone(), directory, &identity, Access::Write);
+        log.find()?;
+        let generation = history_copies.generation();
+        let frame_bytes_max = options.frame_bytes_max;
+        let found = recover(&log, &history, generation, frame_bytes_max, &mut repairs)?;
+        let boot_epoch = BootEpoch(boot.0.saturating_add(1));
+        boot_copies.store(&disk, &boot_epoch)?;
+
+        let life = Life { member: owner.member, incarnation: owner.incarnation, boot_epoch };
+        let shared = Arc::new(Shared::new(disk, log, lock, found.end.0));
+        let syncer = Syncer {
+            shared: Arc::clone(&shared),
+            durable: found.end.0,
+            marks: found.marks,
+            vote: vote_copies,
+            history: history_copies,
+            peers: peers_copies,
+        };
+        let recovered = Recovered {
+            life,
+            vote,
+            history: history.history,
+            log_end: found.end,
+            chain: found.chain,
+            log_time: found.time,
+            peers,
+        };
+        let (writer, reader) = (Writer::new(Arc::clone(&shared)), Reader::new(shared));
+        Ok((Self { writer, syncer, reader, identity, repairs }, recovered))
+    }
+
+    /// Whose archive it is.
+    #[must_use]
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// What had to be put in order at opening.
+    #[must_use]
+    pub const fn repairs(&self) -> &Repairs {
+        &self.repairs
+    }
+
+    /// The parts: for the loop's thread, for the thread that waits for the disk, and for any. The
+    /// directory stays locked until all are dropped.
+    #[must_use]
+    pub fn split(self) -> (Writer<D>, Syncer<D>, Reader<D>) {
+        (self.writer, self.syncer, self.reader)
+    }
+}
+
+/// The identity, which is there when anything is.
+pub(crate) fn find_identity<D: Disk>(disk: &D, directory: &Path) -> Result<Identity, ArchiveError> {
+    if let Some(identity) = Identity::find(disk, directory)? {
+        return Ok(identity);
+    }
+    match disk.list(directory) {
+        Ok(names) => match names.iter().find(|name| is_ours(name)) {
+            Some(name) => Err(ArchiveError::Unfinished { found: directory.join(name) }),
+            None => Err(ArchiveError::NotInitialised { directory: directory.to_owned() }),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(ArchiveError::NotInitialised { directory: directory.to_owned() })
+        }
+        Err(error) => Err(ArchiveError::io("list", directory, error)),
+    }
+}
+
+fn refuse_existing<D: Disk>(disk: &D, directory: &Path) -> Result<(), ArchiveError> {
+    match find_identity(disk, directory) {
+        Ok(_) => Err(ArchiveError::AlreadyInitialised { found: directory.join("identity") }),
+        Err(ArchiveError::NotInitialised { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a name in the directory is one that an archive gives.
+fn is_ours(name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    let kept_twice = |stem: &str| [BOOT, VOTE, HISTORY, PEERS].contains(&stem);
+    matches!(name, "identity" | "identity.new" | "mark" | "log")
+        || name.strip_suffix(".0").or_else(|| name.strip_suffix(".1")).is_some_and(kept_twice)
+}
+
+fn open_copies<D: Disk, P: crate::payload::Payload>(
+    disk: &D,
+    directory: &Path,
+    name: &'static str,
+    kind: Kind,
+    owner: crate::record::Owner,
+    repairs: &mut Repairs,
+) -> Result<(Copies<P>, P), ArchiveError> {
+    let (copies, value, repaired) = Copies::open(disk, directory, name, kind, owner)?;
+    if repaired {
+        repairs.copies.push(name);
+    }
+    Ok((copies, value))
+}
+
+fn create_directory<D: Disk>(disk: &D, path: &Path) -> Result<(), ArchiveError> {
+    disk.create_directory(path).map_err(|error| ArchiveError::io("create", path, error))
+}
+
+/// Makes the names of all files durable, and that of the directory.
+fn sync_names<D: Disk>(disk: &D, directory: &Path) -> Result<(), ArchiveError> {
+    let log = log_directory(directory);
+    match sync_directory(disk, &log) {
+        Err(error) if error.is_not_found() => return Err(ArchiveError::Missing { path: log }),
+        result => result?,
+    }
+    sync_directory(disk, directory)?;
+    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or_else(|| Path::new("."));
+    match disk.sync_directory(parent) {
+        // Whoever may not look into the directory above cannot do more for the name in it.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
+        result => result.map_err(|error| ArchiveError::io("sync directory", parent, error)),
+    }
+}
+
+fn sync_directory<D: Disk>(disk: &D, path: &Path) -> Result<(), ArchiveError> {
+    disk.sync_directory(path).map_err(|error| ArchiveError::io("sync directory", path, error))
+}

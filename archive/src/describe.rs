@@ -1,0 +1,274 @@
+//! A report of what is in a directory. Reads only: changes nothing and takes no lock.
+
+use core::fmt;
+use std::path::{Path, PathBuf};
+
+use quorate_core::frame::Body;
+use quorate_core::{BootEpoch, Chain, LogTime, PeerRecord, Position, TermHistory, Vote};
+
+use crate::archive::{BOOT, HISTORY, Options, PEERS, VOTE, find_identity};
+use crate::copies::{Copies, CopyState};
+use crate::disk::{Access, Disk, RealDisk};
+use crate::error::ArchiveError;
+use crate::identity::Identity;
+use crate::lock;
+use crate::log::Log;
+use crate::marks::{Marks, known_durable};
+use crate::payload::{HistoryAndCut, Payload};
+use crate::record::Kind;
+use crate::scan::Scan;
+
+/// What a directory holds. Of a member that runs, it is what was there at some moment of reading.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Description {
+    /// The directory.
+    pub directory: PathBuf,
+    /// The process that works in it, if one does.
+    pub locked_by: Option<u32>,
+    /// Whose it is.
+    pub identity: Identity,
+    /// The boot epoch of the last life.
+    pub boot_epoch: Option<BootEpoch>,
+    /// The vote.
+    pub vote: Option<Vote>,
+    /// The term history.
+    pub history: Option<TermHistory>,
+    /// What is remembered of the other members.
+    pub peers: Option<Vec<PeerRecord>>,
+    /// Up to where the log is known to have been durable.
+    pub known_durable: Position,
+    /// The end of the last whole frame that verifies.
+    pub log_end: Position,
+    /// The chain value there.
+    pub chain: Chain,
+    /// The time stamped on that frame.
+    pub log_time: LogTime,
+    /// How many frames there are of each kind.
+    pub frames: FrameCounts,
+    /// The files of the log, oldest first.
+    pub segments: Vec<SegmentDescription>,
+    /// Bytes that the segments take on the disk.
+    pub segment_file_bytes: u64,
+    /// What is wrong, in words; a member would refuse to start for most of it.
+    pub problems: Vec<String>,
+}
+
+/// A file of the log.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct SegmentDescription {
+    /// The file.
+    pub path: PathBuf,
+    /// The position of its first byte of the log.
+    pub base: Position,
+    /// How many bytes of whole frames it holds.
+    pub used_bytes: u64,
+}
+
+/// How many frames there are of each kind.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct FrameCounts {
+    /// Terms opened.
+    pub term_opens: u64,
+    /// Sessions opened.
+    pub session_opens: u64,
+    /// Sessions closed.
+    pub session_closes: u64,
+    /// Messages of clients.
+    pub messages: u64,
+    /// Timers that were due.
+    pub timers: u64,
+    /// Kinds that do not belong in a log, or that this version does not know.
+    pub others: u64,
+}
+
+/// Describes the archive in `directory`.
+///
+/// # Errors
+/// Only when there is no identity that can be read; everything else is among the problems.
+pub fn describe(directory: &Path, options: &Options) -> Result<Description, ArchiveError> {
+    describe_on(&RealDisk, directory, options)
+}
+
+/// As [`describe`], on a file system of the caller's.
+///
+/// # Errors
+/// As [`describe`].
+pub fn describe_on<D: Disk>(
+    disk: &D,
+    directory: &Path,
+    options: &Options,
+) -> Result<Description, ArchiveError> {
+    let identity = find_identity(disk, directory)?;
+    let mut problems = Vec::new();
+    let source = (disk, directory, &identity);
+    let boot = copies::<D, BootEpoch>(source, BOOT, Kind::Boot, &mut problems);
+    let vote = copies::<D, Vote>(source, VOTE, Kind::Vote, &mut problems);
+    let history = copies::<D, HistoryAndCut>(source, HISTORY, Kind::History, &mut problems);
+    let peers = copies::<D, Vec<PeerRecord>>(source, PEERS, Kind::Peers, &mut problems);
+    let mut description = Description {
+        directory: directory.to_owned(),
+        locked_by: lock::holder(disk, directory),
+        identity,
+        boot_epoch: boot.map(|found| found.1),
+        vote: vote.map(|found| found.1),
+        history: history.as_ref().map(|found| found.1.history.clone()),
+        peers: peers.map(|found| found.1),
+        known_durable: Position::ZERO,
+        log_end: Position::ZERO,
+        chain: Chain::default(),
+        log_time: LogTime::default(),
+        frames: FrameCounts::default(),
+        segments: Vec::new(),
+        segment_file_bytes: 0,
+        problems,
+    };
+    let log = Log::new(disk.clone(), directory, &description.identity, Access::Read);
+    if let Err(error) = description.add_log(&log, history, options.frame_bytes_max) {
+        description.problems.push(error.to_string());
+    }
+    Ok(description)
+}
+
+impl Description {
+    fn add_log<D: Disk>(
+        &mut self,
+        log: &Log<D>,
+        history: Option<(u64, HistoryAndCut)>,
+        frame_bytes_max: u64,
+    ) -> Result<(), ArchiveError> {
+        log.find()?;
+        let (generation, history) = history.unwrap_or_default();
+        let mark = Marks::find(log)?.newest();
+        let pending = mark.history_generation < generation;
+        self.known_durable = Position(known_durable(mark, generation, history.cut));
+        let limit = if pending { history.cut.0 } else { u64::MAX };
+        let mut scan = Scan::new(log, &history.history, frame_bytes_max, limit);
+        let result = loop {
+            match scan.next() {
+                Ok(Some(frame)) => self.frames.add(frame.body.as_ref()),
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        (self.log_end, self.chain, self.log_time) = (scan.position(), scan.chain(), scan.time());
+        let segment_bytes = self.identity.segment_bytes;
+        for index in 0..log.count() {
+            let base = Position(index * segment_bytes);
+            let used_bytes = self.log_end.since(base).min(segment_bytes);
+            self.segments.push(SegmentDescription { path: log.path(index), base, used_bytes });
+        }
+        self.segment_file_bytes = log.count() * log.file_bytes();
+        result?;
+        if self.log_end < self.known_durable {
+            let path = log.path(log.segment_of(self.log_end.0));
+            return Err(ArchiveError::Damaged {
+                at: self.log_end,
+                durable: self.known_durable,
+                path,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl FrameCounts {
+    const fn add(&mut self, body: Option<&Body>) {
+        let count = match body {
+            Some(Body::TermOpen(_)) => &mut self.term_opens,
+            Some(Body::SessionOpen { .. }) => &mut self.session_opens,
+            Some(Body::SessionClose { .. }) => &mut self.session_closes,
+            Some(Body::Message { .. }) => &mut self.messages,
+            Some(Body::Timer { .. }) => &mut self.timers,
+            Some(Body::Reply { .. }) | None => &mut self.others,
+        };
+        *count += 1;
+    }
+
+    /// All frames.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        let sessions = self.session_opens + self.session_closes;
+        self.term_opens + sessions + self.messages + self.timers + self.others
+    }
+}
+
+fn copies<D: Disk, P: Payload>(
+    (disk, directory, identity): (&D, &Path, &Identity),
+    name: &str,
+    kind: Kind,
+    problems: &mut Vec<String>,
+) -> Option<(u64, P)> {
+    let found = match Copies::<P>::find(disk, directory, name, kind, identity.owner()) {
+        Ok(found) => found,
+        Err(error) => {
+            problems.push(error.to_string());
+            return None;
+        }
+    };
+    for (path, state) in Copies::<P>::paths(directory, name).iter().zip(found.states) {
+        let what = match state {
+            CopyState::Absent => "is missing",
+            CopyState::Damaged => "is damaged, or is being written",
+            CopyState::Whole { .. } => continue,
+        };
+        problems.push(format!("{} {what}", path.display()));
+    }
+    found.newest
+}
+
+impl fmt::Display for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Identity { group, recovery_epoch, member, incarnation, voters, .. } = &self.identity;
+        writeln!(f, "directory   {}", self.directory.display())?;
+        match self.locked_by {
+            Some(pid) => writeln!(f, "in use by   process {pid}")?,
+            None => writeln!(f, "in use by   nobody")?,
+        }
+        writeln!(f, "group       {:016x}, recovery epoch {}", group.0, recovery_epoch.0)?;
+        let voters = voters.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        writeln!(f, "member      {member}, incarnation {}, voters {voters}", incarnation.0)?;
+        if let Some(boot) = self.boot_epoch {
+            writeln!(f, "boot epoch  {}", boot.0)?;
+        }
+        if let Some(Vote { term, granted_to }) = self.vote {
+            let granted =
+                granted_to.map_or_else(|| "nobody".to_owned(), |to| format!("member {to}"));
+            writeln!(f, "vote        term {term}, granted to {granted}")?;
+        }
+        for line in self.history.iter().flat_map(|history| history.lines()) {
+            let (term, base, leader) = (line.term, line.base, line.leader.member);
+            writeln!(f, "term        {term} from {base} by member {leader}")?;
+        }
+        for peer in self.peers.iter().flatten() {
+            let (life, term, position) = (peer.life, peer.term, peer.acknowledged);
+            let (member, boot) = (life.member, life.boot_epoch.0);
+            writeln!(f, "peer        {member}, boot epoch {boot}, {position} in term {term}")?;
+        }
+        writeln!(f, "log         ends at {}, chain {:016x}", self.log_end, self.chain.0)?;
+        writeln!(f, "durable     at least up to {}", self.known_durable)?;
+        let counts = &self.frames;
+        writeln!(
+            f,
+            "frames      {}: {} terms, {} + {} sessions opened and closed, {} messages, {} timers, \
+             {} others",
+            counts.total(),
+            counts.term_opens,
+            counts.session_opens,
+            counts.session_closes,
+            counts.messages,
+            counts.timers,
+            counts.others
+        )?;
+        for segment in &self.segments {
+            let (base, used) = (segment.base, segment.used_bytes);
+            writeln!(f, "segment     {} from {base}, {used} bytes used", segment.path.display())?;
+        }
+        for problem in &self.problems {
+            writeln!(f, "problem     {problem}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,250 @@
+//! The port to the file system: everything that the archive asks of it, so that tests can make
+//! each call fail.
+
+use core::fmt::Debug;
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::process::{Flock, FlockType};
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Access {
+    /// For reading only.
+    Read,
+    /// For reading and writing; it must exist.
+    Write,
+    /// For reading and writing; created empty, and emptied if it exists.
+    Create,
+}
+
+/// What the archive needs of a file system. Files are written at explicit offsets, and nothing is
+/// durable before [`Disk::sync`] of the file, nor a name before [`Disk::sync_directory`].
+pub trait Disk: Clone + Debug + Send + Sync + 'static {
+    /// An open file.
+    type File: Debug + Send + Sync + 'static;
+
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn open(&self, path: &Path, access: Access) -> io::Result<Self::File>;
+
+    /// Reads into `buffer` from `offset` on; returns how many bytes there were, zero at the end.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn read_at(&self, file: &Self::File, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Writes `bytes` at `offset`, perhaps only the first of them; returns how many.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn write_at(&self, file: &Self::File, bytes: &[u8], offset: u64) -> io::Result<usize>;
+
+    /// Makes the content and length of a file durable.
+    ///
+    /// # Errors
+    /// Those of the file system. After one nothing is known about what was written (E43).
+    fn sync(&self, file: &Self::File) -> io::Result<()>;
+
+    /// Makes a file at least `bytes` long and reserves the space for it; new bytes are zero.
+    ///
+    /// # Errors
+    /// Those of the file system, [`io::ErrorKind::StorageFull`] among them.
+    fn allocate(&self, file: &Self::File, bytes: u64) -> io::Result<()>;
+
+    /// The length of a file.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn length(&self, file: &Self::File) -> io::Result<u64>;
+
+    /// Renames a file, replacing what has the new name.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Creates a directory and those above it; it may exist.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn create_directory(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes the names in a directory durable.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn sync_directory(&self, path: &Path) -> io::Result<()>;
+
+    /// The names in a directory, sorted.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>>;
+
+    /// How many bytes can still be written to the file system of `directory`, if it can tell.
+    fn free_bytes(&self, directory: &Path) -> Option<u64>;
+
+    /// Locks a file for this process and all others; false if it is locked already. The lock ends
+    /// when the file is closed, also by the death of the process.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn lock(&self, file: &Self::File) -> io::Result<bool>;
+
+    /// Which other process holds the lock of a file, as far as the system can tell. Takes no lock.
+    fn locked_by(&self, file: &Self::File) -> Option<u32>;
+}
+
+/// The file system of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {
+    type File = File;
+
+    fn open(&self, path: &Path, access: Access) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        match access {
+            Access::Read => options.read(true),
+            Access::Write => options.read(true).write(true),
+            Access::Create => options.read(true).write(true).create(true).truncate(true),
+        };
+        options.open(path)
+    }
+
+    fn read_at(&self, file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        file.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        file.write_at(bytes, offset)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_data()
+    }
+
+    fn allocate(&self, file: &File, bytes: u64) -> io::Result<()> {
+        match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes) {
+            Ok(()) => Ok(()),
+            // Not every file system reserves; written zeros take the space there.
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
+                let zeros = [0; 64 << 10];
+                let mut at = file.metadata()?.len();
+                while at < bytes {
+                    let length = (bytes - at).min(zeros.len() as u64) as usize;
+                    file.write_all_at(&zeros[..length], at)?;
+                    at += length as u64;
+                }
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn length(&self, file: &File) -> io::Result<u64> {
+        Ok(file.metadata()?.len())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn create_directory(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
+        let names = fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name()));
+        let mut names = names.collect::<io::Result<Vec<_>>>()?;
+        names.sort();
+        Ok(names)
+    }
+
+    fn free_bytes(&self, directory: &Path) -> Option<u64> {
+        let found = rustix::fs::statvfs(directory).ok()?;
+        Some(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
+    fn lock(&self, file: &File) -> io::Result<bool> {
+        match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        // The first lock excludes; this one can be asked for its owner without being taken, and
+        // a file system that has none loses only that answer.
+        let _ = rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive);
+        Ok(true)
+    }
+
+    fn locked_by(&self, file: &File) -> Option<u32> {
+        let wanted = Flock::from(FlockType::WriteLock);
+        let held = rustix::process::fcntl_getlk(file, &wanted).ok()??;
+        held.pid.map(|pid| pid.as_raw_nonzero().get().unsigned_abs())
+    }
+}
+
+/// Reads until `buffer` is full or the file ends; returns how many bytes there were.
+pub(crate) fn read_full<D: Disk>(
+    disk: &D,
+    file: &D::File,
+    buffer: &mut [u8],
+    offset: u64,
+) -> io::Result<usize> {
+    let mut done = 0;
+    while done < buffer.len() {
+        match disk.read_at(file, &mut buffer[done..], offset + done as u64) {
+            Ok(0) => break,
+            Ok(count) => done += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+/// Writes all of `bytes`, however many calls it takes.
+pub(crate) fn write_full<D: Disk>(
+    disk: &D,
+    file: &D::File,
+    bytes: &[u8],
+    offset: u64,
+) -> io::Result<()> {
+    let mut done = 0;
+    while done < bytes.len() {
+        match disk.write_at(file, &bytes[done..], offset + done as u64) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => done += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Whether an error says that there is no space: the one error that may pass (E48).
+pub(crate) fn is_no_space(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

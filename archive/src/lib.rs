@@ -1,0 +1,35 @@
+//! The durable log of one member. The text below is the crate's README.
+//!
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod archive;
+mod copies;
+mod describe;
+mod disk;
+mod error;
+mod identity;
+mod lock;
+mod log;
+mod marks;
+mod payload;
+mod reader;
+mod record;
+mod recovery;
+mod scan;
+mod shared;
+mod syncer;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use archive::{Archive, Options, init, init_on};
+pub use describe::{Description, FrameCounts, SegmentDescription, describe, describe_on};
+pub use disk::{Access, Disk, RealDisk};
+pub use error::{AppendError, ArchiveError};
+pub use identity::{Identity, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+pub use reader::Reader;
+pub use record::{FORMAT, Owner};
+pub use recovery::Repairs;
+pub use syncer::Syncer;
+pub use writer::{Cut, Writer};

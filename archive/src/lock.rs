@@ -1,0 +1,78 @@
+//! The mark file: it exists once the directory was prepared, and locks it for one process.
+
+use std::path::{Path, PathBuf};
+use std::process;
+
+use crate::copies::read_file;
+use crate::disk::{self, Access, Disk};
+use crate::error::ArchiveError;
+use crate::record::{self, Fields, Kind, Owner};
+
+/// The mark file of `directory`.
+pub(crate) fn path(directory: &Path) -> PathBuf {
+    directory.join("mark")
+}
+
+/// Creates the mark file, and holds its lock.
+pub(crate) fn create<D: Disk>(
+    disk: &D,
+    directory: &Path,
+    owner: Owner,
+) -> Result<D::File, ArchiveError> {
+    let path = path(directory);
+    let file = disk
+        .open(&path, Access::Create)
+        .map_err(|error| ArchiveError::io("create", &path, error))?;
+    take(disk, &file, &path)?;
+    write(disk, &file, &path, owner)?;
+    disk.sync(&file).map_err(|error| ArchiveError::io("sync", &path, error))?;
+    Ok(file)
+}
+
+/// Takes the lock of `directory`; it is held until the returned file is closed.
+pub(crate) fn acquire<D: Disk>(
+    disk: &D,
+    directory: &Path,
+    owner: Owner,
+) -> Result<D::File, ArchiveError> {
+    let path = path(directory);
+    let file = match disk.open(&path, Access::Write) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(ArchiveError::Missing { path });
+        }
+        Err(error) => return Err(ArchiveError::io("open", &path, error)),
+    };
+    take(disk, &file, &path)?;
+    // Only for whoever asks; nothing depends on it after a crash, so it is not synced.
+    write(disk, &file, &path, owner)?;
+    Ok(file)
+}
+
+/// Which process holds the lock, as far as the system can tell. Takes no lock.
+pub(crate) fn holder<D: Disk>(disk: &D, directory: &Path) -> Option<u32> {
+    let file = disk.open(&path(directory), Access::Read).ok()?;
+    disk.locked_by(&file)
+}
+
+fn take<D: Disk>(disk: &D, file: &D::File, path: &Path) -> Result<(), ArchiveError> {
+    match disk.lock(file) {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            let pid = disk.locked_by(file).or_else(|| written_pid(disk, path));
+            Err(ArchiveError::Locked { path: path.to_owned(), pid })
+        }
+        Err(error) => Err(ArchiveError::io("lock", path, error)),
+    }
+}
+
+fn write<D: Disk>(disk: &D, file: &D::File, path: &Path, owner: Owner) -> Result<(), ArchiveError> {
+    let bytes = record::encode(Kind::Mark, 1, owner, &process::id().to_le_bytes());
+    disk::write_full(disk, file, &bytes, 0).map_err(|error| ArchiveError::io("write", path, error))
+}
+
+fn written_pid<D: Disk>(disk: &D, path: &Path) -> Option<u32> {
+    let bytes = read_file(disk, path).ok()?;
+    let record = record::decode(&bytes, Kind::Mark, None).ok()?;
+    Fields(&record.payload).u32()
+}

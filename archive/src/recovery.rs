@@ -1,0 +1,84 @@
+//! What an archive does when it is opened, before anything of it is believed.
+
+use quorate_core::{Chain, LogTime, Position, PositionRange};
+
+use crate::disk::Disk;
+use crate::error::ArchiveError;
+use crate::log::{CHUNK_BYTES, Log};
+use crate::marks::{Marks, known_durable};
+use crate::payload::{DurableMark, HistoryAndCut};
+use crate::scan::Scan;
+
+/// What had to be put in order when the archive was opened.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Repairs {
+    /// Bytes of a torn tail, or behind a cut, that were wiped. None of them was acknowledged.
+    pub wiped: Option<PositionRange>,
+    /// A cut of the log that an earlier life had made durable and not carried out.
+    pub cut: Option<Position>,
+    /// Which records had a copy that was missing, torn, older or damaged, and was written anew.
+    pub copies: Vec<&'static str>,
+}
+
+/// The log as it was found and put in order; all of it is durable.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecoveredLog {
+    pub(crate) end: Position,
+    pub(crate) chain: Chain,
+    pub(crate) time: LogTime,
+    pub(crate) marks: Marks,
+}
+
+/// Finds the end of the log under `history`, tells a torn tail from damage (rule 6), and wipes what
+/// lies behind the end.
+pub(crate) fn recover<D: Disk>(
+    log: &Log<D>,
+    history: &HistoryAndCut,
+    generation: u64,
+    frame_bytes_max: u64,
+    repairs: &mut Repairs,
+) -> Result<RecoveredLog, ArchiveError> {
+    let mut marks = Marks::find(log)?;
+    let mark = marks.newest();
+    let cut_pending = mark.history_generation < generation;
+    let known = known_durable(mark, generation, history.cut);
+    let limit = if cut_pending { history.cut.0 } else { u64::MAX };
+    let mut scan = Scan::new(log, &history.history, frame_bytes_max, limit);
+    while scan.next()?.is_some() {}
+    let (end, chain, time) = (scan.position(), scan.chain(), scan.time());
+    if end.0 < known {
+        let path = log.path(log.segment_of(end.0));
+        return Err(ArchiveError::Damaged { at: end, durable: Position(known), path });
+    }
+    // Behind the end there may be whole frames of the very term that goes on there; once new
+    // frames closed the gap, they would count. So they are gone before anything is acknowledged.
+    let wiped_end = log.wipe(end.0, u64::MAX)?;
+    // A failed sync leaves pages that read well and never reached the disk (E43): what no mark
+    // vouches for is written again.
+    rewrite(log, known, end.0)?;
+    let first = log.segment_of(known).min(marks.segment());
+    log.sync(first, log.count())?;
+    marks.synced();
+    if wiped_end > end.0 {
+        repairs.wiped = Some(PositionRange::new(end, Position(wiped_end)));
+        repairs.cut = cut_pending.then_some(history.cut);
+    }
+    log.reserve_ahead(end.0)?;
+    marks.write(log, DurableMark { position: end.0, history_generation: generation })?;
+    log.sync(marks.segment(), marks.segment())?;
+    marks.synced();
+    Ok(RecoveredLog { end, chain, time, marks })
+}
+
+fn rewrite<D: Disk>(log: &Log<D>, start: u64, end: u64) -> Result<(), ArchiveError> {
+    let mut buffer = vec![0; CHUNK_BYTES];
+    let mut at = start;
+    while at < end {
+        let length = (end - at).min(CHUNK_BYTES as u64) as usize;
+        let count = log.read(at, &mut buffer[..length])?;
+        log.write(at, &buffer[..count])?;
+        at += count.max(1) as u64;
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! What the threads of one archive share.
+
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::OnceLock;
+
+use crate::disk::Disk;
+use crate::error::ArchiveError;
+use crate::log::Log;
+
+/// The parts' common ground: the segments, where the written log ends, and whether all is well.
+#[derive(Debug)]
+pub(crate) struct Shared<D: Disk> {
+    pub(crate) disk: D,
+    pub(crate) log: Log<D>,
+    /// The end of what was appended and not cut.
+    written: AtomicU64,
+    /// The end of what was ever written and not wiped: at or above `written`.
+    touched: AtomicU64,
+    /// A cut was begun and is not durable.
+    cutting: AtomicBool,
+    /// The next segment could not be reserved.
+    space_short: AtomicBool,
+    /// The first failure, once there was one (E43).
+    poison: OnceLock<String>,
+    /// Keeps the directory locked for as long as any part lives.
+    _lock: D::File,
+}
+
+impl<D: Disk> Shared<D> {
+    pub(crate) const fn new(disk: D, log: Log<D>, lock: D::File, end: u64) -> Self {
+        Self {
+            disk,
+            log,
+            written: AtomicU64::new(end),
+            touched: AtomicU64::new(end),
+            cutting: AtomicBool::new(false),
+            space_short: AtomicBool::new(false),
+            poison: OnceLock::new(),
+            _lock: lock,
+        }
+    }
+
+    /// Refuses once there was a failure.
+    pub(crate) fn check(&self) -> Result<(), ArchiveError> {
+        match self.poison.get() {
+            Some(cause) => Err(ArchiveError::Poisoned { cause: cause.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes note of a failure: all but lack of space is final (E43, E48).
+    pub(crate) fn guard<T>(&self, result: Result<T, ArchiveError>) -> Result<T, ArchiveError> {
+        result.inspect_err(|error| {
+            if !matches!(error, ArchiveError::Full { .. }) {
+                self.poison(error.to_string());
+            }
+        })
+    }
+
+    /// Ends all further work.
+    pub(crate) fn poison(&self, cause: String) {
+        // Only the first failure is kept.
+        let _ = self.poison.set(cause);
+    }
+
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_written(&self, end: u64) {
+        self.written.store(end, Ordering::Release);
+    }
+
+    pub(crate) fn touched(&self) -> u64 {
+        self.touched.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn touch(&self, end: u64) {
+        self.touched.fetch_max(end, Ordering::AcqRel);
+    }
+
+    /// Says that nothing is written behind `end` any more.
+    pub(crate) fn wiped(&self, end: u64) {
+        self.touched.fetch_min(end, Ordering::AcqRel);
+    }
+
+    pub(crate) fn is_cutting(&self) -> bool {
+        self.cutting.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_cutting(&self, cutting: bool) {
+        self.cutting.store(cutting, Ordering::Release);
+    }
+
+    pub(crate) fn is_space_short(&self) -> bool {
+        self.space_short.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_space_short(&self, short: bool) {
+        self.space_short.store(short, Ordering::Release);
+    }
+}

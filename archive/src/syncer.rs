@@ -1,0 +1,122 @@
+//! The part that another thread uses: everything that waits for the disk.
+
+use std::sync::Arc;
+
+use quorate_core::{PeerRecord, Position, TermHistory, Vote};
+
+use crate::RealDisk;
+use crate::copies::Copies;
+use crate::disk::Disk;
+use crate::error::ArchiveError;
+use crate::marks::Marks;
+use crate::payload::{DurableMark, HistoryAndCut};
+use crate::shared::Shared;
+use crate::writer::Cut;
+
+/// Makes things durable, one after the other, in the order of the member's actions. When a method
+/// returns `Ok`, what it was given survives a loss of power; after the first error nothing more is
+/// done (E43), but for [`ArchiveError::Full`].
+#[derive(Debug)]
+pub struct Syncer<D: Disk = RealDisk> {
+    pub(crate) shared: Arc<Shared<D>>,
+    pub(crate) durable: u64,
+    pub(crate) marks: Marks,
+    pub(crate) vote: Copies<Vote>,
+    pub(crate) history: Copies<HistoryAndCut>,
+    pub(crate) peers: Copies<Vec<PeerRecord>>,
+}
+
+impl<D: Disk> Syncer<D> {
+    /// Makes everything durable that was appended before this call; returns up to where the log is
+    /// durable then. One call serves every request that was queued before it.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Io`] poisons the archive; [`ArchiveError::Poisoned`] says that it is.
+    pub fn sync(&mut self) -> Result<Position, ArchiveError> {
+        self.shared.check()?;
+        let shared = Arc::clone(&self.shared);
+        shared.guard(self.sync_log())
+    }
+
+    /// Replaces the vote.
+    ///
+    /// # Errors
+    /// As [`Syncer::sync`]; [`ArchiveError::Full`] may be tried again.
+    pub fn persist_vote(&mut self, vote: &Vote) -> Result<(), ArchiveError> {
+        self.shared.check()?;
+        self.shared.guard(self.vote.store(&self.shared.disk, vote))
+    }
+
+    /// Replaces the term history, then carries out the cut that it implies. A crash in between
+    /// leaves the history with its cut, which recovery carries out.
+    ///
+    /// # Errors
+    /// As [`Syncer::sync`]. After any error the log accepts no append.
+    pub fn persist_history(&mut self, history: &TermHistory, cut: Cut) -> Result<(), ArchiveError> {
+        self.shared.check()?;
+        let shared = Arc::clone(&self.shared);
+        let cut = cut.at;
+        shared.guard(self.replace_history(&HistoryAndCut { history: history.clone(), cut }))
+    }
+
+    /// Replaces what is remembered of the other members.
+    ///
+    /// # Errors
+    /// As [`Syncer::sync`]; [`ArchiveError::Full`] may be tried again.
+    pub fn persist_peers(&mut self, peers: &[PeerRecord]) -> Result<(), ArchiveError> {
+        self.shared.check()?;
+        self.shared.guard(self.peers.store(&self.shared.disk, &peers.to_vec()))
+    }
+
+    /// Up to where the log is durable.
+    #[must_use]
+    pub const fn durable(&self) -> Position {
+        Position(self.durable)
+    }
+
+    fn sync_log(&mut self) -> Result<Position, ArchiveError> {
+        let shared = Arc::clone(&self.shared);
+        let (log, target) = (&shared.log, shared.written());
+        if target > self.durable {
+            let first = log.segment_of(self.durable).min(self.marks.segment());
+            log.sync(first, log.segment_of(target - 1))?;
+            self.marks.synced();
+            self.durable = target;
+            self.mark()?;
+        }
+        // So a lack of space shows before an append must be refused.
+        let reserved = log.reserve_ahead(target)?;
+        shared.set_space_short(!reserved);
+        Ok(Position(target.min(self.durable)))
+    }
+
+    /// Says up to where the log is durable, before anybody else is told (rule 6).
+    fn mark(&mut self) -> Result<(), ArchiveError> {
+        let history_generation = self.history.generation();
+        let mark = DurableMark { position: self.durable, history_generation };
+        self.marks.write(&self.shared.log, mark)
+    }
+
+    fn replace_history(&mut self, history: &HistoryAndCut) -> Result<(), ArchiveError> {
+        self.history.store(&self.shared.disk, history)?;
+        let shared = Arc::clone(&self.shared);
+        let (log, cut, touched) = (&shared.log, history.cut.0, shared.touched());
+        if cut < touched {
+            // The bytes go before a mark says that the cut is done.
+            log.wipe(cut, touched)?;
+            let first = log.segment_of(cut).min(self.marks.segment());
+            log.sync(first, log.segment_of(touched))?;
+            self.marks.synced();
+            shared.wiped(cut);
+            self.durable = self.durable.min(cut);
+            self.mark()?;
+            log.sync(self.marks.segment(), self.marks.segment())?;
+            self.marks.synced();
+        } else {
+            // Nothing durable is lost, so this mark may become durable with the next batch.
+            self.mark()?;
+        }
+        shared.set_cutting(false);
+        Ok(())
+    }
+}

@@ -1,0 +1,316 @@
+//! A disk in memory. What was not synced may be lost, kept or torn at a crash, in any mixture.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use quorate_core::hash::mix;
+
+use crate::disk::{Access, Disk};
+
+#[derive(Clone, Debug)]
+enum Pending {
+    Write { offset: u64, bytes: Vec<u8> },
+    Extend(u64),
+}
+
+#[derive(Clone, Debug, Default)]
+struct Content {
+    durable: Vec<u8>,
+    live: Vec<u8>,
+    pending: Vec<Pending>,
+    locked: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct World {
+    files: Vec<Content>,
+    names: BTreeMap<PathBuf, usize>,
+    durable_names: BTreeMap<PathBuf, usize>,
+    directories: BTreeSet<PathBuf>,
+    /// Calls that change something, so far.
+    pub(super) operations: u64,
+    /// The call that does not return any more.
+    pub(super) crash_at: Option<u64>,
+    /// How many syncs succeed before one fails.
+    pub(super) syncs_left: Option<u64>,
+    /// How many writes succeed before one fails with an input/output error.
+    pub(super) writes_left: Option<u64>,
+    /// Bytes that files may still grow by.
+    pub(super) free: Option<u64>,
+    /// The most bytes that one write takes.
+    pub(super) write_bytes_max: Option<usize>,
+    /// How many bytes of writes succeed before there is no space, reserved or not.
+    pub(super) write_bytes_left: Option<usize>,
+}
+
+/// What becomes of what was not synced.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fate {
+    /// The process died: everything written is there, and no more durable than it was.
+    Kept,
+    /// All is lost.
+    Lost,
+    /// Each sector's and name's fate is its own.
+    Mixed(u64),
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct MemoryDisk {
+    pub(super) world: Arc<Mutex<World>>,
+}
+
+#[derive(Debug)]
+pub(super) struct MemoryFile {
+    world: Arc<Mutex<World>>,
+    id: usize,
+    locks: Mutex<bool>,
+}
+
+impl Drop for MemoryFile {
+    fn drop(&mut self) {
+        if *self.locks.lock().unwrap() {
+            self.world.lock().unwrap().files[self.id].locked = false;
+        }
+    }
+}
+
+fn put(content: &mut Vec<u8>, offset: u64, bytes: &[u8]) {
+    let end = offset as usize + bytes.len();
+    if content.len() < end {
+        content.resize(end, 0);
+    }
+    content[offset as usize..end].copy_from_slice(bytes);
+}
+
+impl World {
+    fn change(&mut self) -> io::Result<()> {
+        self.operations += 1;
+        match self.crash_at {
+            Some(at) if self.operations > at => Err(io::Error::other("the machine is down")),
+            _ => Ok(()),
+        }
+    }
+
+    fn grow(&mut self, id: usize, to: u64) -> io::Result<()> {
+        let more = to.saturating_sub(self.files[id].live.len() as u64);
+        if let Some(free) = &mut self.free {
+            *free = free.checked_sub(more).ok_or(io::ErrorKind::StorageFull)?;
+        }
+        Ok(())
+    }
+}
+
+impl MemoryDisk {
+    /// What a machine finds after a crash with `fate`.
+    pub(super) fn crashed(&self, fate: Fate) -> Self {
+        let old = self.world.lock().unwrap().clone();
+        let mut random = 0;
+        let mut keeps = |fate: Fate| match fate {
+            Fate::Kept | Fate::Lost => false,
+            Fate::Mixed(seed) => {
+                random = mix(random, seed | 1);
+                random & 1 == 0
+            }
+        };
+        if matches!(fate, Fate::Kept) {
+            let files = old.files.into_iter().map(|content| Content { locked: false, ..content });
+            let files = files.collect();
+            let (names, durable_names) = (old.names, old.durable_names);
+            let directories = old.directories;
+            let world = World { files, names, durable_names, directories, ..World::default() };
+            return Self { world: Arc::new(Mutex::new(world)) };
+        }
+        let mut names = old.durable_names.clone();
+        if keeps(fate) {
+            names = old.names.clone();
+        }
+        let mut world = World { directories: old.directories, ..World::default() };
+        for content in old.files {
+            let mut durable = content.durable;
+            for pending in content.pending {
+                match pending {
+                    Pending::Extend(length) => {
+                        if keeps(fate) {
+                            durable.resize(durable.len().max(length as usize), 0);
+                        }
+                    }
+                    Pending::Write { offset, bytes } => {
+                        let mut at = 0;
+                        while at < bytes.len() {
+                            let sector_left = 512 - (offset as usize + at) % 512;
+                            let end = bytes.len().min(at + sector_left);
+                            if keeps(fate) {
+                                put(&mut durable, offset + at as u64, &bytes[at..end]);
+                            }
+                            at = end;
+                        }
+                    }
+                }
+            }
+            world.files.push(Content { live: durable.clone(), durable, ..Content::default() });
+        }
+        (world.names, world.durable_names) = (names.clone(), names);
+        Self { world: Arc::new(Mutex::new(world)) }
+    }
+
+    /// Changes the durable bytes of a file.
+    pub(super) fn edit(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut world = self.world.lock().unwrap();
+        let id = world.names[path];
+        let content = &mut world.files[id];
+        change(&mut content.live);
+        content.durable = content.live.clone();
+    }
+}
+
+impl Disk for MemoryDisk {
+    type File = MemoryFile;
+
+    fn open(&self, path: &Path, access: Access) -> io::Result<MemoryFile> {
+        let mut world = self.world.lock().unwrap();
+        let id = match (world.names.get(path).copied(), access) {
+            (Some(id), Access::Read | Access::Write) => id,
+            (None, Access::Read | Access::Write) => return Err(io::ErrorKind::NotFound.into()),
+            (_, Access::Create) => {
+                world.change()?;
+                let id = world.files.len();
+                world.files.push(Content::default());
+                world.names.insert(path.to_owned(), id);
+                id
+            }
+        };
+        Ok(MemoryFile { world: Arc::clone(&self.world), id, locks: Mutex::new(false) })
+    }
+
+    fn read_at(&self, file: &MemoryFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let world = self.world.lock().unwrap();
+        let content = &world.files[file.id].live;
+        let from = content.get(offset as usize..).unwrap_or_default();
+        let count = from.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&from[..count]);
+        Ok(count)
+    }
+
+    fn write_at(&self, file: &MemoryFile, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        let mut world = self.world.lock().unwrap();
+        let mut count = bytes.len().min(world.write_bytes_max.unwrap_or(usize::MAX));
+        if let Some(left) = &mut world.writes_left {
+            *left = left.checked_sub(1).ok_or_else(|| io::Error::from_raw_os_error(5))?;
+        }
+        if let Some(left) = &mut world.write_bytes_left {
+            count = count.min(*left);
+            *left -= count;
+            if count == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+        }
+        world.grow(file.id, offset + count as u64)?;
+        let down = world.change();
+        // The call during which the machine dies may have done its work, or a part of it.
+        if world.crash_at.is_none_or(|at| world.operations <= at + 1) {
+            let bytes = bytes[..count].to_vec();
+            let content = &mut world.files[file.id];
+            put(&mut content.live, offset, &bytes);
+            content.pending.push(Pending::Write { offset, bytes });
+        }
+        down.map(|()| count)
+    }
+
+    fn sync(&self, file: &MemoryFile) -> io::Result<()> {
+        let mut world = self.world.lock().unwrap();
+        world.change()?;
+        if let Some(left) = &mut world.syncs_left {
+            let failed = left.checked_sub(1);
+            if failed.is_none() {
+                // As Linux does it: the pages are clean now, and never reach the disk.
+                world.files[file.id].pending.clear();
+            }
+            world.syncs_left = Some(failed.ok_or_else(|| io::Error::from_raw_os_error(5))?);
+        }
+        let content = &mut world.files[file.id];
+        for pending in core::mem::take(&mut content.pending) {
+            match pending {
+                Pending::Write { offset, bytes } => put(&mut content.durable, offset, &bytes),
+                Pending::Extend(length) => {
+                    let length = content.durable.len().max(length as usize);
+                    content.durable.resize(length, 0);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn allocate(&self, file: &MemoryFile, bytes: u64) -> io::Result<()> {
+        let mut world = self.world.lock().unwrap();
+        world.grow(file.id, bytes)?;
+        world.change()?;
+        let content = &mut world.files[file.id];
+        content.live.resize(content.live.len().max(bytes as usize), 0);
+        content.pending.push(Pending::Extend(bytes));
+        Ok(())
+    }
+
+    fn length(&self, file: &MemoryFile) -> io::Result<u64> {
+        Ok(self.world.lock().unwrap().files[file.id].live.len() as u64)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut world = self.world.lock().unwrap();
+        world.change()?;
+        let id = world.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        world.names.insert(to.to_owned(), id);
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut world = self.world.lock().unwrap();
+        world.change()?;
+        world.names.remove(path).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn create_directory(&self, path: &Path) -> io::Result<()> {
+        self.world.lock().unwrap().directories.insert(path.to_owned());
+        Ok(())
+    }
+
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        let mut world = self.world.lock().unwrap();
+        world.change()?;
+        let inside = |name: &PathBuf| name.parent() == Some(path);
+        let live = world.names.clone().into_iter().filter(|(name, _)| inside(name));
+        world.durable_names.retain(|name, _| !inside(name));
+        world.durable_names.extend(live);
+        Ok(())
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
+        let world = self.world.lock().unwrap();
+        if !world.directories.contains(directory) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let all = world.names.keys().chain(&world.directories);
+        let inside = all.filter(|name| name.parent() == Some(directory));
+        let names: BTreeSet<_> = inside.filter_map(|name| name.file_name()).collect();
+        Ok(names.into_iter().map(OsString::from).collect())
+    }
+
+    fn free_bytes(&self, _directory: &Path) -> Option<u64> {
+        self.world.lock().unwrap().free
+    }
+
+    fn lock(&self, file: &MemoryFile) -> io::Result<bool> {
+        let mut world = self.world.lock().unwrap();
+        let locked = core::mem::replace(&mut world.files[file.id].locked, true);
+        if !locked {
+            *file.locks.lock().unwrap() = true;
+        }
+        Ok(!locked)
+    }
+
+    fn locked_by(&self, _file: &MemoryFile) -> Option<u32> {
+        None
+    }
+}

@@ -1,0 +1,9 @@
+//! Tests of the whole archive: on real files, and on a disk in memory that fails and crashes.
+
+mod builder;
+mod crashes;
+mod faults;
+mod files;
+mod memory;
+mod processes;
+mod recovery;

@@ -1,0 +1,133 @@
+//! `quorate tool describe`.
+
+use core::fmt::Write;
+use std::path::Path;
+
+use quorate_archive::{Description, Options, describe};
+use serde_json::{Value, json};
+
+use crate::failure::{Failure, tell_line};
+
+/// Reports what is in `directory`, which may be of a member that runs. Changes nothing. Problems in
+/// the data make it fail, after they were told.
+pub(crate) fn run(directory: &Path, json: bool) -> Result<(), Failure> {
+    let description = describe(directory, &Options::default())
+        .map_err(|error| Failure::Failed(error.to_string()))?;
+    if json {
+        tell_line(object(&description));
+    } else {
+        tell_line(text(&description));
+    }
+    if description.problems.is_empty() { Ok(()) } else { Err(Failure::Told) }
+}
+
+fn object(description: &Description) -> Value {
+    let identity = &description.identity;
+    let history = description.history.as_ref().map(|history| {
+        let lines = history.lines().iter().map(|line| {
+            json!({
+                "term": line.term.0,
+                "base": line.base.0,
+                "leader": line.leader.member.0,
+                "chain": format!("{:016x}", line.chain.0),
+            })
+        });
+        lines.collect::<Vec<_>>()
+    });
+    let frames = &description.frames;
+    let segments = description.segments.iter().map(|segment| {
+        json!({
+            "path": segment.path,
+            "base": segment.base.0,
+            "used_bytes": segment.used_bytes,
+        })
+    });
+    json!({
+        "directory": description.directory,
+        "locked_by": description.locked_by,
+        "group": format!("{:016x}", identity.group.0),
+        "member": identity.member.0,
+        "incarnation": identity.incarnation.0,
+        "voters": identity.voters.iter().map(|voter| voter.0).collect::<Vec<_>>(),
+        "boot_epoch": description.boot_epoch.map(|epoch| epoch.0),
+        "vote": description.vote.map(|vote| json!({
+            "term": vote.term.0,
+            "granted_to": vote.granted_to.map(|member| member.0),
+        })),
+        "history": history,
+        "known_durable": description.known_durable.0,
+        "log_end": description.log_end.0,
+        "chain": format!("{:016x}", description.chain.0),
+        "log_time": description.log_time.0,
+        "frames": {
+            "term_opens": frames.term_opens,
+            "session_opens": frames.session_opens,
+            "session_closes": frames.session_closes,
+            "messages": frames.messages,
+            "timers": frames.timers,
+            "others": frames.others,
+        },
+        "segments": segments.collect::<Vec<_>>(),
+        "segment_file_bytes": description.segment_file_bytes,
+        "problems": description.problems,
+    })
+}
+
+fn text(description: &Description) -> String {
+    let mut text = String::new();
+    let identity = &description.identity;
+    let voters: Vec<String> = identity.voters.iter().map(ToString::to_string).collect();
+    let frames = &description.frames;
+    let known = |value: Option<String>| value.unwrap_or_else(|| "unknown".into());
+    let vote = description.vote.map(|vote| match vote.granted_to {
+        Some(member) => format!("term {}, granted to member {member}", vote.term),
+        None => format!("term {}, granted to nobody", vote.term),
+    });
+    let rows = [
+        ("directory", description.directory.display().to_string()),
+        ("group", format!("{:#018x}, members {}", identity.group.0, voters.join(", "))),
+        ("member", format!("{}, incarnation {}", identity.member, identity.incarnation.0)),
+        ("starts", known(description.boot_epoch.map(|epoch| epoch.0.to_string()))),
+        (
+            "in use by",
+            description.locked_by.map_or_else(|| "nobody".into(), |id| format!("process {id}")),
+        ),
+        ("vote", known(vote)),
+        ("log end", format!("{}, chain {:016x}", description.log_end, description.chain.0)),
+        ("known durable", description.known_durable.to_string()),
+        (
+            "frames",
+            format!(
+                "{} messages, {} sessions opened, {} closed, {} terms, {} timers, {} others",
+                frames.messages,
+                frames.session_opens,
+                frames.session_closes,
+                frames.term_opens,
+                frames.timers,
+                frames.others
+            ),
+        ),
+        (
+            "segments",
+            format!("{}, {} bytes", description.segments.len(), description.segment_file_bytes),
+        ),
+    ];
+    for (name, value) in rows {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{name:<14} {value}");
+    }
+    for line in description.history.iter().flat_map(|history| history.lines()) {
+        let _ = writeln!(
+            text,
+            "{:<14} from {}, led by {}",
+            format!("term {}", line.term),
+            line.base,
+            line.leader.member
+        );
+    }
+    for problem in &description.problems {
+        let _ = writeln!(text, "{:<14} {problem}", "PROBLEM");
+    }
+    text.truncate(text.trim_end().len());
+    text
+}

@@ -1,0 +1,46 @@
+//! How the command fails, and what it exits with.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Why the command did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// Arguments or configuration are wrong: exit code 2, as with the argument parser's own errors.
+    #[error("{0}")]
+    Usage(String),
+    /// It was tried, and failed: exit code 1.
+    #[error("{0}")]
+    Failed(String),
+    /// It failed, and has said so where its output goes: exit code 1.
+    #[error("told already")]
+    Told,
+}
+
+impl Failure {
+    /// A failure with what led to it.
+    pub(crate) fn failed(what: &str, error: impl core::fmt::Display) -> Self {
+        Self::Failed(format!("{what}: {error}"))
+    }
+
+    /// Tells the user on standard error.
+    pub(crate) fn tell(&self) {
+        if !matches!(self, Self::Told) {
+            // There is nowhere else to say it.
+            let _ = writeln!(std::io::stderr(), "error: {self}");
+        }
+    }
+
+    /// What the process exits with.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Usage(_) => ExitCode::from(2),
+            Self::Failed(_) | Self::Told => ExitCode::from(1),
+        }
+    }
+}
+
+/// Writes a line to standard output; a reader that went away is no failure.
+pub(crate) fn tell_line(line: impl core::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

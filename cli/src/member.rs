@@ -1,0 +1,127 @@
+//! `quorate init` and `quorate member`.
+
+use std::net::UdpSocket;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use quorate_driver::{Configuration, init_archive};
+use quorate_runtime_tokio::{MemberHandle, MemberOptions};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::arguments;
+use crate::failure::{Failure, tell_line};
+use crate::ledger::Ledger;
+use crate::report::MemberReport;
+
+/// Forms the group in the configured directory.
+pub(crate) fn init(config: &Path) -> Result<(), Failure> {
+    let configuration = load(config)?;
+    init_archive(&configuration).map_err(|error| Failure::Failed(error.to_string()))?;
+    tell_line(format_args!(
+        "member {} of group {:#018x} is ready in {}",
+        configuration.member,
+        configuration.group.0,
+        configuration.data.display()
+    ));
+    Ok(())
+}
+
+/// Reads a configuration; what is wrong with it is a matter of usage.
+pub(crate) fn load(config: &Path) -> Result<Configuration, Failure> {
+    Configuration::load(config).map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// Runs a member until it is told to stop, or goes inert.
+pub(crate) async fn run(arguments: arguments::Member) -> Result<(), Failure> {
+    let configuration = load(&arguments.config)?;
+    let id = configuration.member.0;
+    let faults = configuration.faults;
+    let mut options = MemberOptions::new(configuration);
+    options.bootstrap = arguments.bootstrap;
+    if arguments.supervised {
+        options.socket = Some(inherited_socket()?);
+    }
+    let mut member = MemberHandle::spawn(options, Ledger::default())
+        .map_err(|error| Failure::Failed(error.to_string()))?;
+    tracing::info!(member = id, address = %member.address(), "running");
+    if let Some(faults) = faults {
+        tracing::warn!(?faults, "deliberate faults are on");
+    }
+    let ended = if arguments.supervised {
+        supervised(id, &mut member).await?
+    } else {
+        alone(&mut member).await?
+    };
+    match ended {
+        Ended::ByItself(result) => result,
+        Ended::ByRequest => {
+            member.shutdown().await.map_err(|error| Failure::Failed(error.to_string()))
+        }
+    }
+}
+
+enum Ended {
+    ByRequest,
+    ByItself(Result<(), Failure>),
+}
+
+async fn finished(member: &mut MemberHandle<Ledger>) -> Ended {
+    Ended::ByItself(member.finished().await.map_err(|error| Failure::Failed(error.to_string())))
+}
+
+async fn alone(member: &mut MemberHandle<Ledger>) -> Result<Ended, Failure> {
+    let listen =
+        |kind| signal(kind).map_err(|error| Failure::failed("cannot await signals", error));
+    let (mut interrupt, mut terminate) =
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    Ok(tokio::select! {
+        _ = interrupt.recv() => Ended::ByRequest,
+        _ = terminate.recv() => Ended::ByRequest,
+        ended = finished(member) => ended,
+    })
+}
+
+/// Answers `status` with a line of JSON; any other line, or the stream's end, stops the member: it
+/// does not outlive the one that started it.
+async fn supervised(id: u16, member: &mut MemberHandle<Ledger>) -> Result<Ended, Failure> {
+    let stream = inherited_stream()?;
+    let (requests, mut answers) = stream.into_split();
+    let mut requests = BufReader::new(requests).lines();
+    loop {
+        let request = tokio::select! {
+            request = requests.next_line() => request,
+            ended = finished(member) => return Ok(ended),
+        };
+        if !matches!(&request, Ok(Some(line)) if line == "status") {
+            return Ok(Ended::ByRequest);
+        }
+        let report = member.inspect(move |ledger, status| MemberReport::new(id, ledger, &status));
+        let Ok(report) = report.await else { return Ok(finished(member).await) };
+        let mut line = serde_json::to_vec(&report)
+            .map_err(|error| Failure::failed("cannot write a status", error))?;
+        line.push(b'\n');
+        if answers.write_all(&line).await.is_err() {
+            return Ok(Ended::ByRequest);
+        }
+    }
+}
+
+/// The socket that the starter bound, as standard input: inetd's convention.
+fn inherited_socket() -> Result<UdpSocket, Failure> {
+    let descriptor = std::io::stdin().as_fd().try_clone_to_owned();
+    descriptor
+        .map(UdpSocket::from)
+        .map_err(|error| Failure::failed("standard input is no socket", error))
+}
+
+fn inherited_stream() -> Result<UnixStream, Failure> {
+    let open = || {
+        let stream = std::io::stdout().as_fd().try_clone_to_owned()?;
+        let stream = std::os::unix::net::UnixStream::from(stream);
+        stream.set_nonblocking(true)?;
+        UnixStream::from_std(stream)
+    };
+    open().map_err(|error| Failure::failed("standard output is no stream socket", error))
+}

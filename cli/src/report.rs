@@ -1,0 +1,50 @@
+//! What a member process tells the one that started it, as a line of JSON.
+
+use quorate_driver::{MemberStatus, Service};
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::Ledger;
+
+/// A member at one moment.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct MemberReport {
+    pub(crate) id: u16,
+    pub(crate) role: String,
+    pub(crate) term: u64,
+    pub(crate) serving: bool,
+    pub(crate) commit: u64,
+    pub(crate) applied: u64,
+    pub(crate) entries: u64,
+    pub(crate) digest: String,
+    pub(crate) elections_won: u64,
+    pub(crate) naks_sent: u64,
+    pub(crate) retransmits: u64,
+    pub(crate) lost_datagrams: u64,
+    pub(crate) syncs: u64,
+}
+
+impl MemberReport {
+    /// The report of member `id`.
+    pub(crate) fn new(id: u16, ledger: &Ledger, status: &MemberStatus) -> Self {
+        Self {
+            id,
+            role: status.view.role.name().into(),
+            term: status.view.term.0,
+            serving: status.view.serving,
+            commit: status.view.commit.0,
+            applied: status.view.applied.0,
+            entries: ledger.entries(),
+            digest: digest_text(ledger),
+            elections_won: status.counters.elections_won,
+            naks_sent: status.counters.naks_sent,
+            retransmits: status.counters.repairs_sent,
+            lost_datagrams: status.faults.dropped,
+            syncs: status.storage.syncs,
+        }
+    }
+}
+
+/// A ledger's digest as reports write it.
+pub(crate) fn digest_text(ledger: &Ledger) -> String {
+    format!("{:016x}", ledger.digest())
+}

@@ -1,0 +1,189 @@
+//! The archive under the ports of the disk.
+
+use quorate_archive::{
+    AppendError as ArchiveAppendError, Archive, ArchiveError, Cut, Identity, Options, Reader,
+    SEGMENT_BYTES_DEFAULT, Syncer, Writer, init,
+};
+use quorate_core::{
+    GroupId, Incarnation, MemberId, PeerRecord, Position, PositionRange, Recovered, RecoveryEpoch,
+    TermHistory, Vote,
+};
+
+use crate::configuration::Configuration;
+use crate::port::{AppendError, DurableStore, LogPort, LogReader};
+
+/// Why a member's data cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The archive says why.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The directory is of another member than the configuration.
+    #[error(
+        "{directory} belongs to member {member} of group {:#018x}, not to member {expected_member} \
+         of group {:#018x}; correct `data`, `member` or `group`",
+        group.0, expected_group.0
+    )]
+    Foreign {
+        /// The directory.
+        directory: String,
+        /// Whose it is.
+        member: MemberId,
+        /// Of which group.
+        group: GroupId,
+        /// Whose it should be.
+        expected_member: MemberId,
+        /// Of which group.
+        expected_group: GroupId,
+    },
+    /// The group was formed with other members.
+    #[error(
+        "{directory} was formed with the members {formed:?}, the configuration lists \
+         {configured:?}; correct `members`: the list cannot be changed after `init` yet"
+    )]
+    OtherMembers {
+        /// The directory.
+        directory: String,
+        /// The members that formed the group.
+        formed: Vec<u16>,
+        /// The members in the configuration.
+        configured: Vec<u16>,
+    },
+}
+
+/// Writes the identity of the configured member into its directory: the explicit act that forms a
+/// group, once for each member (rule 9).
+///
+/// # Errors
+/// [`ArchiveError::AlreadyInitialised`] when it was done before, or what the disk says.
+pub fn init_archive(configuration: &Configuration) -> Result<(), ArchiveError> {
+    let identity = Identity {
+        group: configuration.group,
+        recovery_epoch: RecoveryEpoch(0),
+        member: configuration.member,
+        incarnation: Incarnation(1),
+        voters: configuration.members.keys().copied().collect(),
+        segment_bytes: SEGMENT_BYTES_DEFAULT,
+    };
+    init(&configuration.data, &identity)
+}
+
+/// A member's archive, opened and split for the loop.
+#[derive(Debug)]
+pub struct ArchivePorts {
+    /// What was recovered: a new life has begun.
+    pub recovered: Recovered,
+    /// For the loop.
+    pub writer: LogWriter,
+    /// For the storage thread.
+    pub store: ArchiveStore,
+    /// For the reader thread.
+    pub reader: ArchiveReader,
+}
+
+impl ArchivePorts {
+    /// Opens and locks the configured directory and recovers. With `bootstrap` an empty directory
+    /// is initialised first.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(configuration: &Configuration, bootstrap: bool) -> Result<Self, OpenError> {
+        let window_quarter = configuration.limits.window_bytes / 4;
+        let options = Options::new(window_quarter.max(Options::default().frame_bytes_max));
+        let directory = &configuration.data;
+        let opened = match Archive::open(directory, &options) {
+            Err(ArchiveError::NotInitialised { .. }) if bootstrap => {
+                init_archive(configuration)?;
+                Archive::open(directory, &options)?
+            }
+            other => other?,
+        };
+        let (archive, recovered) = opened;
+        check(archive.identity(), configuration)?;
+        let (writer, syncer, reader) = archive.split();
+        Ok(Self {
+            recovered,
+            writer: LogWriter(writer),
+            store: ArchiveStore(syncer),
+            reader: ArchiveReader(reader),
+        })
+    }
+}
+
+fn check(identity: &Identity, configuration: &Configuration) -> Result<(), OpenError> {
+    let directory = configuration.data.display().to_string();
+    if (identity.group, identity.member) != (configuration.group, configuration.member) {
+        return Err(OpenError::Foreign {
+            directory,
+            member: identity.member,
+            group: identity.group,
+            expected_member: configuration.member,
+            expected_group: configuration.group,
+        });
+    }
+    if !identity.voters.iter().eq(configuration.members.keys()) {
+        return Err(OpenError::OtherMembers {
+            directory,
+            formed: identity.voters.iter().map(|id| id.0).collect(),
+            configured: configuration.members.keys().map(|id| id.0).collect(),
+        });
+    }
+    Ok(())
+}
+
+/// Appends to the archive.
+#[derive(Debug)]
+pub struct LogWriter(Writer);
+
+impl LogPort for LogWriter {
+    type Cut = Cut;
+
+    fn append(&mut self, position: Position, bytes: (&[u8], &[u8])) -> Result<(), AppendError> {
+        self.0.append(position, bytes.0, bytes.1).map_err(|error| match error {
+            ArchiveAppendError::Full { .. } => {
+                tracing::warn!(%error, "an append was refused");
+                AppendError::Full
+            }
+            other => AppendError::Broken(other.to_string()),
+        })
+    }
+
+    fn cut(&mut self, at: Position) -> Cut {
+        self.0.cut(at)
+    }
+}
+
+/// Makes the archive durable.
+#[derive(Debug)]
+pub struct ArchiveStore(Syncer);
+
+impl DurableStore for ArchiveStore {
+    type Cut = Cut;
+
+    fn sync(&mut self) -> Result<(), String> {
+        self.0.sync().map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    fn persist_vote(&mut self, vote: Vote) -> Result<(), String> {
+        self.0.persist_vote(&vote).map_err(|error| error.to_string())
+    }
+
+    fn persist_history(&mut self, history: &TermHistory, cut: Cut) -> Result<(), String> {
+        self.0.persist_history(history, cut).map_err(|error| error.to_string())
+    }
+
+    fn persist_peers(&mut self, peers: &[PeerRecord]) -> Result<(), String> {
+        self.0.persist_peers(peers).map_err(|error| error.to_string())
+    }
+}
+
+/// Reads the archive.
+#[derive(Debug)]
+pub struct ArchiveReader(Reader);
+
+impl LogReader for ArchiveReader {
+    fn read(&mut self, range: PositionRange, bytes: &mut Vec<u8>) -> Result<(), String> {
+        self.0.read(range, bytes).map(|_| ()).map_err(|error| error.to_string())
+    }
+}

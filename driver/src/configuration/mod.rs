@@ -1,0 +1,432 @@
+//! The configuration file of a member.
+//!
+//! ```toml
+//! group = "0x51d0a7e5c0ffee42"      # any number of 64 bits, the same for all members
+//! member = 1                        # which of the members this is
+//! data = "member-1"                 # its directory, relative to this file
+//! security = "checksum-only"        # has to be said: sealing does not exist yet
+//! members = [
+//!     { id = 1, address = "192.0.2.1:9001" },
+//!     { id = 2, address = "192.0.2.2:9001" },
+//!     { id = 3, address = "192.0.2.3:9001" },
+//! ]
+//!
+//! [timing]                          # optional, as is each of its keys
+//! heartbeat_interval = "20ms"
+//!
+//! [limits]                          # optional, as is each of its keys
+//! window_bytes = 16777216
+//!
+//! [faults]                          # only to try out what the group bears
+//! loss_percent = 5
+//! ```
+
+mod section;
+
+use core::fmt;
+use core::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use quorate_core::{
+    ConfigError, Duration, GroupId, Limits, MemberConfig, MemberId, RecoveryEpoch, Timing,
+};
+use toml::{Table, Value};
+
+use self::section::Section;
+use crate::endpoint::endpoint_of;
+use crate::faults::Faults;
+
+/// A member's configuration, checked.
+#[derive(Clone, Debug)]
+pub struct Configuration {
+    /// The group.
+    pub group: GroupId,
+    /// This member.
+    pub member: MemberId,
+    /// All members, this one included, and where they are reached.
+    pub members: BTreeMap<MemberId, SocketAddr>,
+    /// Where this member's socket is bound; its own address among `members` unless given.
+    pub bind: SocketAddr,
+    /// The directory of the member's data.
+    pub data: PathBuf,
+    /// Time-outs and intervals.
+    pub timing: Timing,
+    /// Sizes and counts.
+    pub limits: Limits,
+    /// Deliberate faults, when there is such a section.
+    pub faults: Option<Faults>,
+}
+
+/// One thing that is wrong with a configuration.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Problem {
+    /// The key, with its section.
+    pub key: String,
+    /// Its value as written; `None` when it is missing.
+    pub value: Option<String>,
+    /// What is wrong with it.
+    pub reason: String,
+    /// What to do.
+    pub fix: String,
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigurationError {
+    /// The file cannot be read.
+    #[error("the configuration {} cannot be read: {source}; check --config", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The text is not TOML.
+    #[error("the configuration is not valid TOML: {0}")]
+    Syntax(String),
+    /// Values are wrong; all of them are listed.
+    #[error("the configuration has {} problem{}:{}", .0.len(), if .0.len() == 1 { "" } else { "s" }, lines(.0))]
+    Problems(Vec<Problem>),
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| format!("\n  - {problem}")).collect()
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, value, reason, fix } = self;
+        match value {
+            Some(value) => write!(f, "`{key} = {value}` {reason}; {fix}"),
+            None => write!(f, "`{key}` {reason}; {fix}"),
+        }
+    }
+}
+
+impl Configuration {
+    /// Reads and checks the file at `path`. A relative `data` is relative to the file's folder.
+    ///
+    /// # Errors
+    /// [`ConfigurationError`], with all problems at once.
+    pub fn load(path: &Path) -> Result<Self, ConfigurationError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigurationError::Unreadable { path: path.into(), source })?;
+        let mut configuration = Self::parse(&text)?;
+        if let Some(folder) = path.parent() {
+            configuration.data = folder.join(&configuration.data);
+        }
+        Ok(configuration)
+    }
+
+    /// Checks the text of a configuration.
+    ///
+    /// # Errors
+    /// [`ConfigurationError::Syntax`], or [`ConfigurationError::Problems`] with all of them.
+    pub fn parse(text: &str) -> Result<Self, ConfigurationError> {
+        let table: Table =
+            text.parse().map_err(|error| ConfigurationError::Syntax(format!("{error}")))?;
+        let mut problems = Vec::new();
+        let configuration = Self::read(&table, &mut problems);
+        match configuration {
+            Some(configuration) if problems.is_empty() => Ok(configuration),
+            _ => Err(ConfigurationError::Problems(problems)),
+        }
+    }
+
+    /// Writes the shortest file that says the same, for a program that starts members.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let members = self.members.iter().map(|(id, address)| {
+            let mut member = Table::new();
+            member.insert("id".into(), i64::from(id.0).into());
+            member.insert("address".into(), address.to_string().into());
+            Value::Table(member)
+        });
+        let mut file = Table::new();
+        file.insert("group".into(), format!("{:#018x}", self.group.0).into());
+        file.insert("member".into(), i64::from(self.member.0).into());
+        file.insert("members".into(), Value::Array(members.collect()));
+        file.insert("data".into(), self.data.display().to_string().into());
+        file.insert("bind".into(), self.bind.to_string().into());
+        file.insert("security".into(), CHECKSUM_ONLY.into());
+        let (mut timing, mut limits) = (Table::new(), Table::new());
+        let (mut default_timing, mut default_limits) = (Timing::default(), Limits::default());
+        let (mut own_timing, mut own_limits) = (self.timing.clone(), self.limits.clone());
+        let spans = durations(&mut own_timing).into_iter().zip(durations(&mut default_timing));
+        for ((key, own), (_, default)) in spans {
+            if own != default {
+                timing.insert(key.into(), section::duration_text(*own).into());
+            }
+        }
+        let counts = integers(&mut own_limits).into_iter().zip(integers(&mut default_limits));
+        for (own, default) in counts {
+            if own.value() != default.value() {
+                limits.insert(own.key().into(), own.value().cast_signed().into());
+            }
+        }
+        for (name, section) in [("timing", timing), ("limits", limits)] {
+            if !section.is_empty() {
+                file.insert(name.into(), Value::Table(section));
+            }
+        }
+        if let Some(faults) = &self.faults {
+            let mut section = Table::new();
+            section.insert("loss_percent".into(), faults.loss_percent.into());
+            section.insert("duplicate_percent".into(), faults.duplicate_percent.into());
+            section.insert("reorder_percent".into(), faults.reorder_percent.into());
+            section.insert("seed".into(), (faults.seed & (u64::MAX >> 1)).cast_signed().into());
+            file.insert("faults".into(), Value::Table(section));
+        }
+        file.to_string()
+    }
+
+    /// What the core is told, with a seed for this life.
+    #[must_use]
+    pub fn member_config(&self, seed: u64) -> MemberConfig {
+        let endpoints = self.members.iter().map(|(id, address)| (*id, endpoint_of(*address)));
+        MemberConfig {
+            group: self.group,
+            recovery_epoch: RecoveryEpoch(0),
+            member: self.member,
+            voters: endpoints.collect(),
+            seed,
+            timing: self.timing.clone(),
+            limits: self.limits.clone(),
+        }
+    }
+
+    fn read(table: &Table, problems: &mut Vec<Problem>) -> Option<Self> {
+        let mut file = Section::root(table, problems);
+        let group = file
+            .required("group", "a number of 64 bits, the same for all members")
+            .and_then(|value| read_group(&mut file, value));
+        let member = file
+            .required("member", "the id of one of the members, such as 1")
+            .and_then(|value| file.number("member", value, 1, u64::from(u16::MAX)));
+        let data = file
+            .required("data", "the directory of this member's data, such as \"member-1\"")
+            .and_then(|value| file.text("data", value));
+        read_security(&mut file);
+        let members = read_members(&mut file);
+        let bind = file.optional("bind").and_then(|value| read_address(&mut file, "bind", value));
+        let mut timing = Timing::default();
+        if let Some(mut section) = file.section("timing") {
+            for (key, span) in durations(&mut timing) {
+                section.duration_into(key, span);
+            }
+            section.finish();
+        }
+        let mut limits = Limits::default();
+        if let Some(mut section) = file.section("limits") {
+            for integer in integers(&mut limits) {
+                section.integer_into(integer);
+            }
+            section.finish();
+        }
+        let faults = file.section("faults").map(read_faults);
+        file.finish();
+        let member = MemberId(u16::try_from(member?).ok()?);
+        let (group, members) = (group?, members?);
+        let bind = bind.or_else(|| members.get(&member).copied());
+        let unbound = SocketAddr::from(([0, 0, 0, 0], 0));
+        let bind = bind.unwrap_or(unbound);
+        let data = data.unwrap_or_default().into();
+        let configuration = Self { group, member, members, bind, data, timing, limits, faults };
+        configuration.check(problems);
+        Some(configuration)
+    }
+
+    /// What the core says of it, in the file's words.
+    fn check(&self, problems: &mut Vec<Problem>) {
+        let config = self.member_config(0);
+        let (mut timing, mut limits) = (Timing::default(), Limits::default());
+        for problem in config.problems() {
+            let ConfigError::Value { key, value, reason } = problem else {
+                problems.push(Problem {
+                    key: "member".into(),
+                    value: Some(self.member.to_string()),
+                    reason: "is not among the members".into(),
+                    fix: "add it to `members`, or correct it".into(),
+                });
+                continue;
+            };
+            let span = durations(&mut timing).into_iter().find(|(name, _)| *name == key);
+            let count = integers(&mut limits).into_iter().find(|integer| integer.key() == key);
+            let (key, value, default) = match (span, count) {
+                (Some((_, default)), _) => (
+                    format!("timing.{key}"),
+                    format!("{:?}", section::duration_text(Duration(value))),
+                    format!("{:?}", section::duration_text(*default)),
+                ),
+                (None, Some(default)) => {
+                    (format!("limits.{key}"), value.to_string(), default.value().to_string())
+                }
+                (None, None) => (key.into(), value.to_string(), String::new()),
+            };
+            let fix = if default.is_empty() {
+                "change it".into()
+            } else {
+                format!("change it, or remove it for the default of {default}")
+            };
+            problems.push(Problem { key, value: Some(value), reason: reason.into(), fix });
+        }
+    }
+}
+
+const CHECKSUM_ONLY: &str = "checksum-only";
+
+fn read_security(file: &mut Section<'_>) {
+    let fix = "write `security = \"checksum-only\"` to accept that, on an isolated network only";
+    let unsealed = "datagrams are not sealed yet: anybody who reaches the port can read and forge";
+    match file.optional("security") {
+        Some(Value::String(security)) if security == CHECKSUM_ONLY => {}
+        Some(value) => {
+            file.problem("security", Some(value), &format!("is not there: {unsealed}"), fix)
+        }
+        None => file.problem("security", None, &format!("is missing: {unsealed}"), fix),
+    }
+}
+
+fn read_group(file: &mut Section<'_>, value: &Value) -> Option<GroupId> {
+    let group = match value {
+        Value::String(text) => {
+            u64::from_str_radix(text.strip_prefix("0x").unwrap_or(text), 16).ok()
+        }
+        Value::Integer(number) => u64::try_from(*number).ok(),
+        _ => None,
+    };
+    if group.is_none() {
+        let reason = "is not a number of 64 bits";
+        file.problem("group", Some(value), reason, "write up to 16 hexadecimal digits in quotes");
+    }
+    group.map(GroupId)
+}
+
+fn read_members(file: &mut Section<'_>) -> Option<BTreeMap<MemberId, SocketAddr>> {
+    let example = "a list such as [{ id = 1, address = \"192.0.2.1:9001\" }]";
+    let value = file.required("members", example)?;
+    let Value::Array(list) = value else {
+        file.problem("members", Some(value), "is not a list", &format!("write {example}"));
+        return None;
+    };
+    let mut members = BTreeMap::new();
+    for entry in list {
+        let Value::Table(table) = entry else {
+            file.problem("members", Some(entry), "is not a member", &format!("write {example}"));
+            continue;
+        };
+        let mut member = file.entry("members", table);
+        let id = member
+            .required("id", "the member's number, such as 1")
+            .and_then(|value| member.number("id", value, 1, u64::from(u16::MAX)));
+        let address = member
+            .required("address", "where it is reached, such as \"192.0.2.1:9001\"")
+            .and_then(|value| read_address(&mut member, "address", value));
+        member.finish();
+        let (Some(id), Some(address)) = (id.and_then(|id| u16::try_from(id).ok()), address) else {
+            continue;
+        };
+        let taken = members.values().any(|other| *other == address);
+        if taken || members.insert(MemberId(id), address).is_some() {
+            let reason = "has the id or the address of another member";
+            file.problem("members", Some(entry), reason, "give each member its own");
+        }
+    }
+    Some(members)
+}
+
+fn read_address(section: &mut Section<'_>, key: &str, value: &Value) -> Option<SocketAddr> {
+    let address = value.as_str().and_then(|text| text.parse().ok());
+    if address.is_none() {
+        let reason = "is not an IP address and a port";
+        section.problem(
+            key,
+            Some(value),
+            reason,
+            "write it like \"192.0.2.1:9001\" or \"[::1]:9001\"",
+        );
+    }
+    address
+}
+
+fn read_faults(mut section: Section<'_>) -> Faults {
+    let mut faults = Faults::default();
+    section.percent_into("loss_percent", &mut faults.loss_percent);
+    section.percent_into("duplicate_percent", &mut faults.duplicate_percent);
+    section.percent_into("reorder_percent", &mut faults.reorder_percent);
+    if let Some(value) = section.optional("seed") {
+        faults.seed = section.number("seed", value, 0, i64::MAX as u64).unwrap_or(0);
+    }
+    section.finish();
+    faults
+}
+
+fn durations(timing: &mut Timing) -> [(&'static str, &mut Duration); 10] {
+    [
+        ("heartbeat_interval", &mut timing.heartbeat_interval),
+        ("heartbeat_first", &mut timing.heartbeat_first),
+        ("election_timeout_min", &mut timing.election_timeout_min),
+        ("election_timeout_max", &mut timing.election_timeout_max),
+        ("nak_delay", &mut timing.nak_delay),
+        ("nak_retry", &mut timing.nak_retry),
+        ("repair_linger", &mut timing.repair_linger),
+        ("progress_timeout", &mut timing.progress_timeout),
+        ("session_timeout", &mut timing.session_timeout),
+        ("peer_record_interval", &mut timing.peer_record_interval),
+    ]
+}
+
+/// A whole number of [`Limits`], of whichever width.
+#[derive(Debug)]
+pub(crate) enum Integer<'a> {
+    /// Bytes.
+    U64(&'static str, &'a mut u64),
+    /// Bytes of something small.
+    U32(&'static str, &'a mut u32),
+    /// A count.
+    Usize(&'static str, &'a mut usize),
+}
+
+impl Integer<'_> {
+    pub(crate) const fn key(&self) -> &'static str {
+        match self {
+            Self::U64(key, _) | Self::U32(key, _) | Self::Usize(key, _) => key,
+        }
+    }
+
+    pub(crate) fn value(&self) -> u64 {
+        match self {
+            Self::U64(_, value) => **value,
+            Self::U32(_, value) => u64::from(**value),
+            Self::Usize(_, value) => **value as u64,
+        }
+    }
+}
+
+fn integers(limits: &mut Limits) -> [Integer<'_>; 17] {
+    use Integer::{U32, U64, Usize};
+    [
+        U64("window_bytes", &mut limits.window_bytes),
+        U32("message_bytes_max", &mut limits.message_bytes_max),
+        U64("uncommitted_bytes_max", &mut limits.uncommitted_bytes_max),
+        U64("unapplied_bytes_max", &mut limits.unapplied_bytes_max),
+        U32("slice_bytes", &mut limits.slice_bytes),
+        U64("run_bytes_max", &mut limits.run_bytes_max),
+        Usize("coverage_ranges_max", &mut limits.coverage_ranges_max),
+        U64("repair_request_bytes_max", &mut limits.repair_request_bytes_max),
+        U64("repair_budget_bytes", &mut limits.repair_budget_bytes),
+        Usize("reads_max", &mut limits.reads_max),
+        U64("read_bytes_max", &mut limits.read_bytes_max),
+        Usize("apply_batch_max", &mut limits.apply_batch_max),
+        Usize("sessions_max", &mut limits.sessions_max),
+        U64("session_window_bytes", &mut limits.session_window_bytes),
+        Usize("in_flight_max", &mut limits.in_flight_max),
+        U32("reply_bytes_max", &mut limits.reply_bytes_max),
+        Usize("timers_max", &mut limits.timers_max),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+use super::*;
+
+const GOOD: &str = r#"
+group = "0x51d0a7e5c0ffee42"
+member = 2
+data = "member-2"
+security = "checksum-only"
+members = [
+    { id = 1, address = "127.0.0.1:9001" },
+    { id = 2, address = "[::1]:9002" },
+]
+
+[timing]
+heartbeat_interval = "30ms"
+
+[limits]
+in_flight_max = 17
+
+[faults]
+loss_percent = 2.5
+"#;
+
+fn problems(text: &str) -> Vec<String> {
+    match Configuration::parse(text) {
+        Err(ConfigurationError::Problems(problems)) => {
+            problems.iter().map(ToString::to_string).collect()
+        }
+        other => panic!("expected problems, got {other:?}"),
+    }
+}
+
+#[test]
+fn a_good_file_is_taken_and_the_rest_is_default() {
+    let configuration = Configuration::parse(GOOD).unwrap();
+    assert_eq!(configuration.group, GroupId(0x51d0_a7e5_c0ff_ee42));
+    assert_eq!(configuration.bind, "[::1]:9002".parse().unwrap());
+    assert_eq!(configuration.timing.heartbeat_interval, Duration::from_millis(30));
+    assert_eq!(configuration.timing.nak_retry, Timing::default().nak_retry);
+    assert_eq!(configuration.limits.in_flight_max, 17);
+    assert_eq!(configuration.faults.unwrap().loss_percent, 2.5);
+    assert_eq!(configuration.member_config(1).voters.len(), 2);
+}
+
+#[test]
+fn what_is_written_reads_the_same() {
+    let configuration = Configuration::parse(GOOD).unwrap();
+    let again = Configuration::parse(&configuration.to_toml()).unwrap();
+    assert_eq!(format!("{configuration:?}"), format!("{again:?}"));
+}
+
+#[test]
+fn security_has_to_be_said() {
+    let silent = GOOD.replace("security = \"checksum-only\"", "");
+    let found = problems(&silent);
+    assert_eq!(found.len(), 1);
+    assert!(found[0].contains("not sealed yet"), "{found:?}");
+    assert!(found[0].contains("write `security = \"checksum-only\"`"), "{found:?}");
+    let sealed = GOOD.replace("checksum-only", "sealed");
+    assert!(problems(&sealed)[0].starts_with("`security = \"sealed\"` is not there"));
+}
+
+#[test]
+fn all_problems_are_told_at_once_with_key_value_reason_and_fix() {
+    let text = r#"
+        group = "no number"
+        member = 0
+        security = "checksum-only"
+        members = [{ id = 1, address = "localhost" }, { id = 70000 }]
+        [timing]
+        heartbeat_intervall = "20ms"
+        nak_retry = 10
+        [limits]
+        window_bytes = -1
+        [faults]
+        loss_percent = 101
+    "#;
+    let found = problems(text);
+    let all = found.join("\n");
+    for expected in [
+        "`group = \"no number\"` is not a number of 64 bits; write up to 16 hexadecimal digits",
+        "`member = 0` is out of range or no number; write a whole number in 1..=65535",
+        "`data` is missing; write the directory",
+        "`members.address = \"localhost\"` is not an IP address and a port; write it like",
+        "`members.id = 70000` is out of range",
+        "`members.address` is missing",
+        "is not a key that is known here; did you mean `timing.heartbeat_interval`?",
+        "`timing.nak_retry = 10` is not a span of time; write it like \"10ms\"",
+        "`limits.window_bytes = -1` is out of range",
+        "`faults.loss_percent = 101` is not a percentage; write 0 to 100",
+    ] {
+        assert!(all.contains(expected), "missing {expected:?} in\n{all}");
+    }
+    assert_eq!(found.len(), 10, "{all}");
+}
+
+#[test]
+fn what_the_core_refuses_is_told_in_the_words_of_the_file() {
+    let text = GOOD
+        .replace("member = 2", "member = 3")
+        .replace("\"30ms\"", "\"100ms\"")
+        .replace("in_flight_max = 17", "slice_bytes = 7");
+    let all = problems(&text).join("\n");
+    for expected in [
+        "`member = 3` is not among the members; add it",
+        "`timing.election_timeout_min = \"150ms\"` must be at least 3 heartbeat intervals",
+        "`limits.slice_bytes = 7` must be a multiple of 8 in 64..=60000; change it, or remove it \
+         for the default of 1216",
+    ] {
+        assert!(all.contains(expected), "missing {expected:?} in\n{all}");
+    }
+}
+
+#[test]
+fn members_must_differ() {
+    let same_id = GOOD.replace("id = 2", "id = 1").replace("member = 2", "member = 1");
+    assert!(problems(&same_id)[0].contains("has the id or the address of another member"));
+    let same_address = GOOD.replace("[::1]:9002", "127.0.0.1:9001");
+    assert!(problems(&same_address)[0].contains("has the id or the address of another member"));
+}
+
+#[test]
+fn text_that_is_not_toml_names_the_line() {
+    let error = Configuration::parse("group = \nmember = 1").unwrap_err();
+    assert!(error.to_string().contains("line 1"), "{error}");
+}
+
+#[test]
+fn a_relative_directory_is_beside_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("quorate.toml");
+    std::fs::write(&path, GOOD).unwrap();
+    assert_eq!(Configuration::load(&path).unwrap().data, folder.path().join("member-2"));
+    let missing = Configuration::load(&folder.path().join("other.toml")).unwrap_err();
+    assert!(missing.to_string().contains("other.toml cannot be read"), "{missing}");
+}

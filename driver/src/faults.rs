@@ -1,0 +1,191 @@
+//! Deliberate faults at the datagram port of a receiver: only from an explicit `faults` section.
+
+use std::collections::VecDeque;
+use std::io;
+
+use quorate_core::Endpoint;
+use quorate_core::random::Random;
+
+use crate::port::DatagramPort;
+
+/// Which share of the received datagrams meets which fault. Nothing by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Faults {
+    /// Per cent that are dropped.
+    pub loss_percent: f64,
+    /// Per cent that are delivered twice.
+    pub duplicate_percent: f64,
+    /// Per cent that are held back until a later one was delivered, or none is at hand.
+    pub reorder_percent: f64,
+    /// Seeds the choice: the same datagrams meet the same faults.
+    pub seed: u64,
+}
+
+/// What the fault layer did, counted apart from real loss.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct FaultCounters {
+    /// Datagrams dropped.
+    pub dropped: u64,
+    /// Datagrams delivered twice.
+    pub duplicated: u64,
+    /// Datagrams held back.
+    pub reordered: u64,
+}
+
+/// Datagrams held back or to be delivered again, at most.
+const HELD_MAX: usize = 64;
+
+/// A datagram port whose receiver suffers faults; sends pass untouched.
+#[derive(Debug)]
+pub struct FaultyPort<P> {
+    inner: P,
+    faults: Option<Faults>,
+    random: Random,
+    held: VecDeque<(Vec<u8>, Endpoint)>,
+    counters: FaultCounters,
+}
+
+impl<P> FaultyPort<P> {
+    /// `inner` under `faults`; without any, a plain passage.
+    #[must_use]
+    pub fn new(inner: P, faults: Option<Faults>) -> Self {
+        let random = Random::new(faults.map_or(0, |faults| faults.seed));
+        Self { inner, faults, random, held: VecDeque::new(), counters: FaultCounters::default() }
+    }
+
+    /// What was done so far.
+    #[must_use]
+    pub const fn counters(&self) -> FaultCounters {
+        self.counters
+    }
+
+    /// The port underneath.
+    #[must_use]
+    pub const fn inner(&self) -> &P {
+        &self.inner
+    }
+
+    /// The port underneath.
+    #[must_use]
+    pub const fn inner_mut(&mut self) -> &mut P {
+        &mut self.inner
+    }
+
+    fn happens(&mut self, percent: f64) -> bool {
+        // Parts of a million; the draw is made in any case, so that rates do not shift the seed's
+        // choices for the datagrams behind.
+        let draw = self.random.next_u64() % 1_000_000;
+        (draw as f64) < percent * 10_000.0
+    }
+
+    fn release(&mut self, buffer: &mut [u8]) -> Option<(usize, Endpoint)> {
+        let (datagram, source) = self.held.pop_front()?;
+        let length = datagram.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&datagram[..length]);
+        Some((length, source))
+    }
+
+    fn hold(&mut self, datagram: &[u8], source: Endpoint) -> bool {
+        let room = self.held.len() < HELD_MAX;
+        if room {
+            self.held.push_back((datagram.to_vec(), source));
+        }
+        room
+    }
+}
+
+impl<P: DatagramPort> DatagramPort for FaultyPort<P> {
+    fn send(&mut self, to: Endpoint, run: &[u8], datagram_bytes: usize) -> io::Result<usize> {
+        self.inner.send(to, run, datagram_bytes)
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<(usize, Endpoint)>> {
+        let Some(faults) = self.faults else { return self.inner.receive(buffer) };
+        loop {
+            let Some((length, source)) = self.inner.receive(buffer)? else {
+                return Ok(self.release(buffer));
+            };
+            let lost = self.happens(faults.loss_percent);
+            let duplicated = self.happens(faults.duplicate_percent);
+            let reordered = self.happens(faults.reorder_percent);
+            if lost {
+                self.counters.dropped += 1;
+            } else if reordered && self.hold(&buffer[..length], source) {
+                self.counters.reordered += 1;
+            } else {
+                if duplicated && self.hold(&buffer[..length], source) {
+                    self.counters.duplicated += 1;
+                }
+                return Ok(Some((length, source)));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Numbered(u32);
+
+    impl DatagramPort for Numbered {
+        fn send(&mut self, _to: Endpoint, run: &[u8], bytes: usize) -> io::Result<usize> {
+            Ok(run.len().div_ceil(bytes))
+        }
+
+        fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<(usize, Endpoint)>> {
+            if self.0 == 1_000 {
+                return Ok(None);
+            }
+            self.0 += 1;
+            buffer[..4].copy_from_slice(&self.0.to_le_bytes());
+            Ok(Some((4, Endpoint::default())))
+        }
+    }
+
+    fn received(faults: Option<Faults>) -> (Vec<u32>, FaultCounters) {
+        let mut port = FaultyPort::new(Numbered(0), faults);
+        let (mut buffer, mut numbers) = ([0; 8], Vec::new());
+        while let Some((length, _)) = port.receive(&mut buffer).unwrap() {
+            assert_eq!(length, 4);
+            numbers.push(u32::from_le_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]));
+        }
+        (numbers, port.counters())
+    }
+
+    #[test]
+    fn without_a_section_all_pass_in_order() {
+        let (numbers, counters) = received(None);
+        assert_eq!(numbers, (1..=1_000).collect::<Vec<_>>());
+        assert_eq!(counters, FaultCounters::default());
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_faults_and_another_seed_others() {
+        let faults = Faults { loss_percent: 20.0, duplicate_percent: 5.0, ..Faults::default() };
+        assert_eq!(received(Some(faults)), received(Some(faults)));
+        let other = Faults { seed: 9, ..faults };
+        assert_ne!(received(Some(faults)).0, received(Some(other)).0);
+    }
+
+    #[test]
+    fn what_is_counted_is_what_is_missing_and_what_comes_twice() {
+        let faults =
+            Faults { loss_percent: 20.0, duplicate_percent: 10.0, reorder_percent: 10.0, seed: 3 };
+        let (numbers, counters) = received(Some(faults));
+        let mut distinct = numbers.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert!((100..300).contains(&counters.dropped), "{counters:?}");
+        assert!(counters.duplicated > 0 && counters.reordered > 0, "{counters:?}");
+        assert_eq!(distinct.len() as u64, 1_000 - counters.dropped);
+        assert_eq!(numbers.len() as u64, 1_000 - counters.dropped + counters.duplicated);
+        assert!(!numbers.is_sorted());
+    }
+
+    #[test]
+    fn full_loss_drops_everything() {
+        let faults = Faults { loss_percent: 100.0, ..Faults::default() };
+        assert_eq!(received(Some(faults)).1.dropped, 1_000);
+    }
+}

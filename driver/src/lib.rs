@@ -1,0 +1,82 @@
+//! What the runtimes of Quorate share: the loops of a member and of a client without their waiting,
+//! the service host, the storage threads, the fault layer, the configuration, and the ports that
+//! lie under all of it.
+//!
+//! ```text
+//!        datagrams          timers          completions
+//!            |                 |                 |
+//!            v                 v                 v          one event in, all its
+//!   +--------------------------------------------------+    actions performed in
+//!   |  MemberLoop:  Member::step(now, event, actions)  |    order, then the next
+//!   +--------------------------------------------------+
+//!       |             |             |             |
+//!   DatagramPort   LogPort     StoragePort    ServiceHost
+//!    send         append,      sync, vote,     your Service,
+//!                 page cache   history, read   inline
+//! ```
+//!
+//! A runtime adds sockets, timers and the waiting. A service is written against [`Service`]:
+//!
+//! ```
+//! use quorate_driver::{Context, Service, ServiceError};
+//!
+//! /// Counts messages.
+//! #[derive(Default)]
+//! struct Counter(u64);
+//!
+//! impl Service for Counter {
+//!     fn message(
+//!         &mut self,
+//!         _context: &mut Context<'_>,
+//!         _payload: &[u8],
+//!         reply: &mut Vec<u8>,
+//!     ) -> Result<(), ServiceError> {
+//!         self.0 += 1;
+//!         reply.extend_from_slice(&self.0.to_le_bytes());
+//!         Ok(())
+//!     }
+//!
+//!     fn snapshot(&self, bytes: &mut Vec<u8>) {
+//!         bytes.extend_from_slice(&self.0.to_le_bytes());
+//!     }
+//!
+//!     fn restore(&mut self, bytes: &[u8]) -> Result<(), ServiceError> {
+//!         let bytes = bytes.try_into().map_err(|_| ServiceError("eight bytes expected".into()))?;
+//!         self.0 = u64::from_le_bytes(bytes);
+//!         Ok(())
+//!     }
+//! }
+//! ```
+#![forbid(unsafe_code)]
+
+mod archive_ports;
+mod client_loop;
+pub mod configuration;
+mod endpoint;
+mod faults;
+mod host;
+mod member_loop;
+mod metrics;
+mod port;
+mod report;
+mod sender;
+mod service;
+mod storage;
+
+pub use archive_ports::{
+    ArchivePorts, ArchiveReader, ArchiveStore, LogWriter, OpenError, init_archive,
+};
+pub use client_loop::{ClientLoop, ClientOutcome};
+pub use configuration::{Configuration, ConfigurationError, Problem};
+pub use endpoint::{address_of, endpoint_of};
+pub use faults::{FaultCounters, Faults, FaultyPort};
+pub use host::ServiceHost;
+pub use member_loop::{MemberLoop, Stopped};
+pub use metrics::{DatagramCounters, MemberStatus, StorageCounters};
+pub use port::{
+    AppendError, Clock, DatagramPort, DurableStore, LogPort, LogReader, StoragePort,
+    StorageRequest, SystemClock,
+};
+pub use sender::DATAGRAM_BYTES_MAX;
+pub use service::{Context, Service, ServiceError};
+pub use storage::{Completion, StorageThreads, perform_grouped};

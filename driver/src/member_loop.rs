@@ -1,0 +1,388 @@
+//! The loop of one member, without its waiting: performs the core's actions in order.
+
+use core::mem;
+
+use quorate_codecs::{Header, decode};
+use quorate_core::{
+    Action, Actions, Apply, Delivery, Destination, Endpoint, Event, FailStop, Instant, Member,
+    PositionRange, Sender as Origin, Source, Stream,
+};
+
+use crate::faults::FaultyPort;
+use crate::host::ServiceHost;
+use crate::metrics::{MemberStatus, StorageCounters};
+use crate::port::{AppendError, Clock, DatagramPort, LogPort, StoragePort, StorageRequest};
+use crate::report::report;
+use crate::sender::{Run, Sender, part};
+use crate::service::Service;
+use crate::storage::Completion;
+
+/// Bytes that the largest datagram takes, and one more that shows a longer one.
+const RECEIVE_BYTES: usize = 65_536;
+
+/// Why a member went inert. The process should end; a restart recovers from the disk.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the member went inert: {reason}{}", .detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}")))]
+pub struct Stopped {
+    /// The core's reason.
+    pub reason: FailStop,
+    /// What the storage or the service said, if it was one of them.
+    pub detail: Option<String>,
+}
+
+/// A member with its ports: one event in, all its actions performed in order, then the next.
+///
+/// It never waits. A runtime calls [`MemberLoop::receive`] when datagrams may be there,
+/// [`MemberLoop::complete`] for each completion, [`MemberLoop::timer`] at
+/// [`MemberLoop::next_deadline`], and [`MemberLoop::flush`] when there is no more input at hand.
+#[derive(Debug)]
+pub struct MemberLoop<P, L, Q, S> {
+    member: Member,
+    actions: Actions,
+    datagrams: FaultyPort<P>,
+    log: L,
+    storage: Q,
+    host: ServiceHost<S>,
+    sender: Sender,
+    buffer: Vec<u8>,
+    payload: Vec<u8>,
+    storage_counters: StorageCounters,
+    outstanding: usize,
+    refused: Option<quorate_core::Position>,
+    broken: Option<(FailStop, String)>,
+    detail: Option<String>,
+    stopped: Option<Stopped>,
+}
+
+impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop<P, L, Q, S> {
+    /// A loop around `member` and its ports. Nothing happens before the first event; begin with
+    /// [`MemberLoop::timer`].
+    #[must_use]
+    pub fn new(
+        member: Member,
+        datagrams: FaultyPort<P>,
+        log: L,
+        storage: Q,
+        host: ServiceHost<S>,
+    ) -> Self {
+        let life = member.view().life;
+        let origin = Origin::Member {
+            member: life.member,
+            incarnation: life.incarnation,
+            boot_epoch: life.boot_epoch,
+        };
+        let header = Header { tag: member.config().tag(), sender: origin };
+        let sender = Sender::new(header, member.config().limits.slice_bytes);
+        Self {
+            member,
+            actions: Actions::new(),
+            datagrams,
+            log,
+            storage,
+            host,
+            sender,
+            buffer: vec![0; RECEIVE_BYTES],
+            payload: Vec::new(),
+            storage_counters: StorageCounters::default(),
+            outstanding: 0,
+            refused: None,
+            broken: None,
+            detail: None,
+            stopped: None,
+        }
+    }
+
+    /// The member.
+    #[must_use]
+    pub const fn member(&self) -> &Member {
+        &self.member
+    }
+
+    /// The service.
+    #[must_use]
+    pub const fn service(&self) -> &S {
+        self.host.service()
+    }
+
+    /// The datagram port.
+    #[must_use]
+    pub const fn port(&self) -> &P {
+        self.datagrams.inner()
+    }
+
+    /// Operations of the storage that have not completed yet.
+    #[must_use]
+    pub const fn outstanding(&self) -> usize {
+        self.outstanding
+    }
+
+    /// When to call [`MemberLoop::timer`] if nothing else happens.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.member.next_deadline()
+    }
+
+    /// Everything that can be seen of the member now.
+    #[must_use]
+    pub fn status(&self) -> MemberStatus {
+        MemberStatus {
+            view: self.member.view(),
+            counters: *self.member.counters(),
+            datagrams: self.sender.counters.clone(),
+            faults: self.datagrams.counters(),
+            storage: self.storage_counters,
+            digest: self.host.service().digest(),
+        }
+    }
+
+    /// Takes in datagrams, each as one event, until none is at hand or `budget` were taken. Returns
+    /// how many; fewer than `budget` means that none is left.
+    ///
+    /// # Errors
+    /// The member went inert.
+    pub fn receive(&mut self, clock: &impl Clock, budget: usize) -> Result<usize, Stopped> {
+        let mut buffer = mem::take(&mut self.buffer);
+        let mut taken = 0;
+        let mut outcome = Ok(());
+        while taken < budget && outcome.is_ok() {
+            match self.datagrams.receive(&mut buffer) {
+                Ok(Some((length, source))) => {
+                    outcome = self.received(clock.now(), source, &buffer[..length]);
+                }
+                Ok(None) => break,
+                // An ICMP error of an earlier send, as a rule: that peer is not there now.
+                Err(_) => self.sender.counters.receive_errors += 1,
+            }
+            taken += 1;
+        }
+        self.buffer = buffer;
+        outcome.map(|()| taken)
+    }
+
+    fn received(&mut self, now: Instant, source: Endpoint, datagram: &[u8]) -> Result<(), Stopped> {
+        match self.sender.counters.decoded(datagram, self.member.config().tag()) {
+            Some((sender, content)) => self.step(now, Event::Received { sender, source, content }),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes in a completion of the storage.
+    ///
+    /// # Errors
+    /// The member went inert.
+    pub fn complete(&mut self, now: Instant, completion: Completion) -> Result<(), Stopped> {
+        self.outstanding = self.outstanding.saturating_sub(1);
+        match completion {
+            Completion::Durable { operation } => self.step(now, Event::Durable { operation }),
+            Completion::Read { operation, bytes } => {
+                self.step(now, Event::LogRead { operation, bytes: &bytes })
+            }
+            Completion::Failed { reason } => {
+                self.detail = Some(reason);
+                self.step(now, Event::StorageFailed)
+            }
+        }
+    }
+
+    /// A deadline passed.
+    ///
+    /// # Errors
+    /// The member went inert.
+    pub fn timer(&mut self, now: Instant) -> Result<(), Stopped> {
+        self.step(now, Event::Timer)
+    }
+
+    /// There is no further input at hand: what was collected is sent.
+    ///
+    /// # Errors
+    /// The member went inert.
+    pub fn flush(&mut self, now: Instant) -> Result<(), Stopped> {
+        self.step(now, Event::Flush)
+    }
+
+    /// The host wants to stop; a leader gives up its leadership. Go on until
+    /// [`MemberLoop::outstanding`] is zero, then drop the loop.
+    ///
+    /// # Errors
+    /// The member went inert.
+    pub fn shutdown(&mut self, now: Instant) -> Result<(), Stopped> {
+        self.step(now, Event::Shutdown)
+    }
+
+    /// One event, all its actions, and then what came of them, as events of their own.
+    fn step(&mut self, now: Instant, event: Event<'_>) -> Result<(), Stopped> {
+        let read = if let Event::LogRead { bytes, .. } = &event { Some(*bytes) } else { None };
+        self.member.step(now, event, &mut self.actions);
+        self.perform_all(read);
+        while self.stopped.is_none() && self.follow_up(now) {}
+        self.stopped.clone().map_or(Ok(()), Err)
+    }
+
+    /// Reports one thing that performing actions brought about; whether there was any.
+    fn follow_up(&mut self, now: Instant) -> bool {
+        if let Some((reason, detail)) = self.broken.take() {
+            self.detail = Some(detail);
+            let service = reason == FailStop::ServiceFailed;
+            let event = if service { Event::ServiceFailed } else { Event::StorageFailed };
+            self.member.step(now, event, &mut self.actions);
+        } else if let Some(position) = self.refused.take() {
+            self.member.step(now, Event::StorageFull { position }, &mut self.actions);
+        } else if let Some((through, outputs)) = self.host.unreported() {
+            self.member.step(now, Event::Applied { through, outputs }, &mut self.actions);
+            self.host.reported();
+        } else {
+            return false;
+        }
+        self.perform_all(None);
+        true
+    }
+
+    fn perform_all(&mut self, read: Option<&[u8]>) {
+        let mut actions = mem::take(&mut self.actions);
+        for action in actions.drain() {
+            self.perform(action, read);
+        }
+        self.actions = actions;
+    }
+
+    fn perform(&mut self, action: Action, read: Option<&[u8]>) {
+        match action {
+            Action::Send { to, message } => {
+                if let Some(to) = self.endpoint(to) {
+                    self.sender.control(&mut self.datagrams, to, &message);
+                }
+            }
+            Action::SendData { to, stream, epoch, range, source, live } => {
+                let Some(to) = self.endpoint(to) else { return };
+                let run = Run { to, stream, epoch, range, live };
+                let bytes = bytes_of(&self.member, stream, range, source, read);
+                self.sender.data(&mut self.datagrams, &run, bytes);
+            }
+            Action::Append { range } => self.append(range),
+            Action::Sync { operation } => {
+                self.storage_counters.syncs += 1;
+                self.submit(StorageRequest::Sync { operation });
+            }
+            Action::PersistVote { operation, vote } => {
+                self.persist(StorageRequest::PersistVote { operation, vote });
+            }
+            Action::PersistHistory { operation, history, cut } => {
+                let cut = self.log.cut(cut);
+                self.persist(StorageRequest::PersistHistory { operation, history, cut });
+            }
+            Action::PersistPeers { operation, peers } => {
+                self.persist(StorageRequest::PersistPeers { operation, peers });
+            }
+            Action::ReadLog { operation, range } => {
+                self.storage_counters.reads += 1;
+                self.submit(StorageRequest::Read { operation, range });
+            }
+            Action::Apply(apply) => self.apply(&apply, read),
+            Action::Notify(notice) => report(self.member.config().member, &notice),
+            Action::FailStop(reason) => {
+                self.stopped = Some(Stopped { reason, detail: self.detail.take() });
+            }
+        }
+    }
+
+    fn endpoint(&mut self, to: Destination) -> Option<Endpoint> {
+        let endpoint = match to {
+            Destination::Client(endpoint) => Some(endpoint),
+            Destination::Member(member) => self.member.config().voters.get(&member).copied(),
+        };
+        if endpoint.is_none() {
+            self.sender.counters.unsent += 1;
+        }
+        endpoint
+    }
+
+    fn append(&mut self, range: PositionRange) {
+        if self.refused.is_some() || self.broken.is_some() {
+            // It begins behind bytes that were not written.
+            return;
+        }
+        match self.log.append(range.start, self.member.bytes(Stream::Log, range)) {
+            Ok(()) => {
+                self.storage_counters.appends += 1;
+                self.storage_counters.append_bytes += range.len();
+            }
+            Err(AppendError::Full) => {
+                self.storage_counters.appends_refused += 1;
+                self.refused = Some(range.start);
+            }
+            Err(AppendError::Broken(reason)) => {
+                self.broken = Some((FailStop::StorageFailed, reason));
+            }
+        }
+    }
+
+    fn persist(&mut self, request: StorageRequest<L::Cut>) {
+        self.storage_counters.persists += 1;
+        self.submit(request);
+    }
+
+    fn submit(&mut self, request: StorageRequest<L::Cut>) {
+        self.outstanding += 1;
+        self.storage.submit(request);
+    }
+
+    fn apply(&mut self, apply: &Apply, read: Option<&[u8]>) {
+        let mut payload: &[u8] = &[];
+        if let Delivery::Message { payload: range, source, .. } = apply.delivery {
+            let (first, second) = bytes_of(&self.member, Stream::Log, range, source, read);
+            payload = first;
+            if !second.is_empty() {
+                self.payload.clear();
+                self.payload.extend_from_slice(first);
+                self.payload.extend_from_slice(second);
+                payload = &self.payload;
+            }
+            debug_assert_eq!(payload.len() as u64, range.len(), "payload of {apply:?}");
+        }
+        if let Err(error) = self.host.apply(apply, payload) {
+            let detail = format!("at position {}: {error}", apply.position);
+            self.broken.get_or_insert((FailStop::ServiceFailed, detail));
+        }
+    }
+}
+
+/// The bytes of a range, from where the action says that they are.
+fn bytes_of<'a>(
+    member: &'a Member,
+    stream: Stream,
+    range: PositionRange,
+    source: Source,
+    read: Option<&'a [u8]>,
+) -> (&'a [u8], &'a [u8]) {
+    match (source, read) {
+        (Source::Member, _) => member.bytes(stream, range),
+        (Source::Read(start), Some(read)) => {
+            let skipped = range.start.since(start).min(read.len() as u64) as usize;
+            let length = range.len().min((read.len() - skipped) as u64) as usize;
+            part((read, &[]), skipped, length)
+        }
+        (Source::Read(_), None) => (&[], &[]),
+    }
+}
+
+impl crate::metrics::DatagramCounters {
+    /// Counts a received datagram and decodes it; `None` if it could not be.
+    pub(crate) fn decoded<'a>(
+        &mut self,
+        datagram: &'a [u8],
+        tag: quorate_core::GroupTag,
+    ) -> Option<(Origin, quorate_core::Incoming<'a>)> {
+        self.received += 1;
+        self.received_bytes += datagram.len() as u64;
+        match decode(datagram, tag) {
+            Ok(decoded) => Some(decoded),
+            Err(error) => {
+                *self.undecodable.entry(error.name().to_owned()).or_default() += 1;
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

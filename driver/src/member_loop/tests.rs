@@ -1,0 +1,257 @@
+use core::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+
+use quorate_codecs::encode_control;
+use quorate_core::hash::StateHasher;
+use quorate_core::{
+    BootEpoch, Duration, GroupId, Incarnation, Life, Limits, LogTime, MemberConfig, MemberId,
+    Message, OperationId, Position, Recovered, RecoveryEpoch, SessionId, Term, Timing, Vote,
+    VoteKey,
+};
+
+use super::*;
+use crate::service::{Context, ServiceError};
+
+/// What the ports and the service were asked to do, in order.
+type Journal = Rc<RefCell<Vec<String>>>;
+
+struct Ports {
+    journal: Journal,
+    incoming: VecDeque<Vec<u8>>,
+}
+
+impl DatagramPort for Ports {
+    fn send(&mut self, _to: Endpoint, run: &[u8], datagram_bytes: usize) -> io::Result<usize> {
+        let count = run.len().div_ceil(datagram_bytes);
+        self.journal.borrow_mut().push(format!("send {count}"));
+        Ok(count)
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<(usize, Endpoint)>> {
+        let Some(datagram) = self.incoming.pop_front() else { return Ok(None) };
+        buffer[..datagram.len()].copy_from_slice(&datagram);
+        Ok(Some((datagram.len(), Endpoint::default())))
+    }
+}
+
+struct Log(Journal, Option<AppendError>);
+
+impl LogPort for Log {
+    type Cut = Position;
+
+    fn append(&mut self, position: Position, _bytes: (&[u8], &[u8])) -> Result<(), AppendError> {
+        self.0.borrow_mut().push(format!("append {position}"));
+        self.1.take().map_or(Ok(()), Err)
+    }
+
+    fn cut(&mut self, at: Position) -> Position {
+        self.0.borrow_mut().push(format!("cut {at}"));
+        at
+    }
+}
+
+struct Storage(Journal);
+
+impl StoragePort<Position> for Storage {
+    fn submit(&mut self, request: StorageRequest<Position>) {
+        let name = match request {
+            StorageRequest::Sync { .. } => "sync",
+            StorageRequest::PersistVote { .. } => "vote",
+            StorageRequest::PersistHistory { .. } => "history",
+            StorageRequest::PersistPeers { .. } => "peers",
+            StorageRequest::Read { .. } => "read",
+        };
+        self.0.borrow_mut().push(name.into());
+    }
+}
+
+struct Recorder(Journal);
+
+impl Service for Recorder {
+    fn message(
+        &mut self,
+        _context: &mut Context<'_>,
+        payload: &[u8],
+        _reply: &mut Vec<u8>,
+    ) -> Result<(), ServiceError> {
+        self.0.borrow_mut().push(format!("message {}", String::from_utf8_lossy(payload)));
+        if payload == b"bad" { Err(ServiceError("it is bad".into())) } else { Ok(()) }
+    }
+
+    fn snapshot(&self, _bytes: &mut Vec<u8>) {}
+
+    fn restore(&mut self, _bytes: &[u8]) -> Result<(), ServiceError> {
+        Ok(())
+    }
+
+    fn digest(&self) -> u64 {
+        core::hash::Hasher::finish(&StateHasher::default())
+    }
+}
+
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Instant {
+        Instant(1)
+    }
+}
+
+type Loop = MemberLoop<Ports, Log, Storage, Recorder>;
+
+fn member() -> Member {
+    let voters = (1..=3).map(|id| (MemberId(id), Endpoint([id as u8; 18]))).collect();
+    let config = MemberConfig {
+        group: GroupId(9),
+        recovery_epoch: RecoveryEpoch(0),
+        member: MemberId(1),
+        voters,
+        seed: 1,
+        timing: Timing::default(),
+        limits: Limits::default(),
+    };
+    let life = Life { member: MemberId(1), incarnation: Incarnation(1), boot_epoch: BootEpoch(1) };
+    Member::new(config, Recovered::empty(life), Instant(0)).unwrap()
+}
+
+fn member_loop(refuses: Option<AppendError>, incoming: Vec<Vec<u8>>) -> (Loop, Journal) {
+    let journal = Journal::default();
+    let ports = Ports { journal: Rc::clone(&journal), incoming: incoming.into() };
+    let log = Log(Rc::clone(&journal), refuses);
+    let storage = Storage(Rc::clone(&journal));
+    let host = ServiceHost::new(Recorder(Rc::clone(&journal)));
+    let port = FaultyPort::new(ports, None);
+    (MemberLoop::new(member(), port, log, storage, host), journal)
+}
+
+fn operation() -> OperationId {
+    OperationId { boot_epoch: BootEpoch(1), sequence: u64::MAX >> 8 }
+}
+
+fn request_vote() -> Message {
+    let key = VoteKey { term: Term(0), position: Position(0) };
+    Message::RequestVote { term: Term(1), key }
+}
+
+fn message(at: u64, payload: PositionRange) -> Action {
+    let source = Source::Read(Position(100));
+    let delivery = Delivery::Message { session: SessionId(8), sequence: 1, payload, source };
+    let (position, end) = (Position(at), Position(at + 8));
+    Action::Apply(Apply { position, end, time: LogTime(0), delivery })
+}
+
+#[test]
+fn actions_are_performed_in_order_sends_first() {
+    let (mut running, journal) = member_loop(None, Vec::new());
+    let range = PositionRange::new(Position(0), Position(64));
+    running.actions.push(Action::Append { range });
+    running.actions.push(Action::Sync { operation: operation() });
+    let vote = Vote::default();
+    running.actions.push(Action::PersistVote { operation: operation(), vote });
+    let to = Destination::Member(MemberId(2));
+    running.actions.push(Action::Send { to, message: request_vote() });
+    let history = running.member.history().clone();
+    let cut = Position(64);
+    running.actions.push(Action::PersistHistory { operation: operation(), history, cut });
+    running.actions.push(message(100, PositionRange::new(Position(102), Position(105))));
+    running.perform_all(Some(b"..abc.."));
+    let expected = ["send 1", "append 0", "sync", "vote", "cut 64", "history", "message abc"];
+    assert_eq!(*journal.borrow(), expected);
+    assert_eq!(running.outstanding(), 3);
+}
+
+#[test]
+fn a_run_is_cut_into_equal_slices_that_go_out_together() {
+    let (mut running, journal) = member_loop(None, Vec::new());
+    let bytes = vec![7; 1_216 * 3 + 8];
+    running.actions.push(Action::SendData {
+        to: Destination::Client(Endpoint::default()),
+        stream: Stream::Log,
+        epoch: 1,
+        range: PositionRange::at(Position(96), bytes.len() as u64),
+        source: Source::Read(Position(96)),
+        live: None,
+    });
+    running.perform_all(Some(&bytes));
+    assert_eq!(*journal.borrow(), ["send 4"]);
+    assert_eq!(running.sender.counters.sent, 4);
+}
+
+#[test]
+fn e48_appends_behind_a_refused_one_are_not_tried_and_the_core_is_told() {
+    let (mut running, journal) = member_loop(Some(AppendError::Full), Vec::new());
+    for start in [0, 64] {
+        let range = PositionRange::at(Position(start), 64);
+        running.actions.push(Action::Append { range });
+    }
+    running.perform_all(None);
+    assert_eq!(*journal.borrow(), ["append 0"]);
+    assert_eq!(running.refused, Some(Position(0)));
+    assert!(running.follow_up(Instant(1)));
+    assert_eq!(running.refused, None);
+}
+
+#[test]
+fn e43_a_broken_log_stops_the_member_with_what_broke() {
+    let broken = AppendError::Broken("the disk is gone".into());
+    let (mut running, _journal) = member_loop(Some(broken), Vec::new());
+    running.actions.push(Action::Append { range: PositionRange::at(Position(0), 64) });
+    running.perform_all(None);
+    let stopped = running.step(Instant(1), Event::Timer).unwrap_err();
+    assert_eq!(stopped.reason, FailStop::StorageFailed);
+    assert!(stopped.to_string().ends_with("the storage failed: the disk is gone"), "{stopped}");
+}
+
+#[test]
+fn a_service_that_breaks_stops_the_member_and_says_where() {
+    let (mut running, _journal) = member_loop(None, Vec::new());
+    running.actions.push(message(100, PositionRange::new(Position(100), Position(103))));
+    running.perform_all(Some(b"bad"));
+    let stopped = running.step(Instant(1), Event::Timer).unwrap_err();
+    assert_eq!(stopped.reason, FailStop::ServiceFailed);
+    assert_eq!(stopped.detail.as_deref(), Some("at position 100: it is bad"));
+}
+
+#[test]
+fn a_failed_store_stops_the_member() {
+    let (mut running, _journal) = member_loop(None, Vec::new());
+    let failed = Completion::Failed { reason: "cannot sync".into() };
+    let stopped = running.complete(Instant(1), failed).unwrap_err();
+    assert_eq!(stopped.reason, FailStop::StorageFailed);
+    assert_eq!(stopped.detail.as_deref(), Some("cannot sync"));
+}
+
+#[test]
+fn datagrams_are_taken_one_by_one_within_the_budget_and_bad_ones_counted() {
+    let tag = member().config().tag();
+    let life = (MemberId(2), Incarnation(1), BootEpoch(1));
+    let sender = Origin::Member { member: life.0, incarnation: life.1, boot_epoch: life.2 };
+    let mut datagram = vec![0; 1_408];
+    let length = encode_control(&Header { tag, sender }, &request_vote(), &mut datagram).unwrap();
+    datagram.truncate(length);
+    let mut incoming = vec![vec![0; 3]; 9];
+    incoming.push(datagram);
+    let (mut running, _journal) = member_loop(None, incoming);
+    assert_eq!(running.receive(&Still, 4), Ok(4));
+    assert_eq!(running.sender.counters.received, 4);
+    assert_eq!(running.receive(&Still, 100), Ok(6));
+    let counters = running.status().datagrams;
+    assert_eq!(counters.received, 10);
+    assert_eq!(counters.undecodable.values().sum::<u64>(), 9);
+}
+
+#[test]
+fn a_member_alone_in_time_asks_for_an_election_by_itself() {
+    let (mut running, journal) = member_loop(None, Vec::new());
+    running.timer(Instant(1)).unwrap();
+    let deadline = running.next_deadline().unwrap();
+    assert!(deadline.since(Instant(0)) <= Duration::from_millis(300));
+    let mut now = deadline;
+    while !journal.borrow().iter().any(|entry| entry.starts_with("send")) {
+        running.timer(now).unwrap();
+        now = running.next_deadline().unwrap();
+    }
+    assert!(now.since(Instant(0)) <= Duration::from_millis(2_000));
+}

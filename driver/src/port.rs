@@ -1,0 +1,174 @@
+//! The ports under a member: datagrams, clock and disk. A runtime puts sockets and files there, a
+//! test suite virtual ones.
+
+use std::io;
+
+use quorate_core::{
+    Endpoint, Instant, OperationId, PeerRecord, Position, PositionRange, TermHistory, Vote,
+};
+
+/// Sends and receives datagrams, without ever waiting.
+pub trait DatagramPort {
+    /// Sends `run` to `to`: datagrams of `datagram_bytes` each, the last one shorter. A run goes to
+    /// the kernel as one segmented send where the port can. Returns how many datagrams were taken;
+    /// those that were not are lost, as they could be anywhere on their way.
+    ///
+    /// # Errors
+    /// What the socket says, except that there is no room, which is a smaller number.
+    fn send(&mut self, to: Endpoint, run: &[u8], datagram_bytes: usize) -> io::Result<usize>;
+
+    /// Takes one received datagram into `buffer`: its length and where it came from; `None` when
+    /// there is none now.
+    ///
+    /// # Errors
+    /// What the socket says.
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<(usize, Endpoint)>>;
+}
+
+/// Tells the monotonic time.
+pub trait Clock {
+    /// Nanoseconds since a start of its own choice; never falls.
+    fn now(&self) -> Instant;
+}
+
+/// The process's monotonic clock, counted from its construction.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock {
+    start: std::time::Instant,
+}
+
+impl SystemClock {
+    /// A clock that starts now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { start: std::time::Instant::now() }
+    }
+
+    /// The same instant on the process's clock: what a runtime's timer wants.
+    #[must_use]
+    pub fn at(&self, instant: Instant) -> std::time::Instant {
+        self.start + core::time::Duration::from_nanos(instant.0)
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Instant {
+        let nanos = self.start.elapsed().as_nanos();
+        Instant(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
+/// Why bytes were not appended. Nothing of a refused append was written.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// There is no space; the archive goes on to work, and takes appends again when there is.
+    #[error("no space left for the log")]
+    Full,
+    /// The storage broke, for good (E43).
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// Writes the log, on the loop's thread: into the page cache, without waiting for the disk.
+pub trait LogPort {
+    /// A cut that has begun on the loop's thread and is completed on the storage thread.
+    type Cut;
+
+    /// Writes `bytes`, joined, at `position`, where the written log ends.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    fn append(&mut self, position: Position, bytes: (&[u8], &[u8])) -> Result<(), AppendError>;
+
+    /// Begins a cut of the log at `at`: bytes at and above it are disowned. No append follows
+    /// before [`DurableStore::persist_history`] has completed the cut (rule 1).
+    fn cut(&mut self, at: Position) -> Self::Cut;
+}
+
+/// Takes over what waits for the disk, and performs it elsewhere: in order, except reads.
+pub trait StoragePort<C> {
+    /// Takes over `request`; its [`crate::Completion`] is delivered later. Waits only when more is
+    /// outstanding than the core's limits allow.
+    fn submit(&mut self, request: StorageRequest<C>);
+}
+
+/// Something that waits for the disk.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum StorageRequest<C> {
+    /// Make all that was appended before durable.
+    Sync {
+        /// The operation.
+        operation: OperationId,
+    },
+    /// Replace the durable vote.
+    PersistVote {
+        /// The operation.
+        operation: OperationId,
+        /// The vote.
+        vote: Vote,
+    },
+    /// Replace the durable term history, then cut the log.
+    PersistHistory {
+        /// The operation.
+        operation: OperationId,
+        /// The history.
+        history: TermHistory,
+        /// The cut, as the log port began it.
+        cut: C,
+    },
+    /// Replace what is remembered of the other members.
+    PersistPeers {
+        /// The operation.
+        operation: OperationId,
+        /// The records.
+        peers: Vec<PeerRecord>,
+    },
+    /// Read bytes of the log.
+    Read {
+        /// The operation.
+        operation: OperationId,
+        /// The bytes.
+        range: PositionRange,
+    },
+}
+
+/// What is made durable, on the storage thread. The first error is the last: the store is poisoned
+/// (E43).
+pub trait DurableStore {
+    /// A cut, as the log port began it.
+    type Cut;
+
+    /// Makes all that was appended before durable.
+    ///
+    /// # Errors
+    /// What broke, in words for the operator.
+    fn sync(&mut self) -> Result<(), String>;
+
+    /// Replaces the durable vote.
+    ///
+    /// # Errors
+    /// What broke.
+    fn persist_vote(&mut self, vote: Vote) -> Result<(), String>;
+
+    /// Replaces the durable term history, then completes the cut.
+    ///
+    /// # Errors
+    /// What broke.
+    fn persist_history(&mut self, history: &TermHistory, cut: Self::Cut) -> Result<(), String>;
+
+    /// Replaces what is remembered of the other members.
+    ///
+    /// # Errors
+    /// What broke.
+    fn persist_peers(&mut self, peers: &[PeerRecord]) -> Result<(), String>;
+}
+
+/// Reads the log, on the reader thread.
+pub trait LogReader {
+    /// Replaces the content of `bytes` by the bytes of `range`, or by as many from its start on as
+    /// are there.
+    ///
+    /// # Errors
+    /// What broke; the reader goes on to work.
+    fn read(&mut self, range: PositionRange, bytes: &mut Vec<u8>) -> Result<(), String>;
+}

@@ -1,0 +1,42 @@
+//! Tells a member's notices to `tracing`.
+
+use quorate_core::{MemberId, Notice};
+
+/// Emits `notice` as an event: changes of who leads at `INFO`, trouble at `WARN`, the rest at
+/// `DEBUG`.
+pub(crate) fn report(member: MemberId, notice: &Notice) {
+    let member = member.0;
+    match *notice {
+        Notice::Role { role, term } => {
+            tracing::info!(member, role = role.name(), term = term.0, "role changed");
+        }
+        Notice::Leader { leader, term } => {
+            let leader = leader.map(|leader| leader.0);
+            tracing::info!(member, leader, term = term.0, "leader changed");
+        }
+        Notice::Adopted { term, cut } => {
+            tracing::info!(member, term = term.0, cut = cut.0, "term history adopted");
+        }
+        Notice::Abdicated { term, reason } => {
+            tracing::warn!(member, term = term.0, ?reason, "leadership given up");
+        }
+        Notice::StorageFull => tracing::warn!(member, "no space left for the log"),
+        Notice::StorageFreed => tracing::info!(member, "there is space for the log again"),
+        Notice::PeerRegressed { member: peer } => {
+            tracing::warn!(
+                member,
+                peer = peer.0,
+                "a member came back with less than it had acknowledged, and does not count"
+            );
+        }
+        Notice::GapOpened { at } => tracing::debug!(member, at = at.0, "gap opened"),
+        Notice::GapHealed { at } => tracing::debug!(member, at = at.0, "gap healed"),
+        Notice::SessionOpened { session } => {
+            tracing::debug!(member, session = session.0, "session opened");
+        }
+        Notice::SessionClosed { session } => {
+            tracing::debug!(member, session = session.0, "session closed");
+        }
+        _ => tracing::debug!(member, ?notice, "notice"),
+    }
+}

@@ -1,0 +1,127 @@
+//! The replicated service, as its author writes it.
+
+use core::hash::Hasher;
+
+use quorate_core::frame::SessionCloseReason;
+use quorate_core::hash::StateHasher;
+use quorate_core::{ClientKey, Duration, LogTime, Outputs, Position, SessionId};
+
+/// A deterministic service: the same calls in the same order give the same state and the same
+/// replies on every member. So it uses no clock but [`Context::time`], no random source, no
+/// hash-ordered iteration, and nothing from outside the calls.
+///
+/// An error, or a panic, stops the member: it goes inert rather than half-apply.
+pub trait Service {
+    /// A session was opened. Nothing by default.
+    ///
+    /// # Errors
+    /// The member stops.
+    fn session_opened(
+        &mut self,
+        context: &mut Context<'_>,
+        client: ClientKey,
+    ) -> Result<(), ServiceError> {
+        let _ = (context, client);
+        Ok(())
+    }
+
+    /// A session was closed. Nothing by default.
+    ///
+    /// # Errors
+    /// The member stops.
+    fn session_closed(
+        &mut self,
+        context: &mut Context<'_>,
+        reason: SessionCloseReason,
+    ) -> Result<(), ServiceError> {
+        let _ = (context, reason);
+        Ok(())
+    }
+
+    /// Applies a message; what it appends to `reply` goes to the client.
+    ///
+    /// # Errors
+    /// The member stops. A refusal of the message is a reply, not an error.
+    fn message(
+        &mut self,
+        context: &mut Context<'_>,
+        payload: &[u8],
+        reply: &mut Vec<u8>,
+    ) -> Result<(), ServiceError>;
+
+    /// A timer that the service scheduled is due. Nothing by default.
+    ///
+    /// # Errors
+    /// The member stops.
+    fn timer(&mut self, context: &mut Context<'_>, timer: u64) -> Result<(), ServiceError> {
+        let _ = (context, timer);
+        Ok(())
+    }
+
+    /// Appends the whole state to `bytes`, the same bytes for the same state on every member.
+    fn snapshot(&self, bytes: &mut Vec<u8>);
+
+    /// Replaces the state by that of a snapshot.
+    ///
+    /// # Errors
+    /// The bytes are not a snapshot of this service.
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), ServiceError>;
+
+    /// A hash of the state, equal on all members at equal positions; of the snapshot by default.
+    /// A service with much state keeps one that it can tell at once.
+    fn digest(&self) -> u64 {
+        let (mut bytes, mut hasher) = (Vec::new(), StateHasher::default());
+        self.snapshot(&mut bytes);
+        hasher.write(&bytes);
+        hasher.finish()
+    }
+}
+
+/// Why a service cannot go on.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub struct ServiceError(
+    /// What broke, in words for the operator.
+    pub String,
+);
+
+/// Where and when in the log a service is called, and what it may ask for.
+#[derive(Debug)]
+pub struct Context<'a> {
+    pub(crate) position: Position,
+    pub(crate) time: LogTime,
+    pub(crate) session: SessionId,
+    pub(crate) outputs: &'a mut Outputs,
+}
+
+impl Context<'_> {
+    /// The position of the frame that is applied.
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Cluster time: the same on all members, never falls along the log.
+    #[must_use]
+    pub const fn time(&self) -> LogTime {
+        self.time
+    }
+
+    /// Whose session the call is about; [`SessionId::NONE`] for timers.
+    #[must_use]
+    pub const fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// Asks for [`Service::timer`] with this number once cluster time has gone on by `delay`. A
+    /// timer of the same number is replaced.
+    pub fn schedule_timer(&mut self, timer: u64, delay: Duration) {
+        let deadline = LogTime(self.time.0.saturating_add(delay.0));
+        self.outputs.schedule_timer(timer, deadline);
+    }
+
+    /// Forgets the timer with this number, if there is one.
+    pub fn cancel_timer(&mut self, timer: u64) {
+        self.outputs.cancel_timer(timer);
+    }
+}

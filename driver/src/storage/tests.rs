@@ -1,0 +1,131 @@
+use core::cell::RefCell;
+use std::sync::mpsc::channel;
+
+use quorate_core::{BootEpoch, PeerRecord, Position, PositionRange, TermHistory, Vote};
+
+use super::*;
+
+fn operation(sequence: u64) -> OperationId {
+    OperationId { boot_epoch: BootEpoch(1), sequence }
+}
+
+fn sync(sequence: u64) -> StorageRequest<Position> {
+    StorageRequest::Sync { operation: operation(sequence) }
+}
+
+fn vote(sequence: u64) -> StorageRequest<Position> {
+    StorageRequest::PersistVote { operation: operation(sequence), vote: Vote::default() }
+}
+
+#[derive(Default)]
+struct Recorder {
+    calls: Vec<&'static str>,
+    fails_at: Option<usize>,
+}
+
+impl Recorder {
+    fn call(&mut self, name: &'static str) -> Result<(), String> {
+        if self.fails_at == Some(self.calls.len()) {
+            return Err("a deliberate error".into());
+        }
+        self.calls.push(name);
+        Ok(())
+    }
+}
+
+impl DurableStore for Recorder {
+    type Cut = Position;
+
+    fn sync(&mut self) -> Result<(), String> {
+        self.call("sync")
+    }
+
+    fn persist_vote(&mut self, _vote: Vote) -> Result<(), String> {
+        self.call("vote")
+    }
+
+    fn persist_history(&mut self, _history: &TermHistory, _cut: Position) -> Result<(), String> {
+        self.call("history")
+    }
+
+    fn persist_peers(&mut self, _peers: &[PeerRecord]) -> Result<(), String> {
+        self.call("peers")
+    }
+}
+
+fn perform(
+    store: &mut Recorder,
+    batch: Vec<StorageRequest<Position>>,
+) -> (Vec<u64>, Result<(), String>) {
+    let (completed, mut batch) = (RefCell::new(Vec::new()), batch);
+    let result = perform_grouped(store, &mut batch, |completion| match completion {
+        Completion::Durable { operation } => completed.borrow_mut().push(operation.sequence),
+        other => panic!("unexpected {other:?}"),
+    });
+    (completed.into_inner(), result)
+}
+
+#[test]
+fn consecutive_syncs_are_one_and_all_complete_in_order() {
+    let mut store = Recorder::default();
+    let batch = vec![sync(1), sync(2), sync(3), vote(4), sync(5), sync(6)];
+    let (completed, result) = perform(&mut store, batch);
+    assert_eq!(result, Ok(()));
+    assert_eq!(completed, [1, 2, 3, 4, 5, 6]);
+    assert_eq!(store.calls, ["sync", "vote", "sync"]);
+}
+
+#[test]
+fn nothing_is_performed_or_completed_behind_an_error() {
+    let mut store = Recorder { fails_at: Some(1), ..Recorder::default() };
+    let (completed, result) = perform(&mut store, vec![vote(1), sync(2), sync(3), vote(4)]);
+    assert!(result.is_err());
+    assert_eq!(completed, [1]);
+    assert_eq!(store.calls, ["vote"]);
+}
+
+struct Echo;
+
+impl LogReader for Echo {
+    fn read(&mut self, range: PositionRange, bytes: &mut Vec<u8>) -> Result<(), String> {
+        if range.start == Position(8) {
+            bytes.push(1);
+            return Err("a deliberate error".into());
+        }
+        bytes.resize(range.len() as usize, 7);
+        Ok(())
+    }
+}
+
+#[test]
+fn the_threads_perform_what_is_queued_before_they_end() {
+    let (sender, completions) = channel();
+    let complete = move |completion| sender.send(completion).unwrap();
+    let mut threads = StorageThreads::start(Recorder::default(), Echo, complete).unwrap();
+    for sequence in 0..100 {
+        threads.submit(sync(sequence));
+    }
+    let range = PositionRange::at(Position(16), 3);
+    threads.submit(StorageRequest::Read { operation: operation(200), range });
+    let range = PositionRange::at(Position(8), 3);
+    threads.submit(StorageRequest::Read { operation: operation(201), range });
+    drop(threads);
+    let mut all: Vec<_> = completions.iter().collect();
+    let reads: Vec<_> = all.extract_if(.., |one| matches!(one, Completion::Read { .. })).collect();
+    assert_eq!(all.len(), 100);
+    assert_eq!(reads[0], Completion::Read { operation: operation(200), bytes: vec![7; 3] });
+    assert_eq!(reads[1], Completion::Read { operation: operation(201), bytes: Vec::new() });
+}
+
+#[test]
+fn the_first_error_is_reported_once_and_poisons() {
+    let (sender, completions) = channel();
+    let store = Recorder { fails_at: Some(0), ..Recorder::default() };
+    let complete = move |completion| sender.send(completion).unwrap();
+    let mut threads = StorageThreads::start(store, Echo, complete).unwrap();
+    threads.submit(sync(1));
+    threads.submit(sync(2));
+    drop(threads);
+    let all: Vec<_> = completions.iter().collect();
+    assert_eq!(all, [Completion::Failed { reason: "a deliberate error".into() }]);
+}

@@ -1,0 +1,252 @@
+//! The replicated service of the sweeps: a ledger that answers each message with its number and
+//! the running hash of all before it. A service of your own takes its place through [`Service`].
+
+use core::hash::Hasher;
+use std::collections::BTreeMap;
+
+use quorate_core::frame::SessionCloseReason;
+use quorate_core::hash::StateHasher;
+use quorate_core::{ClientKey, LogTime, Outputs, Position, SessionId};
+
+/// A deterministic service that the world's members replicate.
+pub trait Service {
+    /// Takes in one committed delivery.
+    fn apply(&mut self, at: Moment, delivered: Delivered<'_>, answer: &mut Answer<'_>);
+
+    /// A hash of the whole state: equal on all members that applied the same log.
+    fn digest(&self) -> u64;
+
+    /// What the service found wrong with what it was handed, if anything.
+    fn complaint(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// Where and when something was committed.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The position of its frame.
+    pub position: Position,
+    /// Its cluster time.
+    pub time: LogTime,
+}
+
+/// What a service is handed.
+#[derive(Clone, Copy, Debug)]
+pub enum Delivered<'a> {
+    /// A session was opened.
+    SessionOpened {
+        /// The session.
+        session: SessionId,
+        /// Whose it is.
+        client: ClientKey,
+    },
+    /// A session was closed.
+    SessionClosed {
+        /// The session.
+        session: SessionId,
+        /// Why.
+        reason: SessionCloseReason,
+    },
+    /// A message of a session.
+    Message {
+        /// The session.
+        session: SessionId,
+        /// The client's number for it.
+        sequence: u64,
+        /// Its bytes, in two parts.
+        payload: (&'a [u8], &'a [u8]),
+    },
+    /// A timer is due.
+    Timer {
+        /// The service's number for it.
+        timer: u64,
+    },
+}
+
+/// What a service says to a delivery.
+#[derive(Debug)]
+pub struct Answer<'a> {
+    outputs: &'a mut Outputs,
+    message: Option<(SessionId, u64)>,
+    reply: Vec<u8>,
+}
+
+impl<'a> Answer<'a> {
+    /// An answer that goes to `outputs`; `message` is what a reply would answer.
+    #[must_use]
+    pub const fn new(outputs: &'a mut Outputs, message: Option<(SessionId, u64)>) -> Self {
+        Self { outputs, message, reply: Vec::new() }
+    }
+
+    /// Replies to the message that is being applied. Without it the reply is empty.
+    pub fn reply(&mut self, payload: &[u8]) {
+        if let Some((session, sequence)) = self.message {
+            self.outputs.reply(session, sequence, payload);
+            self.reply = payload.to_vec();
+        }
+    }
+
+    /// Asks for [`Delivered::Timer`] once cluster time has reached `deadline`.
+    pub fn schedule_timer(&mut self, timer: u64, deadline: LogTime) {
+        self.outputs.schedule_timer(timer, deadline);
+    }
+
+    /// Forgets a timer.
+    pub fn cancel_timer(&mut self, timer: u64) {
+        self.outputs.cancel_timer(timer);
+    }
+
+    /// What was replied.
+    #[must_use]
+    pub fn into_reply(self) -> Vec<u8> {
+        self.reply
+    }
+}
+
+/// Timers that the ledger uses.
+const TIMERS: u64 = 8;
+
+/// The service of the sweeps.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    applied: u64,
+    running: u64,
+    sessions: BTreeMap<SessionId, u64>,
+    timers: BTreeMap<u64, LogTime>,
+    reply_bytes_max: usize,
+    complaint: Option<String>,
+}
+
+impl Ledger {
+    /// An empty ledger whose replies are at most `reply_bytes_max` bytes.
+    #[must_use]
+    pub fn new(reply_bytes_max: usize) -> Self {
+        Self { reply_bytes_max, ..Self::default() }
+    }
+
+    fn record(&mut self, at: Moment, words: [u64; 3], payload: (&[u8], &[u8])) {
+        let mut hasher = StateHasher::default();
+        for word in [self.running, at.position.0, at.time.0, words[0], words[1], words[2]] {
+            hasher.write_u64(word);
+        }
+        hash_joined(&mut hasher, payload);
+        self.running = hasher.finish();
+        self.applied += 1;
+    }
+
+    fn message(&mut self, session: SessionId, sequence: u64, at: Moment, answer: &mut Answer<'_>) {
+        let last = self.sessions.entry(session).or_insert(0);
+        if sequence != *last + 1 {
+            let expected = *last + 1;
+            let text = format!("message {sequence} of session {} after {expected}", session.0);
+            self.complaint.get_or_insert(text);
+        }
+        *last = sequence;
+        if self.running.is_multiple_of(16) {
+            let (timer, delay) = (self.running / 16 % TIMERS, self.running / 1_024 % 200_000_000);
+            let deadline = LogTime(at.time.0 + delay);
+            self.timers.insert(timer, deadline);
+            answer.schedule_timer(timer, deadline);
+        } else if self.running % 64 == 1 {
+            let timer = self.running / 64 % TIMERS;
+            self.timers.remove(&timer);
+            answer.cancel_timer(timer);
+        }
+        if self.running % 32 == 2 {
+            return; // an empty reply
+        }
+        let mut reply = self.applied.to_le_bytes().to_vec();
+        reply.extend_from_slice(&self.running.to_le_bytes());
+        if self.running % 32 == 3 {
+            reply.resize(self.reply_bytes_max, self.running as u8);
+        }
+        reply.truncate(self.reply_bytes_max);
+        answer.reply(&reply);
+    }
+
+    fn timer(&mut self, timer: u64, at: Moment) {
+        match self.timers.remove(&timer) {
+            Some(deadline) if deadline <= at.time => {}
+            Some(deadline) => {
+                let text = format!("timer {timer} of {} fired early at {}", deadline.0, at.time.0);
+                self.complaint.get_or_insert(text);
+            }
+            None => {
+                self.complaint
+                    .get_or_insert_with(|| format!("timer {timer} fired and is not scheduled"));
+            }
+        }
+    }
+}
+
+impl Service for Ledger {
+    fn apply(&mut self, at: Moment, delivered: Delivered<'_>, answer: &mut Answer<'_>) {
+        match delivered {
+            Delivered::SessionOpened { session, client } => {
+                self.record(at, [1, session.0, client.0], (&[], &[]));
+                self.sessions.insert(session, 0);
+            }
+            Delivered::SessionClosed { session, .. } => {
+                self.record(at, [2, session.0, 0], (&[], &[]));
+                self.sessions.remove(&session);
+            }
+            Delivered::Message { session, sequence, payload } => {
+                self.record(at, [3, session.0, sequence], payload);
+                self.message(session, sequence, at, answer);
+            }
+            Delivered::Timer { timer } => {
+                self.record(at, [4, timer, 0], (&[], &[]));
+                self.timer(timer, at);
+            }
+        }
+    }
+
+    fn digest(&self) -> u64 {
+        let mut hasher = StateHasher::default();
+        hasher.write_u64(self.applied);
+        hasher.write_u64(self.running);
+        hasher.finish()
+    }
+
+    fn complaint(&self) -> Option<&str> {
+        self.complaint.as_deref()
+    }
+}
+
+/// Hashes two slices as if they were one.
+pub(crate) fn hash_joined(hasher: &mut StateHasher, (first, second): (&[u8], &[u8])) {
+    if second.is_empty() {
+        hasher.write(first);
+    } else {
+        hasher.write(&[first, second].concat());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn apply(ledger: &mut Ledger, sequence: u64, payload: (&[u8], &[u8])) -> Vec<u8> {
+        let mut outputs = Outputs::new();
+        let mut answer = Answer::new(&mut outputs, Some((SessionId(8), sequence)));
+        let at = Moment { position: Position(sequence * 64), time: LogTime(sequence) };
+        let message = Delivered::Message { session: SessionId(8), sequence, payload };
+        ledger.apply(at, message, &mut answer);
+        answer.into_reply()
+    }
+
+    #[test]
+    fn equal_logs_give_equal_digests_and_replies() {
+        let (mut one, mut two) = (Ledger::new(64), Ledger::new(64));
+        for sequence in 1..100 {
+            let whole = apply(&mut one, sequence, (b"payload", &[]));
+            assert_eq!(whole, apply(&mut two, sequence, (b"pay", b"load")));
+        }
+        assert_eq!(one.digest(), two.digest());
+        assert_eq!(one.complaint(), None);
+        apply(&mut two, 101, (b"", b""));
+        assert_ne!(one.digest(), two.digest());
+        assert!(two.complaint().is_some(), "a gap in the sequence");
+    }
+}

@@ -1,0 +1,48 @@
+//! S8 and S13: when a leader commits, a quorum of disks has those bytes for certain, its own only
+//! if it does; and the bytes are of its own term.
+
+use quorate_core::{Position, Role};
+
+use super::{Ghost, Observed, Observer, Scene, Violations};
+
+pub(super) struct BackedCommit;
+
+impl Observer for BackedCommit {
+    fn observe(
+        &mut self,
+        scene: &Scene<'_>,
+        ghost: &Ghost,
+        observed: Observed<'_>,
+        violations: &mut Violations,
+    ) {
+        let Observed::Stepped { .. } = observed else { return };
+        let commit = scene.view.commit;
+        // What was chosen before is backed already, and a new leader may hear of it again.
+        if scene.view.role != Role::Leader
+            || commit <= scene.before.commit
+            || commit <= ghost.chosen_end()
+        {
+            return;
+        }
+        let term = scene.history.term_before(commit);
+        if term != scene.view.term && commit > Position::ZERO {
+            let text = format!(
+                "leader {} of term {} commits {commit} of term {term}",
+                scene.member, scene.view.term
+            );
+            violations.add("S8", text);
+        }
+        let Some(chain) = ghost.chain_at(commit, scene.history) else {
+            return violations.add("S8", format!("no disk ever had a frame that ends at {commit}"));
+        };
+        let copies = scene.disks.iter().filter(|disk| disk.holds_durably(commit, chain)).count();
+        if copies * 2 <= scene.disks.len() {
+            let text = format!(
+                "leader {} commits {commit} with {copies} durable copies of {}",
+                scene.member,
+                scene.disks.len()
+            );
+            violations.add("S8", text);
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! S9: a new leader holds all that was chosen.
+
+use quorate_core::Role;
+
+use super::{Ghost, Observed, Observer, Scene, Violations};
+
+pub(super) struct Completeness;
+
+impl Observer for Completeness {
+    fn observe(
+        &mut self,
+        scene: &Scene<'_>,
+        ghost: &Ghost,
+        observed: Observed<'_>,
+        violations: &mut Violations,
+    ) {
+        let Observed::Stepped { .. } = observed else { return };
+        if scene.view.role != Role::Leader || scene.before.role == Role::Leader {
+            return;
+        }
+        let Some(chosen) = ghost.last_chosen() else { return };
+        let ours = ghost.chain_at(chosen.end, scene.history);
+        if scene.view.verified < chosen.end || ours != Some(chosen.chain) {
+            let text = format!(
+                "leader {} of term {} holds {} and {ours:?}, and {chosen:?} is chosen",
+                scene.member, scene.view.term, scene.view.verified
+            );
+            violations.add("S9", text);
+        }
+    }
+}

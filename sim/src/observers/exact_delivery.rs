@@ -1,0 +1,64 @@
+//! S17: a client gets one reply to each message, in order, and what is applied is what it sent.
+
+use std::collections::BTreeMap;
+
+use quorate_core::{ClientKey, Delivery, SessionId};
+
+use super::{Ghost, Observed, Observer, Scene, Violations};
+
+#[derive(Default)]
+pub(super) struct ExactDelivery {
+    accepted: BTreeMap<(ClientKey, u64), u64>,
+    last_accepted: BTreeMap<ClientKey, u64>,
+    last_replied: BTreeMap<ClientKey, u64>,
+    sessions: BTreeMap<SessionId, ClientKey>,
+}
+
+impl Observer for ExactDelivery {
+    fn observe(
+        &mut self,
+        _scene: &Scene<'_>,
+        _ghost: &Ghost,
+        observed: Observed<'_>,
+        violations: &mut Violations,
+    ) {
+        match observed {
+            Observed::Accepted { key, sequence, payload } => {
+                self.accepted.insert((key, sequence), payload);
+                follows(&mut self.last_accepted, key, sequence, "is accepted", violations);
+            }
+            Observed::Replied { key, sequence, .. } => {
+                follows(&mut self.last_replied, key, sequence, "is answered", violations);
+            }
+            Observed::Applied { apply, payload, .. } => match apply.delivery {
+                Delivery::SessionOpened { session, client } => {
+                    self.sessions.insert(session, client);
+                }
+                Delivery::Message { session, sequence, .. } => {
+                    let key = self.sessions.get(&session).copied();
+                    let sent = key.and_then(|key| self.accepted.get(&(key, sequence)));
+                    if sent != Some(&payload) {
+                        let text = format!("{sequence} of {session:?} ({key:?}) was never sent so");
+                        violations.add("S17", text);
+                    }
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+}
+
+fn follows(
+    last: &mut BTreeMap<ClientKey, u64>,
+    key: ClientKey,
+    sequence: u64,
+    what: &str,
+    violations: &mut Violations,
+) {
+    let last = last.entry(key).or_insert(0);
+    if sequence != *last + 1 {
+        violations.add("S17", format!("message {sequence} of {key:?} {what} after {last}"));
+    }
+    *last = sequence;
+}

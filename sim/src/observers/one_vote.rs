@@ -1,0 +1,52 @@
+//! S2: a member grants at most one candidate its vote in a term, over all its lives.
+
+use std::collections::BTreeMap;
+
+use quorate_core::{Action, Destination, MemberId, Message, Term};
+
+use super::{Ghost, Observed, Observer, Scene, Violations};
+use crate::disk::Work;
+
+#[derive(Default)]
+pub(super) struct OneVote {
+    granted: BTreeMap<(MemberId, Term), MemberId>,
+}
+
+impl OneVote {
+    fn grants(&mut self, voter: MemberId, term: Term, to: MemberId, violations: &mut Violations) {
+        let first = *self.granted.entry((voter, term)).or_insert(to);
+        if first != to {
+            let text = format!("member {voter} voted for {first} and for {to} in term {term}");
+            violations.add("S2", text);
+        }
+    }
+}
+
+impl Observer for OneVote {
+    fn observe(
+        &mut self,
+        scene: &Scene<'_>,
+        _ghost: &Ghost,
+        observed: Observed<'_>,
+        violations: &mut Violations,
+    ) {
+        match observed {
+            Observed::Acting(Action::Send {
+                to: Destination::Member(candidate),
+                message: Message::Ballot { term, granted: true, .. },
+            }) => self.grants(scene.member, *term, *candidate, violations),
+            Observed::Durable(Work::Vote(vote)) => {
+                if let Some(candidate) = vote.granted_to {
+                    self.grants(scene.member, vote.term, candidate, violations);
+                }
+            }
+            Observed::Crashed => {
+                let vote = scene.disk.vote();
+                if let Some(candidate) = vote.granted_to {
+                    self.grants(scene.member, vote.term, candidate, violations);
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! S16: members that applied the same log are in the same state.
+
+use std::collections::BTreeMap;
+
+use quorate_core::{Chain, MemberId, Position};
+
+use super::{Ghost, Observed, Observer, Scene, Violations};
+
+#[derive(Default)]
+pub(super) struct SameState {
+    states: BTreeMap<Position, State>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct State {
+    service: u64,
+    replicated: u64,
+    chain: Chain,
+}
+
+impl SameState {
+    fn compare(&mut self, at: Position, member: MemberId, state: State, to: &mut Violations) {
+        let first = *self.states.entry(at).or_insert(state);
+        if first != state {
+            to.add("S16", format!("at {at} member {member} is {state:?}, another was {first:?}"));
+        }
+    }
+}
+
+impl Observer for SameState {
+    fn observe(
+        &mut self,
+        scene: &Scene<'_>,
+        ghost: &Ghost,
+        observed: Observed<'_>,
+        violations: &mut Violations,
+    ) {
+        let Observed::State { service, replicated } = observed else { return };
+        let at = scene.view.applied;
+        let state = State { service, replicated, chain: scene.view.applied_chain };
+        self.compare(at, scene.member, state, violations);
+        if let Some(chosen) = ghost.chosen_ending_at(at)
+            && chosen.chain != state.chain
+        {
+            let text = format!("member {} applied {state:?} at {at}: {chosen:?}", scene.member);
+            violations.add("S16", text);
+        }
+    }
+}

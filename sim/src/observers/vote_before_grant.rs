@@ -1,0 +1,33 @@
+//! S3: when a grant leaves, the disk has that vote, or a newer term.
+
+use quorate_core::{Action, Destination, Message};
+
+use super::{Ghost, Observed, Observer, Scene, Violations};
+
+pub(super) struct VoteBeforeGrant;
+
+impl Observer for VoteBeforeGrant {
+    fn observe(
+        &mut self,
+        scene: &Scene<'_>,
+        _ghost: &Ghost,
+        observed: Observed<'_>,
+        violations: &mut Violations,
+    ) {
+        let Observed::Acting(Action::Send {
+            to: Destination::Member(candidate),
+            message: Message::Ballot { term, granted: true, .. },
+        }) = observed
+        else {
+            return;
+        };
+        let vote = scene.disk.vote();
+        if vote.term < *term || (vote.term == *term && vote.granted_to != Some(*candidate)) {
+            let text = format!(
+                "member {} grants {candidate} term {term}, and its disk has {vote:?}",
+                scene.member
+            );
+            violations.add("S3", text);
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Taking over a member's actions, in order, as the design law says.
+
+use core::hash::Hasher;
+
+use quorate_core::hash::StateHasher;
+use quorate_core::message::Live;
+use quorate_core::{
+    Action, Actions, Apply, Counters, Delivery, Destination, Notice, OperationId, Position,
+    PositionRange, Sender, Source, Stream,
+};
+
+use crate::disk::Work;
+use crate::ledger::{Answer, Delivered, Moment, hash_joined};
+use crate::network::{Content, Datagram, Place};
+use crate::node::Node;
+use crate::observers::Observed;
+use crate::report::Mark;
+use crate::world::{Occurrence, World};
+
+/// A run of a stream that is to be cut into datagrams.
+struct Run {
+    stream: Stream,
+    epoch: u64,
+    range: PositionRange,
+    live: Option<Live>,
+}
+
+impl World {
+    /// Performs the actions of one event; `read` holds the bytes of the read that was the event.
+    pub(crate) fn perform_all(&mut self, node: usize, actions: &mut Actions, read: &[u8]) {
+        for action in actions.drain() {
+            let host = &mut self.nodes[node];
+            match &mut host.crash_after {
+                Some(0) => {
+                    self.tally.saw(Mark::CrashBetweenActions);
+                    return self.crash(node);
+                }
+                Some(left) => *left -= 1,
+                None => {}
+            }
+            self.watch.show(&self.nodes, self.now, node, Observed::Acting(&action));
+            self.note(|| format!("member {}: {action:?}", node + 1));
+            self.perform(node, action, read);
+        }
+    }
+
+    fn perform(&mut self, node: usize, action: Action, read: &[u8]) {
+        match action {
+            Action::Send { to, message } => {
+                let sender = sender(&self.nodes[node]);
+                self.send(sender, self.place(node), to_place(to), Content::Control(message));
+            }
+            Action::SendData { to, stream, epoch, range, source, live } => {
+                self.send_data(node, to, Run { stream, epoch, range, live }, source, read);
+            }
+            Action::Append { range } => self.append(node, range),
+            Action::Sync { operation } => {
+                let covers = self.nodes[node].disk.written_end().0;
+                self.issue(node, operation, 0, Work::Sync { covers });
+            }
+            Action::PersistVote { operation, vote } => {
+                self.issue(node, operation, 1, Work::Vote(vote));
+            }
+            Action::PersistHistory { operation, history, cut } => {
+                self.issue(node, operation, 2, Work::History { history, cut });
+            }
+            Action::PersistPeers { operation, peers } => {
+                self.issue(node, operation, 3, Work::Peers(peers));
+            }
+            Action::ReadLog { operation, range } => {
+                self.tally.saw(Mark::ReadLog);
+                self.issue(node, operation, 4, Work::Read(range));
+            }
+            Action::Apply(apply) => self.apply(node, &apply, read),
+            Action::Notify(notice) => {
+                if matches!(notice, Notice::SessionClosed { .. }) {
+                    self.tally.saw(Mark::SessionClosed);
+                }
+            }
+            Action::FailStop(reason) => {
+                self.found("fail-stop", format!("member {} stopped: {reason}", node + 1));
+            }
+        }
+    }
+
+    fn send_data(&mut self, node: usize, to: Destination, run: Run, source: Source, read: &[u8]) {
+        let host = &self.nodes[node];
+        let Some(member) = &host.member else { return };
+        let mut bytes = core::mem::take(&mut self.buffer);
+        bytes.clear();
+        match source {
+            Source::Member => {
+                let (first, second) = member.bytes(run.stream, run.range);
+                bytes.extend_from_slice(first);
+                bytes.extend_from_slice(second);
+            }
+            Source::Read(begin) => {
+                bytes.extend_from_slice(part_of(read, begin, run.range));
+                self.tally.saw(Mark::ReadRepair);
+            }
+        }
+        if bytes.len() as u64 != run.range.len() {
+            let text = format!("member {} sends {} without its bytes", node + 1, run.range);
+            self.found("S20", text);
+        }
+        if let Stream::Egress(key) = run.stream {
+            let egress =
+                Observed::Egress { key, epoch: run.epoch, start: run.range.start, bytes: &bytes };
+            self.watch.show(&self.nodes, self.now, node, egress);
+        }
+        let sender = sender(&self.nodes[node]);
+        let slice_bytes = self.swarm.limits.slice_bytes as usize;
+        let places = (self.place(node), to_place(to));
+        self.send_slices(sender, places, slice_bytes, &run, &bytes);
+        self.buffer = bytes;
+    }
+
+    fn send_slices(
+        &mut self,
+        sender: Sender,
+        (from, to): (Place, Option<Place>),
+        slice_bytes: usize,
+        run: &Run,
+        bytes: &[u8],
+    ) {
+        let mut position = run.range.start;
+        for slice in bytes.chunks(slice_bytes) {
+            let content = Content::Data {
+                stream: run.stream,
+                epoch: run.epoch,
+                position,
+                live: run.live,
+                bytes: slice.to_vec(),
+            };
+            self.send(sender, from, to, content);
+            position = position.plus(slice.len() as u64);
+        }
+    }
+
+    /// Sends a client's run of its ingress stream.
+    pub(crate) fn send_ingress(
+        &mut self,
+        sender: Sender,
+        places: (Place, Option<Place>),
+        (stream, epoch, range): (Stream, u64, PositionRange),
+        bytes: &[u8],
+    ) {
+        let slice_bytes = self.swarm.client_limits.slice_bytes as usize;
+        let run = Run { stream, epoch, range, live: None };
+        self.send_slices(sender, places, slice_bytes, &run, bytes);
+    }
+
+    /// Hands a datagram to the network.
+    pub(crate) fn send(
+        &mut self,
+        sender: Sender,
+        from: Place,
+        to: Option<Place>,
+        content: Content,
+    ) {
+        let Some(to) = to else { return };
+        let datagram = self.on_the_wire(Datagram { sender, source: from.endpoint(), content });
+        let mut arrivals = core::mem::take(&mut self.arrivals);
+        self.network.send(self.now, (from, to), datagram, &mut self.tally, &mut arrivals);
+        for arrival in arrivals.drain(..) {
+            self.queue.push(arrival.at, Occurrence::Arrive(arrival.to, arrival.datagram));
+        }
+        self.arrivals = arrivals;
+    }
+
+    fn append(&mut self, node: usize, range: PositionRange) {
+        let Node { member: Some(member), disk, disk_full, refused, .. } = &mut self.nodes[node]
+        else {
+            return;
+        };
+        if *disk_full || refused.is_some() {
+            self.tally.saw(Mark::DiskFull);
+            refused.get_or_insert(range.start);
+            return;
+        }
+        let (first, second) = member.bytes(Stream::Log, range);
+        let known = disk.frames().len();
+        let whole = (first.len() + second.len()) as u64 == range.len();
+        let bad = disk.append(first, second).1;
+        if !whole {
+            self.found("S20", format!("member {} appends {range} without its bytes", node + 1));
+        }
+        let frames = &self.nodes[node].disk.frames()[known..];
+        self.watch.show(&self.nodes, self.now, node, Observed::Written { frames, bad });
+    }
+
+    fn issue(&mut self, node: usize, operation: OperationId, kind: usize, work: Work) {
+        let options = &self.swarm.disk;
+        let latency = self.dice.disk.between(options.latency_min, options.latency_max);
+        let host = &mut self.nodes[node];
+        let begin = self.now.max(host.stalled_until);
+        let at = (begin + latency).max(host.disk_ready[kind]);
+        host.disk_ready[kind] = at;
+        host.disk.issue(operation, work);
+        host.issued.push_back(operation);
+        if host.issued.len() > ISSUED_KEPT_MAX {
+            host.issued.pop_front();
+        }
+        self.queue.push(at, Occurrence::DiskDone { node, operation });
+    }
+
+    fn apply(&mut self, node: usize, apply: &Apply, read: &[u8]) {
+        let Node { member: Some(member), service, outputs, applying, .. } = &mut self.nodes[node]
+        else {
+            return;
+        };
+        *applying = Some(apply.end);
+        let mut replies_to = None;
+        let mut hasher = StateHasher::default();
+        let delivered = match apply.delivery {
+            Delivery::SessionOpened { session, client } => {
+                Delivered::SessionOpened { session, client }
+            }
+            Delivery::SessionClosed { session, reason } => {
+                Delivered::SessionClosed { session, reason }
+            }
+            Delivery::Timer { timer } => {
+                self.tally.saw(Mark::ServiceTimer);
+                Delivered::Timer { timer }
+            }
+            Delivery::Message { session, sequence, payload, source } => {
+                replies_to = Some((session, sequence));
+                let payload = match source {
+                    Source::Member => member.bytes(Stream::Log, payload),
+                    Source::Read(begin) => {
+                        self.tally.saw(Mark::ReadApply);
+                        (part_of(read, begin, payload), &[][..])
+                    }
+                };
+                hash_joined(&mut hasher, payload);
+                Delivered::Message { session, sequence, payload }
+            }
+        };
+        let at = Moment { position: apply.position, time: apply.time };
+        let mut answer = Answer::new(outputs, replies_to);
+        service.apply(at, delivered, &mut answer);
+        let reply = answer.into_reply();
+        let complaint = service.complaint().map(str::to_owned);
+        let applied = Observed::Applied { apply, payload: hasher.finish(), reply: &reply };
+        self.watch.show(&self.nodes, self.now, node, applied);
+        if let Some(complaint) = complaint {
+            self.found("service", format!("member {}: {complaint}", node + 1));
+        }
+    }
+
+    /// Adds up what a member has counted in a life.
+    pub(crate) fn count(&mut self, counters: &Counters) {
+        self.tally.add(Mark::LogCut, counters.cuts);
+        self.tally.add(Mark::Nak, counters.naks_sent);
+        self.tally.add(Mark::Repair, counters.repairs_sent);
+        self.tally.add(Mark::DuplicateSuppressed, counters.duplicates_suppressed);
+        self.tally.add(Mark::ReplyResent, counters.replies_resent);
+    }
+
+    /// The power of the member at `node` fails.
+    pub(crate) fn crash(&mut self, node: usize) {
+        let Some(counters) = self.nodes[node].forget() else { return };
+        self.count(&counters);
+        self.nodes[node].disk.crash(&mut self.dice.disk, &mut self.tally);
+        self.tally.saw(Mark::Crash);
+        self.note(|| format!("member {} crashes", node + 1));
+        self.watch.show(&self.nodes, self.now, node, Observed::Crashed);
+        let after = self.restart_delay();
+        self.queue.push(self.now + after, Occurrence::Restart { node });
+    }
+
+    fn place(&self, node: usize) -> Place {
+        Place::Member(self.nodes[node].id)
+    }
+}
+
+/// Operations of a life that may complete in the next, at most.
+const ISSUED_KEPT_MAX: usize = 16;
+
+const fn sender(node: &Node) -> Sender {
+    let life = node.view.life;
+    Sender::Member { member: node.id, incarnation: life.incarnation, boot_epoch: life.boot_epoch }
+}
+
+fn to_place(to: Destination) -> Option<Place> {
+    match to {
+        Destination::Member(member) => Some(Place::Member(member)),
+        Destination::Client(endpoint) => Place::at(endpoint),
+    }
+}
+
+/// The bytes of `range` in `read`, which begins at `begin`.
+fn part_of(read: &[u8], begin: Position, range: PositionRange) -> &[u8] {
+    let start = range.start.since(begin) as usize;
+    read.get(start..start + range.len() as usize).unwrap_or_default()
+}
