@@ -10,7 +10,7 @@ use crate::message::{ConnectOutcome, EpochRange, Incoming, Message, NakRanges, S
 use crate::mutant;
 use crate::position::{Position, PositionRange};
 use crate::stream::{Inlet, NakTiming, Outlet, StreamFrame, egress_tag, ingress_tag};
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, LogTime};
 
 /// Messages of one client admitted in one flush, at most; the others get their turn then.
 const ADMITTED_PER_FLUSH_MAX: usize = 256;
@@ -458,11 +458,10 @@ impl Member {
         }
     }
 
-    /// Frames were applied: replies can go out, and messages that waited may find room.
+    /// Frames were applied: replies can go out, and messages and timers that waited may find room.
     pub(super) fn answer_clients(&mut self) {
-        if self.state.leading.is_some() && self.state.connections.len() > 0 {
-            self.state.flush_wanted = true;
-        }
+        let has_work = self.state.connections.len() > 0 || self.next_timer().is_some();
+        self.state.flush_wanted |= self.state.leading.is_some() && has_work;
     }
 
     /// Sends replies, requests for holes, and statuses.
@@ -587,14 +586,19 @@ impl Member {
     }
 
     /// The next timer that is not under way already.
-    fn next_timer(&self) -> Option<(crate::time::LogTime, u64)> {
+    fn next_timer(&self) -> Option<(LogTime, u64)> {
         let firing = &self.state.leading.as_ref()?.firing;
         self.state.sessions.timers().find(|(_, timer)| !firing.contains(timer))
     }
 
     /// When the next timer of the service is due at this leader.
     pub(super) fn timer_deadline(&self) -> Option<Instant> {
-        let (deadline, _) = self.is_serving().then(|| self.next_timer())??;
+        let (deadline, timer) = self.is_serving().then(|| self.next_timer())??;
+        let body = Body::Timer { time: LogTime(0), timer, deadline };
+        if frame_bytes(&body, 0) > self.append_room() {
+            // It is tried again when frames were applied (E105).
+            return None;
+        }
         let wait = Duration(deadline.0.saturating_sub(self.cluster_time().0));
         Some(self.state.now + wait)
     }

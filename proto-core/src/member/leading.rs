@@ -347,7 +347,9 @@ impl Member {
     }
 
     pub(super) fn serve_leading(&mut self, actions: &mut Actions) -> Handled {
-        self.fire_timers();
+        if self.timer_deadline().is_some_and(|deadline| deadline <= self.state.now) {
+            self.state.flush_wanted = true;
+        }
         let Some(leading) = &self.state.leading else { return Ok(()) };
         if leading.heartbeat_at > self.state.now {
             return Ok(());

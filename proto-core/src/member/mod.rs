@@ -224,6 +224,7 @@ impl Member {
     /// Sends what was collected for batching.
     fn flush(&mut self, actions: &mut Actions) -> Handled {
         self.state.flush_wanted = false;
+        self.fire_timers();
         self.admit_ingress(actions);
         self.write_log(actions)?;
         self.send_live(actions);

@@ -198,19 +198,18 @@ impl Image {
         }
     }
 
+    /// Requests are remembered for the interval even when they were answered: the farthest ranges
+    /// may have been dropped again for want of room (rule 19).
     fn forget_expired(&mut self, now: Instant, retry: Duration) {
-        let before = self.asked.len();
         let (received, beyond) = (self.received, &self.beyond);
+        let mut is_unanswered = false;
         self.asked.retain(|asked| {
+            let keeps = now.since(asked.at) < retry;
             let above = PositionRange::new(asked.range.start.max(received), asked.range.end);
-            !above.is_empty() && beyond.missing(above).next().is_some()
+            is_unanswered |= !keeps && beyond.missing(above).next().is_some();
+            keeps
         });
-        let open = self.asked.len();
-        self.asked.retain(|asked| now.since(asked.at) < retry);
-        if self.asked.len() < open {
-            self.unanswered = self.unanswered.saturating_add(1);
-        }
-        debug_assert!(open <= before);
+        self.unanswered = self.unanswered.saturating_add(u32::from(is_unanswered));
     }
 
     fn has_unasked(&self, timing: NakTiming, limit: Position) -> bool {
