@@ -47,7 +47,7 @@ pub enum Action {
         to: Destination,
         /// Of which stream.
         stream: Stream,
-        /// The leadership term that owns the bytes; for session streams the connection number.
+        /// The leadership term that owns the bytes; for session streams that of the connection.
         epoch: u64,
         /// The bytes.
         range: PositionRange,

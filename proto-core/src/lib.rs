@@ -1,4 +1,6 @@
-//! The pure state machines of Quorate.
+//! The pure state machines of Quorate. The text below is the crate's README.
+//!
+#![doc = include_str!("../README.md")]
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -37,9 +37,9 @@ pub enum Sender {
 pub enum Stream {
     /// The log. Its epoch is the leadership term that owns the bytes.
     Log,
-    /// From a client to the leader. Its epoch is the client's connection number.
+    /// From a client to the leader. Its epoch is that of the connection (`stream::session_epoch`).
     Ingress(ClientKey),
-    /// From the leader to a client. Its epoch is the client's connection number.
+    /// From the leader to a client. Its epoch is that of the connection.
     Egress(ClientKey),
 }
 
@@ -55,7 +55,7 @@ pub struct Live {
 /// A range of a stream in one epoch.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct EpochRange {
-    /// The leadership term that owns the bytes; for session streams the connection number.
+    /// The leadership term that owns the bytes; for session streams that of the connection.
     pub epoch: u64,
     /// The bytes.
     pub range: PositionRange,
@@ -183,7 +183,7 @@ pub enum Message {
     },
     /// A client asks to be served: for a new session, or to go on with one it has.
     Connect {
-        /// Numbers the client's attempts, rising; the epoch of the connection's streams.
+        /// Numbers the client's attempts, rising.
         connection: u64,
         /// The session that it has, if any.
         session: SessionId,
@@ -194,7 +194,7 @@ pub enum Message {
     },
     /// Answers a connect.
     ConnectReply {
-        /// The attempt that is answered.
+        /// The attempt that is answered, or the epoch of streams that are not served here.
         connection: u64,
         /// What came of it.
         outcome: ConnectOutcome,
@@ -203,7 +203,7 @@ pub enum Message {
     StreamStatus {
         /// The stream.
         stream: Stream,
-        /// The connection number.
+        /// The epoch of the connection's streams.
         epoch: u64,
         /// All before it was consumed.
         consumed: Position,
@@ -214,7 +214,7 @@ pub enum Message {
     StreamNewest {
         /// The stream.
         stream: Stream,
-        /// The connection number.
+        /// The epoch of the connection's streams.
         epoch: u64,
         /// The end of what was written.
         newest: Position,
@@ -282,7 +282,7 @@ pub enum Incoming<'a> {
     Data {
         /// The stream.
         stream: Stream,
-        /// The leadership term that owns the bytes; for session streams the connection number.
+        /// The leadership term that owns the bytes; for session streams that of the connection.
         epoch: u64,
         /// The position of the first byte.
         position: Position,

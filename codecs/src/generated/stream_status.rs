@@ -33,7 +33,7 @@ impl<'a> StreamStatusDecoder<'a> {
         Stream::decode(&array(self.block, 0))
     }
 
-    /// The connection number.
+    /// The epoch of the connection's streams.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         u64::from_le_bytes(array(self.block, 16))
@@ -78,7 +78,7 @@ impl<'a> StreamStatusEncoder<'a> {
         self
     }
 
-    /// Sets: The connection number.
+    /// Sets: The epoch of the connection's streams.
     pub fn set_epoch(&mut self, value: u64) -> &mut Self {
         self.block[16..24].copy_from_slice(&value.to_le_bytes());
         self

@@ -33,7 +33,7 @@ impl<'a> UnavailableDecoder<'a> {
         Stream::decode(&array(self.block, 0))
     }
 
-    /// The leadership term that owns the bytes; for session streams the connection number.
+    /// The leadership term that owns the bytes; for session streams that of the connection.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         u64::from_le_bytes(array(self.block, 16))
@@ -84,7 +84,7 @@ impl<'a> UnavailableEncoder<'a> {
         self
     }
 
-    /// Sets: The leadership term that owns the bytes; for session streams the connection number.
+    /// Sets: The leadership term that owns the bytes; for session streams that of the connection.
     pub fn set_epoch(&mut self, value: u64) -> &mut Self {
         self.block[16..24].copy_from_slice(&value.to_le_bytes());
         self

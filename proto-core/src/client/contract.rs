@@ -227,7 +227,7 @@ pub enum ClientAction {
         to: Endpoint,
         /// The stream.
         stream: Stream,
-        /// The connection number.
+        /// The epoch of the connection's streams.
         epoch: u64,
         /// The bytes.
         range: PositionRange,

@@ -29,6 +29,8 @@ pub(super) struct Link {
     pub(super) endpoint: Endpoint,
     pub(super) leader: MemberId,
     pub(super) connection: u64,
+    /// The epoch of its streams.
+    pub(super) epoch: u64,
     pub(super) session: SessionId,
     /// Since when it is open.
     pub(super) opened: Instant,
@@ -184,13 +186,13 @@ impl Flow {
         let (ingress, egress) = (Stream::Ingress(self.key), Stream::Egress(self.key));
         match content {
             Incoming::Data { stream, epoch, position, slice, .. }
-                if *stream == egress && *epoch == link.connection =>
+                if *stream == egress && *epoch == link.epoch =>
             {
                 self.inlet.receive(context.now, *position, slice);
                 self.deliver(context, link)
             }
             Incoming::Control(Message::StreamNewest { stream, epoch, newest })
-                if *stream == egress && *epoch == link.connection =>
+                if *stream == egress && *epoch == link.epoch =>
             {
                 self.inlet.hear_newest(*newest);
                 // It may not know that it may go on.
@@ -198,7 +200,7 @@ impl Flow {
                 Verdict::Heard
             }
             Incoming::Control(Message::StreamStatus { stream, epoch, consumed, limit })
-                if *stream == ingress && *epoch == link.connection =>
+                if *stream == ingress && *epoch == link.epoch =>
             {
                 self.outlet.allow(*limit);
                 self.consumed_there = self.consumed_there.max(*consumed);
@@ -268,7 +270,7 @@ impl Flow {
         let to = Destination::Member(link.leader);
         let mut verdict = Verdict::Foreign;
         for asked in ranges.iter().take(NAK_RANGES_MAX) {
-            if asked.epoch != link.connection {
+            if asked.epoch != link.epoch {
                 continue;
             }
             verdict = Verdict::Heard;
@@ -330,7 +332,7 @@ impl Flow {
         actions.push(ClientAction::SendData {
             to: link.endpoint,
             stream: Stream::Ingress(self.key),
-            epoch: link.connection,
+            epoch: link.epoch,
             range,
         });
     }
@@ -340,7 +342,7 @@ impl Flow {
         self.reported = self.inlet.consumed();
         let message = Message::StreamStatus {
             stream: Stream::Egress(self.key),
-            epoch: link.connection,
+            epoch: link.epoch,
             consumed: self.reported,
             limit: self.inlet.limit(),
         };
@@ -355,7 +357,7 @@ impl Flow {
         }
         let message = Message::StreamNewest {
             stream: Stream::Ingress(self.key),
-            epoch: link.connection,
+            epoch: link.epoch,
             newest: self.outlet.sent(),
         };
         context.actions.push(ClientAction::Send { to: link.endpoint, message });
@@ -375,7 +377,7 @@ impl Flow {
         if ranges.is_empty() {
             return;
         }
-        let epoch = link.connection;
+        let epoch = link.epoch;
         let ranges = ranges.iter().map(|&range| EpochRange { epoch, range }).collect();
         let message = Message::Nak { stream: Stream::Egress(self.key), ranges };
         context.actions.push(ClientAction::Send { to: link.endpoint, message });

@@ -29,6 +29,7 @@ use crate::hash::StateHasher;
 use crate::identity::SessionId;
 use crate::message::{ConnectOutcome, Incoming, Message, Sender, Stream};
 use crate::position::PositionRange;
+use crate::stream::session_epoch;
 use crate::time::{Duration, Instant};
 use connect::Search;
 use flow::{Context, Flow, Link, Verdict};
@@ -225,8 +226,7 @@ impl Client {
         let believed = match (sender, content) {
             (Sender::Client { .. }, _) => false,
             (_, Incoming::Control(Message::ConnectReply { connection, outcome })) => {
-                *connection == self.search.connection()
-                    && self.handle_connect_reply(*outcome, actions)
+                self.is_current(*connection) && self.handle_connect_reply(*outcome, actions)
             }
             (Sender::Member { member, .. }, _) => match self.phase {
                 Phase::Served(link) if link.leader == member => {
@@ -239,6 +239,12 @@ impl Client {
             Phase::Served(link) if believed => link.heard = self.now,
             _ => self.counters.datagrams_ignored += u64::from(!believed),
         }
+    }
+
+    /// Whether an answer is about the current attempt, or about the streams that it opened.
+    fn is_current(&self, connection: u64) -> bool {
+        let is_epoch = matches!(self.phase, Phase::Served(link) if link.epoch == connection);
+        is_epoch || connection == self.search.connection()
     }
 
     /// Handles what the leader says; whether it belongs to the connection.
@@ -335,6 +341,7 @@ impl Client {
             endpoint: self.search.endpoint(),
             leader,
             connection: self.search.connection(),
+            epoch: session_epoch(self.search.connection(), session),
             session,
             opened: self.now,
             heard: self.now,

@@ -9,7 +9,9 @@ use crate::identity::{ClientKey, Endpoint, GroupTag, SessionId};
 use crate::message::{ConnectOutcome, EpochRange, Incoming, Message, NakRanges, Stream};
 use crate::mutant;
 use crate::position::{Position, PositionRange};
-use crate::stream::{Inlet, NakTiming, Outlet, StreamFrame, egress_tag, ingress_tag};
+use crate::stream::{
+    Inlet, NakTiming, Outlet, StreamFrame, egress_tag, ingress_tag, session_epoch,
+};
 use crate::time::{Duration, Instant, LogTime};
 
 /// Messages of one client admitted in one flush, at most; the others get their turn then.
@@ -40,6 +42,8 @@ struct Opening {
 #[derive(Clone, Debug, Hash)]
 struct Connection {
     number: u64,
+    /// The epoch of its streams.
+    epoch: u64,
     session: SessionId,
     endpoint: Endpoint,
     inlet: Inlet,
@@ -83,6 +87,7 @@ impl Connection {
         outlet.allow(Position(limits.window_bytes));
         Self {
             number: opening.number,
+            epoch: session_epoch(opening.number, session),
             session,
             endpoint: opening.endpoint,
             inlet,
@@ -135,7 +140,7 @@ impl Member {
             return Ok(());
         }
         let connections = &mut self.state.connections.by_client;
-        let Some(connection) = connections.get_mut(&client).filter(|known| known.number == number)
+        let Some(connection) = connections.get_mut(&client).filter(|known| known.epoch == number)
         else {
             // Not served here: it has to connect (again).
             self.refer(source, number, actions);
@@ -362,7 +367,7 @@ impl Member {
                 let to = Destination::Client(connection.endpoint);
                 for asked in &ranges {
                     for range in connection.outlet.repair(now, timing, to, asked.range) {
-                        let run = (client, connection.number, range);
+                        let run = (client, connection.epoch, range);
                         send_egress(to, run, actions);
                     }
                 }
@@ -392,7 +397,7 @@ impl Member {
         self.state.connections = connections;
         if let Some(gone) = gone {
             // It does not keep to the rules: it has to begin anew.
-            self.refer(gone.endpoint, gone.number, actions);
+            self.refer(gone.endpoint, gone.epoch, actions);
         }
     }
 
@@ -504,7 +509,7 @@ impl Member {
         for _ in 0..RUNS_PER_FLUSH_MAX {
             let run_bytes_max = self.config.limits.run_bytes_max;
             let Some(range) = connection.outlet.next_run(run_bytes_max) else { break };
-            send_egress(to, (client, connection.number, range), actions);
+            send_egress(to, (client, connection.epoch, range), actions);
             connection.newest_pause = self.config.timing.heartbeat_first;
             connection.newest_at = Some(self.state.now + connection.newest_pause);
         }
@@ -531,7 +536,7 @@ impl Member {
         connection.newest_pause = connection.newest_pause.times(2).min(longest);
         connection.newest_at = Some(self.state.now + connection.newest_pause);
         let stream = Stream::Egress(client);
-        let message = Message::StreamNewest { stream, epoch: connection.number, newest };
+        let message = Message::StreamNewest { stream, epoch: connection.epoch, newest };
         let to = Destination::Client(connection.endpoint);
         actions.push(Action::Send { to, message });
     }
@@ -546,7 +551,7 @@ impl Member {
         if missing.is_empty() {
             return;
         }
-        let epoch = connection.number;
+        let epoch = connection.epoch;
         let ranges: NakRanges =
             missing.into_iter().map(|range| EpochRange { epoch, range }).collect();
         let message = Message::Nak { stream: Stream::Ingress(client), ranges };
@@ -612,7 +617,8 @@ enum Admission {
     Gap,
 }
 
-/// The connection that a client's datagram is about; `None` if clients do not say such things.
+/// The connection that a client's datagram is about, or the epoch of its streams; `None` if clients
+/// do not say such things.
 fn connection_number(client: ClientKey, content: &Incoming<'_>) -> Option<u64> {
     match content {
         Incoming::Data { stream: Stream::Ingress(key), epoch, .. } if *key == client => {
@@ -665,7 +671,7 @@ fn send_status(client: ClientKey, connection: &mut Connection, actions: &mut Act
     connection.told_consumed = connection.inlet.consumed();
     let message = Message::StreamStatus {
         stream: Stream::Ingress(client),
-        epoch: connection.number,
+        epoch: connection.epoch,
         consumed: connection.inlet.consumed(),
         limit: connection.inlet.limit(),
     };

@@ -24,7 +24,7 @@ pub use repairs::{RepairTiming, Repairs};
 pub use ring::Ring;
 
 use crate::hash::mix;
-use crate::identity::{ClientKey, GroupTag};
+use crate::identity::{ClientKey, GroupTag, SessionId};
 
 /// What seals the frames of a client's ingress stream, which goes on from connection to connection.
 #[must_use]
@@ -36,4 +36,11 @@ pub const fn ingress_tag(tag: GroupTag, client: ClientKey) -> GroupTag {
 #[must_use]
 pub const fn egress_tag(tag: GroupTag, client: ClientKey, connection: u64) -> GroupTag {
     GroupTag(mix(mix(mix(tag.0, 2), client.0), connection))
+}
+
+/// The epoch of the streams of a connection: of its number and its session, so that an old
+/// datagram of a session that has ended is none of a later session's (E93).
+#[must_use]
+pub const fn session_epoch(connection: u64, session: SessionId) -> u64 {
+    mix(mix(session.0, 3), connection)
 }

@@ -414,7 +414,8 @@ fn foreign_datagrams_are_ignored() {
 
 /// A datagram of the client's connection, most of the time, with any positions.
 fn any_content<'a>(random: &mut Random, connection: u64, bytes: &'a [u8; 128]) -> Incoming<'a> {
-    let epoch = connection + random.below(20) / 19;
+    let number = connection + random.below(20) / 19;
+    let epoch = session_epoch(number, SESSION);
     let mut position = || match random.below(4) {
         0 => Position(random.next_u64()),
         1 => Position(u64::MAX),
@@ -431,10 +432,10 @@ fn any_content<'a>(random: &mut Random, connection: u64, bytes: &'a [u8; 128]) -
         3 => {
             let (leader, term) = (MemberId(1), Term(end.0));
             let outcome = ConnectOutcome::Open { session: SESSION, leader, term, limit: start };
-            Message::ConnectReply { connection: epoch, outcome }
+            Message::ConnectReply { connection: number, outcome }
         }
         4 => Message::Unavailable { stream, range: of_range, oldest: end },
-        5 => Message::Close { connection: epoch, session: SESSION },
+        5 => Message::Close { connection: number, session: SESSION },
         _ => {
             let slice = &bytes[..random.below(129) as usize];
             return Incoming::Data { stream, epoch, position: start, live: None, slice };
@@ -484,7 +485,7 @@ fn a_broken_stream_is_left_without_a_storm() {
     for _ in 0..100 {
         let content = Incoming::Data {
             stream: Stream::Egress(KEY),
-            epoch: world.client.search.connection(),
+            epoch: session_epoch(world.client.search.connection(), SESSION),
             position: Position(0),
             live: None,
             slice: &[0xff; 64],

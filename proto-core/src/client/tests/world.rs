@@ -18,7 +18,9 @@ use crate::identity::{
 use crate::message::{ConnectOutcome, EpochRange, Incoming, Message, Sender, Stream};
 use crate::position::{Position, PositionRange};
 use crate::random::Random;
-use crate::stream::{Inlet, NakTiming, Outlet, RepairTiming, egress_tag, ingress_tag};
+use crate::stream::{
+    Inlet, NakTiming, Outlet, RepairTiming, egress_tag, ingress_tag, session_epoch,
+};
 use crate::term::Term;
 use crate::time::{Duration, Instant};
 
@@ -128,6 +130,10 @@ impl Server {
         }
     }
 
+    fn epoch(&self) -> u64 {
+        session_epoch(self.connection, SESSION)
+    }
+
     fn nak() -> NakTiming {
         NakTiming {
             delay: Duration::from_micros(300),
@@ -180,7 +186,7 @@ impl Server {
     fn receive(&mut self, now: Instant, applied: &mut Vec<Vec<u8>>, datagram: &Datagram) -> bool {
         match datagram {
             Datagram::Data { stream: Stream::Ingress(KEY), epoch, position, bytes }
-                if *epoch == self.connection =>
+                if *epoch == self.epoch() =>
             {
                 self.ingress.receive(now, *position, bytes);
                 while let Some(frame) = self.ingress.next_frame().unwrap() {
@@ -196,13 +202,13 @@ impl Server {
                 }
             }
             Datagram::Control(Message::StreamNewest { epoch, newest, .. })
-                if *epoch == self.connection =>
+                if *epoch == self.epoch() =>
             {
                 self.ingress.hear_newest(*newest);
                 return true;
             }
             Datagram::Control(Message::StreamStatus { epoch, consumed, limit, .. })
-                if *epoch == self.connection =>
+                if *epoch == self.epoch() =>
             {
                 self.egress.allow(*limit);
                 self.egress.release(*consumed);
@@ -221,7 +227,8 @@ impl Server {
         };
         let Datagram::Control(Message::Nak { ranges, .. }) = datagram else { return Vec::new() };
         let to = Destination::Client(Endpoint::default());
-        let ours = ranges.iter().filter(|asked| asked.epoch == self.connection);
+        let epoch = self.epoch();
+        let ours = ranges.iter().filter(|asked| asked.epoch == epoch);
         let parts = ours.flat_map(|asked| self.egress.repair(now, timing, to, asked.range));
         parts.collect()
     }
@@ -423,7 +430,7 @@ impl World {
             if server.receive(self.now, &mut self.applied, datagram) {
                 answers.push(Message::StreamStatus {
                     stream: Stream::Ingress(KEY),
-                    epoch: server.connection,
+                    epoch: server.epoch(),
                     consumed: server.ingress.consumed(),
                     limit: server.ingress.limit(),
                 });
@@ -453,7 +460,7 @@ impl World {
             let server = &self.servers[&member];
             let (first, second) = server.egress.slices(*run);
             let bytes = [first, second].concat();
-            let of = (Stream::Egress(KEY), server.connection, run.start);
+            let of = (Stream::Egress(KEY), server.epoch(), run.start);
             self.send_slices(endpoint(member), false, of, &bytes);
         }
     }
@@ -464,7 +471,7 @@ impl World {
             if server.mode != Mode::Serve || server.connection == 0 {
                 continue;
             }
-            let epoch = server.connection;
+            let epoch = server.epoch();
             let mut said = Vec::new();
             let ranges = server.ingress.poll_nak(self.now, Server::nak());
             if !ranges.is_empty() {
