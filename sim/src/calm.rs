@@ -60,6 +60,9 @@ impl World {
             host.disk_ready = host.disk_ready.map(|ready| ready.min(self.now));
             host.disk_full = false;
             host.crash_after = None;
+            // A timer that was put off to the end of a pause is due now.
+            host.timer_at = None;
+            self.arm_timer(node);
             let mut dice = Dice::new(self.seed, "calm");
             let at = self.now + dice.between(0, 20 * MILLI);
             self.queue.push(at, Occurrence::Restart { node });

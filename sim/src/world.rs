@@ -367,6 +367,15 @@ impl World {
 
     /// Lets the member at `node` take in `event`, with all that follows from it at once.
     pub(crate) fn step_member(&mut self, node: usize, event: Event<'_>) {
+        self.step_through(node, event);
+        if self.dice.process.chance(self.swarm.flush) && self.nodes[node].member.is_some() {
+            self.step_through(node, Event::Flush);
+        }
+        self.arm_timer(node);
+    }
+
+    /// One event, and those that its own actions bring about before anything else can happen.
+    fn step_through(&mut self, node: usize, event: Event<'_>) {
         self.step_once(node, event);
         loop {
             let host = &mut self.nodes[node];
@@ -376,13 +385,9 @@ impl World {
                 let outputs = core::mem::take(&mut host.outputs);
                 self.report_applied(node, through, outputs);
             } else {
-                break;
+                return;
             }
         }
-        if self.dice.process.chance(self.swarm.flush) && self.nodes[node].member.is_some() {
-            self.step_once(node, Event::Flush);
-        }
-        self.arm_timer(node);
     }
 
     fn report_applied(
@@ -482,7 +487,7 @@ impl World {
         }
     }
 
-    fn arm_timer(&mut self, node: usize) {
+    pub(crate) fn arm_timer(&mut self, node: usize) {
         let late = if self.calm || self.swarm.wake_late_max == 0 {
             0
         } else {

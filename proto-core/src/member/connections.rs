@@ -219,6 +219,8 @@ impl Member {
             reply_connect(opening.endpoint, opening.number, outcome, actions);
             return;
         }
+        let applied = self.state.sessions.get(session).map_or(0, |known| known.last_applied);
+        self.counters.replies_resent += (applied + 1).saturating_sub(opening.unanswered);
         let sizes = Sizes {
             tag: self.state.tag,
             window_bytes: self.config.limits.session_window_bytes,

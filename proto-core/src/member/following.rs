@@ -110,7 +110,7 @@ impl Member {
                 self.set_role(Role::Follower, actions);
                 self.state.leader = Some(from);
                 self.state.following.teacher = None;
-                self.state.log.image.forget_requests();
+                self.state.log.image.change_source();
                 actions.push(Action::Notify(Notice::Leader { leader: Some(from), term }));
                 Ok(())
             }

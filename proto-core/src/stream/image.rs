@@ -8,8 +8,8 @@ use crate::message::NAK_RANGES_MAX;
 use crate::position::{Position, PositionRange};
 use crate::time::{Duration, Instant};
 
-/// Requests that are remembered as outstanding, at most; the oldest is forgotten.
-const ASKED_MAX: usize = 2 * NAK_RANGES_MAX;
+/// Ranges that are asked for within one retry interval, at most.
+const ASKED_MAX: usize = 8 * NAK_RANGES_MAX;
 
 /// When and how much a receiver asks for.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +57,7 @@ impl Image {
             received: start,
             beyond: Coverage::new(ranges_max),
             seen: start,
-            asked: Vec::with_capacity(ASKED_MAX + 1),
+            asked: Vec::with_capacity(ASKED_MAX),
             probe: None,
             unanswered: 0,
         }
@@ -132,13 +132,14 @@ impl Image {
         self.received = self.received.min(end);
         self.beyond.remove_from(end);
         self.seen = self.beyond.ranges().last().map_or(self.received, |last| last.end);
-        self.forget_requests();
+        self.asked.retain(|asked| asked.range.end <= end);
+        self.probe = None;
+        self.unanswered = 0;
     }
 
-    /// Forgets what was asked for, so that another source can be asked at once.
-    pub fn forget_requests(&mut self) {
-        self.asked.clear();
-        self.probe = None;
+    /// Another source was found: it has not failed yet. What was asked for elsewhere still keeps
+    /// its interval.
+    pub fn change_source(&mut self) {
         self.unanswered = 0;
     }
 
@@ -179,8 +180,6 @@ impl Image {
         for &range in &ranges {
             self.asked.push(Asked { range, at: now });
         }
-        let surplus = self.asked.len().saturating_sub(ASKED_MAX);
-        self.asked.drain(..surplus);
         if self.has_unasked(timing, limit) {
             self.probe = Some((self.seen, now + timing.delay));
         }
@@ -226,10 +225,13 @@ impl Image {
             let mut parts: SmallVec<[PositionRange; 4]> = SmallVec::new();
             parts.push(hole);
             for asked in &self.asked {
-                parts = subtract(&parts, asked.range);
+                if !asked.range.intersection(hole).is_empty() {
+                    parts = subtract(&parts, asked.range);
+                }
             }
             for part in parts {
-                if room == 0 || found.len() == NAK_RANGES_MAX {
+                let is_full = self.asked.len() + found.len() >= ASKED_MAX;
+                if room == 0 || found.len() == NAK_RANGES_MAX || is_full {
                     return found;
                 }
                 // Slice boundaries are multiples of 8 (rule 19), so clipping keeps that.
