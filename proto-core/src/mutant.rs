@@ -21,14 +21,14 @@ pub const ALL: [Mutant; 18] = [
     Mutant { number: 7, name: "adoption_cuts_nothing" },
     Mutant { number: 8, name: "data_is_taken_without_asking_the_history" },
     Mutant { number: 9, name: "follower_commits_beyond_what_it_verified" },
-    Mutant { number: 10, name: "apply_suppresses_no_duplicates" },
+    Mutant { number: 10, name: "duplicates_are_appended_and_applied" },
     Mutant { number: 11, name: "reply_leaves_before_the_commit" },
     Mutant { number: 12, name: "stale_completion_counts_after_a_cut" },
     Mutant { number: 13, name: "quorum_is_half" },
     Mutant { number: 14, name: "completions_of_former_lives_count" },
     Mutant { number: 15, name: "every_timer_asks_again" },
     Mutant { number: 16, name: "acknowledges_before_the_history_is_adopted" },
-    Mutant { number: 17, name: "admits_a_gap_in_the_sequence" },
+    Mutant { number: 17, name: "believes_a_commit_position_before_adoption" },
     Mutant { number: 18, name: "failover_forgets_the_reply_window" },
 ];
 
@@ -51,7 +51,7 @@ pub const SLICES_OF_ANY_TERM: u32 = 8;
 /// Number 9.
 pub const COMMIT_BEYOND_VERIFIED: u32 = 9;
 /// Number 10.
-pub const NO_DEDUPLICATION_AT_APPLY: u32 = 10;
+pub const NO_DEDUPLICATION: u32 = 10;
 /// Number 11.
 pub const REPLY_BEFORE_COMMIT: u32 = 11;
 /// Number 12.
@@ -65,7 +65,7 @@ pub const NAK_WITHOUT_PATIENCE: u32 = 15;
 /// Number 16.
 pub const ACKNOWLEDGE_BEFORE_ADOPTION: u32 = 16;
 /// Number 17.
-pub const ADMIT_SEQUENCE_GAP: u32 = 17;
+pub const COMMIT_BEFORE_ADOPTION: u32 = 17;
 /// Number 18.
 pub const REPLIES_NOT_KEPT: u32 = 18;
 

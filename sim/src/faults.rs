@@ -13,6 +13,7 @@ pub(crate) enum Fault {
     Cut(Vec<(Place, Place)>),
     Heal(Vec<(Place, Place)>),
     FreeDisk(usize),
+    CrashLeaderBut(usize),
 }
 
 impl World {
@@ -38,6 +39,12 @@ impl World {
             Fault::Cut(links) => links.iter().for_each(|(from, to)| self.network.cut(*from, *to)),
             Fault::Heal(links) => links.iter().for_each(|(from, to)| self.network.heal(*from, *to)),
             Fault::FreeDisk(node) => self.nodes[node].disk_full = false,
+            Fault::CrashLeaderBut(old) => {
+                if let Some(successor) = self.leading_node().filter(|node| *node != old) {
+                    self.tally.saw(Mark::Deposed);
+                    self.crash(successor);
+                }
+            }
         }
     }
 
@@ -62,11 +69,16 @@ impl World {
             }
             FaultKind::Isolate => {
                 self.tally.saw(Mark::Isolation);
-                let alone = self.member_place(node);
-                let others = (0..self.nodes.len()).filter(|other| *other != node);
-                let others: Vec<_> = others.map(|other| self.member_place(other)).collect();
-                let links = others.iter().flat_map(|other| [(alone, *other), (*other, alone)]);
-                self.cut_for(links.collect(), duration);
+                self.isolate(node, duration);
+            }
+            FaultKind::Depose => {
+                if let Some(leader) = self.leading_node() {
+                    let timeouts = self.dice.fault.between(2, 5);
+                    let duration = timeouts * self.swarm.timing.election_timeout_max.0;
+                    self.isolate(leader, duration);
+                    let crash = Occurrence::Fault(Fault::CrashLeaderBut(leader));
+                    self.queue.push(self.now + duration, crash);
+                }
             }
             FaultKind::Flap => self.flap(node, duration),
             FaultKind::Clog => {
@@ -113,6 +125,23 @@ impl World {
         }
     }
 
+    /// Cuts the member at `node` from all others, but not from clients.
+    fn isolate(&mut self, node: usize, duration: u64) {
+        let alone = self.member_place(node);
+        let others = (0..self.nodes.len()).filter(|other| *other != node);
+        let others: Vec<_> = others.map(|other| self.member_place(other)).collect();
+        let links = others.iter().flat_map(|other| [(alone, *other), (*other, alone)]);
+        self.cut_for(links.collect(), duration);
+    }
+
+    /// The node that leads in the highest term.
+    fn leading_node(&self) -> Option<usize> {
+        let leads = |node: &usize| {
+            self.nodes[*node].member.is_some() && self.nodes[*node].view.role == Role::Leader
+        };
+        (0..self.nodes.len()).filter(leads).max_by_key(|node| self.nodes[*node].view.term)
+    }
+
     fn partition(&mut self, duration: u64) {
         self.tally.saw(Mark::Partition);
         let members = (0..self.nodes.len()).map(|node| self.member_place(node));
@@ -147,10 +176,7 @@ impl World {
 
     /// A member, the leader as often as all others together.
     fn victim(&mut self) -> usize {
-        let leader = self
-            .nodes
-            .iter()
-            .position(|node| node.member.is_some() && node.view.role == Role::Leader);
+        let leader = self.leading_node();
         let any = self.dice.fault.below(self.nodes.len() as u64) as usize;
         match leader {
             Some(leader) if self.dice.fault.chance(ALWAYS / 2) => leader,

@@ -37,6 +37,7 @@ marks! {
     Partition "partitions",
     OneWay "one-way cuts",
     Isolation "members isolated",
+    Deposed "leaders deposed with a tail",
     Flap "flapping links",
     Clog "clogged links",
     Crash "crashes",

@@ -90,6 +90,9 @@ pub struct FaultOptions {
     pub duration: u64,
     /// Whether faults begin before there is a leader.
     pub from_start: bool,
+    /// How long faults go on at least behind the first leader, in nanoseconds: long enough for
+    /// several elections in some seeds.
+    pub time_min: u64,
 }
 
 /// A fault that has a beginning and an end.
@@ -101,6 +104,9 @@ pub enum FaultKind {
     OneWay,
     /// One member hears and reaches no other.
     Isolate,
+    /// The leader reaches its clients but no member, so that it goes on with a tail of its own; its
+    /// successor crashes just when it comes back.
+    Depose,
     /// A link goes down and up.
     Flap,
     /// A link is slow.
@@ -122,10 +128,11 @@ pub enum FaultKind {
 }
 
 /// All kinds of faults.
-pub const FAULT_KINDS: [FaultKind; 12] = [
+pub const FAULT_KINDS: [FaultKind; 13] = [
     FaultKind::Partition,
     FaultKind::OneWay,
     FaultKind::Isolate,
+    FaultKind::Depose,
     FaultKind::Flap,
     FaultKind::Clog,
     FaultKind::Crash,
@@ -160,6 +167,8 @@ impl Swarm {
         let limits = draw_limits(dice, small);
         let timing = draw_timing(dice);
         let encoded = dice.chance(ALWAYS / 4);
+        let faults = draw_faults(dice);
+        let is_long = faults.time_min > 0;
         Self {
             members,
             clients: dice.between(1, 8) as usize,
@@ -179,9 +188,14 @@ impl Swarm {
             limits,
             network: draw_network(dice, encoded),
             disk: draw_disk(dice),
-            faults: draw_faults(dice),
+            faults,
             workload: Workload {
-                pause: dice.pick(&[200 * MICRO, MILLI, 3 * MILLI, 20 * MILLI]),
+                // Long runs are slow ones, so that they are not much longer in steps.
+                pause: if is_long {
+                    dice.pick(&[10 * MILLI, 40 * MILLI])
+                } else {
+                    dice.pick(&[200 * MICRO, MILLI, 3 * MILLI, 20 * MILLI])
+                },
                 large: dice.pick(&[0, 20_000, 100_000]),
                 empty: dice.pick(&[10_000, 100_000]),
             },
@@ -286,6 +300,7 @@ fn draw_faults(dice: &mut Dice) -> FaultOptions {
         interval: dice.pick(&[50, 150, 400]) * MILLI,
         duration: dice.pick(&[30, 200, 600]) * MILLI,
         from_start: dice.chance(ALWAYS / 3),
+        time_min: dice.pick(&[0, 1_000, 4_000]) * MILLI,
     }
 }
 

@@ -81,6 +81,7 @@ pub struct World {
     pub(crate) now: u64,
     pub(crate) steps: u64,
     pub(crate) first_leader: Option<u64>,
+    first_led_at: Option<u64>,
     pub(crate) last_leader: Option<MemberId>,
     pub(crate) queue: crate::scheduler::Scheduler<Occurrence>,
     pub(crate) network: Network,
@@ -137,6 +138,7 @@ impl World {
             now: 0,
             steps: 0,
             first_leader: None,
+            first_led_at: None,
             last_leader: None,
             queue: crate::scheduler::Scheduler::default(),
             network: Network::new(seed, swarm.network.clone()),
@@ -193,8 +195,13 @@ impl World {
         if self.swarm.faults.from_start {
             self.queue.push(MILLI, Occurrence::NextFault);
         }
-        let enough =
-            |world: &Self| world.first_leader.is_some_and(|first| world.steps >= first + steps);
+        let time_min = self.swarm.faults.time_min;
+        let enough = |world: &Self| {
+            let led = world.first_leader.zip(world.first_led_at);
+            led.is_some_and(|(first, at)| {
+                world.steps >= first + steps && world.now >= at + time_min
+            })
+        };
         self.run_until(FAULTS_MAX, enough);
         self.steps_under_faults = self.steps - self.first_leader.unwrap_or(self.steps);
         if self.finding.is_none() {
@@ -481,6 +488,7 @@ impl World {
         self.last_leader = Some(view.life.member);
         if self.first_leader.is_none() {
             self.first_leader = Some(self.steps);
+            self.first_led_at = Some(self.now);
             if !self.swarm.faults.from_start {
                 self.queue.push(self.now + MILLI, Occurrence::NextFault);
             }

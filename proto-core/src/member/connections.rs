@@ -433,10 +433,11 @@ impl Member {
     fn admission(&self, session: SessionId, sequence: u64, frame: &StreamFrame) -> Admission {
         let Some(known) = self.state.sessions.get(session) else { return Admission::Wait };
         let appended = self.last_appended(session, known.last_applied);
-        if sequence <= appended {
+        let is_duplicate = sequence <= appended;
+        if is_duplicate && !mutant::is(mutant::NO_DEDUPLICATION) {
             return Admission::Duplicate;
         }
-        if Some(sequence) != appended.checked_add(1) && !mutant::is(mutant::ADMIT_SEQUENCE_GAP) {
+        if !is_duplicate && Some(sequence) != appended.checked_add(1) {
             return Admission::Gap;
         }
         let in_flight = sequence.saturating_sub(known.last_applied);

@@ -81,9 +81,9 @@ impl Member {
         self.state.following.round = round;
         self.state.following.heard_at = self.state.now;
         self.schedule_election();
+        self.believe_commit(commit);
         if self.state.history.last_term() == term {
             self.state.log.image.hear_newest(newest);
-            self.believe_commit(commit);
             let check = &mut self.state.following.chain_check;
             if check.is_none() && chain_at > self.state.applier.applied {
                 *check = Some((chain_at, chain));
@@ -189,7 +189,7 @@ impl Member {
     }
 
     fn believe_commit(&mut self, commit: Position) {
-        if !self.history_is_durable() {
+        if !self.history_is_durable() && !mutant::is(mutant::COMMIT_BEFORE_ADOPTION) {
             return;
         }
         let following = &mut self.state.following;

@@ -90,7 +90,7 @@ impl Sessions {
     /// at apply is the authority (rule 17, E107).
     pub(super) fn accept(&mut self, session: SessionId, sequence: u64) -> bool {
         let Some(session) = self.sessions.get_mut(&session) else { return false };
-        if crate::mutant::is(crate::mutant::NO_DEDUPLICATION_AT_APPLY) {
+        if crate::mutant::is(crate::mutant::NO_DEDUPLICATION) {
             session.last_applied = session.last_applied.max(sequence);
             return true;
         }
