@@ -37,6 +37,27 @@ impl Role {
     }
 }
 
+/// What a member is to be woken for.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum TimerKind {
+    /// To send what was collected for batching.
+    Flush,
+    /// To canvass, or to repeat the requests of an election.
+    Election,
+    /// To say that the leader is there, and to see whether it may lead on.
+    Heartbeat,
+    /// To append a timer of the service that is due.
+    Service,
+    /// To ask clients for holes, or to say how far replies go.
+    Connections,
+    /// To ask for holes in the log.
+    Holes,
+    /// To make durable what is remembered of the other members.
+    PeerRecords,
+    /// To try whether the storage has space again.
+    Storage,
+}
+
 /// Something that happened inside a member.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]

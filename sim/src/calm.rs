@@ -69,7 +69,7 @@ impl World {
         }
     }
 
-    /// The one leader that serves and that all members know, with its term.
+    /// The one leader that all members know, with its term.
     fn leader(&self) -> Option<(MemberId, Term)> {
         let leader = self.nodes.iter().find(|node| node.view.role == Role::Leader)?;
         let (id, term) = (leader.id, leader.view.term);
@@ -79,7 +79,7 @@ impl World {
                 && node.view.leader == Some(id)
                 && (node.id == id) == (node.view.role == Role::Leader)
         });
-        (all_know && leader.view.serving).then_some((id, term))
+        all_know.then_some((id, term))
     }
 
     fn all_answered(&self) -> bool {

@@ -219,7 +219,7 @@ fn draw_limits(dice: &mut Dice, small: bool) -> Limits {
             session_window_bytes: 128 << 10,
             in_flight_max: 64,
             reply_bytes_max: 4 << 10,
-            sessions_max: 32,
+            sessions_max: 128,
             ..Limits::default()
         };
     }
@@ -242,7 +242,7 @@ fn draw_limits(dice: &mut Dice, small: bool) -> Limits {
         reads_max: dice.between(1, 4) as usize,
         read_bytes_max: dice.between(frame, 2 * frame),
         apply_batch_max: dice.pick(&[1, 4, 64]),
-        sessions_max: 32,
+        sessions_max: 128,
         session_window_bytes: session,
         in_flight_max: dice.pick(&[1, 4, 32]),
         reply_bytes_max: 512,

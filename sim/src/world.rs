@@ -368,7 +368,9 @@ impl World {
             _ => 0,
         };
         if host.idle_timers > IDLE_TIMERS_MAX {
-            self.found("E105", format!("the deadline of member {} does not move on", node + 1));
+            let timer = host.member.as_ref().and_then(|member| member.next_timer());
+            let text = format!("the deadline of member {} does not move on: {timer:?}", node + 1);
+            self.found("E105", text);
         }
     }
 

@@ -35,6 +35,8 @@ pub(super) struct Applier {
     awaited: Option<Position>,
     is_reading: bool,
     failed_reads: u32,
+    /// What the last batch from the archive took, twice: what the next read asks for.
+    read_bytes: u64,
     batch_max: usize,
 }
 
@@ -63,6 +65,7 @@ impl Applier {
             awaited: None,
             is_reading: false,
             failed_reads: 0,
+            read_bytes: u64::MAX,
             batch_max,
         }
     }
@@ -118,7 +121,9 @@ impl Member {
 
     fn read_for_apply(&mut self, actions: &mut Actions) -> Handled {
         let start = self.state.applier.walked.position;
-        let most = start.plus(self.config.limits.read_bytes_max & !7);
+        let limits = &self.config.limits;
+        let wanted = self.state.applier.read_bytes.max(limits.frame_bytes_max());
+        let most = start.plus(wanted.min(limits.read_bytes_max) & !7);
         let end = self.state.commit.min(self.state.log.written).min(most);
         if start >= end {
             return Ok(());
@@ -161,6 +166,7 @@ impl Member {
     fn note_read(&mut self, start: Position) -> Handled {
         let applier = &mut self.state.applier;
         if applier.walked.position > start {
+            applier.read_bytes = 2 * applier.walked.position.since(start);
             applier.failed_reads = 0;
             return Ok(());
         }

@@ -12,7 +12,7 @@ use crate::position::{Position, PositionRange};
 use crate::stream::{
     Inlet, NakTiming, Outlet, StreamFrame, egress_tag, ingress_tag, session_epoch,
 };
-use crate::time::{Duration, Instant, LogTime};
+use crate::time::{Duration, Instant};
 
 /// Messages of one client admitted in one flush, at most; the others get their turn then.
 const ADMITTED_PER_FLUSH_MAX: usize = 256;
@@ -25,6 +25,9 @@ pub(super) struct Connections {
     by_client: BTreeMap<ClientKey, Connection>,
     /// Clients whose session is being opened in the log.
     opening: BTreeMap<ClientKey, Opening>,
+    /// Clients whose session is not known here: they are told so once it is certain that this
+    /// member still leads.
+    doubts: BTreeMap<ClientKey, Doubt>,
     /// Whose turn it is to be admitted first.
     next_client: ClientKey,
 }
@@ -36,6 +39,18 @@ struct Opening {
     endpoint: Endpoint,
     ingress_start: Position,
     unanswered: u64,
+}
+
+/// A connect that is to be refused for good, if this member still leads: one that was deposed and
+/// does not know it yet has not heard of the newest sessions and messages (compare E98, E100).
+#[derive(Clone, Copy, Debug, Hash)]
+struct Doubt {
+    opening: Opening,
+    session: SessionId,
+    /// The heartbeat round that a quorum has to answer.
+    round: u64,
+    /// What has to be applied.
+    commit: Position,
 }
 
 /// One client's connection: a pair of streams under one number.
@@ -196,10 +211,7 @@ impl Member {
             Some(known) if session == SessionId::NONE || session == known => {
                 self.resume(client, known, &opening, actions);
             }
-            _ if session != SessionId::NONE => {
-                let outcome = ConnectOutcome::SessionLost { session };
-                reply_connect(opening.endpoint, opening.number, outcome, actions);
-            }
+            _ if session != SessionId::NONE => self.doubt(client, session, opening),
             _ => self.open_session(client, opening, actions),
         }
     }
@@ -215,10 +227,10 @@ impl Member {
         let resumable =
             |known: &super::sessions::Session| known.can_resume_from(opening.unanswered);
         if !self.state.sessions.get(session).is_some_and(resumable) {
-            let outcome = ConnectOutcome::SessionLost { session };
-            reply_connect(opening.endpoint, opening.number, outcome, actions);
+            self.doubt(client, session, *opening);
             return;
         }
+        self.state.connections.doubts.remove(&client);
         let applied = self.state.sessions.get(session).map_or(0, |known| known.last_applied);
         self.counters.replies_resent += (applied + 1).saturating_sub(opening.unanswered);
         let sizes = Sizes {
@@ -233,6 +245,45 @@ impl Member {
         }
         self.state.flush_wanted = true;
         self.confirm(client, actions);
+    }
+
+    /// Holds back that a session is lost until a quorum has answered a heartbeat that is sent from
+    /// now on, as for a linearizable read (Raft thesis §6.4).
+    fn doubt(&mut self, client: ClientKey, session: SessionId, opening: Opening) {
+        let Some(leading) = &self.state.leading else { return };
+        let doubts = &mut self.state.connections.doubts;
+        let is_new = doubts.get(&client).is_none_or(|old| old.opening.number < opening.number);
+        if is_new && doubts.len() < self.config.limits.sessions_max {
+            let round = leading.next_round();
+            let commit = self.state.commit;
+            doubts.insert(client, Doubt { opening, session, round, commit });
+        }
+    }
+
+    /// Answers the doubts that are certain by now.
+    pub(super) fn settle_doubts(&mut self, actions: &mut Actions) {
+        if self.state.connections.doubts.is_empty() {
+            return;
+        }
+        let Some(leading) = &self.state.leading else { return };
+        let (answered, applied) = (leading.answered_round(), self.state.applier.applied);
+        let is_certain = |doubt: &Doubt| doubt.round <= answered && doubt.commit <= applied;
+        let sessions = &self.state.sessions;
+        self.state.connections.doubts.retain(|&client, doubt| {
+            if !is_certain(doubt) {
+                return true;
+            }
+            let Doubt { opening, session, .. } = *doubt;
+            let resumable = |known: &super::sessions::Session| {
+                known.client == client && known.can_resume_from(opening.unanswered)
+            };
+            // If it is known by now, the client's next connect finds it.
+            if !sessions.get(session).is_some_and(resumable) {
+                let outcome = ConnectOutcome::SessionLost { session };
+                reply_connect(opening.endpoint, opening.number, outcome, actions);
+            }
+            false
+        });
     }
 
     fn confirm(&self, client: ClientKey, actions: &mut Actions) {
@@ -468,7 +519,7 @@ impl Member {
 
     /// Frames were applied: replies can go out, and messages and timers that waited may find room.
     pub(super) fn answer_clients(&mut self) {
-        let has_work = self.state.connections.len() > 0 || self.next_timer().is_some();
+        let has_work = self.state.connections.len() > 0 || self.next_service_timer().is_some();
         self.state.flush_wanted |= self.state.leading.is_some() && has_work;
     }
 
@@ -573,42 +624,6 @@ impl Member {
         if self.connections_deadline().is_some_and(|deadline| deadline <= self.state.now) {
             self.state.flush_wanted = true;
         }
-    }
-
-    /// Appends the timers of the service that are due.
-    pub(super) fn fire_timers(&mut self) {
-        if !self.is_serving() {
-            return;
-        }
-        let time = self.cluster_time();
-        while let Some((deadline, timer)) = self.next_timer() {
-            let body = Body::Timer { time, timer, deadline };
-            if deadline > time || frame_bytes(&body, 0) > self.append_room() {
-                return;
-            }
-            self.append_frame(&body, &[]);
-            if let Some(leading) = &mut self.state.leading {
-                leading.firing.push(timer);
-            }
-        }
-    }
-
-    /// The next timer that is not under way already.
-    fn next_timer(&self) -> Option<(LogTime, u64)> {
-        let firing = &self.state.leading.as_ref()?.firing;
-        self.state.sessions.timers().find(|(_, timer)| !firing.contains(timer))
-    }
-
-    /// When the next timer of the service is due at this leader.
-    pub(super) fn timer_deadline(&self) -> Option<Instant> {
-        let (deadline, timer) = self.is_serving().then(|| self.next_timer())??;
-        let body = Body::Timer { time: LogTime(0), timer, deadline };
-        if frame_bytes(&body, 0) > self.append_room() {
-            // It is tried again when frames were applied (E105).
-            return None;
-        }
-        let wait = Duration(deadline.0.saturating_sub(self.cluster_time().0));
-        Some(self.state.now + wait)
     }
 }
 

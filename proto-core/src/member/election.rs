@@ -43,7 +43,11 @@ impl Member {
         let timing = &self.config.timing;
         let (least, most) = (timing.election_timeout_min, timing.election_timeout_max);
         let pause = self.state.random.between(least, most);
-        let factor = 1 + self.state.election.abdications.min(PAUSE_FACTOR_MAX);
+        // Who has much to replay would keep clients waiting as leader: the others go first.
+        let unapplied = self.state.log.verified.since(self.state.applier.applied);
+        let is_behind = unapplied > self.config.limits.unapplied_bytes_max;
+        let abdications = self.state.election.abdications.min(PAUSE_FACTOR_MAX);
+        let factor = 1 + abdications + u64::from(is_behind);
         self.state.election.deadline = self.state.now + pause.times(factor);
     }
 

@@ -63,6 +63,24 @@ struct Follower {
     /// It asked for the lines above this commit position before they were durable.
     awaits_history: Option<Position>,
     heard_at: Instant,
+    /// The newest heartbeat round that it has answered.
+    round: u64,
+}
+
+impl Leading {
+    /// The round of the next heartbeat.
+    pub(super) const fn next_round(&self) -> u64 {
+        self.round + 1
+    }
+
+    /// The newest heartbeat round that a quorum has answered, this member included.
+    pub(super) fn answered_round(&self) -> u64 {
+        let mut rounds: SmallVec<[u64; VOTERS_MAX]> =
+            self.followers.values().map(|follower| follower.round).collect();
+        rounds.push(u64::MAX);
+        rounds.sort_unstable_by(|a, b| b.cmp(a));
+        rounds[quorum(rounds.len()) - 1]
+    }
 }
 
 impl Member {
@@ -90,6 +108,7 @@ impl Member {
             sent: base,
             awaits_history: None,
             heard_at: now,
+            round: 0,
         };
         state.leading = Some(Leading {
             base,
@@ -276,7 +295,8 @@ impl Member {
         message: &Message,
         actions: &mut Actions,
     ) -> Handled {
-        let &Message::Acknowledge { term, sequence, durable, received, limit, .. } = message else {
+        let &Message::Acknowledge { term, sequence, round, durable, received, limit, .. } = message
+        else {
             return Ok(());
         };
         if term > self.state.term {
@@ -311,6 +331,7 @@ impl Member {
         follower.boot_epoch = life.boot_epoch;
         follower.sequence = sequence;
         follower.heard_at = self.state.now;
+        follower.round = follower.round.max(round);
         follower.durable = follower.durable.max(durable);
         follower.limit = limit;
         self.state.flush_wanted |= follower.sent < head.min(limit);
@@ -340,10 +361,8 @@ impl Member {
         }
     }
 
-    pub(super) fn leading_deadline(&self) -> Option<Instant> {
-        let leading = self.state.leading.as_ref()?;
-        let timer = self.timer_deadline();
-        Some(timer.map_or(leading.heartbeat_at, |timer| timer.min(leading.heartbeat_at)))
+    pub(super) fn heartbeat_deadline(&self) -> Option<Instant> {
+        self.state.leading.as_ref().map(|leading| leading.heartbeat_at)
     }
 
     pub(super) fn serve_leading(&mut self, actions: &mut Actions) -> Handled {

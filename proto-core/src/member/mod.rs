@@ -23,6 +23,7 @@ mod sessions;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod timers;
 mod view;
 
 pub use view::View;
@@ -35,7 +36,7 @@ use crate::event::Event;
 use crate::hash::StateHasher;
 use crate::identity::{Endpoint, GroupTag, Life, MemberId};
 use crate::message::{Incoming, Message, Sender, Stream};
-use crate::notice::{Counters, FailStop, Notice, Role};
+use crate::notice::{Counters, FailStop, Notice, Role, TimerKind};
 use crate::position::{Position, PositionRange};
 use crate::random::Random;
 use crate::stream::{NakTiming, RepairTiming, Repairs};
@@ -209,6 +210,7 @@ impl Member {
         self.write_metadata(actions)?;
         self.advance_commit(actions);
         self.pump_apply(actions)?;
+        self.settle_doubts(actions);
         self.ask_for_holes(actions);
         Ok(())
     }
@@ -424,24 +426,30 @@ impl Member {
     /// When to step with [`Event::Timer`] if nothing else happens; `None` once it is inert.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
+        self.next_timer().map(|(at, _)| at)
+    }
+
+    /// The earliest timer that stepping with [`Event::Timer`] would serve, and what it is for.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<(Instant, TimerKind)> {
         let state = &self.state;
         if state.fail_stop.is_some() {
             return None;
         }
-        let flush = state.flush_wanted.then_some(state.now);
-        let deadlines = [
-            flush,
-            self.election_deadline(),
-            self.leading_deadline(),
-            self.connections_deadline(),
-            state.log.image.next_deadline(self.nak_timing()),
-            state
-                .peers
-                .deadline(self.config.timing.peer_record_interval)
-                .filter(|_| !state.storage.is_pending(Write::Peers)),
-            state.space.retry_at(),
+        let interval = self.config.timing.peer_record_interval;
+        let records = state.peers.deadline(interval);
+        let timers = [
+            (state.flush_wanted.then_some(state.now), TimerKind::Flush),
+            (self.election_deadline(), TimerKind::Election),
+            (self.heartbeat_deadline(), TimerKind::Heartbeat),
+            (self.timer_deadline(), TimerKind::Service),
+            (self.connections_deadline(), TimerKind::Connections),
+            (self.holes_deadline(), TimerKind::Holes),
+            (records.filter(|_| !state.storage.is_pending(Write::Peers)), TimerKind::PeerRecords),
+            (state.space.retry_at(), TimerKind::Storage),
         ];
-        deadlines.into_iter().flatten().min()
+        let set = timers.into_iter().filter_map(|(at, kind)| at.map(|at| (at, kind)));
+        set.min_by_key(|(at, _)| *at)
     }
 
     /// The bytes of a range that an action named with `Source::Member`, in up to two slices.

@@ -10,6 +10,7 @@ use crate::identity::MemberId;
 use crate::message::{EpochRange, Message, NAK_RANGES_MAX, NakRanges, Stream};
 use crate::position::{Position, PositionRange};
 use crate::term::Term;
+use crate::time::Instant;
 
 /// Unanswered requests before another member is asked.
 const TRIES_PER_SOURCE: u32 = 2;
@@ -84,6 +85,12 @@ impl Member {
         self.counters.naks_sent += 1;
         self.counters.nak_ranges_sent += ranges.len() as u64;
         self.send(to, Message::Nak { stream: Stream::Log, ranges }, actions);
+    }
+
+    /// When a hole is to be asked for (again); a leader has none.
+    pub(super) fn holes_deadline(&self) -> Option<Instant> {
+        let image = &self.state.log.image;
+        self.state.leading.is_none().then(|| image.next_deadline(self.nak_timing()))?
     }
 
     /// Names the owner of each part of a range; a part without one cannot be asked for.

@@ -18,7 +18,8 @@ impl Observer for Completeness {
         if scene.view.role != Role::Leader || scene.before.role == Role::Leader {
             return;
         }
-        let Some(chosen) = ghost.last_chosen() else { return };
+        // A candidate may win a term that is over already: what later terms chose is not its duty.
+        let Some(chosen) = ghost.last_chosen_before(scene.view.term) else { return };
         let ours = ghost.chain_at(chosen.end, scene.history);
         if scene.view.verified < chosen.end || ours != Some(chosen.chain) {
             let text = format!(

@@ -60,6 +60,13 @@ impl Ghost {
         self.chosen.last()
     }
 
+    /// The newest chosen frame of the terms before `term`, unless a later term has chosen frames
+    /// too: then it may have been a later leader that committed it.
+    #[must_use]
+    pub fn last_chosen_before(&self, term: Term) -> Option<&Chosen> {
+        self.chosen.last().filter(|last| last.term < term)
+    }
+
     /// The chosen frame that ends at `end`.
     #[must_use]
     pub fn chosen_ending_at(&self, end: Position) -> Option<&Chosen> {

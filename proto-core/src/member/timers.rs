@@ -1,0 +1,43 @@
+//! Timers of the service, fired by the leader through the log.
+
+use super::Member;
+use crate::frame::{Body, frame_bytes};
+use crate::time::{Duration, Instant, LogTime};
+
+impl Member {
+    /// Appends the timers of the service that are due.
+    pub(super) fn fire_timers(&mut self) {
+        if !self.is_serving() {
+            return;
+        }
+        let time = self.cluster_time();
+        while let Some((deadline, timer)) = self.next_service_timer() {
+            let body = Body::Timer { time, timer, deadline };
+            if deadline > time || frame_bytes(&body, 0) > self.append_room() {
+                return;
+            }
+            self.append_frame(&body, &[]);
+            if let Some(leading) = &mut self.state.leading {
+                leading.firing.push(timer);
+            }
+        }
+    }
+
+    /// The next timer that is not under way already.
+    pub(super) fn next_service_timer(&self) -> Option<(LogTime, u64)> {
+        let firing = &self.state.leading.as_ref()?.firing;
+        self.state.sessions.timers().find(|(_, timer)| !firing.contains(timer))
+    }
+
+    /// When the next timer of the service is due at this leader.
+    pub(super) fn timer_deadline(&self) -> Option<Instant> {
+        let (deadline, timer) = self.is_serving().then(|| self.next_service_timer())??;
+        let body = Body::Timer { time: LogTime(0), timer, deadline };
+        if frame_bytes(&body, 0) > self.append_room() {
+            // It is tried again when frames were applied (E105).
+            return None;
+        }
+        let wait = Duration(deadline.0.saturating_sub(self.cluster_time().0));
+        Some(self.state.now + wait)
+    }
+}
