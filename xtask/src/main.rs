@@ -1,6 +1,15 @@
 //! One entry for contributors: `cargo xtask --help`.
 
+#![forbid(unsafe_code)]
+
+mod bare_metal;
+mod catalogue;
 mod codegen;
+mod links;
+mod source;
+mod step;
+mod tidy;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,12 +32,29 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Checks everything that has to hold before a change is merged; changes nothing.
+    Verify {
+        /// Leaves the tests out, for those who run them anyway.
+        #[arg(long)]
+        no_tests: bool,
+    },
+    /// Repairs what repairs itself: generated code, lints with a known remedy, format.
+    Fix,
+    /// Builds core and codecs for a processor without an operating system.
+    BareMetal {
+        /// Installs Debian's compiler with sources first, if it is missing.
+        #[arg(long)]
+        install: bool,
+    },
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.task {
-        Task::Codegen { check } => codegen::run(&root(), check),
+        Task::Codegen { check } => codegen::run(&root(), check).map_err(|e| e.to_string()),
+        Task::Verify { no_tests } => verify::verify(&root(), !no_tests),
+        Task::Fix => verify::fix(&root()),
+        Task::BareMetal { install } => bare_metal::run(&root(), install),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

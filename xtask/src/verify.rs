@@ -1,0 +1,71 @@
+//! `cargo xtask verify` and `cargo xtask fix`: what has to hold before anything is merged.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::step::{StepResult, Steps, cargo, succeed};
+use crate::{catalogue, codegen, links, tidy};
+
+/// Checks everything and changes nothing.
+///
+/// # Errors
+/// Names the steps that failed.
+pub(crate) fn verify(root: &Path, with_tests: bool) -> StepResult {
+    let mut steps = Steps::default();
+    steps.run("tidy", "change what is named", || tidy::run(root));
+    steps.run("edge cases", "bring EDGE_CASES.md and the tests together", || catalogue::run(root));
+    steps.run("links", "correct the documents", || links::run(root));
+    steps.run("generated code", "run `cargo xtask codegen`", || {
+        codegen::run(root, true).map_err(|error| error.to_string())
+    });
+    let with = |arguments: &[&str]| succeed(cargo(root).args(arguments));
+    steps.run("format", "run `cargo xtask fix`", || with(&["fmt", "--all", "--check"]));
+    steps.run("clippy", "change what it names; `cargo xtask fix` changes some of it", || {
+        with(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])
+    });
+    steps.run("documentation", "change what rustdoc names", || {
+        let flags = "-D warnings";
+        let doc = ["doc", "--quiet", "--workspace", "--no-deps"];
+        succeed(cargo(root).args(doc).env("RUSTDOCFLAGS", flags))
+    });
+    steps.run("without std", "use core and alloc only; keep std behind the feature", || {
+        with(&["build", "--quiet", "-p", "quorate-core", "--no-default-features"])?;
+        with(&["build", "--quiet", "-p", "quorate-codecs", "--no-default-features"])
+    });
+    if with_tests {
+        steps.run("tests", "`cargo test --workspace` shows the same", || {
+            with(&["test", "--workspace"])
+        });
+        // The workspace's build has the feature `std` on, and with it the hardware's checksum.
+        steps.run("tests, portable checksum", "both checksums must have the same values", || {
+            with(&["test", "--quiet", "-p", "quorate-core", "--no-default-features", "--lib"])
+        });
+        steps.run("tests, hardware checksum", "both checksums must have the same values", || {
+            with(&["test", "--quiet", "-p", "quorate-core", "--features", "std", "--lib"])
+        });
+    }
+    steps.finish()
+}
+
+/// Repairs what can be repaired by itself: generated code, lints with a known remedy, format.
+///
+/// # Errors
+/// Names the steps that failed.
+pub(crate) fn fix(root: &Path) -> StepResult {
+    let mut steps = Steps::default();
+    let with = |arguments: &[&str]| -> StepResult {
+        let command: &mut Command = &mut cargo(root);
+        succeed(command.args(arguments))
+    };
+    steps.run("generated code", "change schema/quorate.xml as the error says", || {
+        codegen::run(root, false).map_err(|error| error.to_string())
+    });
+    steps.run("clippy", "change what it names by hand", || {
+        let fix = ["clippy", "--fix", "--allow-dirty", "--allow-staged", "--quiet"];
+        with(&[&fix[..], &["--workspace", "--all-targets"]].concat())
+    });
+    steps.run("format", "the code does not parse; change what rustfmt names", || {
+        with(&["fmt", "--all"])
+    });
+    steps.finish()
+}
