@@ -142,11 +142,11 @@ fn write(message: &Message, body: &mut [u8]) -> Option<()> {
         | Message::Close { .. }
         | Message::Closed { .. } => write_session(message, body),
         Message::Nak { .. } | Message::Unavailable { .. } => write_repair(message, body),
-        _ => write_consensus(message, body),
+        _ => write_election(message, body),
     }
 }
 
-fn write_consensus(message: &Message, body: &mut [u8]) -> Option<()> {
+fn write_election(message: &Message, body: &mut [u8]) -> Option<()> {
     match message {
         Message::Canvass { term, round, key } => {
             wire::CanvassEncoder::wrap(body)?
@@ -170,6 +170,13 @@ fn write_consensus(message: &Message, body: &mut [u8]) -> Option<()> {
                 .set_candidate(candidate.0)
                 .set_granted((*granted).into());
         }
+        _ => return write_leadership(message, body),
+    }
+    Some(())
+}
+
+fn write_leadership(message: &Message, body: &mut [u8]) -> Option<()> {
+    match message {
         Message::Heartbeat { term, round, newest, commit, chain_at, chain } => {
             wire::HeartbeatEncoder::wrap(body)?
                 .set_term(term.0)

@@ -264,6 +264,26 @@ impl Limits {
             reply,
             "must fit a quarter of session_window_bytes with its frame",
         );
+        for (key, value) in [
+            ("coverage_ranges_max", self.coverage_ranges_max),
+            ("reads_max", self.reads_max),
+            ("apply_batch_max", self.apply_batch_max),
+            ("sessions_max", self.sessions_max),
+            ("in_flight_max", self.in_flight_max),
+        ] {
+            check(value > 0, key, value as u64, "must be above zero");
+        }
+        self.flow_problems(problems);
+    }
+
+    /// What is wrong with the sizes of what is sent, read and kept waiting.
+    fn flow_problems(&self, problems: &mut Vec<ConfigError>) {
+        let mut check = |ok: bool, key, value: u64, reason| {
+            if !ok {
+                problems.push(ConfigError::Value { key, value, reason });
+            }
+        };
+        let frame = self.frame_bytes_max();
         let slice = u64::from(self.slice_bytes);
         let slice_ok = slice >= 64 && slice % 8 == 0 && slice <= 60_000;
         check(slice_ok, "slice_bytes", slice, "must be a multiple of 8 in 64..=60000");
@@ -280,15 +300,6 @@ impl Limits {
         );
         let unapplied = self.unapplied_bytes_max;
         check(unapplied >= frame, "unapplied_bytes_max", unapplied, "must hold the largest frame");
-        for (key, value) in [
-            ("coverage_ranges_max", self.coverage_ranges_max),
-            ("reads_max", self.reads_max),
-            ("apply_batch_max", self.apply_batch_max),
-            ("sessions_max", self.sessions_max),
-            ("in_flight_max", self.in_flight_max),
-        ] {
-            check(value > 0, key, value as u64, "must be above zero");
-        }
         let repair = self.repair_request_bytes_max;
         check(repair >= slice, "repair_request_bytes_max", repair, "must be at least slice_bytes");
         let budget = self.repair_budget_bytes;

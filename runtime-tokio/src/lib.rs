@@ -8,7 +8,9 @@
 //! ```no_run
 //! # use quorate_driver::{Configuration, Service};
 //! # use quorate_runtime_tokio::{MemberHandle, MemberOptions};
-//! # async fn run(service: impl Service + Send + 'static) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn run<S: Service + Send + 'static>(
+//! #     service: S,
+//! # ) -> Result<(), Box<dyn std::error::Error>> {
 //! let configuration = Configuration::load("quorate.toml".as_ref())?;
 //! let member = MemberHandle::spawn(MemberOptions::new(configuration), service)?;
 //! println!("{:?}", member.status().await?.view);

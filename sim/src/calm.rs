@@ -18,7 +18,7 @@ const LEVEL_WITHIN: u64 = 20 * SECOND;
 impl World {
     /// Ends all faults and checks that the group comes to rest.
     pub(crate) fn run_calm(&mut self) {
-        self.heal();
+        let stalled_until = self.heal();
         let timeout = self.swarm.timing.election_timeout_max.0;
         // A leader that makes no progress has until then to find out (rule 8).
         let patience = self.swarm.timing.progress_timeout.0;
@@ -41,6 +41,8 @@ impl World {
         if !self.run_until(deadline, Self::is_level) {
             return self.found("L3", format!("not level: {}", self.roles()));
         }
+        // What a stalled disk began is over then, and what a leader concluded from it.
+        self.run_until(stalled_until + patience, |_| false);
         let leader = self.leader();
         self.run_until(self.now + STAYS_TIMEOUTS * timeout, |_| false);
         if self.leader() != leader {
@@ -49,7 +51,9 @@ impl World {
         }
     }
 
-    fn heal(&mut self) {
+    /// Ends all faults; returns when the last operation of a stalled disk completes.
+    fn heal(&mut self) -> u64 {
+        let ready = self.nodes.iter().flat_map(|host| host.disk_ready).max();
         self.note(|| "calm".to_owned());
         self.calm = true;
         self.network.calm();
@@ -67,6 +71,7 @@ impl World {
             let at = self.now + dice.between(0, 20 * MILLI);
             self.queue.push(at, Occurrence::Restart { node });
         }
+        ready.unwrap_or(self.now)
     }
 
     /// The one leader that all members know, with its term.

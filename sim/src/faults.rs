@@ -71,15 +71,7 @@ impl World {
                 self.tally.saw(Mark::Isolation);
                 self.isolate(node, duration);
             }
-            FaultKind::Depose => {
-                if let Some(leader) = self.leading_node() {
-                    let timeouts = self.dice.fault.between(2, 5);
-                    let duration = timeouts * self.swarm.timing.election_timeout_max.0;
-                    self.isolate(leader, duration);
-                    let crash = Occurrence::Fault(Fault::CrashLeaderBut(leader));
-                    self.queue.push(self.now + duration, crash);
-                }
-            }
+            FaultKind::Depose => self.depose(),
             FaultKind::Flap => self.flap(node, duration),
             FaultKind::Clog => {
                 self.tally.saw(Mark::Clog);
@@ -116,13 +108,26 @@ impl World {
             }
             FaultKind::ClientCut => {
                 self.tally.saw(Mark::ClientCut);
-                let client = self.dice.fault.below(self.clients.len() as u64) as usize;
-                let client = Place::Client(self.clients[client].number);
-                let members = (0..self.nodes.len()).map(|node| self.member_place(node));
-                let links = members.flat_map(|member| [(client, member), (member, client)]);
-                self.cut_for(links.collect(), duration);
+                self.cut_off_client(duration);
             }
         }
+    }
+
+    fn depose(&mut self) {
+        let Some(leader) = self.leading_node() else { return };
+        let timeouts = self.dice.fault.between(2, 5);
+        let duration = timeouts * self.swarm.timing.election_timeout_max.0;
+        self.isolate(leader, duration);
+        let crash = Occurrence::Fault(Fault::CrashLeaderBut(leader));
+        self.queue.push(self.now + duration, crash);
+    }
+
+    fn cut_off_client(&mut self, duration: u64) {
+        let client = self.dice.fault.below(self.clients.len() as u64) as usize;
+        let client = Place::Client(self.clients[client].number);
+        let members = (0..self.nodes.len()).map(|node| self.member_place(node));
+        let links = members.flat_map(|member| [(client, member), (member, client)]);
+        self.cut_for(links.collect(), duration);
     }
 
     /// Cuts the member at `node` from all others, but not from clients.

@@ -109,7 +109,7 @@ pub(crate) const GROUP: GroupId = GroupId(0x5157);
 /// Timer steps in a row that may leave the deadline where it was.
 const IDLE_TIMERS_MAX: u32 = 64;
 /// How long the fault phase may go on, in virtual time.
-const FAULTS_MAX: u64 = 120 * SECOND;
+const FAULTS_MAX: u64 = 3_600 * SECOND;
 
 impl World {
     /// The world of `seed`, with the ledger as its service.
@@ -148,7 +148,7 @@ impl World {
             watch: Watch {
                 observers: Observers::default(),
                 violations: Violations::default(),
-                rules: rules(&swarm),
+                rules: Rules::of(&swarm),
             },
             tally: Tally::default(),
             finding: None,
@@ -585,21 +585,5 @@ impl World {
         {
             self.tally.saw(Mark::Redirect);
         }
-    }
-}
-
-fn rules(swarm: &Swarm) -> Rules {
-    let limits = &swarm.limits;
-    Rules {
-        nak_retry: swarm.timing.nak_retry.0,
-        clock_error: swarm.clock_error,
-        // Each session may be sent a run and a status; each member all runs of a window, repairs
-        // and control messages; each frame is applied once.
-        actions_max: 256
-            + limits.apply_batch_max
-            + limits.sessions_max
-                * (4 + limits.session_window_bytes.div_ceil(limits.run_bytes_max) as usize)
-            + swarm.members
-                * (16 + 2 * limits.window_bytes.div_ceil(limits.run_bytes_max) as usize),
     }
 }

@@ -1,11 +1,11 @@
 //! Frames: how messages lie in the log, and in the ingress and egress streams of a session.
 //!
 //! ```text
-//!  0        4          8             10       12      14       16             16+block      length  ↑8
-//!  +--------+----------+-------------+--------+-------+--------+--------------+-------------+-------+
-//!  | length | checksum | blockLength |template|schema |version | SBE block    | payload     | zeros |
-//!  +--------+----------+-------------+--------+-------+--------+--------------+-------------+-------+
-//!            CRC32C     \-------- SBE message header ----------/
+//!  0        4          8             10        12      14       16        16+block   length  ↑8
+//!  +--------+----------+-------------+---------+-------+--------+-----------+---------+-------+
+//!  | length | checksum | blockLength |template | schema|version | SBE block | payload | zeros |
+//!  +--------+----------+-------------+---------+-------+--------+-----------+---------+-------+
+//!            CRC32C     \-------- SBE message header -----------/
 //! ```
 //!
 //! The checksum is seeded with the group's tag, the leadership term and the frame's own position,

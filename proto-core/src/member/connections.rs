@@ -1,35 +1,29 @@
-//! The leader's side of its clients: who is connected, what came in, what goes out.
+//! The leader's side of its clients: who is connected. `ingress` has what comes in, `egress` what
+//! goes out.
 
 use alloc::collections::BTreeMap;
 
+use super::egress::send_egress;
 use super::{Handled, Member};
-use crate::action::{Action, Actions, Destination, Source};
-use crate::frame::{Body, FrameError, SessionCloseReason, frame_bytes};
+use crate::action::{Action, Actions, Destination};
+use crate::frame::{Body, SessionCloseReason, frame_bytes};
 use crate::identity::{ClientKey, Endpoint, GroupTag, SessionId};
-use crate::message::{ConnectOutcome, EpochRange, Incoming, Message, NakRanges, Stream};
-use crate::mutant;
+use crate::message::{ConnectOutcome, Incoming, Message, Stream};
 use crate::position::{Position, PositionRange};
-use crate::stream::{
-    Inlet, NakTiming, Outlet, StreamFrame, egress_tag, ingress_tag, session_epoch,
-};
+use crate::stream::{Inlet, NakTiming, Outlet, egress_tag, ingress_tag, session_epoch};
 use crate::time::{Duration, Instant};
-
-/// Messages of one client admitted in one flush, at most; the others get their turn then.
-const ADMITTED_PER_FLUSH_MAX: usize = 256;
-/// Runs to one client in one flush, at most.
-const RUNS_PER_FLUSH_MAX: usize = 16;
 
 /// All clients of this leader. Empty while it does not lead.
 #[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Connections {
-    by_client: BTreeMap<ClientKey, Connection>,
+    pub(super) by_client: BTreeMap<ClientKey, Connection>,
     /// Clients whose session is being opened in the log.
     opening: BTreeMap<ClientKey, Opening>,
     /// Clients whose session is not known here: they are told so once it is certain that this
     /// member still leads.
     doubts: BTreeMap<ClientKey, Doubt>,
     /// Whose turn it is to be admitted first.
-    next_client: ClientKey,
+    pub(super) next_client: ClientKey,
 }
 
 /// A connect that waits for its session.
@@ -45,7 +39,7 @@ struct Opening {
 /// does not know it yet has not heard of the newest sessions and messages (compare E98, E100).
 #[derive(Clone, Copy, Debug, Hash)]
 struct Doubt {
-    opening: Opening,
+    pub(super) opening: Opening,
     session: SessionId,
     /// The heartbeat round that a quorum has to answer.
     round: u64,
@@ -55,22 +49,22 @@ struct Doubt {
 
 /// One client's connection: a pair of streams under one number.
 #[derive(Clone, Debug, Hash)]
-struct Connection {
-    number: u64,
+pub(super) struct Connection {
+    pub(super) number: u64,
     /// The epoch of its streams.
-    epoch: u64,
-    session: SessionId,
-    endpoint: Endpoint,
-    inlet: Inlet,
-    outlet: Outlet,
+    pub(super) epoch: u64,
+    pub(super) session: SessionId,
+    pub(super) endpoint: Endpoint,
+    pub(super) inlet: Inlet,
+    pub(super) outlet: Outlet,
     /// The next message whose reply goes out.
-    next_reply: u64,
-    is_status_due: bool,
+    pub(super) next_reply: u64,
+    pub(super) is_status_due: bool,
     /// What the client was last told that was consumed.
-    told_consumed: Position,
+    pub(super) told_consumed: Position,
     /// When to say again how far the replies go, until the client has them all (E86).
-    newest_at: Option<Instant>,
-    newest_pause: Duration,
+    pub(super) newest_at: Option<Instant>,
+    pub(super) newest_pause: Duration,
 }
 
 impl Connections {
@@ -115,7 +109,7 @@ impl Connection {
         }
     }
 
-    fn deadline(&self, timing: NakTiming) -> Option<Instant> {
+    pub(super) fn deadline(&self, timing: NakTiming) -> Option<Instant> {
         [self.inlet.next_deadline(timing), self.newest_at].into_iter().flatten().min()
     }
 }
@@ -172,7 +166,7 @@ impl Member {
     }
 
     /// Tells a client where to go.
-    fn refer(&self, to: Endpoint, connection: u64, actions: &mut Actions) {
+    pub(super) fn refer(&self, to: Endpoint, connection: u64, actions: &mut Actions) {
         let own = self.state.life.member;
         let outcome = match self.state.leader {
             Some(leader) if leader != own => ConnectOutcome::Redirect {
@@ -428,211 +422,6 @@ impl Member {
             Incoming::Control(_) => self.counters.datagrams_ignored += 1,
         }
     }
-
-    /// Appends what clients sent, as far as there is room. Whose turn is first changes each time.
-    pub(super) fn admit_ingress(&mut self, actions: &mut Actions) {
-        if !self.is_serving() {
-            return;
-        }
-        let mut connections = core::mem::take(&mut self.state.connections);
-        let turn = connections.next_client;
-        let mut broken = None;
-        let mut admit = |(&client, connection): (&ClientKey, &mut Connection)| {
-            if self.admit_from(connection).is_err() {
-                broken = Some(client);
-            }
-        };
-        connections.by_client.range_mut(turn..).for_each(&mut admit);
-        connections.by_client.range_mut(..turn).for_each(&mut admit);
-        let following = connections.by_client.keys().find(|&&client| client > turn);
-        connections.next_client = following.copied().unwrap_or_default();
-        let gone = broken.and_then(|client| connections.by_client.remove(&client));
-        self.state.connections = connections;
-        if let Some(gone) = gone {
-            // It does not keep to the rules: it has to begin anew.
-            self.refer(gone.endpoint, gone.epoch, actions);
-        }
-    }
-
-    /// Appends the whole messages of one client, as far as there is room. What waits is looked at
-    /// again when frames were applied.
-    fn admit_from(&mut self, connection: &mut Connection) -> Result<(), FrameError> {
-        for _ in 0..ADMITTED_PER_FLUSH_MAX {
-            let Some(frame) = connection.inlet.next_frame()? else { return Ok(()) };
-            let Body::Message { sequence, .. } = frame.body else {
-                return Err(FrameError::Template { template: frame.body.template() });
-            };
-            match self.admission(connection.session, sequence, &frame) {
-                Admission::Append => self.append_message(connection, sequence, &frame),
-                Admission::Duplicate => self.counters.duplicates_suppressed += 1,
-                Admission::Wait => {
-                    self.counters.back_pressure += 1;
-                    return Ok(());
-                }
-                Admission::Gap => return Err(FrameError::Truncated),
-            }
-            connection.inlet.consume(frame.end);
-            let quarter = self.config.limits.session_window_bytes / 4;
-            let untold = connection.inlet.consumed().since(connection.told_consumed);
-            connection.is_status_due |= untold >= quarter;
-        }
-        self.state.flush_wanted = true;
-        Ok(())
-    }
-
-    /// Only the message behind the last appended one of its session is admitted (rule 17).
-    fn admission(&self, session: SessionId, sequence: u64, frame: &StreamFrame) -> Admission {
-        let Some(known) = self.state.sessions.get(session) else { return Admission::Wait };
-        let appended = self.last_appended(session, known.last_applied);
-        let is_duplicate = sequence <= appended;
-        if is_duplicate && !mutant::is(mutant::NO_DEDUPLICATION) {
-            return Admission::Duplicate;
-        }
-        if !is_duplicate && Some(sequence) != appended.checked_add(1) {
-            return Admission::Gap;
-        }
-        let in_flight = sequence.saturating_sub(known.last_applied);
-        let needed = frame_bytes(&frame.body, frame.payload.len() as usize);
-        if in_flight > self.config.limits.in_flight_max as u64 || needed > self.append_room() {
-            return Admission::Wait;
-        }
-        Admission::Append
-    }
-
-    fn last_appended(&self, session: SessionId, last_applied: u64) -> u64 {
-        let leading = self.state.leading.as_ref();
-        let appended = leading.and_then(|leading| leading.appended.get(&session).copied());
-        appended.map_or(last_applied, |appended| appended.max(last_applied))
-    }
-
-    fn append_message(&mut self, connection: &Connection, sequence: u64, frame: &StreamFrame) {
-        let session = connection.session;
-        let body = Body::Message { session, sequence, time: self.cluster_time() };
-        let (now, term) = (self.state.now, self.state.term);
-        let payload = connection.inlet.slices(frame.payload);
-        self.state.log.append(now, term, &body, payload);
-        self.counters.messages_appended += 1;
-        if let Some(leading) = &mut self.state.leading {
-            leading.appended.insert(session, sequence);
-        }
-    }
-
-    /// Frames were applied: replies can go out, and messages and timers that waited may find room.
-    pub(super) fn answer_clients(&mut self) {
-        let has_work = self.state.connections.len() > 0 || self.next_service_timer().is_some();
-        self.state.flush_wanted |= self.state.leading.is_some() && has_work;
-    }
-
-    /// Sends replies, requests for holes, and statuses.
-    pub(super) fn flush_connections(&mut self, actions: &mut Actions) {
-        if self.state.leading.is_none() {
-            return;
-        }
-        let mut connections = core::mem::take(&mut self.state.connections);
-        for (&client, connection) in &mut connections.by_client {
-            self.push_replies(connection);
-            self.send_replies(client, connection, actions);
-            self.send_ingress_nak(client, connection, actions);
-            send_status(client, connection, actions);
-        }
-        self.state.connections = connections;
-    }
-
-    fn push_replies(&self, connection: &mut Connection) {
-        let Some(session) = self.state.sessions.get(connection.session) else { return };
-        while let Some(reply) = session.reply(connection.next_reply) {
-            let body = Body::Reply {
-                session: connection.session,
-                sequence: reply.sequence,
-                position: reply.position,
-            };
-            if connection.outlet.push(&body, &reply.bytes).is_none() {
-                return;
-            }
-            connection.next_reply += 1;
-        }
-    }
-
-    fn send_replies(
-        &mut self,
-        client: ClientKey,
-        connection: &mut Connection,
-        actions: &mut Actions,
-    ) {
-        let to = Destination::Client(connection.endpoint);
-        for _ in 0..RUNS_PER_FLUSH_MAX {
-            let run_bytes_max = self.config.limits.run_bytes_max;
-            let Some(range) = connection.outlet.next_run(run_bytes_max) else { break };
-            send_egress(to, (client, connection.epoch, range), actions);
-            connection.newest_pause = self.config.timing.heartbeat_first;
-            connection.newest_at = Some(self.state.now + connection.newest_pause);
-        }
-        self.state.flush_wanted |= connection.outlet.has_unsent();
-        self.announce_replies(client, connection, actions);
-    }
-
-    /// Says how far the replies go, at growing intervals, until the client has consumed them.
-    fn announce_replies(
-        &self,
-        client: ClientKey,
-        connection: &mut Connection,
-        actions: &mut Actions,
-    ) {
-        let newest = connection.outlet.sent();
-        if connection.outlet.start() >= newest {
-            connection.newest_at = None;
-            return;
-        }
-        if connection.newest_at.is_none_or(|at| at > self.state.now) {
-            return;
-        }
-        let longest = self.config.timing.heartbeat_interval;
-        connection.newest_pause = connection.newest_pause.times(2).min(longest);
-        connection.newest_at = Some(self.state.now + connection.newest_pause);
-        let stream = Stream::Egress(client);
-        let message = Message::StreamNewest { stream, epoch: connection.epoch, newest };
-        let to = Destination::Client(connection.endpoint);
-        actions.push(Action::Send { to, message });
-    }
-
-    fn send_ingress_nak(
-        &self,
-        client: ClientKey,
-        connection: &mut Connection,
-        actions: &mut Actions,
-    ) {
-        let missing = connection.inlet.poll_nak(self.state.now, self.nak_timing());
-        if missing.is_empty() {
-            return;
-        }
-        let epoch = connection.epoch;
-        let ranges: NakRanges =
-            missing.into_iter().map(|range| EpochRange { epoch, range }).collect();
-        let message = Message::Nak { stream: Stream::Ingress(client), ranges };
-        let to = Destination::Client(connection.endpoint);
-        actions.push(Action::Send { to, message });
-    }
-
-    pub(super) fn connections_deadline(&self) -> Option<Instant> {
-        let timing = self.nak_timing();
-        let connections = self.state.connections.by_client.values();
-        connections.filter_map(|connection| connection.deadline(timing)).min()
-    }
-
-    pub(super) fn serve_connections(&mut self) {
-        // All that is due for clients goes out with a flush.
-        if self.connections_deadline().is_some_and(|deadline| deadline <= self.state.now) {
-            self.state.flush_wanted = true;
-        }
-    }
-}
-
-/// What becomes of a client's message.
-enum Admission {
-    Append,
-    Duplicate,
-    Wait,
-    Gap,
 }
 
 /// The connection that a client's datagram is about, or the epoch of its streams; `None` if clients
@@ -665,33 +454,4 @@ fn connection_number(client: ClientKey, content: &Incoming<'_>) -> Option<u64> {
 fn reply_connect(to: Endpoint, connection: u64, outcome: ConnectOutcome, actions: &mut Actions) {
     let message = Message::ConnectReply { connection, outcome };
     actions.push(Action::Send { to: Destination::Client(to), message });
-}
-
-fn send_egress(
-    to: Destination,
-    (client, epoch, range): (ClientKey, u64, PositionRange),
-    actions: &mut Actions,
-) {
-    actions.push(Action::SendData {
-        to,
-        stream: Stream::Egress(client),
-        epoch,
-        range,
-        source: Source::Member,
-        live: None,
-    });
-}
-
-fn send_status(client: ClientKey, connection: &mut Connection, actions: &mut Actions) {
-    if !core::mem::take(&mut connection.is_status_due) {
-        return;
-    }
-    connection.told_consumed = connection.inlet.consumed();
-    let message = Message::StreamStatus {
-        stream: Stream::Ingress(client),
-        epoch: connection.epoch,
-        consumed: connection.inlet.consumed(),
-        limit: connection.inlet.limit(),
-    };
-    actions.push(Action::Send { to: Destination::Client(connection.endpoint), message });
 }

@@ -1,10 +1,10 @@
 //! Canvass, nomination, ballot: how a member comes to lead (Raft §5.2, thesis §9.6).
 //!
 //! ```text
-//!  Follower ──time-out──► Canvasser ──quorum would grant──► Nominee ──own vote durable──► Candidate
-//!     ▲                      │  ▲                                                            │
-//!     └──── leader heard ────┘  └───────────────── time-out ◄────────────────────────────────┤
-//!                                                                        quorum granted ──► Leader
+//!  Follower ─time-out─► Canvasser ─quorum would grant─► Nominee ─own vote durable─► Candidate
+//!     ▲                    │  ▲                                                       │
+//!     └─── leader heard ───┘  └───────────────── time-out ◄───────────────────────────┤
+//!                                                              quorum granted ──► Leader
 //! ```
 
 use smallvec::SmallVec;

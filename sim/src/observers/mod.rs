@@ -34,6 +34,7 @@ use quorate_core::{
 };
 
 use crate::disk::{FrameMark, SimDisk, Work};
+use crate::swarm::Swarm;
 
 /// What an observer may look at: one member as it is now, and the disks of all.
 #[derive(Clone, Copy)]
@@ -65,6 +66,25 @@ pub struct Rules {
     pub clock_error: u64,
     /// The most actions of one event.
     pub actions_max: usize,
+}
+
+impl Rules {
+    /// The rules of a world with the options `swarm`.
+    pub(crate) fn of(swarm: &Swarm) -> Self {
+        let limits = &swarm.limits;
+        Self {
+            nak_retry: swarm.timing.nak_retry.0,
+            clock_error: swarm.clock_error,
+            // Each session may be sent a run and a status; each member all runs of a window,
+            // repairs and control messages; each frame is applied once.
+            actions_max: 256
+                + limits.apply_batch_max
+                + limits.sessions_max
+                    * (4 + limits.session_window_bytes.div_ceil(limits.run_bytes_max) as usize)
+                + swarm.members
+                    * (16 + 2 * limits.window_bytes.div_ceil(limits.run_bytes_max) as usize),
+        }
+    }
 }
 
 /// Something that happened.

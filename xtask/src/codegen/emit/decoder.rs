@@ -63,7 +63,11 @@ impl<'a> {name}Decoder<'a> {{
 ///
 /// # Errors
 /// [`Malformed`].
-{visibility} fn wrap(bytes: &'a [u8], block_length: u16, {version}: u16) -> Result<Self, Malformed> {{
+{visibility} fn wrap(
+    bytes: &'a [u8],
+    block_length: u16,
+    {version}: u16,
+) -> Result<Self, Malformed> {{
 let length = usize::from(block_length);
 if length < {required} {{
 return Err(Malformed::Block);

@@ -1,0 +1,135 @@
+//! What clients are sent: replies in order, how far they go, and how far ingress was consumed.
+
+use super::Member;
+use super::connections::Connection;
+use crate::action::{Action, Actions, Destination, Source};
+use crate::frame::Body;
+use crate::identity::ClientKey;
+use crate::message::{Message, Stream};
+use crate::position::PositionRange;
+use crate::time::Instant;
+
+/// Runs to one client in one flush, at most.
+const RUNS_PER_FLUSH_MAX: usize = 16;
+
+impl Member {
+    /// Frames were applied: replies can go out, and messages and timers that waited may find room.
+    pub(super) fn answer_clients(&mut self) {
+        let has_work = self.state.connections.len() > 0 || self.next_service_timer().is_some();
+        self.state.flush_wanted |= self.state.leading.is_some() && has_work;
+    }
+
+    /// Sends replies, requests for holes, and statuses.
+    pub(super) fn flush_connections(&mut self, actions: &mut Actions) {
+        if self.state.leading.is_none() {
+            return;
+        }
+        let mut connections = core::mem::take(&mut self.state.connections);
+        for (&client, connection) in &mut connections.by_client {
+            self.push_replies(connection);
+            self.send_replies(client, connection, actions);
+            self.send_ingress_nak(client, connection, actions);
+            send_status(client, connection, actions);
+        }
+        self.state.connections = connections;
+    }
+
+    fn push_replies(&self, connection: &mut Connection) {
+        let Some(session) = self.state.sessions.get(connection.session) else { return };
+        while let Some(reply) = session.reply(connection.next_reply) {
+            let body = Body::Reply {
+                session: connection.session,
+                sequence: reply.sequence,
+                position: reply.position,
+            };
+            if connection.outlet.push(&body, &reply.bytes).is_none() {
+                return;
+            }
+            connection.next_reply += 1;
+        }
+    }
+
+    fn send_replies(
+        &mut self,
+        client: ClientKey,
+        connection: &mut Connection,
+        actions: &mut Actions,
+    ) {
+        let to = Destination::Client(connection.endpoint);
+        for _ in 0..RUNS_PER_FLUSH_MAX {
+            let run_bytes_max = self.config.limits.run_bytes_max;
+            let Some(range) = connection.outlet.next_run(run_bytes_max) else { break };
+            send_egress(to, (client, connection.epoch, range), actions);
+            connection.newest_pause = self.config.timing.heartbeat_first;
+            connection.newest_at = Some(self.state.now + connection.newest_pause);
+        }
+        self.state.flush_wanted |= connection.outlet.has_unsent();
+        self.announce_replies(client, connection, actions);
+    }
+
+    /// Says how far the replies go, at growing intervals, until the client has consumed them.
+    fn announce_replies(
+        &self,
+        client: ClientKey,
+        connection: &mut Connection,
+        actions: &mut Actions,
+    ) {
+        let newest = connection.outlet.sent();
+        if connection.outlet.start() >= newest {
+            connection.newest_at = None;
+            return;
+        }
+        if connection.newest_at.is_none_or(|at| at > self.state.now) {
+            return;
+        }
+        let longest = self.config.timing.heartbeat_interval;
+        connection.newest_pause = connection.newest_pause.times(2).min(longest);
+        connection.newest_at = Some(self.state.now + connection.newest_pause);
+        let stream = Stream::Egress(client);
+        let message = Message::StreamNewest { stream, epoch: connection.epoch, newest };
+        let to = Destination::Client(connection.endpoint);
+        actions.push(Action::Send { to, message });
+    }
+
+    pub(super) fn connections_deadline(&self) -> Option<Instant> {
+        let timing = self.nak_timing();
+        let connections = self.state.connections.by_client.values();
+        connections.filter_map(|connection| connection.deadline(timing)).min()
+    }
+
+    pub(super) fn serve_connections(&mut self) {
+        // All that is due for clients goes out with a flush.
+        if self.connections_deadline().is_some_and(|deadline| deadline <= self.state.now) {
+            self.state.flush_wanted = true;
+        }
+    }
+}
+
+pub(super) fn send_egress(
+    to: Destination,
+    (client, epoch, range): (ClientKey, u64, PositionRange),
+    actions: &mut Actions,
+) {
+    actions.push(Action::SendData {
+        to,
+        stream: Stream::Egress(client),
+        epoch,
+        range,
+        source: Source::Member,
+        live: None,
+    });
+}
+
+fn send_status(client: ClientKey, connection: &mut Connection, actions: &mut Actions) {
+    if !core::mem::take(&mut connection.is_status_due) {
+        return;
+    }
+    connection.told_consumed = connection.inlet.consumed();
+    let message = Message::StreamStatus {
+        stream: Stream::Ingress(client),
+        epoch: connection.epoch,
+        consumed: connection.inlet.consumed(),
+        limit: connection.inlet.limit(),
+    };
+    actions.push(Action::Send { to: Destination::Client(connection.endpoint), message });
+}
