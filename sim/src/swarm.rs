@@ -291,6 +291,16 @@ fn draw_disk(dice: &mut Dice) -> DiskOptions {
 }
 
 fn draw_faults(dice: &mut Dice) -> FaultOptions {
+    // A named schedule in some seeds: every new leader is deposed with a tail of its own.
+    if dice.chance(ALWAYS / 8) {
+        return FaultOptions {
+            kinds: vec![FaultKind::Depose],
+            interval: dice.pick(&[400, 800]) * MILLI,
+            duration: 200 * MILLI,
+            from_start: false,
+            time_min: 6_000 * MILLI,
+        };
+    }
     let kinds = FAULT_KINDS.into_iter().filter(|kind| match kind {
         FaultKind::PowerLoss | FaultKind::DiskFull => dice.chance(ALWAYS / 4),
         _ => dice.chance(HALF),
