@@ -262,6 +262,9 @@ fn outcome(reply: &wire::ConnectReplyDecoder<'_>) -> Result<ConnectOutcome, Deco
         }
         wire::Outcome::RetryAfter => Ok(ConnectOutcome::RetryAfter { nanos: reply.retry_after() }),
         wire::Outcome::SessionsExhausted => Ok(ConnectOutcome::SessionsExhausted),
+        wire::Outcome::MessageTooLarge => {
+            Ok(ConnectOutcome::MessageTooLarge { limit: reply.limit() })
+        }
         wire::Outcome::SessionLost => Ok(ConnectOutcome::SessionLost { session }),
         wire::Outcome::Unknown(_) => Err(DecodeError::Enumeration),
     }

@@ -326,6 +326,9 @@ fn write_outcome(mut reply: wire::ConnectReplyEncoder<'_>, outcome: ConnectOutco
         ConnectOutcome::SessionsExhausted => {
             reply.set_outcome(wire::Outcome::SessionsExhausted);
         }
+        ConnectOutcome::MessageTooLarge { limit } => {
+            reply.set_outcome(wire::Outcome::MessageTooLarge).set_limit(limit);
+        }
         ConnectOutcome::SessionLost { session } => {
             reply.set_outcome(wire::Outcome::SessionLost).set_session(session.0);
         }

@@ -39,7 +39,8 @@ pub(crate) fn check(message: &Message) -> Result<(), DecodeError> {
                 positions(&[Position(session.0), *limit])
             }
             ConnectOutcome::SessionLost { session } => positions(&[Position(session.0)]),
-            ConnectOutcome::Redirect { .. }
+            ConnectOutcome::MessageTooLarge { .. }
+            | ConnectOutcome::Redirect { .. }
             | ConnectOutcome::RetryAfter { .. }
             | ConnectOutcome::SessionsExhausted => Ok(()),
         },

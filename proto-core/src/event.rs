@@ -54,7 +54,9 @@ pub enum Event<'a> {
         /// What the service wants.
         outputs: &'a Outputs,
     },
-    /// An append was refused for want of space, and nothing of it was written.
+    /// An append was refused for want of space, and nothing of it was written. It has to be the
+    /// very next event behind the one that asked for the append; the syncs that were asked for
+    /// together with it do not cover the refused bytes.
     StorageFull {
         /// Where the refused append begins.
         position: Position,

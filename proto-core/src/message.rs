@@ -265,6 +265,11 @@ pub enum ConnectOutcome {
     },
     /// As many sessions are open as may be.
     SessionsExhausted,
+    /// A message is larger than the members take; the client has to end.
+    MessageTooLarge {
+        /// The largest payload that they take.
+        limit: u64,
+    },
     /// The session that was named has ended; whether its unanswered messages were applied is not
     /// known any more.
     SessionLost {

@@ -73,6 +73,17 @@ impl PositionRange {
         Self { start: self.start.max(other.start), end: self.end.min(other.end) }
     }
 
+    /// This range in pieces of `bytes_max`, rounded down to a multiple of 8, the last one shorter.
+    pub fn runs(self, bytes_max: u64) -> impl Iterator<Item = Self> {
+        let step = (bytes_max & !7).max(8);
+        let mut start = self.start;
+        core::iter::from_fn(move || {
+            let run = Self::at(start, step).intersection(self);
+            start = run.end.max(start);
+            (!run.is_empty()).then_some(run)
+        })
+    }
+
     /// Whether all of `other` lies inside.
     #[must_use]
     pub fn contains(self, other: Self) -> bool {

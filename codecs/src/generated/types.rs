@@ -119,6 +119,8 @@ pub enum Outcome {
     SessionsExhausted,
     /// The session has ended; with session.
     SessionLost,
+    /// A message is larger than the members take; with limit.
+    MessageTooLarge,
     /// A value that a newer version knows.
     Unknown(u8),
 }
@@ -133,6 +135,7 @@ impl Outcome {
             Self::RetryAfter => 2,
             Self::SessionsExhausted => 3,
             Self::SessionLost => 4,
+            Self::MessageTooLarge => 5,
             Self::Unknown(code) => code,
         }
     }
@@ -146,6 +149,7 @@ impl Outcome {
             2 => Self::RetryAfter,
             3 => Self::SessionsExhausted,
             4 => Self::SessionLost,
+            5 => Self::MessageTooLarge,
             code => Self::Unknown(code),
         }
     }

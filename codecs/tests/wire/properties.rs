@@ -67,7 +67,7 @@ fn line(source: &mut Gen) -> TermLine {
 
 fn outcome(source: &mut Gen) -> ConnectOutcome {
     let (leader, term) = (MemberId(any(source)), Term(any(source)));
-    match below(source, 5) {
+    match below(source, 6) {
         0 => {
             let (session, limit) = (session(source), position(source));
             ConnectOutcome::Open { session, leader, term, limit }
@@ -77,6 +77,7 @@ fn outcome(source: &mut Gen) -> ConnectOutcome {
             endpoint.0.fill_with(|| any(source));
             ConnectOutcome::Redirect { leader, term, endpoint }
         }
+        5 => ConnectOutcome::MessageTooLarge { limit: any(source) },
         2 => ConnectOutcome::RetryAfter { nanos: any(source) },
         3 => ConnectOutcome::SessionsExhausted,
         _ => ConnectOutcome::SessionLost { session: session(source) },

@@ -154,6 +154,7 @@ fn sessions(fill: Fill) -> Vec<Message> {
         ConnectOutcome::RetryAfter { nanos: number },
         ConnectOutcome::SessionsExhausted,
         ConnectOutcome::SessionLost { session },
+        ConnectOutcome::MessageTooLarge { limit: number },
     ];
     let mut messages = vec![Message::Connect {
         connection,

@@ -76,6 +76,13 @@ impl Search {
         &self.tried
     }
 
+    /// The client is served (a reply came), or wants nothing, or only begins to want something: the
+    /// time to give up counts from now on, and what was tried before is forgotten.
+    pub(super) fn succeeded(&mut self, now: Instant) {
+        self.since = now;
+        self.tried.clear();
+    }
+
     /// Begins a search with the current target; it is asked at `ask_at`.
     pub(super) fn begin(&mut self, now: Instant, ask_at: Instant) {
         self.since = now;
@@ -91,14 +98,13 @@ impl Search {
         if lasted {
             self.redirects = 0;
         }
-        self.begin(now, ask_at);
+        self.attempt(self.target, ask_at);
         self.note(config, TriedOutcome::Lost);
     }
 
     /// The target serves the client.
     pub(super) fn opened(&mut self, leader: MemberId) {
         self.target.member = leader;
-        self.tried.clear();
         self.awaiting = false;
     }
 

@@ -297,6 +297,19 @@ pub enum ClientError {
         /// The last outcome at each member that it asked.
         tried: Vec<Tried>,
     },
+    /// A message is larger than the members take, though not than this client's limit; the outcome
+    /// of messages from `unanswered` on is unknown, but for that one and those behind it, which
+    /// were not applied.
+    #[error(
+        "a message is larger than the {limit} bytes that the members take; lower \
+         `message_bytes_max`; the outcome of messages from {unanswered} on is unknown"
+    )]
+    MessageTooLarge {
+        /// The largest payload that they take.
+        limit: u64,
+        /// The first message without a reply.
+        unanswered: u64,
+    },
     /// The session had ended at the cluster; whether the messages from `unanswered` on were
     /// applied is not known.
     #[error("session {} is lost; the outcome of messages from {unanswered} on is unknown", session.0)]

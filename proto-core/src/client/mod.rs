@@ -206,6 +206,9 @@ impl Client {
     }
 
     fn handle_submit(&mut self, payload: &[u8], actions: &mut Vec<ClientAction>) {
+        if self.flow.in_flight() == 0 && self.is_served() {
+            self.search.succeeded(self.now);
+        }
         let taken = match self.close {
             Close::No => self.flow.submit(&self.config, payload),
             Close::Wanted | Close::Saying { .. } => Err(Reject::Closed),
@@ -263,7 +266,11 @@ impl Client {
         }
         let mut context =
             Context { config: &self.config, now: self.now, counters: &mut self.counters, actions };
+        let unanswered = self.flow.in_flight();
         let verdict = self.flow.receive(&mut context, link, content);
+        if self.flow.in_flight() < unanswered {
+            self.search.succeeded(self.now);
+        }
         match verdict {
             Verdict::Foreign => return false,
             Verdict::Heard => {
@@ -323,14 +330,32 @@ impl Client {
                 self.search.refused(&self.config, self.now, retry, outcome);
                 true
             }
-            (ConnectOutcome::SessionLost { session }, _) => {
-                let ours = session == self.session && session != SessionId::NONE;
-                if ours {
-                    self.end_session(actions);
-                }
-                ours
+            (ConnectOutcome::MessageTooLarge { limit }, _) => {
+                let unanswered = self.flow.unanswered();
+                self.end(Err(ClientError::MessageTooLarge { limit, unanswered }), actions);
+                true
+            }
+            (ConnectOutcome::SessionLost { session }, phase) => {
+                self.handle_session_lost(session, phase, actions)
             }
         }
+    }
+
+    fn handle_session_lost(
+        &mut self,
+        session: SessionId,
+        phase: Phase,
+        actions: &mut Vec<ClientAction>,
+    ) -> bool {
+        let is_ours = session == self.session && session != SessionId::NONE;
+        match phase {
+            _ if !is_ours => {}
+            // Late: an answer to a copy of the connect that opened the connection. Asking under a
+            // new number tells.
+            Phase::Served(link) => self.lose(link, actions),
+            _ => self.end_session(actions),
+        }
+        is_ours
     }
 
     fn open(&mut self, outcome: ConnectOutcome, actions: &mut Vec<ClientAction>) {
@@ -362,6 +387,9 @@ impl Client {
     fn lose(&mut self, link: Link, actions: &mut Vec<ClientAction>) {
         self.counters.reconnects += 1;
         self.flow.close();
+        if self.flow.in_flight() == 0 {
+            self.search.succeeded(self.now);
+        }
         self.search.resume(&self.config, self.now, link.opened);
         self.phase = Phase::Seeking;
         actions.push(ClientAction::Disconnected);

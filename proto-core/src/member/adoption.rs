@@ -64,6 +64,9 @@ impl Member {
         if term > self.state.term {
             self.raise_term(term, actions);
         }
+        if term == self.state.term {
+            self.note_heard(from);
+        }
         // A line is announced once it is durable (rule 7).
         if self.state.storage.history_is_pending() {
             self.note_history_request(from, commit);

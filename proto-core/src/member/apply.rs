@@ -292,7 +292,8 @@ impl Member {
             let (session, sequence, position) = (handed.session, handed.sequence, handed.position);
             self.state.sessions.keep_reply(session, sequence, position, bytes);
         }
-        Ok(())
+        // A reply to nothing that was handed over, or out of order, is the host's mistake.
+        if replies.next().is_some() { Err(FailStop::ServiceFailed) } else { Ok(()) }
     }
 
     fn keep_timers(&mut self, outputs: &Outputs) -> Handled {

@@ -1,7 +1,7 @@
 //! The leader's side of its clients: who is connected. `ingress` has what comes in, `egress` what
 //! goes out.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 
 use super::egress::send_egress;
 use super::{Handled, Member};
@@ -59,6 +59,10 @@ pub(super) struct Connection {
     pub(super) outlet: Outlet,
     /// The next message whose reply goes out.
     pub(super) next_reply: u64,
+    /// Where the replies end that went out and that the client has not consumed yet.
+    pub(super) unreleased: VecDeque<Position>,
+    /// What it sent breaks the rules: it is removed.
+    pub(super) is_broken: bool,
     pub(super) is_status_due: bool,
     /// What the client was last told that was consumed.
     pub(super) told_consumed: Position,
@@ -102,10 +106,26 @@ impl Connection {
             inlet,
             outlet,
             next_reply: opening.unanswered,
+            unreleased: VecDeque::new(),
+            is_broken: false,
             is_status_due: false,
             told_consumed: opening.ingress_start,
             newest_at: None,
             newest_pause: Duration::ZERO,
+        }
+    }
+
+    /// The first message whose reply the client has not consumed, as far as is known.
+    pub(super) fn oldest_unreleased(&self) -> u64 {
+        self.next_reply - self.unreleased.len() as u64
+    }
+
+    /// The client has consumed its replies up to `end`.
+    fn release(&mut self, end: Position) {
+        self.outlet.release(end);
+        let start = self.outlet.start();
+        while self.unreleased.front().is_some_and(|&reply_end| reply_end <= start) {
+            self.unreleased.pop_front();
         }
     }
 
@@ -407,15 +427,16 @@ impl Member {
                 connection.is_status_due = true;
             }
             Incoming::Control(Message::StreamStatus { consumed, limit, .. }) => {
-                connection.outlet.release(consumed);
+                connection.release(consumed);
                 connection.outlet.allow(limit);
             }
             Incoming::Control(Message::Nak { ranges, .. }) => {
                 let to = Destination::Client(connection.endpoint);
                 for asked in &ranges {
-                    for range in connection.outlet.repair(now, timing, to, asked.range) {
-                        let run = (client, connection.epoch, range);
-                        send_egress(to, run, actions);
+                    for part in connection.outlet.repair(now, timing, to, asked.range) {
+                        for range in part.runs(self.config.limits.run_bytes_max) {
+                            send_egress(to, (client, connection.epoch, range), actions);
+                        }
                     }
                 }
             }
@@ -451,7 +472,12 @@ fn connection_number(client: ClientKey, content: &Incoming<'_>) -> Option<u64> {
     }
 }
 
-fn reply_connect(to: Endpoint, connection: u64, outcome: ConnectOutcome, actions: &mut Actions) {
+pub(super) fn reply_connect(
+    to: Endpoint,
+    connection: u64,
+    outcome: ConnectOutcome,
+    actions: &mut Actions,
+) {
     let message = Message::ConnectReply { connection, outcome };
     actions.push(Action::Send { to: Destination::Client(to), message });
 }

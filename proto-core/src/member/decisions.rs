@@ -183,6 +183,8 @@ mod tests {
         assert!(!has_regressed(&record, &same_term, Position(80)));
         let cut_below = TermHistory::new(vec![line(1, 0), line(3, 64)]).unwrap();
         assert!(!has_regressed(&record, &cut_below, Position(64)));
+        // A cut by a leader that this one never heard of looks the same: the caller asks only
+        // about acknowledgements of a new life.
         let cut_above = TermHistory::new(vec![line(1, 0), line(2, 40), line(3, 80)]).unwrap();
         assert!(has_regressed(&record, &cut_above, Position(64)));
     }

@@ -42,9 +42,8 @@ impl Member {
                 sequence: reply.sequence,
                 position: reply.position,
             };
-            if connection.outlet.push(&body, &reply.bytes).is_none() {
-                return;
-            }
+            let Some(range) = connection.outlet.push(&body, &reply.bytes) else { return };
+            connection.unreleased.push_back(range.end);
             connection.next_reply += 1;
         }
     }

@@ -328,7 +328,6 @@ impl Member {
     /// Becomes a follower without a leader.
     pub(super) fn step_down(&mut self, actions: &mut Actions) {
         if self.state.leading.take().is_some() {
-            self.state.connections.clear();
             // Deadlines of a leader are none of a follower's.
             self.schedule_election();
         }

@@ -88,7 +88,9 @@ impl Member {
             if check.is_none() && chain_at > self.state.applier.applied {
                 *check = Some((chain_at, chain));
             }
-        } else {
+        }
+        if !self.has_adopted() {
+            // Asked again until it is durable: that also tells the leader that somebody is there.
             self.ask_for_history(from, actions);
         }
         self.want_acknowledgement();

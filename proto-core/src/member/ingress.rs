@@ -1,11 +1,11 @@
 //! What clients send: whole messages are appended to the log, each once, as far as there is room.
 
 use super::Member;
-use super::connections::Connection;
+use super::connections::{Connection, reply_connect};
 use crate::action::{Action, Actions, Destination};
-use crate::frame::{Body, FrameError, frame_bytes};
+use crate::frame::{Body, frame_bytes};
 use crate::identity::{ClientKey, SessionId};
-use crate::message::{EpochRange, Message, NakRanges, Stream};
+use crate::message::{ConnectOutcome, EpochRange, Message, NakRanges, Stream};
 use crate::mutant;
 use crate::stream::StreamFrame;
 
@@ -20,40 +20,53 @@ impl Member {
         }
         let mut connections = core::mem::take(&mut self.state.connections);
         let turn = connections.next_client;
-        let mut broken = None;
-        let mut admit = |(&client, connection): (&ClientKey, &mut Connection)| {
-            if self.admit_from(connection).is_err() {
-                broken = Some(client);
+        let mut admit = |(_, connection): (&ClientKey, &mut Connection)| {
+            if let Err(breach) = self.admit_from(connection) {
+                self.refuse(connection, breach, actions);
+                connection.is_broken = true;
             }
         };
         connections.by_client.range_mut(turn..).for_each(&mut admit);
         connections.by_client.range_mut(..turn).for_each(&mut admit);
         let following = connections.by_client.keys().find(|&&client| client > turn);
         connections.next_client = following.copied().unwrap_or_default();
-        let gone = broken.and_then(|client| connections.by_client.remove(&client));
+        // Who does not keep to the rules has to begin anew.
+        connections.by_client.retain(|_, connection| !connection.is_broken);
         self.state.connections = connections;
-        if let Some(gone) = gone {
-            // It does not keep to the rules: it has to begin anew.
-            self.refer(gone.endpoint, gone.epoch, actions);
+    }
+
+    /// Tells a client that its connection is over because of what it sent.
+    fn refuse(&self, connection: &Connection, breach: Breach, actions: &mut Actions) {
+        match breach {
+            Breach::TooLarge => {
+                let limit = u64::from(self.config.limits.message_bytes_max);
+                let outcome = ConnectOutcome::MessageTooLarge { limit };
+                reply_connect(connection.endpoint, connection.epoch, outcome, actions);
+            }
+            Breach::Protocol => self.refer(connection.endpoint, connection.epoch, actions),
         }
     }
 
     /// Appends the whole messages of one client, as far as there is room. What waits is looked at
     /// again when frames were applied.
-    fn admit_from(&mut self, connection: &mut Connection) -> Result<(), FrameError> {
+    fn admit_from(&mut self, connection: &mut Connection) -> Result<(), Breach> {
         for _ in 0..ADMITTED_PER_FLUSH_MAX {
-            let Some(frame) = connection.inlet.next_frame()? else { return Ok(()) };
+            let next = connection.inlet.next_frame().map_err(|_| Breach::Protocol)?;
+            let Some(frame) = next else { return Ok(()) };
             let Body::Message { sequence, .. } = frame.body else {
-                return Err(FrameError::Template { template: frame.body.template() });
+                return Err(Breach::Protocol);
             };
-            match self.admission(connection.session, sequence, &frame) {
+            if frame.payload.len() > u64::from(self.config.limits.message_bytes_max) {
+                return Err(Breach::TooLarge);
+            }
+            match self.admission(connection, sequence, &frame) {
                 Admission::Append => self.append_message(connection, sequence, &frame),
                 Admission::Duplicate => self.counters.duplicates_suppressed += 1,
                 Admission::Wait => {
                     self.counters.back_pressure += 1;
                     return Ok(());
                 }
-                Admission::Gap => return Err(FrameError::Truncated),
+                Admission::Gap => return Err(Breach::Protocol),
             }
             connection.inlet.consume(frame.end);
             let quarter = self.config.limits.session_window_bytes / 4;
@@ -65,7 +78,8 @@ impl Member {
     }
 
     /// Only the message behind the last appended one of its session is admitted (rule 17).
-    fn admission(&self, session: SessionId, sequence: u64, frame: &StreamFrame) -> Admission {
+    fn admission(&self, connection: &Connection, sequence: u64, frame: &StreamFrame) -> Admission {
+        let session = connection.session;
         let Some(known) = self.state.sessions.get(session) else { return Admission::Wait };
         let appended = self.last_appended(session, known.last_applied);
         let is_duplicate = sequence <= appended;
@@ -75,7 +89,8 @@ impl Member {
         if !is_duplicate && Some(sequence) != appended.checked_add(1) {
             return Admission::Gap;
         }
-        let in_flight = sequence.saturating_sub(known.last_applied);
+        // Counted from the oldest reply that the client may still lack, since as many are kept.
+        let in_flight = (sequence + 1).saturating_sub(connection.oldest_unreleased());
         let needed = frame_bytes(&frame.body, frame.payload.len() as usize);
         if in_flight > self.config.limits.in_flight_max as u64 || needed > self.append_room() {
             return Admission::Wait;
@@ -118,6 +133,15 @@ impl Member {
         let to = Destination::Client(connection.endpoint);
         actions.push(Action::Send { to, message });
     }
+}
+
+/// Why a client's connection is over.
+#[derive(Clone, Copy)]
+enum Breach {
+    /// A message is larger than messages may be: no follower would take its frame.
+    TooLarge,
+    /// Its stream is not one of whole messages in order.
+    Protocol,
 }
 
 /// What becomes of a client's message.

@@ -167,6 +167,15 @@ impl Member {
         Ok(())
     }
 
+    /// A follower answered: whoever it is level with or not, it is there (check-quorum).
+    pub(super) fn note_heard(&mut self, from: MemberId) {
+        let now = self.state.now;
+        let leading = self.state.leading.as_mut();
+        if let Some(follower) = leading.and_then(|leading| leading.followers.get_mut(&from)) {
+            follower.heard_at = now;
+        }
+    }
+
     /// A follower asked for a history that is not durable yet: it gets it as soon as it is.
     pub(super) fn note_history_request(&mut self, from: MemberId, commit: Position) {
         let leading = self.state.leading.as_mut();
@@ -377,9 +386,23 @@ impl Member {
             self.abdicate(reason, actions);
             return Ok(());
         }
+        self.forgive_own_absence();
         self.close_silent_sessions();
         self.send_heartbeats(actions);
         Ok(())
+    }
+
+    /// A leader that was away itself (paused, starved) has not listened: what clients said
+    /// meanwhile is still to be read, and they are given that time back.
+    fn forgive_own_absence(&mut self) {
+        let now = self.state.now;
+        let Some(leading) = &mut self.state.leading else { return };
+        let away = now.since(leading.last_heartbeat);
+        if away > self.config.timing.heartbeat_interval.times(2) {
+            for heard in leading.heard.values_mut() {
+                *heard = (*heard + away).min(now);
+            }
+        }
     }
 
     fn reason_to_abdicate(&self) -> Option<Abdication> {

@@ -30,6 +30,9 @@ pub(super) struct Log {
     pub(super) written: Position,
     /// The end of what is known to be durable.
     pub(super) durable: Position,
+    /// Times that received bytes were rejected since a frame was verified: whoever sent them is
+    /// not the one to ask again.
+    pub(super) rejections: u32,
 }
 
 /// A frame read from the window or from the archive.
@@ -59,6 +62,7 @@ impl Log {
             verified_time: recovered.log_time,
             written: end,
             durable: end,
+            rejections: 0,
         }
     }
 
@@ -103,6 +107,7 @@ impl Log {
         debug_assert_eq!(position, self.image.received(), "a leader's log has no loose end");
         let payload_length = payload.0.len() + payload.1.len();
         let range = PositionRange::at(position, frame_bytes(body, payload_length));
+        debug_assert!(range.len() <= self.frame_bytes_max, "no follower would take the frame");
         let seed = FrameSeed { tag: self.tag, term, position };
         let front = FrameFront::new(seed, body, payload);
         let mut at = position;
@@ -150,6 +155,7 @@ impl Log {
             }
             self.check_opening(position, &body, history)?;
             self.verified = end;
+            self.rejections = 0;
             self.verified_chain =
                 chain_after(self.verified_chain, line.term, position, header.checksum);
             self.verified_time = self.verified_time.max(body.time());
@@ -190,6 +196,7 @@ impl Log {
 
     /// Forgets the bytes from `position` on that are held in one piece: one of them is wrong.
     fn reject(&mut self, position: Position) {
+        self.rejections = self.rejections.saturating_add(1);
         let seen = self.image.seen();
         self.image.cut(position);
         self.image.hear_newest(seen);
@@ -268,7 +275,7 @@ pub(super) fn read_frame(
 impl core::hash::Hash for Log {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
         (self.tag, &self.image, self.low, self.verified, self.verified_chain).hash(state);
-        (self.verified_time, self.written, self.durable).hash(state);
+        (self.verified_time, self.written, self.durable, self.rejections).hash(state);
         let held = PositionRange::new(self.low, self.image.received());
         for &range in core::iter::once(&held).chain(self.image.beyond()) {
             let (first, second) = self.ring.slices(range);

@@ -38,7 +38,7 @@ use crate::event::Event;
 use crate::hash::StateHasher;
 use crate::identity::{Endpoint, GroupTag, Life, MemberId};
 use crate::message::{Incoming, Message, Sender, Stream};
-use crate::notice::{Counters, FailStop, Notice, Role, TimerKind};
+use crate::notice::{Abdication, Counters, FailStop, Notice, Role, TimerKind};
 use crate::position::{Position, PositionRange};
 use crate::random::Random;
 use crate::stream::{NakTiming, RepairTiming, Repairs};
@@ -178,6 +178,10 @@ impl Member {
         }
         // A clock that goes backwards stands still (E104).
         self.state.now = self.state.now.max(now);
+        if self.state.leading.is_none() && self.state.connections.len() > 0 {
+            // Kept until now, since the actions of the last event may have named their bytes.
+            self.state.connections.clear();
+        }
         let handled = self.handle(event, actions).and_then(|()| self.settle(actions));
         if let Err(reason) = handled {
             self.stop(reason, actions);
@@ -374,6 +378,11 @@ impl Member {
 
     fn handle_storage_full(&mut self, position: Position, actions: &mut Actions) -> Handled {
         let state = &mut self.state;
+        if position < state.log.low || position < state.log.durable || position > state.log.written
+        {
+            // It came too late, or names bytes that were never handed over.
+            return Err(FailStop::StorageFailed);
+        }
         state.log.written = state.log.written.min(position);
         state.log.durable = state.log.durable.min(position);
         state.storage.cut(position);
@@ -383,7 +392,7 @@ impl Member {
         let retry_at = state.now + self.config.timing.progress_timeout;
         state.space = Space::Full { retry_at };
         if self.state.leading.is_some() {
-            self.abdicate(crate::notice::Abdication::StorageFull, actions);
+            self.abdicate(Abdication::StorageFull, actions);
         }
         Ok(())
     }
@@ -406,10 +415,13 @@ impl Member {
 
     fn handle_shutdown(&mut self, actions: &mut Actions) -> Handled {
         self.flush(actions)?;
-        if self.state.leading.is_some() {
-            self.abdicate(crate::notice::Abdication::Shutdown, actions);
-        }
         self.state.election.is_barred = true;
+        match self.state.role {
+            Role::Leader => self.abdicate(Abdication::Shutdown, actions),
+            // Late grants must not make it lead now.
+            Role::Canvasser | Role::Nominee | Role::Candidate => self.step_down(actions),
+            Role::Follower | Role::Stopped => {}
+        }
         Ok(())
     }
 

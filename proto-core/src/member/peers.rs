@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::config::PeerRecord;
-use crate::identity::{Life, MemberId};
+use crate::identity::{BootEpoch, Life, MemberId};
 use crate::position::Position;
 use crate::term::{Term, TermHistory};
 use crate::time::{Duration, Instant};
@@ -23,6 +23,8 @@ pub(super) struct Peers {
 #[derive(Clone, Copy, Debug, Hash)]
 struct Peer {
     record: PeerRecord,
+    /// The life in which it acknowledged what the record says.
+    acknowledged_in: BootEpoch,
     /// It came back with less than it had acknowledged: it counts for nothing.
     has_regressed: bool,
 }
@@ -33,7 +35,9 @@ impl Peers {
             let record = recovered.iter().find(|record| record.life.member == id).copied();
             let life = Life { member: id, ..Life::default() };
             let unknown = PeerRecord { life, ..PeerRecord::default() };
-            (id, Peer { record: record.unwrap_or(unknown), has_regressed: false })
+            let record = record.unwrap_or(unknown);
+            let acknowledged_in = record.life.boot_epoch;
+            (id, Peer { record, acknowledged_in, has_regressed: false })
         };
         Self { peers: others.map(peer).collect(), is_dirty: false, written_at: Instant(0) }
     }
@@ -78,11 +82,14 @@ impl Peers {
         history: &TermHistory,
     ) -> bool {
         let Some(peer) = self.peers.get_mut(&member) else { return false };
-        if has_regressed(&peer.record, history, durable) {
+        // Within one life a fall is always a cut, whoever ordered it.
+        let is_new_life = peer.record.life.boot_epoch > peer.acknowledged_in;
+        if is_new_life && has_regressed(&peer.record, history, durable) {
             peer.has_regressed = true;
             return false;
         }
         peer.has_regressed = false;
+        peer.acknowledged_in = peer.record.life.boot_epoch;
         if (term, durable) != (peer.record.term, peer.record.acknowledged) {
             peer.record.term = term;
             peer.record.acknowledged = durable;
@@ -120,7 +127,7 @@ impl Peers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::{BootEpoch, Incarnation};
+    use crate::identity::Incarnation;
 
     fn life(member: u16, incarnation: u32, boot_epoch: u64) -> Life {
         Life {

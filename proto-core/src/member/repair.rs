@@ -109,7 +109,9 @@ impl Member {
     fn repair_source(&self) -> Option<MemberId> {
         let teacher = self.state.following.teacher.map(|(teacher, _)| teacher);
         let first = self.state.leader.or(teacher);
-        let turn = (self.state.log.image.unanswered() / TRIES_PER_SOURCE) as usize;
+        let log = &self.state.log;
+        let failures = log.image.unanswered() / TRIES_PER_SOURCE;
+        let turn = failures.saturating_add(log.rejections) as usize;
         let peers = self.state.peers.len();
         if peers == 0 {
             return None;
@@ -249,13 +251,15 @@ impl Member {
         let slice = u64::from(self.config.limits.slice_bytes);
         self.counters.repairs_sent += range.len().div_ceil(slice);
         self.counters.repair_bytes_sent += range.len();
-        actions.push(Action::SendData {
-            to: Destination::Member(to),
-            stream: Stream::Log,
-            epoch: term.0,
-            range,
-            source,
-            live: None,
-        });
+        for range in range.runs(self.config.limits.run_bytes_max) {
+            actions.push(Action::SendData {
+                to: Destination::Member(to),
+                stream: Stream::Log,
+                epoch: term.0,
+                range,
+                source,
+                live: None,
+            });
+        }
     }
 }

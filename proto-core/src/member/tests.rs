@@ -3,5 +3,6 @@
 mod cluster;
 mod durability;
 mod elections;
+mod hardship;
 mod replication;
 mod traces;

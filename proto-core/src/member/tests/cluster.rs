@@ -8,7 +8,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::action::{Action, Actions, Delivery, Destination, Source};
-use crate::client::{Client, ClientAction, ClientConfig, ClientEvent, ClientLimits, ClientTiming};
+use crate::client::{
+    Client, ClientAction, ClientConfig, ClientError, ClientEvent, ClientLimits, ClientTiming,
+};
 use crate::config::{Limits, MemberConfig, Recovered, Timing};
 use crate::event::{Event, OperationId, Outputs};
 use crate::frame::{self, FrameSeed, chain_after};
@@ -60,6 +62,8 @@ pub(super) struct Cluster {
     pub(super) nodes: BTreeMap<MemberId, Node>,
     pub(super) client: Option<Client>,
     pub(super) replies: Vec<(u64, Vec<u8>)>,
+    /// How the client ended, if it did.
+    pub(super) ended: Option<Result<(), ClientError>>,
     pub(super) queue: VecDeque<(Endpoint, Endpoint, Sender, Datagram)>,
     /// Decides whether a datagram from the first to the second is lost.
     pub(super) lose: fn(&Cut, Endpoint, Endpoint, &Datagram) -> bool,
@@ -119,6 +123,7 @@ impl Cluster {
             nodes: BTreeMap::new(),
             client: None,
             replies: Vec::new(),
+            ended: None,
             queue: VecDeque::new(),
             lose: isolated,
             cut: Cut::default(),
@@ -201,6 +206,11 @@ impl Cluster {
     }
 
     pub(super) fn connect_client(&mut self) {
+        self.connect_client_with(4_000);
+    }
+
+    /// Connects a client whose messages may be of `message_bytes_max`, and waits for its session.
+    pub(super) fn connect_client_with(&mut self, message_bytes_max: u32) {
         let config = ClientConfig {
             group: GroupId(77),
             recovery_epoch: RecoveryEpoch(0),
@@ -209,7 +219,7 @@ impl Cluster {
             seed: 5,
             timing: ClientTiming::default(),
             limits: ClientLimits {
-                message_bytes_max: 4_000,
+                message_bytes_max,
                 session_window_bytes: 32 << 10,
                 ..ClientLimits::default()
             },
@@ -251,7 +261,7 @@ impl Cluster {
                     self.replies.push((sequence, [first, second].concat()));
                 }
                 ClientAction::Rejected { reason } => panic!("rejected: {reason}"),
-                ClientAction::Ended(Err(error)) => panic!("client ended: {error}"),
+                ClientAction::Ended(result) => self.ended = Some(result),
                 _ => {}
             }
         }
@@ -479,6 +489,7 @@ impl Cluster {
             if done(self) {
                 return;
             }
+            assert_eq!(self.ended, None, "the client ended before: {what}");
             self.tick();
         }
         let views: Vec<_> = self.running().iter().map(|&m| self.member(m).view()).collect();

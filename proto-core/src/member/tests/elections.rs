@@ -136,3 +136,17 @@ fn e11_a_second_leader_of_the_own_term_stops_a_leader() {
     assert_eq!(reason, Some(crate::notice::FailStop::TwoLeaders { term: view.term }));
     assert_eq!(cluster.member(leader).next_deadline(), None);
 }
+
+#[test]
+fn e83_a_leader_that_sends_but_hears_nobody_steps_down() {
+    let mut cluster = Cluster::new(3);
+    let deaf = cluster.run_until_led();
+    cluster.run_until_level();
+    cluster.cut.isolated.push(endpoint(deaf));
+    cluster.lose = |cut, _, to, _| cut.isolated.contains(&to);
+    let since = cluster.now;
+    cluster.run_until("it steps down", |cluster| cluster.member(deaf).view().role != Role::Leader);
+    let timeout = cluster.member(deaf).config().timing.election_timeout_max;
+    assert!(cluster.now.since(since) <= timeout);
+    cluster.run_until("a successor", |cluster| cluster.leader().is_some_and(|new| new != deaf));
+}

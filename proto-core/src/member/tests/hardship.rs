@@ -1,0 +1,204 @@
+//! Slow disks, rotten archives, long pauses, and clients that ask for too much.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::cluster::{Cluster, Datagram, endpoint, id, isolated};
+use crate::action::{Action, Actions};
+use crate::client::ClientError;
+use crate::event::Event;
+use crate::message::{Message, Sender, Stream};
+use crate::notice::{FailStop, Role};
+use crate::time::Instant;
+
+fn wait_until_served(cluster: &mut Cluster) {
+    cluster.run_until("served", |cluster| cluster.client.as_ref().unwrap().is_served());
+}
+
+fn submit_much(cluster: &mut Cluster, messages: usize) {
+    for _ in 0..messages {
+        cluster.run_until("room", |cluster| cluster.client.as_ref().unwrap().can_submit(3_900));
+        cluster.submit(&[1; 3_900]);
+    }
+    cluster.run_until("all replies", |cluster| cluster.replies.len() == messages);
+}
+
+#[test]
+fn a_message_that_is_too_large_ends_its_client_and_nobody_else() {
+    for members in [1, 3] {
+        let mut cluster = Cluster::new(members);
+        let leader = cluster.run_until_led();
+        cluster.connect_client_with(7_000);
+        wait_until_served(&mut cluster);
+        cluster.submit(&[7; 6_000]);
+        cluster.run_until("the client's end", |cluster| cluster.ended.is_some());
+        let limit = u64::from(cluster.limits.message_bytes_max);
+        let error = ClientError::MessageTooLarge { limit, unanswered: 1 };
+        assert_eq!(cluster.ended.take(), Some(Err(error)));
+        cluster.client = None;
+        cluster.run_until_level();
+        assert_eq!(cluster.leader(), Some(leader));
+        assert_eq!(cluster.member(leader).counters().frames_rejected, 0);
+    }
+}
+
+/// Runs three members whose disks take `delay_ms` for each operation, for 20 seconds or until one
+/// of them leads; how many elections that took.
+fn elections_with_slow_disks(delay_ms: u64) -> Option<u64> {
+    let mut cluster = Cluster::new(3);
+    cluster.nodes.values_mut().for_each(|node| node.holds_disk = true);
+    let mut due = BTreeMap::new();
+    for now in 0..20_000 {
+        cluster.now = Instant(now * 1_000_000 + 1);
+        for member in 1..=3 {
+            let pending = cluster.nodes[&id(member)].pending.front();
+            let Some(operation) = pending.map(|(operation, _)| *operation) else { continue };
+            let at = *due.entry((member, operation)).or_insert(now + delay_ms);
+            if at <= now {
+                cluster.complete_one(member);
+            }
+        }
+        for member in 1..=3 {
+            if cluster.member(member).next_deadline().is_some_and(|at| at <= cluster.now) {
+                cluster.step(member, Event::Timer);
+            }
+        }
+        cluster.settle();
+        if cluster.leader().is_some() {
+            let won = (1..=3).map(|member| cluster.member(member).counters().elections_won);
+            return Some(won.sum());
+        }
+    }
+    None
+}
+
+#[test]
+fn disks_slower_than_the_election_timeout_do_not_depose_who_is_answered() {
+    for delay_ms in [5, 40, 80, 120] {
+        let elections = elections_with_slow_disks(delay_ms);
+        assert!(elections.is_some_and(|won| won <= 3), "{delay_ms} ms: {elections:?}");
+    }
+}
+
+#[test]
+fn a_source_with_rotten_bytes_is_not_asked_for_ever() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.run_until_led();
+    cluster.connect_client();
+    wait_until_served(&mut cluster);
+    let away = (1..=3).find(|&member| member != leader).unwrap();
+    cluster.crash(away);
+    submit_much(&mut cluster, 100);
+    cluster.nodes.get_mut(&id(leader)).unwrap().disk.log[20_000] ^= 1;
+    cluster.start(away);
+    cluster.run_until("level by the other's help", |cluster| {
+        cluster.member(away).view().verified == cluster.member(leader).view().verified
+    });
+    assert!(cluster.member(away).counters().frames_rejected > 0);
+}
+
+#[test]
+fn replies_stay_in_the_window_of_a_client_that_does_not_get_them() {
+    let mut cluster = Cluster::new(3);
+    cluster.limits.in_flight_max = 4;
+    for member in 1..=3 {
+        cluster.crash(member);
+        cluster.start(member);
+    }
+    let leader = cluster.run_until_led();
+    cluster.connect_client();
+    wait_until_served(&mut cluster);
+    cluster.lose = |cut, from, to, what| {
+        let is_egress = matches!(what, Datagram::Data { stream: Stream::Egress(_), .. });
+        is_egress || isolated(cut, from, to, what)
+    };
+    (0..20).for_each(|number| cluster.submit(&[number; 100]));
+    (0..100).for_each(|_| cluster.tick());
+    cluster.crash(leader);
+    cluster.lose = isolated;
+    cluster.run_until("all replies", |cluster| cluster.replies.len() == 20);
+}
+
+#[test]
+fn a_pause_of_the_leader_closes_no_session_of_a_living_client() {
+    let mut cluster = Cluster::new(1);
+    cluster.run_until_led();
+    cluster.connect_client();
+    wait_until_served(&mut cluster);
+    cluster.submit(b"before");
+    cluster.now = Instant(cluster.now.0 + 11_000_000_000);
+    (0..500).for_each(|_| cluster.tick());
+    cluster.submit(b"behind");
+    cluster.run_until("both replies", |cluster| cluster.replies.len() == 2);
+}
+
+#[test]
+fn who_is_told_to_stop_does_not_come_to_lead() {
+    let mut cluster = Cluster::new(3);
+    cluster.lose = |_, _, _, what| matches!(what, Datagram::Control(Message::Ballot { .. }));
+    let is_candidate =
+        |cluster: &Cluster, &member: &u16| cluster.member(member).view().role == Role::Candidate;
+    cluster.run_until("a candidate", |cluster| (1..=3).any(|m| is_candidate(cluster, &m)));
+    let candidate = (1..=3).find(|member| is_candidate(&cluster, member)).unwrap();
+    cluster.step(candidate, Event::Shutdown);
+    let term = cluster.member(candidate).view().term;
+    for voter in (1..=3).filter(|&voter| voter != candidate) {
+        let life = cluster.member(voter).view().life;
+        let sender = Sender::Member {
+            member: life.member,
+            incarnation: life.incarnation,
+            boot_epoch: life.boot_epoch,
+        };
+        let ballot = Message::Ballot { term, candidate: id(candidate), granted: true };
+        let datagram = Datagram::Control(ballot);
+        cluster.deliver(endpoint(voter), endpoint(candidate), sender, &datagram);
+    }
+    assert_eq!(cluster.member(candidate).view().role, Role::Follower);
+}
+
+#[test]
+fn what_a_stopping_leader_sends_last_is_still_there() {
+    let mut cluster = Cluster::new(1);
+    cluster.run_until_led();
+    cluster.connect_client();
+    wait_until_served(&mut cluster);
+    cluster.submit(b"last");
+    while cluster.nodes[&id(1)].applied.is_empty() {
+        while let Some((from, to, sender, datagram)) = cluster.queue.pop_front() {
+            cluster.deliver(from, to, sender, &datagram);
+        }
+        if cluster.nodes[&id(1)].pending.is_empty() {
+            cluster.step(1, Event::Flush);
+        } else {
+            cluster.complete_one(1);
+        }
+    }
+    let mut member = cluster.member(1).clone();
+    let mut actions = Actions::new();
+    member.step(cluster.now, Event::Shutdown, &mut actions);
+    let sent: Vec<u64> = actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::SendData { stream, range, .. } => {
+                let (first, second) = member.bytes(*stream, *range);
+                assert_eq!((first.len() + second.len()) as u64, range.len());
+                Some(range.len())
+            }
+            _ => None,
+        })
+        .collect();
+    assert!(!sent.is_empty(), "the reply goes out");
+}
+
+#[test]
+fn e48_a_refusal_that_comes_too_late_stops_the_member() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.run_until_led();
+    cluster.connect_client();
+    wait_until_served(&mut cluster);
+    let follower = (1..=3).find(|&member| member != leader).unwrap();
+    let position = cluster.member(follower).view().written;
+    submit_much(&mut cluster, 40);
+    cluster.step(follower, Event::StorageFull { position });
+    assert_eq!(cluster.nodes[&id(follower)].fail_stop, Some(FailStop::StorageFailed));
+}
