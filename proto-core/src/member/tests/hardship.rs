@@ -202,3 +202,87 @@ fn e48_a_refusal_that_comes_too_late_stops_the_member() {
     cluster.step(follower, Event::StorageFull { position });
     assert_eq!(cluster.nodes[&id(follower)].fail_stop, Some(FailStop::StorageFailed));
 }
+
+#[test]
+fn e114_what_is_not_committed_is_bounded_at_the_leader() {
+    let mut cluster = Cluster::new(3);
+    cluster.limits.uncommitted_bytes_max = 8 << 10;
+    for member in 1..=3 {
+        cluster.crash(member);
+        cluster.start(member);
+    }
+    let leader = cluster.run_until_led();
+    cluster.connect_client();
+    wait_until_served(&mut cluster);
+    cluster.run_until_level();
+    cluster.nodes.values_mut().for_each(|node| node.holds_disk = true);
+    (0..7).for_each(|_| cluster.submit(&[5; 3_900]));
+    cluster.settle();
+    let view = cluster.member(leader).view();
+    let uncommitted = view.verified.since(view.commit);
+    assert!(uncommitted > 0 && uncommitted <= 8 << 10, "{uncommitted} bytes");
+    assert!(cluster.member(leader).counters().back_pressure > 0);
+    // What waited in the client's stream is not lost: it goes on when disks do.
+    cluster.nodes.values_mut().for_each(|node| node.holds_disk = false);
+    cluster.run_until("all replies", |cluster| cluster.replies.len() == 7);
+}
+
+#[test]
+fn e104_a_clock_that_goes_backwards_or_jumps_ahead_does_no_harm() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.run_until_led();
+    cluster.run_until_level();
+    let now = cluster.now;
+    cluster.now = Instant(0);
+    for member in 1..=3 {
+        cluster.step(member, Event::Timer);
+        assert!(cluster.member(member).next_deadline().is_some_and(|at| at >= now));
+    }
+    assert_eq!(cluster.member(leader).view().role, Role::Leader);
+    cluster.now = Instant(now.0 + 100 * 24 * 3_600 * 1_000_000_000);
+    for member in 1..=3 {
+        cluster.step(member, Event::Timer);
+        let ahead = cluster.member(member).next_deadline().is_some_and(|at| at >= cluster.now);
+        assert!(ahead, "one service of each deadline, not one for each that was missed");
+    }
+    cluster.settle();
+    cluster.run_until_led();
+    cluster.run_until_level();
+}
+
+#[test]
+fn e30_old_acknowledgements_move_nothing() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.run_until_led();
+    cluster.connect_client();
+    wait_until_served(&mut cluster);
+    cluster.run_until_level();
+    let other = (1..=3).find(|&member| member != leader).unwrap();
+    let (view, life) = (cluster.member(leader).view(), cluster.member(other).view().life);
+    let sender = Sender::Member {
+        member: life.member,
+        incarnation: life.incarnation,
+        boot_epoch: life.boot_epoch,
+    };
+    cluster.nodes.values_mut().for_each(|node| node.holds_disk = true);
+    cluster.submit(b"not durable anywhere");
+    cluster.settle();
+    let head = cluster.member(leader).view().verified;
+    let forged = |term, sequence| Message::Acknowledge {
+        term,
+        sequence,
+        round: 1,
+        durable: head,
+        received: head,
+        limit: head,
+        commit: head,
+    };
+    let former = crate::term::Term(view.term.0 - 1);
+    // An old number, and a former term: neither counts for the commit position.
+    for message in [forged(view.term, 1), forged(former, 1_000_000)] {
+        let datagram = Datagram::Control(message);
+        cluster.deliver(endpoint(other), endpoint(leader), sender, &datagram);
+    }
+    while cluster.complete_one(leader) {}
+    assert_eq!(cluster.member(leader).view().commit, view.commit);
+}
