@@ -83,12 +83,17 @@ pub fn init_on<D: Disk>(
     identity: &Identity,
 ) -> Result<(), ArchiveError> {
     identity.check()?;
-    create_directory(disk, directory)?;
-    refuse_existing(disk, directory)?;
+    create_directories(disk, directory)?;
+    refuse_existing(disk, directory, is_ours)?;
     let owner = identity.owner();
-    let lock = lock::create(disk, directory, owner)?;
+    // Another `init` may have come in between, and a member that ran and voted: looked at again
+    // under the lock, nothing of them is made anew (rule 9).
+    let lock = lock::create(disk, directory, owner, || {
+        refuse_existing(disk, directory, |name| name != "mark" && is_ours(name))
+    })?;
     let log_path = log_directory(directory);
-    create_directory(disk, &log_path)?;
+    disk.create_directory(&log_path)
+        .map_err(|error| ArchiveError::io("create", &log_path, error))?;
     let log = Log::new(disk.clone(), directory, identity, Access::Write);
     log.create_next(0)?;
     let boot = (&BootEpoch(0), ROOM_SMALL);
@@ -193,13 +198,31 @@ impl<D: Disk> Archive<D> {
     }
 }
 
+/// Whose archive is in `directory`, for whoever wants to know before it is opened. Changes nothing.
+///
+/// # Errors
+/// [`ArchiveError::NotInitialised`] or [`ArchiveError::Unfinished`] when there is none,
+/// [`ArchiveError::Unreadable`], [`ArchiveError::Version`] and [`ArchiveError::Io`].
+pub fn identify(directory: &Path) -> Result<Identity, ArchiveError> {
+    find_identity(&RealDisk, directory)
+}
+
 /// The identity, which is there when anything is.
 pub(crate) fn find_identity<D: Disk>(disk: &D, directory: &Path) -> Result<Identity, ArchiveError> {
+    find_identity_or(disk, directory, is_ours)
+}
+
+/// The identity, which is there when a name is that `counts`.
+fn find_identity_or<D: Disk>(
+    disk: &D,
+    directory: &Path,
+    counts: impl Fn(&OsStr) -> bool,
+) -> Result<Identity, ArchiveError> {
     if let Some(identity) = Identity::find(disk, directory)? {
         return Ok(identity);
     }
     match disk.list(directory) {
-        Ok(names) => match names.iter().find(|name| is_ours(name)) {
+        Ok(names) => match names.iter().find(|name| counts(name)) {
             Some(name) => Err(ArchiveError::Unfinished { found: directory.join(name) }),
             None => Err(ArchiveError::NotInitialised { directory: directory.to_owned() }),
         },
@@ -210,8 +233,12 @@ pub(crate) fn find_identity<D: Disk>(disk: &D, directory: &Path) -> Result<Ident
     }
 }
 
-fn refuse_existing<D: Disk>(disk: &D, directory: &Path) -> Result<(), ArchiveError> {
-    match find_identity(disk, directory) {
+fn refuse_existing<D: Disk>(
+    disk: &D,
+    directory: &Path,
+    counts: impl Fn(&OsStr) -> bool,
+) -> Result<(), ArchiveError> {
+    match find_identity_or(disk, directory, counts) {
         Ok(_) => Err(ArchiveError::AlreadyInitialised { found: directory.join("identity") }),
         Err(ArchiveError::NotInitialised { .. }) => Ok(()),
         Err(error) => Err(error),
@@ -241,8 +268,16 @@ fn open_copies<D: Disk, P: crate::payload::Payload>(
     Ok((copies, value))
 }
 
-fn create_directory<D: Disk>(disk: &D, path: &Path) -> Result<(), ArchiveError> {
-    disk.create_directory(path).map_err(|error| ArchiveError::io("create", path, error))
+/// Creates a directory and those above it, and makes the name of each that is new durable.
+fn create_directories<D: Disk>(disk: &D, path: &Path) -> Result<(), ArchiveError> {
+    let absent = |path: &Path| {
+        let listed = disk.list(path);
+        listed.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    };
+    let above = path.ancestors().filter(|path| !path.as_os_str().is_empty());
+    let created: Vec<_> = above.take_while(|path| absent(path)).collect();
+    disk.create_directory(path).map_err(|error| ArchiveError::io("create", path, error))?;
+    created.into_iter().rev().try_for_each(|path| sync_parent(disk, path))
 }
 
 /// Makes the names of all files durable, and that of the directory.
@@ -253,8 +288,13 @@ fn sync_names<D: Disk>(disk: &D, directory: &Path) -> Result<(), ArchiveError> {
         result => result?,
     }
     sync_directory(disk, directory)?;
-    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or_else(|| Path::new("."));
+    sync_parent(disk, directory)
+}
+
+/// Makes the name of a directory durable.
+fn sync_parent<D: Disk>(disk: &D, path: &Path) -> Result<(), ArchiveError> {
+    let Some(parent) = path.parent() else { return Ok(()) };
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
     match disk.sync_directory(parent) {
         // Whoever may not look into the directory above cannot do more for the name in it.
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),

@@ -73,7 +73,7 @@ impl<P: Payload> Copies<P> {
                 .map_err(|error| ArchiveError::io("create", &path, error))?;
             // Votes must go on when the disk is full, so their space is taken now (E48).
             disk.allocate(&file, bytes)
-                .map_err(|error| ArchiveError::io("reserve space for", &path, error))?;
+                .map_err(|error| ArchiveError::space("reserve space for", &path, error))?;
             let record = record::encode(kind, 1, owner, &value.encode());
             write_record(disk, &file, &path, &record)?;
         }
@@ -219,7 +219,7 @@ fn write_record<D: Disk>(
     bytes: &[u8],
 ) -> Result<(), ArchiveError> {
     disk::write_full(disk, file, bytes, 0)
-        .map_err(|error| ArchiveError::io("write", path, error))?;
+        .map_err(|error| ArchiveError::space("write", path, error))?;
     disk.sync(file).map_err(|error| ArchiveError::io("sync", path, error))
 }
 

@@ -20,6 +20,8 @@ pub enum Access {
     Write,
     /// For reading and writing; created empty, and emptied if it exists.
     Create,
+    /// For reading and writing; created empty, and left as it is if it exists.
+    Claim,
 }
 
 /// What the archive needs of a file system. Files are written at explicit offsets, and nothing is
@@ -121,6 +123,7 @@ impl Disk for RealDisk {
             Access::Read => options.read(true),
             Access::Write => options.read(true).write(true),
             Access::Create => options.read(true).write(true).create(true).truncate(true),
+            Access::Claim => options.read(true).write(true).create(true).truncate(false),
         };
         options.open(path)
     }

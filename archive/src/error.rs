@@ -168,7 +168,9 @@ pub enum ArchiveError {
         /// The format.
         found: u16,
     },
-    /// There is no space to write to. What was there before is intact; try again later.
+    /// There is no space to write to or to reserve. What was there before is intact; try again
+    /// later. A sync that lacks space is [`ArchiveError::Io`]: what is on the disk is unknown
+    /// (E43).
     #[error("no space left to write {}; free some", path.display())]
     Full {
         /// The file.
@@ -198,12 +200,19 @@ pub enum ArchiveError {
 }
 
 impl ArchiveError {
-    /// An error of the file system; lack of space apart.
+    /// An error of the file system. Lack of space is one like any other here: a sync that reports
+    /// it has lost pages, as it has with any error (E43).
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), source }
+    }
+
+    /// An error of a write or of a reservation: the calls that lack of space refuses before
+    /// anything depends on them, so that they may be tried again (E48).
+    pub(crate) fn space(action: &'static str, path: &Path, source: io::Error) -> Self {
         if crate::disk::is_no_space(&source) {
             Self::Full { path: path.to_owned() }
         } else {
-            Self::Io { action, path: path.to_owned(), source }
+            Self::io(action, path, source)
         }
     }
 
@@ -224,7 +233,8 @@ pub enum AppendError {
         directory.display()
     )]
     Full {
-        /// How many bytes must be written.
+        /// How many bytes must be free: the files of the segments that must be made, or else the
+        /// append itself.
         needed: u64,
         /// How many the file system says to have.
         free: Option<u64>,

@@ -69,7 +69,7 @@ impl Identity {
             .open(&draft, Access::Create)
             .map_err(|error| ArchiveError::io("create", &draft, error))?;
         disk::write_full(disk, &file, &bytes, 0)
-            .map_err(|error| ArchiveError::io("write", &draft, error))?;
+            .map_err(|error| ArchiveError::space("write", &draft, error))?;
         disk.sync(&file).map_err(|error| ArchiveError::io("sync", &draft, error))?;
         disk.rename(&draft, &path).map_err(|error| ArchiveError::io("name", &path, error))?;
         disk.sync_directory(directory)

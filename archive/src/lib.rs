@@ -23,7 +23,7 @@ mod syncer;
 mod tests;
 mod writer;
 
-pub use archive::{Archive, Options, init, init_on};
+pub use archive::{Archive, Options, identify, init, init_on};
 pub use describe::{Description, FrameCounts, SegmentDescription, describe, describe_on};
 pub use disk::{Access, Disk, RealDisk};
 pub use error::{AppendError, ArchiveError};

@@ -13,17 +13,21 @@ pub(crate) fn path(directory: &Path) -> PathBuf {
     directory.join("mark")
 }
 
-/// Creates the mark file, and holds its lock.
+/// Creates the mark file and takes its lock; then asks `check` whether the directory is still what
+/// it was before the lock was held, and only if so writes the mark.
 pub(crate) fn create<D: Disk>(
     disk: &D,
     directory: &Path,
     owner: Owner,
+    check: impl FnOnce() -> Result<(), ArchiveError>,
 ) -> Result<D::File, ArchiveError> {
     let path = path(directory);
+    // It may be another process's by now: nothing in it is touched before the lock is held.
     let file = disk
-        .open(&path, Access::Create)
+        .open(&path, Access::Claim)
         .map_err(|error| ArchiveError::io("create", &path, error))?;
     take(disk, &file, &path)?;
+    check()?;
     write(disk, &file, &path, owner)?;
     disk.sync(&file).map_err(|error| ArchiveError::io("sync", &path, error))?;
     Ok(file)
@@ -68,7 +72,8 @@ fn take<D: Disk>(disk: &D, file: &D::File, path: &Path) -> Result<(), ArchiveErr
 
 fn write<D: Disk>(disk: &D, file: &D::File, path: &Path, owner: Owner) -> Result<(), ArchiveError> {
     let bytes = record::encode(Kind::Mark, 1, owner, &process::id().to_le_bytes());
-    disk::write_full(disk, file, &bytes, 0).map_err(|error| ArchiveError::io("write", path, error))
+    disk::write_full(disk, file, &bytes, 0)
+        .map_err(|error| ArchiveError::space("write", path, error))
 }
 
 fn written_pid<D: Disk>(disk: &D, path: &Path) -> Option<u32> {

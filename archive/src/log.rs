@@ -154,11 +154,11 @@ impl<D: Disk> Log<D> {
             .map_err(|error| ArchiveError::io("create", draft, error))?;
         self.disk
             .allocate(&file, self.file_bytes())
-            .map_err(|error| ArchiveError::io("reserve space for", draft, error))?;
+            .map_err(|error| ArchiveError::space("reserve space for", draft, error))?;
         let payload = [index.to_le_bytes(), self.segment_bytes.to_le_bytes()].concat();
         let header = record::encode(Kind::Segment, 1, self.owner, &payload);
         disk::write_full(&self.disk, &file, &header, 0)
-            .map_err(|error| ArchiveError::io("write", draft, error))?;
+            .map_err(|error| ArchiveError::space("write", draft, error))?;
         self.disk.sync(&file).map_err(|error| ArchiveError::io("sync", draft, error))
     }
 
@@ -207,6 +207,12 @@ impl<D: Disk> Log<D> {
     /// The position behind the last segment.
     pub(crate) fn capacity(&self) -> u64 {
         self.count().saturating_mul(self.segment_bytes)
+    }
+
+    /// The bytes of the files that must be made before the log can end at `end`.
+    pub(crate) fn bytes_to_reach(&self, end: u64) -> u64 {
+        let missing = end.saturating_sub(self.capacity()).div_ceil(self.segment_bytes);
+        missing.saturating_mul(self.file_bytes())
     }
 
     /// Which segment holds the byte at `position`.
@@ -265,7 +271,7 @@ impl<D: Disk> Log<D> {
             let file = self.file(piece.segment)?;
             let bytes = &bytes[done..done + piece.length];
             disk::write_full(&self.disk, &file, bytes, piece.offset)
-                .map_err(|error| ArchiveError::io("write", &self.path(piece.segment), error))?;
+                .map_err(|error| ArchiveError::space("write", &self.path(piece.segment), error))?;
             done += piece.length;
         }
         Ok(())
@@ -319,7 +325,7 @@ impl<D: Disk> Log<D> {
     ) -> Result<(), ArchiveError> {
         let file = self.file(segment)?;
         disk::write_full(&self.disk, &file, bytes, offset)
-            .map_err(|error| ArchiveError::io("write", &self.path(segment), error))
+            .map_err(|error| ArchiveError::space("write", &self.path(segment), error))
     }
 
     fn piece(&self, position: u64, length: usize) -> Piece {

@@ -16,8 +16,8 @@ pub(crate) struct Shared<D: Disk> {
     written: AtomicU64,
     /// The end of what was ever written and not wiped: at or above `written`.
     touched: AtomicU64,
-    /// A cut was begun and is not durable.
-    cutting: AtomicBool,
+    /// Cuts that were begun and are not durable.
+    cuts: AtomicU64,
     /// The next segment could not be reserved.
     space_short: AtomicBool,
     /// The first failure, once there was one (E43).
@@ -33,7 +33,7 @@ impl<D: Disk> Shared<D> {
             log,
             written: AtomicU64::new(end),
             touched: AtomicU64::new(end),
-            cutting: AtomicBool::new(false),
+            cuts: AtomicU64::new(0),
             space_short: AtomicBool::new(false),
             poison: OnceLock::new(),
             _lock: lock,
@@ -48,7 +48,8 @@ impl<D: Disk> Shared<D> {
         }
     }
 
-    /// Takes note of a failure: all but lack of space is final (E43, E48).
+    /// Takes note of a failure: all is final but a write or a reservation that found no space (E43,
+    /// E48); a sync never fails with [`ArchiveError::Full`].
     pub(crate) fn guard<T>(&self, result: Result<T, ArchiveError>) -> Result<T, ArchiveError> {
         result.inspect_err(|error| {
             if !matches!(error, ArchiveError::Full { .. }) {
@@ -85,11 +86,16 @@ impl<D: Disk> Shared<D> {
     }
 
     pub(crate) fn is_cutting(&self) -> bool {
-        self.cutting.load(Ordering::Acquire)
+        self.cuts.load(Ordering::Acquire) > 0
     }
 
-    pub(crate) fn set_cutting(&self, cutting: bool) {
-        self.cutting.store(cutting, Ordering::Release);
+    pub(crate) fn cut_begun(&self) {
+        self.cuts.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Says that the oldest cut is durable. Others may have begun meanwhile.
+    pub(crate) fn cut_done(&self) {
+        self.cuts.fetch_sub(1, Ordering::AcqRel);
     }
 
     pub(crate) fn is_space_short(&self) -> bool {

@@ -41,7 +41,8 @@ impl<D: Disk> Syncer<D> {
     /// Replaces the vote.
     ///
     /// # Errors
-    /// As [`Syncer::sync`]; [`ArchiveError::Full`] may be tried again.
+    /// As [`Syncer::sync`]; [`ArchiveError::Full`], a write without space, may be tried again. A
+    /// sync that fails for lack of space poisons like any (E43).
     pub fn persist_vote(&mut self, vote: &Vote) -> Result<(), ArchiveError> {
         self.shared.check()?;
         self.shared.guard(self.vote.store(&self.shared.disk, vote))
@@ -62,7 +63,7 @@ impl<D: Disk> Syncer<D> {
     /// Replaces what is remembered of the other members.
     ///
     /// # Errors
-    /// As [`Syncer::sync`]; [`ArchiveError::Full`] may be tried again.
+    /// As [`Syncer::persist_vote`].
     pub fn persist_peers(&mut self, peers: &[PeerRecord]) -> Result<(), ArchiveError> {
         self.shared.check()?;
         self.shared.guard(self.peers.store(&self.shared.disk, &peers.to_vec()))
@@ -116,7 +117,7 @@ impl<D: Disk> Syncer<D> {
             // Nothing durable is lost, so this mark may become durable with the next batch.
             self.mark()?;
         }
-        shared.set_cutting(false);
+        shared.cut_done();
         Ok(())
     }
 }

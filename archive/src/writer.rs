@@ -59,7 +59,7 @@ impl<D: Disk> Writer<D> {
                 shared.set_written(start.0 + length);
                 Ok(())
             }
-            Err(ArchiveError::Full { .. }) => Err(self.refuse(start.0, length)),
+            Err(ArchiveError::Full { .. }) => Err(self.refuse(start.0, length)?),
             Err(error) => Err(error.into()),
         }
     }
@@ -68,7 +68,7 @@ impl<D: Disk> Writer<D> {
     /// any more. Hand the result to the syncer behind everything that was handed to it before, with
     /// the history that demands the cut.
     pub fn cut(&mut self, at: Position) -> Cut {
-        self.shared.set_cutting(true);
+        self.shared.cut_begun();
         self.shared.set_written(self.shared.written().min(at.0));
         Cut { at }
     }
@@ -99,16 +99,23 @@ impl<D: Disk> Writer<D> {
     }
 
     /// Undoes what an append without space has written.
-    fn refuse(&self, start: u64, length: u64) -> AppendError {
+    ///
+    /// # Errors
+    /// The wipe failed for another reason than lack of space.
+    fn refuse(&self, start: u64, length: u64) -> Result<AppendError, ArchiveError> {
         let log = &self.shared.log;
         self.shared.set_space_short(true);
-        // Zeroes fit where bytes were written; where that fails too, the bytes are not counted,
-        // and go at the next cut or recovery.
-        let _ = log.wipe(start, start + length);
-        AppendError::Full {
-            needed: length.max((start + length).saturating_sub(log.capacity())),
-            free: log.free_bytes(),
-            directory: log.directory().to_owned(),
+        // Zeroes fit where bytes were written; where space lacks for them too, the bytes are not
+        // counted, and go at the next cut or recovery.
+        match self.shared.guard(log.wipe(start, start + length)) {
+            Ok(_) | Err(ArchiveError::Full { .. }) => {}
+            Err(error) => return Err(error),
         }
+        let needed = match log.bytes_to_reach(start + length) {
+            0 => length,
+            files => files,
+        };
+        let (free, directory) = (log.free_bytes(), log.directory().to_owned());
+        Ok(AppendError::Full { needed, free, directory })
     }
 }

@@ -13,9 +13,17 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
+/// What the numbers of the demonstration are.
+const DEMO_NOTES: &str = "\
+The result's `lost_datagrams` (datagrams dropped) counts only what --loss made the receivers drop, \
+not what sockets or the network lose. It, `elections`, `naks` and `retransmits` are totals over all \
+members and over the client; the life of a member that was killed counts as far as it was last \
+asked.";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Starts a cluster on this machine, replicates a text through it, and checks every member
+    #[command(after_help = DEMO_NOTES)]
     Demo(Demo),
     /// Forms a group: writes this member's identity into its data directory, once
     Init(Init),
@@ -39,7 +47,7 @@ pub(crate) struct Demo {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=7))]
     pub(crate) members: u16,
     /// Per cent of the datagrams to drop at every receiver
-    #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent)]
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent, allow_negative_numbers = true)]
     pub(crate) loss: f64,
     /// Kill the leader with SIGKILL halfway, and start it again later
     #[arg(long)]
@@ -137,6 +145,12 @@ mod tests {
     fn the_arguments_are_consistent() {
         use clap::CommandFactory;
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_negative_loss_is_told_the_range() {
+        let refused = Arguments::try_parse_from(["quorate", "demo", "--loss", "-1"]).unwrap_err();
+        assert!(refused.to_string().contains("must be at least 0 and below 100"), "{refused}");
     }
 
     #[test]

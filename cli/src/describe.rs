@@ -11,6 +11,12 @@ use crate::failure::{Failure, tell_line};
 /// Reports what is in `directory`, which may be of a member that runs. Changes nothing. Problems in
 /// the data make it fail, after they were told.
 pub(crate) fn run(directory: &Path, json: bool) -> Result<(), Failure> {
+    if directory.is_file() {
+        return Err(Failure::Usage(format!(
+            "{} is a file; name a member's data directory, which is `data` in its configuration",
+            directory.display()
+        )));
+    }
     let description = describe(directory, &Options::default())
         .map_err(|error| Failure::Failed(error.to_string()))?;
     if json {

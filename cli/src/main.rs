@@ -9,6 +9,7 @@ mod failure;
 mod ledger;
 mod member;
 mod report;
+mod signals;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -21,19 +22,36 @@ use crate::failure::Failure;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_env("QUORATE_LOG");
-    tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new(arguments.default_log_level())))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
-    match run(arguments.command) {
+    match start_log(arguments.default_log_level()).and_then(|()| run(arguments.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.tell();
             failure.exit_code()
         }
     }
+}
+
+/// Logs to standard error what `QUORATE_LOG` asks for; `default` when it is not set.
+fn start_log(default: &str) -> Result<(), Failure> {
+    let asked = std::env::var_os("QUORATE_LOG").filter(|asked| !asked.is_empty());
+    let filter = match asked {
+        None => EnvFilter::new(default),
+        Some(asked) => {
+            let asked = asked.to_string_lossy();
+            EnvFilter::builder().parse(&asked).map_err(|error| {
+                Failure::Usage(format!(
+                    "the environment's QUORATE_LOG = {asked:?} is no filter: {error}; write a \
+                     level such as `info`, or `quorate_driver=debug`"
+                ))
+            })?
+        }
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    Ok(())
 }
 
 fn run(command: Command) -> Result<(), Failure> {

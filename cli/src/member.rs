@@ -8,12 +8,12 @@ use quorate_driver::{Configuration, init_archive};
 use quorate_runtime_tokio::{MemberHandle, MemberOptions};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments;
 use crate::failure::{Failure, tell_line};
 use crate::ledger::Ledger;
 use crate::report::MemberReport;
+use crate::signals::Signals;
 
 /// Forms the group in the configured directory.
 pub(crate) fn init(config: &Path) -> Result<(), Failure> {
@@ -72,13 +72,9 @@ async fn finished(member: &mut MemberHandle<Ledger>) -> Ended {
 }
 
 async fn alone(member: &mut MemberHandle<Ledger>) -> Result<Ended, Failure> {
-    let listen =
-        |kind| signal(kind).map_err(|error| Failure::failed("cannot await signals", error));
-    let (mut interrupt, mut terminate) =
-        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let mut signals = Signals::listen()?;
     Ok(tokio::select! {
-        _ = interrupt.recv() => Ended::ByRequest,
-        _ = terminate.recv() => Ended::ByRequest,
+        _ = signals.next() => Ended::ByRequest,
         ended = finished(member) => ended,
     })
 }

@@ -2,7 +2,7 @@
 
 use quorate_archive::{
     AppendError as ArchiveAppendError, Archive, ArchiveError, Cut, Identity, Options, Reader,
-    SEGMENT_BYTES_DEFAULT, Syncer, Writer, init,
+    SEGMENT_BYTES_DEFAULT, Syncer, Writer, identify, init,
 };
 use quorate_core::{
     GroupId, Incarnation, MemberId, PeerRecord, Position, PositionRange, Recovered, RecoveryEpoch,
@@ -92,14 +92,17 @@ impl ArchivePorts {
         let window_quarter = configuration.limits.window_bytes / 4;
         let options = Options::new(window_quarter.max(Options::default().frame_bytes_max));
         let directory = &configuration.data;
-        let opened = match Archive::open(directory, &options) {
+        let identity = match identify(directory) {
             Err(ArchiveError::NotInitialised { .. }) if bootstrap => {
                 init_archive(configuration)?;
-                Archive::open(directory, &options)?
+                identify(directory)?
             }
             other => other?,
         };
-        let (archive, recovered) = opened;
+        // Before it is opened: that begins a new life and puts the log in order, and a member that
+        // is somebody else's, or has other members, is left as it is.
+        check(&identity, configuration)?;
+        let (archive, recovered) = Archive::open(directory, &options)?;
         check(archive.identity(), configuration)?;
         let (writer, syncer, reader) = archive.split();
         Ok(Self {
@@ -185,5 +188,27 @@ pub struct ArchiveReader(Reader);
 impl LogReader for ArchiveReader {
     fn read(&mut self, range: PositionRange, bytes: &mut Vec<u8>) -> Result<(), String> {
         self.0.read(range, bytes).map(|_| ()).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_of_another_member_is_refused_before_anything_in_it_changes() {
+        let text = "group = \"0x5eed\"\nmember = 1\ndata = \"x\"\nsecurity = \"checksum-only\"\n\
+                    members = [{ id = 1, address = \"127.0.0.1:9001\" }, \
+                    { id = 2, address = \"127.0.0.1:9002\" }]\n";
+        let directory = tempfile::tempdir().unwrap();
+        let mut configuration = Configuration::parse(text).unwrap();
+        configuration.data = directory.path().to_owned();
+        drop(ArchivePorts::open(&configuration, true).unwrap());
+        configuration.member = MemberId(2);
+        let error = ArchivePorts::open(&configuration, true).unwrap_err();
+        assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
+        configuration.member = MemberId(1);
+        let ports = ArchivePorts::open(&configuration, false).unwrap();
+        assert_eq!(ports.recovered.life.boot_epoch.0, 2);
     }
 }

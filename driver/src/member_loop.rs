@@ -48,6 +48,7 @@ pub struct MemberLoop<P, L, Q, S> {
     payload: Vec<u8>,
     storage_counters: StorageCounters,
     outstanding: usize,
+    stopping: bool,
     refused: Option<quorate_core::Position>,
     broken: Option<(FailStop, String)>,
     detail: Option<String>,
@@ -85,6 +86,7 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
             payload: Vec::new(),
             storage_counters: StorageCounters::default(),
             outstanding: 0,
+            stopping: false,
             refused: None,
             broken: None,
             detail: None,
@@ -110,10 +112,15 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
         self.datagrams.inner()
     }
 
-    /// Operations of the storage that have not completed yet.
+    /// Operations that make something durable and have not completed yet. Reads do not count.
     #[must_use]
     pub const fn outstanding(&self) -> usize {
         self.outstanding
+    }
+
+    /// The storage, for whoever closes it.
+    pub const fn storage_mut(&mut self) -> &mut Q {
+        &mut self.storage
     }
 
     /// When to call [`MemberLoop::timer`] if nothing else happens.
@@ -171,9 +178,13 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
     /// # Errors
     /// The member went inert.
     pub fn complete(&mut self, now: Instant, completion: Completion) -> Result<(), Stopped> {
-        self.outstanding = self.outstanding.saturating_sub(1);
         match completion {
-            Completion::Durable { operation } => self.step(now, Event::Durable { operation }),
+            Completion::Durable { operation } => {
+                self.outstanding = self.outstanding.saturating_sub(1);
+                self.step(now, Event::Durable { operation })
+            }
+            // A replay would go on from read to read; the next life begins it anew.
+            Completion::Read { .. } if self.stopping => self.stopped.clone().map_or(Ok(()), Err),
             Completion::Read { operation, bytes } => {
                 self.step(now, Event::LogRead { operation, bytes: &bytes })
             }
@@ -201,11 +212,13 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
     }
 
     /// The host wants to stop; a leader gives up its leadership. Go on until
-    /// [`MemberLoop::outstanding`] is zero, then drop the loop.
+    /// [`MemberLoop::outstanding`] is zero, then drop the loop. Reads of the log that complete from
+    /// now on are dropped.
     ///
     /// # Errors
     /// The member went inert.
     pub fn shutdown(&mut self, now: Instant) -> Result<(), Stopped> {
+        self.stopping = true;
         self.step(now, Event::Shutdown)
     }
 
@@ -261,7 +274,7 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
             Action::Append { range } => self.append(range),
             Action::Sync { operation } => {
                 self.storage_counters.syncs += 1;
-                self.submit(StorageRequest::Sync { operation });
+                self.make_durable(StorageRequest::Sync { operation });
             }
             Action::PersistVote { operation, vote } => {
                 self.persist(StorageRequest::PersistVote { operation, vote });
@@ -275,7 +288,7 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
             }
             Action::ReadLog { operation, range } => {
                 self.storage_counters.reads += 1;
-                self.submit(StorageRequest::Read { operation, range });
+                self.storage.submit(StorageRequest::Read { operation, range });
             }
             Action::Apply(apply) => self.apply(&apply, read),
             Action::Notify(notice) => report(self.member.config().member, &notice),
@@ -318,15 +331,19 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
 
     fn persist(&mut self, request: StorageRequest<L::Cut>) {
         self.storage_counters.persists += 1;
-        self.submit(request);
+        self.make_durable(request);
     }
 
-    fn submit(&mut self, request: StorageRequest<L::Cut>) {
+    fn make_durable(&mut self, request: StorageRequest<L::Cut>) {
         self.outstanding += 1;
         self.storage.submit(request);
     }
 
     fn apply(&mut self, apply: &Apply, read: Option<&[u8]>) {
+        if self.broken.is_some() {
+            // The service stops where it broke: nothing is applied behind a gap.
+            return;
+        }
         let mut payload: &[u8] = &[];
         if let Delivery::Message { payload: range, source, .. } = apply.delivery {
             let (first, second) = bytes_of(&self.member, Stream::Log, range, source, read);
@@ -337,7 +354,13 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
                 self.payload.extend_from_slice(second);
                 payload = &self.payload;
             }
-            debug_assert_eq!(payload.len() as u64, range.len(), "payload of {apply:?}");
+            if payload.len() as u64 != range.len() {
+                let (found, wanted, position) = (payload.len(), range.len(), apply.position);
+                let detail =
+                    format!("the log has {found} of {wanted} bytes to apply at {position}");
+                self.broken = Some((FailStop::StorageFailed, detail));
+                return;
+            }
         }
         if let Err(error) = self.host.apply(apply, payload) {
             let detail = format!("at position {}: {error}", apply.position);

@@ -1,14 +1,21 @@
 //! Turns messages and runs of streams into datagrams.
 
+use std::collections::BTreeSet;
+use std::io;
+
 use quorate_codecs::{Header, encode_control, encode_data};
 use quorate_core::message::Live;
 use quorate_core::{Endpoint, Message, PositionRange, Stream};
 
+use crate::endpoint::address_of;
 use crate::metrics::DatagramCounters;
 use crate::port::DatagramPort;
 
 /// The largest datagram, and the most that goes to a port at once: what UDP can carry.
 pub const DATAGRAM_BYTES_MAX: usize = 65_507;
+
+/// Refusals of the socket that are remembered as told, at most: clients choose their addresses.
+const REFUSALS_MAX: usize = 64;
 
 /// Where the bytes of a run go, and what stands in the headers of its datagrams.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +33,8 @@ pub(crate) struct Sender {
     header: Header,
     slice_bytes: usize,
     buffer: Vec<u8>,
+    /// Which refusals of the socket were told.
+    refusals: BTreeSet<(Endpoint, io::ErrorKind)>,
     pub(crate) counters: DatagramCounters,
 }
 
@@ -33,7 +42,8 @@ impl Sender {
     pub(crate) fn new(header: Header, slice_bytes: u32) -> Self {
         let buffer = vec![0; DATAGRAM_BYTES_MAX];
         let counters = DatagramCounters::default();
-        Self { header, slice_bytes: slice_bytes as usize, buffer, counters }
+        let slice_bytes = slice_bytes as usize;
+        Self { header, slice_bytes, buffer, refusals: BTreeSet::new(), counters }
     }
 
     /// Sends one control message.
@@ -94,10 +104,32 @@ impl Sender {
     ) {
         let datagrams = used.div_ceil(datagram_bytes) as u64;
         // What the socket refuses is lost like any datagram; whoever needs it asks again.
-        let sent = port.send(to, &self.buffer[..used], datagram_bytes).unwrap_or(0) as u64;
+        let sent = match port.send(to, &self.buffer[..used], datagram_bytes) {
+            Ok(sent) => sent as u64,
+            Err(error) => {
+                self.refused(to, &error);
+                0
+            }
+        };
         self.counters.sent += sent;
         self.counters.sent_bytes += (sent * datagram_bytes as u64).min(used as u64);
         self.counters.unsent += datagrams.saturating_sub(sent);
+    }
+}
+
+impl Sender {
+    /// Tells of a refusal, once for each destination and kind: it may last, and then nothing ever
+    /// gets there.
+    fn refused(&mut self, to: Endpoint, error: &io::Error) {
+        let told = self.refusals.contains(&(to, error.kind()));
+        if !told && self.refusals.len() < REFUSALS_MAX {
+            self.refusals.insert((to, error.kind()));
+            let address = address_of(to);
+            tracing::warn!(
+                %address, %error,
+                "the socket refuses to send; check the address, the route and the firewall"
+            );
+        }
     }
 }
 
@@ -116,7 +148,27 @@ pub(crate) fn part<'a>(
 
 #[cfg(test)]
 mod tests {
+    use quorate_core::{ClientKey, GroupId, GroupTag, RecoveryEpoch};
+
     use super::*;
+
+    #[test]
+    fn a_refusal_is_told_once_for_each_destination_and_kind() {
+        let tag = GroupTag::new(GroupId(1), RecoveryEpoch(0));
+        let origin = quorate_core::message::Sender::Client { key: ClientKey(1) };
+        let mut sender = Sender::new(Header { tag, sender: origin }, 64);
+        let (one, other) = (Endpoint([1; 18]), Endpoint([2; 18]));
+        let unreachable = io::Error::from(io::ErrorKind::NetworkUnreachable);
+        for to in [one, other, one] {
+            sender.refused(to, &unreachable);
+        }
+        sender.refused(one, &io::Error::from(io::ErrorKind::PermissionDenied));
+        assert_eq!(sender.refusals.len(), 3);
+        for number in 0..=255 {
+            sender.refused(Endpoint([number; 18]), &unreachable);
+        }
+        assert_eq!(sender.refusals.len(), REFUSALS_MAX);
+    }
 
     #[test]
     fn parts_of_two_slices_are_parts_of_their_join() {

@@ -1,5 +1,11 @@
 //! The threads that wait for the disk, so that the loop does not.
 
+use core::any::Any;
+use core::fmt;
+use core::panic::AssertUnwindSafe;
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::panic::catch_unwind;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 
@@ -22,7 +28,8 @@ pub enum Completion {
         /// What was read; empty when nothing could be.
         bytes: Vec<u8>,
     },
-    /// The store is poisoned: nothing more becomes durable (E43).
+    /// The store is poisoned, or a thread of the storage is gone: nothing more becomes durable
+    /// (E43). Reported once.
     Failed {
         /// What broke.
         reason: String,
@@ -32,17 +39,25 @@ pub enum Completion {
 /// Requests queued for each thread, at most; beyond it [`StoragePort::submit`] waits.
 const QUEUE_MAX: usize = 4_096;
 
-/// Two threads behind queues: one that makes durable, one that reads. Dropped, they finish what is
-/// queued and end.
-#[derive(Debug)]
+/// Two threads behind queues: one that makes durable, one that reads. Closed or dropped, they
+/// finish what is queued and end by themselves: nobody waits for them, for a disk may hang for as long as
+/// it likes. The archive stays locked until they have ended.
 pub struct StorageThreads<C> {
     durable: Option<SyncSender<StorageRequest<C>>>,
     reads: Option<SyncSender<StorageRequest<C>>>,
-    threads: Vec<thread::JoinHandle<()>>,
+    failure: Option<Box<dyn Fn(String) + Send>>,
+}
+
+impl<C> fmt::Debug for StorageThreads<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let closed = self.durable.is_none();
+        f.debug_struct("StorageThreads").field("closed", &closed).finish_non_exhaustive()
+    }
 }
 
 impl<T: Send + 'static> StorageThreads<T> {
-    /// Starts the threads. Each completion is given to `complete`, on one of them.
+    /// Starts the threads. Each completion is given to `complete`, on one of them or by
+    /// [`StoragePort::submit`].
     ///
     /// # Errors
     /// A thread could not be started.
@@ -54,15 +69,33 @@ impl<T: Send + 'static> StorageThreads<T> {
     {
         let (durable, durable_queue) = sync_channel(QUEUE_MAX);
         let (reads, reads_queue) = sync_channel(QUEUE_MAX);
-        let completed = complete.clone();
-        let storage = thread::Builder::new()
-            .name("quorate-storage".into())
-            .spawn(move || make_durable(store, &durable_queue, completed))?;
-        let reading = thread::Builder::new()
-            .name("quorate-reader".into())
-            .spawn(move || read(reader, &reads_queue, complete))?;
-        let threads = vec![storage, reading];
-        Ok(Self { durable: Some(durable), reads: Some(reads), threads })
+        let reporter = Reporter { complete, failed: Arc::default() };
+        let storing = reporter.clone();
+        thread::Builder::new().name("quorate-storage".into()).spawn(move || {
+            let complete = &storing.complete;
+            storing.watch(|| make_durable(store, &durable_queue, complete));
+            // Only now a request is refused: the failure has been reported by its own name.
+            drop(durable_queue);
+        })?;
+        let reading = reporter.clone();
+        thread::Builder::new().name("quorate-reader".into()).spawn(move || {
+            let complete = &reading.complete;
+            reading.watch(|| {
+                read(reader, &reads_queue, complete);
+                Ok(())
+            });
+            drop(reads_queue);
+        })?;
+        let failure: Box<dyn Fn(String) + Send> = Box::new(move |reason| reporter.fail(reason));
+        Ok(Self { durable: Some(durable), reads: Some(reads), failure: Some(failure) })
+    }
+}
+
+impl<C> StorageThreads<C> {
+    /// Takes no further requests. The threads finish what is queued, close the files, and last of
+    /// all drop their `complete`: when no clone of it is left, both have ended.
+    pub fn close(&mut self) {
+        (self.durable, self.reads, self.failure) = (None, None, None);
     }
 }
 
@@ -74,38 +107,61 @@ impl<C> StoragePort<C> for StorageThreads<C> {
         };
         let Some(queue) = queue else { return };
         // The core bounds what is outstanding, so a full queue is rare; to wait is then right: the
-        // member must not run ahead of its disk. A thread that is gone has reported its failure.
-        if let Err(TrySendError::Full(request)) = queue.try_send(request) {
-            let _ = queue.send(request);
+        // member must not run ahead of its disk.
+        let gone = match queue.try_send(request) {
+            Ok(()) => false,
+            Err(TrySendError::Full(request)) => queue.send(request).is_err(),
+            Err(TrySendError::Disconnected(_)) => true,
+        };
+        if gone && let Some(failure) = &self.failure {
+            failure("a thread of the storage is gone; restart the member".into());
         }
     }
 }
 
-impl<C> Drop for StorageThreads<C> {
-    fn drop(&mut self) {
-        self.durable = None;
-        self.reads = None;
-        for thread in self.threads.drain(..) {
-            // A panic in a store has been printed by its thread; there is nobody to tell.
-            let _ = thread.join();
+/// Reports completions, and of failures the first.
+#[derive(Clone)]
+struct Reporter<C> {
+    complete: C,
+    failed: Arc<AtomicBool>,
+}
+
+impl<C: Fn(Completion)> Reporter<C> {
+    /// Does a thread's work, and reports its failure, a panic included: whoever waits for one of
+    /// its completions would wait forever.
+    fn watch(&self, work: impl FnOnce() -> Result<(), String>) {
+        // Nothing that the work touched is used afterwards.
+        let outcome = catch_unwind(AssertUnwindSafe(work));
+        if let Err(reason) = outcome.unwrap_or_else(|panic| Err(describe(panic.as_ref()))) {
+            self.fail(reason);
         }
     }
+
+    fn fail(&self, reason: String) {
+        if !self.failed.swap(true, Ordering::AcqRel) {
+            (self.complete)(Completion::Failed { reason });
+        }
+    }
+}
+
+fn describe(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("a thread of the storage panicked: {}", text.unwrap_or("it did not say why"))
 }
 
 fn make_durable<D: DurableStore>(
     mut store: D,
     queue: &Receiver<StorageRequest<D::Cut>>,
     complete: impl Fn(Completion),
-) {
+) -> Result<(), String> {
     let mut batch = Vec::new();
     while let Ok(first) = queue.recv() {
         batch.push(first);
         batch.extend(queue.try_iter().take(QUEUE_MAX));
-        if let Err(reason) = perform_grouped(&mut store, &mut batch, &complete) {
-            complete(Completion::Failed { reason });
-            return;
-        }
+        perform_grouped(&mut store, &mut batch, &complete)?;
     }
+    Ok(())
 }
 
 /// Performs `batch` in order, runs of syncs as one: the last one of a run covers all.

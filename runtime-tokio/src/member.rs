@@ -11,6 +11,7 @@ use quorate_driver::{
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 use crate::socket::{SocketError, TokioPort};
 use crate::wait::{RECEIVE_BUDGET, random_number, until};
@@ -119,7 +120,8 @@ impl<S: Service + Send + 'static> MemberHandle<S> {
         let port = FaultyPort::new(port, configuration.faults);
         let member = MemberLoop::new(member, port, writer, storage, ServiceHost::new(service));
         let (controls, requests) = mpsc::channel(CONTROLS_MAX);
-        let task = tokio::spawn(Task { member, clock, completions, requests }.run());
+        let task = Task { member, clock, completions, requests, stop_at: None };
+        let task = tokio::spawn(task.run());
         Ok(Self { controls, task, address })
     }
 
@@ -184,6 +186,8 @@ struct Task<S> {
     clock: SystemClock,
     completions: mpsc::UnboundedReceiver<Completion>,
     requests: mpsc::Receiver<Control<S>>,
+    /// Until when the disk is awaited, once the member stops.
+    stop_at: Option<Instant>,
 }
 
 enum Wake<S> {
@@ -194,6 +198,12 @@ enum Wake<S> {
 
 impl<S: Service> Task<S> {
     async fn run(mut self) -> Result<(), Stopped> {
+        let result = self.work().await;
+        self.close().await;
+        result
+    }
+
+    async fn work(&mut self) -> Result<(), Stopped> {
         self.member.port().writable().await;
         self.member.timer(self.clock.now())?;
         loop {
@@ -234,7 +244,9 @@ impl<S: Service> Task<S> {
         self.member.flush(now)
     }
 
-    async fn stop(mut self) -> Result<(), Stopped> {
+    async fn stop(&mut self) -> Result<(), Stopped> {
+        let stop_at = Instant::now() + STOP_TIMEOUT;
+        self.stop_at = Some(stop_at);
         self.member.shutdown(self.clock.now())?;
         self.member.flush(self.clock.now())?;
         let drained = async {
@@ -245,9 +257,17 @@ impl<S: Service> Task<S> {
             }
             Ok(())
         };
-        tokio::time::timeout(STOP_TIMEOUT, drained).await.unwrap_or_else(|_| {
-            tracing::warn!("stopped without waiting longer for the disk");
-            Ok(())
-        })
+        timeout_at(stop_at, drained).await.unwrap_or(Ok(()))
+    }
+
+    /// Lets the storage's threads end, so that the directory is unlocked when the member has ended.
+    /// They are left to themselves when the disk takes too long: no thread of the runtime waits.
+    async fn close(&mut self) {
+        self.member.storage_mut().close();
+        let stop_at = self.stop_at.unwrap_or_else(|| Instant::now() + STOP_TIMEOUT);
+        let ended = async { while self.completions.recv().await.is_some() {} };
+        if timeout_at(stop_at, ended).await.is_err() {
+            tracing::warn!("stopped without waiting longer for the disk; its files are still open");
+        }
     }
 }

@@ -2,13 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it is")]
 
+use core::cell::RefCell;
 use core::net::Ipv4Addr;
 use core::ops::Range;
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
 
 use quorate_core::client::{ClientConfig, ClientLimits, ClientTiming};
-use quorate_core::{ClientKey, GroupId, Limits, MemberId, RecoveryEpoch, Timing};
+use quorate_core::{ClientKey, GroupId, Limits, MemberId, Position, RecoveryEpoch, Timing};
 use quorate_driver::{Configuration, Context, Faults, Service, ServiceError, endpoint_of};
 use quorate_runtime_tokio::{ClientHandle, ClientOptions, MemberHandle, MemberOptions};
 
@@ -91,8 +93,32 @@ impl Group {
     }
 }
 
+/// The longest that anything here is waited for: far above what it takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for `outcome`, but not for ever: `status` tells how far it got.
+async fn in_time<T>(
+    what: &str,
+    outcome: impl Future<Output = T>,
+    status: impl FnOnce() -> String,
+) -> T {
+    match tokio::time::timeout(PATIENCE, outcome).await {
+        Ok(outcome) => outcome,
+        Err(_) => panic!("no {what} within {PATIENCE:?}; last seen: {}", status()),
+    }
+}
+
 /// Asks again and again until all members have applied `messages`, and stand at one position.
 async fn until_level(members: &[MemberHandle<Keeper>], messages: usize) {
+    let last = RefCell::new(Vec::new());
+    in_time("level members", level(members, messages, &last), || format!("{:?}", last.borrow()))
+        .await;
+}
+
+/// Of each member: messages, applied, commit, digest.
+type Seen = Vec<(usize, Position, Position, u64)>;
+
+async fn level(members: &[MemberHandle<Keeper>], messages: usize, last: &RefCell<Seen>) {
     loop {
         let mut seen = Vec::new();
         for member in members {
@@ -102,6 +128,7 @@ async fn until_level(members: &[MemberHandle<Keeper>], messages: usize) {
             seen.push(member.inspect(look).await.unwrap());
         }
         let level = seen.iter().all(|one| one.0 == messages && one.1 == one.2 && *one == seen[0]);
+        last.replace(seen);
         if level {
             return;
         }
@@ -116,8 +143,28 @@ async fn send(client: &ClientHandle, numbers: Range<u32>) {
         pending.push((payload.clone(), client.send(payload).await.unwrap()));
     }
     for (payload, reply) in pending {
-        assert_eq!(reply.await.unwrap().payload, payload);
+        let status = || format!("no reply to {payload:?}");
+        assert_eq!(in_time("reply", reply, status).await.unwrap().payload, payload);
     }
+}
+
+/// Waits for a member that serves: its index.
+async fn serving(members: &[MemberHandle<Keeper>]) -> usize {
+    let last = RefCell::new(String::new());
+    let search = async {
+        loop {
+            let mut views = Vec::new();
+            for member in members {
+                views.push(member.status().await.unwrap().view);
+            }
+            if let Some(leader) = views.iter().position(|view| view.serving) {
+                return leader;
+            }
+            last.replace(format!("{views:?}"));
+            tokio::task::yield_now().await;
+        }
+    };
+    in_time("leader", search, || last.borrow().clone()).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -144,18 +191,7 @@ async fn a_leader_that_stops_is_followed_by_another_and_comes_back_level() {
     let mut members: Vec<_> = (0..3).map(|index| group.start(index)).collect();
     let client = group.client();
     send(&client, 0..200).await;
-    let leader = loop {
-        let mut leader = None;
-        for (index, member) in members.iter().enumerate() {
-            if member.status().await.unwrap().view.serving {
-                leader = Some(index);
-            }
-        }
-        match leader {
-            Some(leader) => break leader,
-            None => tokio::task::yield_now().await,
-        }
-    };
+    let leader = serving(&members).await;
     members.remove(leader).shutdown().await.unwrap();
     send(&client, 200..400).await;
     members.push(group.start(leader));

@@ -1,5 +1,6 @@
 //! Disks that fail, fill up, or write less than asked.
 
+use std::io;
 use std::path::Path;
 
 use quorate_core::{MemberId, Position, Term, Vote};
@@ -67,6 +68,76 @@ fn e43_the_first_failed_sync_ends_everything() {
 }
 
 #[test]
+fn e43_a_sync_that_finds_no_space_ends_everything_too() {
+    let vote = Vote { term: Term(5), granted_to: Some(MemberId(1)) };
+    for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+        for survived in 0..4 {
+            let disk = MemoryDisk::default();
+            let log = Builder::with_messages(3, 100);
+            let (mut writer, mut syncer) = opened(&disk, &log);
+            append(&mut writer, &log).unwrap();
+            disk.world.lock().unwrap().syncs_left = Some(survived);
+            disk.world.lock().unwrap().sync_error = Some(kind);
+            let first = syncer.sync().and_then(|_| syncer.persist_vote(&vote));
+            let first = first.and_then(|()| syncer.persist_peers(&[])).unwrap_err();
+            assert!(matches!(first, ArchiveError::Io { action: "sync", .. }), "{first}");
+            disk.world.lock().unwrap().syncs_left = None;
+            let again = syncer.persist_vote(&vote).unwrap_err();
+            assert!(matches!(again, ArchiveError::Poisoned { .. }), "{again}");
+        }
+    }
+}
+
+#[test]
+fn e43_a_segment_whose_draft_or_name_is_not_synced_is_no_refused_append() {
+    for (file, ahead) in [(true, false), (false, false), (true, true), (false, true)] {
+        let disk = MemoryDisk::default();
+        let log = Builder::with_messages(12, 1_000);
+        let (mut writer, mut syncer) = opened(&disk, &log);
+        if ahead {
+            let first = log.whole_below(8_000) as usize;
+            writer.append(Position::ZERO, &log.bytes[..first], &[]).unwrap();
+        }
+        {
+            let mut world = disk.world.lock().unwrap();
+            world.sync_error = Some(io::ErrorKind::StorageFull);
+            // The segments of the log come before the one that is made ahead.
+            world.syncs_left = file.then_some(if ahead { 2 } else { 0 });
+            world.directory_syncs_left = (!file).then_some(0);
+        }
+        let error = if ahead {
+            syncer.sync().unwrap_err()
+        } else {
+            match append(&mut writer, &log).unwrap_err() {
+                AppendError::Failed(error) => error,
+                error @ AppendError::Full { .. } => panic!("{error}"),
+            }
+        };
+        let expected = if file { "sync" } else { "sync directory" };
+        assert!(matches!(error, ArchiveError::Io { action, .. } if action == expected), "{error}");
+        let mut world = disk.world.lock().unwrap();
+        (world.syncs_left, world.directory_syncs_left) = (None, None);
+        drop(world);
+        let again = append(&mut writer, &log).unwrap_err();
+        assert!(matches!(again, AppendError::Failed(ArchiveError::Poisoned { .. })), "{again}");
+        assert!(matches!(syncer.sync(), Err(ArchiveError::Poisoned { .. })));
+    }
+}
+
+#[test]
+fn a_cut_that_is_done_does_not_end_one_that_began_since() {
+    let disk = MemoryDisk::default();
+    let log = Builder::with_messages(3, 100);
+    let (mut writer, mut syncer) = opened(&disk, &log);
+    let (first, second) = (writer.cut(Position::ZERO), writer.cut(Position::ZERO));
+    syncer.persist_history(&log.history, first).unwrap();
+    let error = append(&mut writer, &log).unwrap_err();
+    assert!(matches!(error, AppendError::Failed(ArchiveError::CutPending { .. })), "{error}");
+    syncer.persist_history(&log.history, second).unwrap();
+    append(&mut writer, &log).unwrap();
+}
+
+#[test]
 fn e43_bytes_that_a_failed_sync_dropped_are_written_again_by_the_next_life() {
     let disk = MemoryDisk::default();
     let log = Builder::with_messages(3, 100);
@@ -122,7 +193,9 @@ fn e48_a_full_disk_refuses_the_append_and_recovers_when_space_returns() {
     let error = append(&mut writer, &log).unwrap_err();
     match &error {
         AppendError::Full { needed, free, .. } => {
-            assert_eq!((*needed, *free), ((log.bytes.len() - first) as u64, Some(100)));
+            // The whole file of each segment that must be made.
+            let missing = (log.bytes.len() as u64 - 8_192).div_ceil(4_096);
+            assert_eq!((*needed, *free), (missing * (16_384 + 4_096), Some(100)));
         }
         AppendError::Failed(error) => panic!("{error}"),
     }

@@ -36,6 +36,12 @@ pub(super) struct World {
     pub(super) crash_at: Option<u64>,
     /// How many syncs succeed before one fails.
     pub(super) syncs_left: Option<u64>,
+    /// What a sync fails with then; an input/output error if nothing is said.
+    pub(super) sync_error: Option<io::ErrorKind>,
+    /// How many syncs of directories succeed before one fails.
+    pub(super) directory_syncs_left: Option<u64>,
+    /// Directories that were synced.
+    pub(super) synced_directories: BTreeSet<PathBuf>,
     /// How many writes succeed before one fails with an input/output error.
     pub(super) writes_left: Option<u64>,
     /// Bytes that files may still grow by.
@@ -92,6 +98,10 @@ impl World {
             Some(at) if self.operations > at => Err(io::Error::other("the machine is down")),
             _ => Ok(()),
         }
+    }
+
+    fn sync_error(&self) -> io::Error {
+        self.sync_error.map_or_else(|| io::Error::from_raw_os_error(5), io::Error::from)
     }
 
     fn grow(&mut self, id: usize, to: u64) -> io::Result<()> {
@@ -172,9 +182,9 @@ impl Disk for MemoryDisk {
     fn open(&self, path: &Path, access: Access) -> io::Result<MemoryFile> {
         let mut world = self.world.lock().unwrap();
         let id = match (world.names.get(path).copied(), access) {
-            (Some(id), Access::Read | Access::Write) => id,
+            (Some(id), Access::Read | Access::Write | Access::Claim) => id,
             (None, Access::Read | Access::Write) => return Err(io::ErrorKind::NotFound.into()),
-            (_, Access::Create) => {
+            (_, Access::Create | Access::Claim) => {
                 world.change()?;
                 let id = world.files.len();
                 world.files.push(Content::default());
@@ -228,7 +238,8 @@ impl Disk for MemoryDisk {
                 // As Linux does it: the pages are clean now, and never reach the disk.
                 world.files[file.id].pending.clear();
             }
-            world.syncs_left = Some(failed.ok_or_else(|| io::Error::from_raw_os_error(5))?);
+            let error = world.sync_error();
+            world.syncs_left = Some(failed.ok_or(error)?);
         }
         let content = &mut world.files[file.id];
         for pending in core::mem::take(&mut content.pending) {
@@ -279,6 +290,11 @@ impl Disk for MemoryDisk {
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         let mut world = self.world.lock().unwrap();
         world.change()?;
+        if let Some(left) = world.directory_syncs_left {
+            let error = world.sync_error();
+            world.directory_syncs_left = Some(left.checked_sub(1).ok_or(error)?);
+        }
+        world.synced_directories.insert(path.to_owned());
         let inside = |name: &PathBuf| name.parent() == Some(path);
         let live = world.names.clone().into_iter().filter(|(name, _)| inside(name));
         world.durable_names.retain(|name, _| !inside(name));

@@ -6,4 +6,5 @@ mod faults;
 mod files;
 mod memory;
 mod processes;
+mod races;
 mod recovery;

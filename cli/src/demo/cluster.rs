@@ -22,8 +22,8 @@ use crate::report::MemberReport;
 
 /// How long a member that runs may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a member may take to stop.
-const STOP_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long the members may take to stop, all together.
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// All members, running or not.
 #[derive(Debug)]
@@ -147,25 +147,52 @@ impl Cluster {
 
     /// Stops all members gracefully; those that do not stop in time are killed.
     pub(super) async fn stop(&mut self) {
-        for process in &mut self.members {
-            if let Some(running) = &mut process.running {
+        let running = self.members.iter_mut().filter_map(|process| process.running.take());
+        let mut running: Vec<Running> = running.collect();
+        let stop = async {
+            for one in &mut running {
                 // A member that is gone already needs no telling.
-                let _ = running.requests.write_all(b"shutdown\n").await;
+                let _ = one.requests.write_all(b"shutdown\n").await;
+            }
+            for one in &mut running {
+                let _ = one.child.wait().await;
+            }
+        };
+        if timeout(STOP_TIMEOUT, stop).await.is_err() {
+            for one in &mut running {
+                let _ = one.child.start_kill();
+            }
+            for one in &mut running {
+                let _ = one.child.wait().await;
             }
         }
-        for process in &mut self.members {
-            if let Some(mut running) = process.running.take()
-                && timeout(STOP_TIMEOUT, running.child.wait()).await.is_err()
-            {
-                let _ = running.child.kill().await;
-            }
-        }
+    }
+
+    /// The last warning or error in the log of each member that has one.
+    pub(super) fn complaints(&self) -> Vec<String> {
+        let complaints = self.members.iter().filter_map(|process| {
+            let log = std::fs::read_to_string(&process.log).ok()?;
+            let line = last_complaint(&log)?;
+            Some(format!("the log of member {} says: {line}", process.id))
+        });
+        complaints.collect()
     }
 }
 
 /// Loss at a receiver, another choice of datagrams for each.
 pub(super) fn faults(loss: f64, seed: u64) -> Faults {
     Faults { loss_percent: loss, seed, ..Faults::default() }
+}
+
+/// The last line of a log with a level that wants attention. That faults are on was asked for.
+fn last_complaint(log: &str) -> Option<&str> {
+    let complains = |line: &&str| {
+        // A line starts with its time and its level; the command's own errors with `error:`.
+        let level = line.split_whitespace().nth(1);
+        let warned = matches!(level, Some("WARN" | "ERROR")) || line.starts_with("error:");
+        warned && !line.contains("deliberate faults")
+    };
+    log.lines().rev().find(complains)
 }
 
 impl Process {
@@ -211,6 +238,8 @@ impl Process {
             .stdin(Stdio::from(OwnedFd::from(self.socket.try_clone()?)))
             .stdout(Stdio::from(OwnedFd::from(theirs)))
             .stderr(Stdio::from(log))
+            // Ctrl-C in a terminal reaches the demonstration only, which stops its members.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
         Ok(Running { child, requests, answers: BufReader::new(answers).lines() })
@@ -249,5 +278,19 @@ impl Process {
         // The next life counts from zero.
         self.last =
             MemberReport { id: self.id.0, role: "killed".into(), ..MemberReport::default() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_complaint_of_a_log_is_found() {
+        let log = "t INFO a: WARN\nt WARN a: first\nt ERROR b: second\nt  INFO c: third\n\
+                   t  WARN quorate: deliberate faults are on\n";
+        assert_eq!(last_complaint(log), Some("t ERROR b: second"));
+        assert_eq!(last_complaint("error: no archive\n"), Some("error: no archive"));
+        assert_eq!(last_complaint("t INFO a: fine\n"), None);
     }
 }

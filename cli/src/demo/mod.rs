@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use quorate_core::client::{ClientConfig, ClientLimits, ClientTiming};
 use quorate_core::{ClientKey, RecoveryEpoch};
 use quorate_driver::endpoint_of;
-use quorate_runtime_tokio::{ClientHandle, ClientOptions};
+use quorate_runtime_tokio::{ClientHandle, ClientOptions, SubmitError};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -25,6 +25,7 @@ use self::summary::Summary;
 use crate::arguments;
 use crate::failure::{Failure, tell_line};
 use crate::report::{MemberReport, digest_text};
+use crate::signals::Signals;
 
 /// How often the members are asked how they are.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -36,18 +37,30 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(20);
 /// Runs the demonstration and tells its result.
 pub(crate) async fn run(arguments: arguments::Demo) -> Result<(), Failure> {
     let input = Input::read(arguments.input.as_deref())?;
+    // From here on a signal does not end the process at once: what was made is removed first.
+    let mut signals = Signals::listen()?;
     let directory = Directory::new(arguments.data.as_deref())?;
     let mut cluster = Cluster::prepare(directory.path(), arguments.members, arguments.loss)?;
     let mut summary =
         Summary { lines: input.len(), digest: digest_text(&input.expected), ..Summary::default() };
     let limit = TIMEOUT + Duration::from_secs(input.len() as u64 / 5_000);
-    let outcome = timeout(limit, replicate(&mut cluster, &input, &arguments, &mut summary)).await;
+    let replicated = timeout(limit, replicate(&mut cluster, &input, &arguments, &mut summary));
+    let outcome = tokio::select! {
+        biased;
+        signal = signals.next() => {
+            cluster.stop().await;
+            return Err(directory.interrupted(signal));
+        }
+        outcome = replicated => outcome,
+    };
     let outcome = outcome.unwrap_or_else(|_| {
         let seconds = limit.as_secs();
         Err(Failure::Failed(format!("not done within {seconds} seconds")))
     });
     if let Err(failure) = outcome {
         summary.problems.push(failure.to_string());
+        // Why the client was not served, for one, the members know.
+        summary.problems.extend(cluster.complaints());
     }
     let [elections, naks, retransmits, lost_datagrams] = cluster.totals();
     summary.elections += elections;
@@ -97,10 +110,17 @@ async fn replicate(
     };
     let client =
         ClientHandle::spawn(options).map_err(|error| Failure::Failed(error.to_string()))?;
-    while cluster.leader().await?.is_none() {
-        tokio::time::sleep(POLL_INTERVAL).await;
-    }
-    let measured = under_load(cluster, input, arguments, &client, summary).await?;
+    let worked = async {
+        while cluster.leader().await?.is_none() {
+            client.status().await.map_err(|error| Failure::Failed(error.to_string()))?;
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        under_load(cluster, input, arguments, &client, summary).await
+    };
+    let measured = match worked.await {
+        Ok(measured) => measured,
+        Err(failure) => return Err(cause(client, failure).await),
+    };
     summary.measured(&measured);
     let status = client.status().await.map_err(|error| Failure::Failed(error.to_string()))?;
     summary.naks += status.counters.naks_sent;
@@ -108,6 +128,17 @@ async fn replicate(
     summary.lost_datagrams += status.faults.dropped;
     client.close().await.map_err(|error| Failure::failed("the session did not end", error))?;
     until_level(cluster, input.expected.entries()).await
+}
+
+/// Why the client ended, if that is behind `failure`.
+async fn cause(client: ClientHandle, failure: Failure) -> Failure {
+    if client.status().await.is_ok() {
+        return failure;
+    }
+    match client.close().await {
+        Err(SubmitError::Ended(cause)) => Failure::failed("the client ended", cause),
+        _ => failure,
+    }
 }
 
 /// Sends all lines while the leader is killed and started again, if asked.
@@ -241,6 +272,21 @@ impl Directory {
             Self::Temporary(directory) => directory.path(),
             Self::Named(path) => path,
         }
+    }
+
+    /// Removes what is temporary, and says what became of the demonstration.
+    fn interrupted(self, signal: &str) -> Failure {
+        let data = match self {
+            Self::Temporary(directory) => {
+                let path = directory.path().to_owned();
+                match directory.close() {
+                    Ok(()) => "their data is removed".into(),
+                    Err(error) => format!("cannot remove {}: {error}", path.display()),
+                }
+            }
+            Self::Named(path) => format!("their data is in {}", path.display()),
+        };
+        Failure::Failed(format!("interrupted by {signal}; the members are stopped, {data}"))
     }
 
     fn keep(self) -> PathBuf {

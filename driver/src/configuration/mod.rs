@@ -21,6 +21,8 @@
 //! loss_percent = 5
 //! ```
 
+mod checks;
+mod members;
 mod section;
 
 use core::fmt;
@@ -28,11 +30,10 @@ use core::net::SocketAddr;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use quorate_core::{
-    ConfigError, Duration, GroupId, Limits, MemberConfig, MemberId, RecoveryEpoch, Timing,
-};
+use quorate_core::{Duration, GroupId, Limits, MemberConfig, MemberId, RecoveryEpoch, Timing};
 use toml::{Table, Value};
 
+use self::members::{Members, read_address, read_members};
 use self::section::Section;
 use crate::endpoint::endpoint_of;
 use crate::faults::Faults;
@@ -84,11 +85,31 @@ pub enum ConfigurationError {
         source: std::io::Error,
     },
     /// The text is not TOML.
-    #[error("the configuration is not valid TOML: {0}")]
-    Syntax(String),
+    #[error("the configuration{} is not valid TOML: {reason}", place(path.as_deref()))]
+    Syntax {
+        /// Which file; `None` for a text that is from none.
+        path: Option<PathBuf>,
+        /// Where the text is wrong, and how.
+        reason: String,
+    },
     /// Values are wrong; all of them are listed.
-    #[error("the configuration has {} problem{}:{}", .0.len(), if .0.len() == 1 { "" } else { "s" }, lines(.0))]
-    Problems(Vec<Problem>),
+    #[error(
+        "the configuration{} has {} problem{}:{}",
+        place(path.as_deref()),
+        problems.len(),
+        if problems.len() == 1 { "" } else { "s" },
+        lines(problems)
+    )]
+    Problems {
+        /// Which file; `None` for a text that is from none.
+        path: Option<PathBuf>,
+        /// What is wrong.
+        problems: Vec<Problem>,
+    },
+}
+
+fn place(path: Option<&Path>) -> String {
+    path.map(|path| format!(" {}", path.display())).unwrap_or_default()
 }
 
 fn lines(problems: &[Problem]) -> String {
@@ -113,7 +134,7 @@ impl Configuration {
     pub fn load(path: &Path) -> Result<Self, ConfigurationError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigurationError::Unreadable { path: path.into(), source })?;
-        let mut configuration = Self::parse(&text)?;
+        let mut configuration = Self::parse_file(&text, Some(path))?;
         if let Some(folder) = path.parent() {
             configuration.data = folder.join(&configuration.data);
         }
@@ -125,13 +146,21 @@ impl Configuration {
     /// # Errors
     /// [`ConfigurationError::Syntax`], or [`ConfigurationError::Problems`] with all of them.
     pub fn parse(text: &str) -> Result<Self, ConfigurationError> {
-        let table: Table =
-            text.parse().map_err(|error| ConfigurationError::Syntax(format!("{error}")))?;
+        Self::parse_file(text, None)
+    }
+
+    fn parse_file(text: &str, path: Option<&Path>) -> Result<Self, ConfigurationError> {
+        let path = || path.map(Path::to_path_buf);
+        let table: Table = text.parse().map_err(|error| ConfigurationError::Syntax {
+            path: path(),
+            reason: format!("{error}"),
+        })?;
         let mut problems = Vec::new();
         let configuration = Self::read(&table, &mut problems);
-        match configuration {
-            Some(configuration) if problems.is_empty() => Ok(configuration),
-            _ => Err(ConfigurationError::Problems(problems)),
+        if problems.is_empty() {
+            Ok(configuration)
+        } else {
+            Err(ConfigurationError::Problems { path: path(), problems })
         }
     }
 
@@ -197,20 +226,28 @@ impl Configuration {
         }
     }
 
-    fn read(table: &Table, problems: &mut Vec<Problem>) -> Option<Self> {
+    /// Reads what is right, notes what is not, and lets something stand in for that, so that the
+    /// rest can be checked all the same.
+    fn read(table: &Table, problems: &mut Vec<Problem>) -> Self {
         let mut file = Section::root(table, problems);
         let group = file
             .required("group", "a number of 64 bits, the same for all members")
             .and_then(|value| read_group(&mut file, value));
         let member = file
             .required("member", "the id of one of the members, such as 1")
-            .and_then(|value| file.number("member", value, 1, u64::from(u16::MAX)));
+            .and_then(|value| file.number("member", value, 1, u64::from(u16::MAX)))
+            .and_then(|member| u16::try_from(member).ok())
+            .map(MemberId);
         let data = file
             .required("data", "the directory of this member's data, such as \"member-1\"")
             .and_then(|value| file.text("data", value));
         read_security(&mut file);
-        let members = read_members(&mut file);
+        let Members { addresses: members, complete } = read_members(&mut file);
         let bind = file.optional("bind").and_then(|value| read_address(&mut file, "bind", value));
+        let bind = bind.or_else(|| members.get(&member?).copied());
+        if let Some(bind) = bind {
+            members::check_families(&mut file, bind, &members);
+        }
         let mut timing = Timing::default();
         if let Some(mut section) = file.section("timing") {
             for (key, span) in durations(&mut timing) {
@@ -227,51 +264,19 @@ impl Configuration {
         }
         let faults = file.section("faults").map(read_faults);
         file.finish();
-        let member = MemberId(u16::try_from(member?).ok()?);
-        let (group, members) = (group?, members?);
-        let bind = bind.or_else(|| members.get(&member).copied());
         let unbound = SocketAddr::from(([0, 0, 0, 0], 0));
-        let bind = bind.unwrap_or(unbound);
-        let data = data.unwrap_or_default().into();
-        let configuration = Self { group, member, members, bind, data, timing, limits, faults };
-        configuration.check(problems);
-        Some(configuration)
-    }
-
-    /// What the core says of it, in the file's words.
-    fn check(&self, problems: &mut Vec<Problem>) {
-        let config = self.member_config(0);
-        let (mut timing, mut limits) = (Timing::default(), Limits::default());
-        for problem in config.problems() {
-            let ConfigError::Value { key, value, reason } = problem else {
-                problems.push(Problem {
-                    key: "member".into(),
-                    value: Some(self.member.to_string()),
-                    reason: "is not among the members".into(),
-                    fix: "add it to `members`, or correct it".into(),
-                });
-                continue;
-            };
-            let span = durations(&mut timing).into_iter().find(|(name, _)| *name == key);
-            let count = integers(&mut limits).into_iter().find(|integer| integer.key() == key);
-            let (key, value, default) = match (span, count) {
-                (Some((_, default)), _) => (
-                    format!("timing.{key}"),
-                    format!("{:?}", section::duration_text(Duration(value))),
-                    format!("{:?}", section::duration_text(*default)),
-                ),
-                (None, Some(default)) => {
-                    (format!("limits.{key}"), value.to_string(), default.value().to_string())
-                }
-                (None, None) => (key.into(), value.to_string(), String::new()),
-            };
-            let fix = if default.is_empty() {
-                "change it".into()
-            } else {
-                format!("change it, or remove it for the default of {default}")
-            };
-            problems.push(Problem { key, value: Some(value), reason: reason.into(), fix });
-        }
+        let configuration = Self {
+            group: group.unwrap_or(GroupId(0)),
+            member: member.unwrap_or(MemberId(0)),
+            members,
+            bind: bind.unwrap_or(unbound),
+            data: data.unwrap_or_default().into(),
+            timing,
+            limits,
+            faults,
+        };
+        configuration.check(member.is_some() && complete, problems);
+        configuration
     }
 }
 
@@ -302,53 +307,6 @@ fn read_group(file: &mut Section<'_>, value: &Value) -> Option<GroupId> {
         file.problem("group", Some(value), reason, "write up to 16 hexadecimal digits in quotes");
     }
     group.map(GroupId)
-}
-
-fn read_members(file: &mut Section<'_>) -> Option<BTreeMap<MemberId, SocketAddr>> {
-    let example = "a list such as [{ id = 1, address = \"192.0.2.1:9001\" }]";
-    let value = file.required("members", example)?;
-    let Value::Array(list) = value else {
-        file.problem("members", Some(value), "is not a list", &format!("write {example}"));
-        return None;
-    };
-    let mut members = BTreeMap::new();
-    for entry in list {
-        let Value::Table(table) = entry else {
-            file.problem("members", Some(entry), "is not a member", &format!("write {example}"));
-            continue;
-        };
-        let mut member = file.entry("members", table);
-        let id = member
-            .required("id", "the member's number, such as 1")
-            .and_then(|value| member.number("id", value, 1, u64::from(u16::MAX)));
-        let address = member
-            .required("address", "where it is reached, such as \"192.0.2.1:9001\"")
-            .and_then(|value| read_address(&mut member, "address", value));
-        member.finish();
-        let (Some(id), Some(address)) = (id.and_then(|id| u16::try_from(id).ok()), address) else {
-            continue;
-        };
-        let taken = members.values().any(|other| *other == address);
-        if taken || members.insert(MemberId(id), address).is_some() {
-            let reason = "has the id or the address of another member";
-            file.problem("members", Some(entry), reason, "give each member its own");
-        }
-    }
-    Some(members)
-}
-
-fn read_address(section: &mut Section<'_>, key: &str, value: &Value) -> Option<SocketAddr> {
-    let address = value.as_str().and_then(|text| text.parse().ok());
-    if address.is_none() {
-        let reason = "is not an IP address and a port";
-        section.problem(
-            key,
-            Some(value),
-            reason,
-            "write it like \"192.0.2.1:9001\" or \"[::1]:9001\"",
-        );
-    }
-    address
 }
 
 fn read_faults(mut section: Section<'_>) -> Faults {

@@ -7,7 +7,7 @@ data = "member-2"
 security = "checksum-only"
 members = [
     { id = 1, address = "127.0.0.1:9001" },
-    { id = 2, address = "[::1]:9002" },
+    { id = 2, address = "127.0.0.1:9002" },
 ]
 
 [timing]
@@ -22,7 +22,7 @@ loss_percent = 2.5
 
 fn problems(text: &str) -> Vec<String> {
     match Configuration::parse(text) {
-        Err(ConfigurationError::Problems(problems)) => {
+        Err(ConfigurationError::Problems { path: None, problems }) => {
             problems.iter().map(ToString::to_string).collect()
         }
         other => panic!("expected problems, got {other:?}"),
@@ -33,7 +33,7 @@ fn problems(text: &str) -> Vec<String> {
 fn a_good_file_is_taken_and_the_rest_is_default() {
     let configuration = Configuration::parse(GOOD).unwrap();
     assert_eq!(configuration.group, GroupId(0x51d0_a7e5_c0ff_ee42));
-    assert_eq!(configuration.bind, "[::1]:9002".parse().unwrap());
+    assert_eq!(configuration.bind, "127.0.0.1:9002".parse().unwrap());
     assert_eq!(configuration.timing.heartbeat_interval, Duration::from_millis(30));
     assert_eq!(configuration.timing.nak_retry, Timing::default().nak_retry);
     assert_eq!(configuration.limits.in_flight_max, 17);
@@ -102,7 +102,8 @@ fn what_the_core_refuses_is_told_in_the_words_of_the_file() {
     let all = problems(&text).join("\n");
     for expected in [
         "`member = 3` is not among the members; add it",
-        "`timing.election_timeout_min = \"150ms\"` must be at least 3 heartbeat intervals",
+        "`timing.election_timeout_min = \"150ms\"` (the default) must be at least 3 heartbeat \
+         intervals; set it, or change `timing.heartbeat_interval = \"100ms\"`",
         "`limits.slice_bytes = 7` must be a multiple of 8 in 64..=60000; change it, or remove it \
          for the default of 1216",
     ] {
@@ -111,10 +112,63 @@ fn what_the_core_refuses_is_told_in_the_words_of_the_file() {
 }
 
 #[test]
+fn what_the_core_refuses_is_told_even_of_a_file_without_members() {
+    let text = "[timing]\nheartbeat_interval = \"100ms\"\n[limits]\nslice_bytes = 7\n";
+    let found = problems(text);
+    let all = found.join("\n");
+    for expected in [
+        "`group` is missing",
+        "`member` is missing",
+        "`data` is missing",
+        "`security` is missing",
+        "`members` is missing",
+        "`timing.election_timeout_min = \"150ms\"` (the default)",
+        "`limits.slice_bytes = 7` must be",
+    ] {
+        assert!(all.contains(expected), "missing {expected:?} in\n{all}");
+    }
+    assert_eq!(found.len(), 7, "{all}");
+}
+
+#[test]
+fn a_fix_names_the_key_that_was_written() {
+    let both =
+        GOOD.replace("in_flight_max = 17", "window_bytes = 65536\nmessage_bytes_max = 65537");
+    let all = problems(&both).join("\n");
+    assert!(all.contains("change it, or `limits.window_bytes = 65536`"), "{all}");
+    let many: String =
+        (3..=8).map(|id| format!("{{ id = {id}, address = \"127.0.0.1:{id}\" }},\n")).collect();
+    let crowd = problems(&GOOD.replace("]\n\n[timing]", &format!("{many}]\n\n[timing]")));
+    assert_eq!(crowd, ["`members = 8` is more voters than 7; remove some"]);
+}
+
+#[test]
+fn addresses_that_no_datagram_reaches_are_refused() {
+    for (address, reason) in [
+        ("0.0.0.0:9002", "is every address of a machine"),
+        ("[::]:9002", "is every address of a machine"),
+        ("224.0.0.1:9002", "is the address of many"),
+        ("[ff02::1]:9002", "is the address of many"),
+        ("[fe80::1]:9002", "is link-local"),
+        ("127.0.0.1:0", "has no port"),
+    ] {
+        let found = problems(&GOOD.replace("127.0.0.1:9002", address));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains(reason), "{found:?}");
+    }
+    let mixed = problems(&GOOD.replace("127.0.0.1:9001", "[::1]:9001"));
+    let expected = "`members.address = \"[::1]:9001\"` of member 1 is of another family than \
+                    `bind = \"127.0.0.1:9002\"`; use IPv4";
+    assert!(mixed.len() == 1 && mixed[0].starts_with(expected), "{mixed:?}");
+    let everywhere = GOOD.replace("member = 2", "member = 2\nbind = \"0.0.0.0:9002\"");
+    assert!(Configuration::parse(&everywhere).is_ok());
+}
+
+#[test]
 fn members_must_differ() {
     let same_id = GOOD.replace("id = 2", "id = 1").replace("member = 2", "member = 1");
     assert!(problems(&same_id)[0].contains("has the id or the address of another member"));
-    let same_address = GOOD.replace("[::1]:9002", "127.0.0.1:9001");
+    let same_address = GOOD.replace("127.0.0.1:9002", "127.0.0.1:9001");
     assert!(problems(&same_address)[0].contains("has the id or the address of another member"));
 }
 
@@ -130,6 +184,11 @@ fn a_relative_directory_is_beside_the_file() {
     let path = folder.path().join("quorate.toml");
     std::fs::write(&path, GOOD).unwrap();
     assert_eq!(Configuration::load(&path).unwrap().data, folder.path().join("member-2"));
+    for wrong in ["group = ", "group = 1"] {
+        std::fs::write(&path, wrong).unwrap();
+        let error = Configuration::load(&path).unwrap_err().to_string();
+        assert!(error.contains(&path.display().to_string()), "{error}");
+    }
     let missing = Configuration::load(&folder.path().join("other.toml")).unwrap_err();
     assert!(missing.to_string().contains("other.toml cannot be read"), "{missing}");
 }

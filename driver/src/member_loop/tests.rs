@@ -215,6 +215,37 @@ fn a_service_that_breaks_stops_the_member_and_says_where() {
 }
 
 #[test]
+fn a_payload_that_is_not_all_there_is_not_applied_and_stops_the_member() {
+    let (mut running, journal) = member_loop(None, Vec::new());
+    running.actions.push(message(100, PositionRange::new(Position(102), Position(105))));
+    running.actions.push(message(108, PositionRange::new(Position(100), Position(102))));
+    running.perform_all(Some(b"..a"));
+    let stopped = running.step(Instant(1), Event::Timer).unwrap_err();
+    assert_eq!(stopped.reason, FailStop::StorageFailed);
+    let expected = "the log has 1 of 3 bytes to apply at 100";
+    assert_eq!(stopped.detail.as_deref(), Some(expected));
+    assert!(journal.borrow().iter().all(|entry| !entry.starts_with("message")));
+}
+
+#[test]
+fn a_member_that_stops_waits_for_what_becomes_durable_and_not_for_reads() {
+    let (mut running, journal) = member_loop(None, Vec::new());
+    let range = PositionRange::new(Position(0), Position(64));
+    running.actions.push(Action::ReadLog { operation: operation(), range });
+    running.actions.push(Action::Sync { operation: operation() });
+    running.perform_all(None);
+    assert_eq!(running.outstanding(), 1);
+    running.shutdown(Instant(1)).unwrap();
+    let outstanding = running.outstanding();
+    journal.borrow_mut().clear();
+    // Were there a step, it would perform this.
+    running.actions.push(message(100, PositionRange::new(Position(100), Position(103))));
+    let read = Completion::Read { operation: operation(), bytes: b"abc".to_vec() };
+    running.complete(Instant(1), read).unwrap();
+    assert_eq!((running.outstanding(), journal.borrow().len()), (outstanding, 0));
+}
+
+#[test]
 fn a_failed_store_stops_the_member() {
     let (mut running, _journal) = member_loop(None, Vec::new());
     let failed = Completion::Failed { reason: "cannot sync".into() };

@@ -129,3 +129,86 @@ fn the_first_error_is_reported_once_and_poisons() {
     let all: Vec<_> = completions.iter().collect();
     assert_eq!(all, [Completion::Failed { reason: "a deliberate error".into() }]);
 }
+
+/// Stops at each call until it is told how to go on; panics when nobody is left to tell.
+struct Hanging(Receiver<()>);
+
+impl DurableStore for Hanging {
+    type Cut = Position;
+
+    fn sync(&mut self) -> Result<(), String> {
+        self.0.recv().expect("a deliberate panic");
+        Ok(())
+    }
+
+    fn persist_vote(&mut self, _vote: Vote) -> Result<(), String> {
+        self.sync()
+    }
+
+    fn persist_history(&mut self, _history: &TermHistory, _cut: Position) -> Result<(), String> {
+        self.sync()
+    }
+
+    fn persist_peers(&mut self, _peers: &[PeerRecord]) -> Result<(), String> {
+        self.sync()
+    }
+}
+
+#[test]
+fn a_disk_that_hangs_does_not_hold_up_whoever_drops_the_threads() {
+    let (sender, completions) = channel();
+    let (release, released) = channel();
+    let complete = move |completion| sender.send(completion).unwrap();
+    let mut threads = StorageThreads::start(Hanging(released), Echo, complete).unwrap();
+    threads.submit(sync(1));
+    let (dropped, done) = channel();
+    thread::spawn(move || {
+        drop(threads);
+        dropped.send(()).unwrap();
+    });
+    let limit = core::time::Duration::from_secs(20);
+    done.recv_timeout(limit).expect("the drop does not wait for the disk");
+    // What was queued is still finished.
+    release.send(()).unwrap();
+    let all: Vec<_> = completions.iter().collect();
+    assert_eq!(all, [Completion::Durable { operation: operation(1) }]);
+}
+
+#[test]
+fn closed_threads_let_go_of_everything_when_they_have_finished() {
+    let (sender, completions) = channel();
+    let complete = move |completion| sender.send(completion).unwrap();
+    let mut threads = StorageThreads::start(Recorder::default(), Echo, complete).unwrap();
+    threads.submit(sync(1));
+    threads.close();
+    assert_eq!(completions.iter().count(), 1);
+    threads.submit(sync(2));
+}
+
+#[test]
+fn a_panic_in_a_thread_is_a_failure_and_so_is_a_queue_without_a_thread() {
+    let (sender, completions) = channel();
+    let (release, released) = channel::<()>();
+    drop(release);
+    let complete = move |completion| sender.send(completion).unwrap();
+    let mut threads = StorageThreads::start(Hanging(released), Echo, complete).unwrap();
+    threads.submit(sync(1));
+    let failed = completions.recv().unwrap();
+    match &failed {
+        Completion::Failed { reason } => {
+            assert!(reason.contains("panicked: a deliberate panic"), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+    // It is reported once, however many requests follow.
+    threads.submit(sync(2));
+    threads.close();
+    assert_eq!(completions.iter().count(), 0);
+
+    let (sender, completions) = channel();
+    let (durable, _) = sync_channel(1);
+    let failure: Box<dyn Fn(String) + Send> = Box::new(move |reason| sender.send(reason).unwrap());
+    let mut gone = StorageThreads { durable: Some(durable), reads: None, failure: Some(failure) };
+    gone.submit(sync(1));
+    assert!(completions.recv().unwrap().contains("gone"));
+}

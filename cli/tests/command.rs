@@ -1,0 +1,180 @@
+//! The command as its users start it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it is")]
+
+use core::net::Ipv4Addr;
+use core::time::Duration;
+use std::io::Write;
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Instant;
+
+/// The longest that anything here is waited for: far above what it takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn quorate(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
+    command.args(arguments).env_remove("QUORATE_LOG");
+    command
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn write(directory: &Path, name: &str, text: &str) -> PathBuf {
+    let path = directory.join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// A process that does not outlive its test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Waits until `done`, and ends `child` if that does not come.
+fn wait_until(child: &mut Child, what: &str, mut done: impl FnMut(&mut Child) -> bool) {
+    let start = Instant::now();
+    while !done(child) {
+        if start.elapsed() > PATIENCE {
+            let status = child.try_wait();
+            let _ = child.kill();
+            panic!("no {what} within {PATIENCE:?}; the process: {status:?}");
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_demonstration_bears_loss_and_a_killed_leader() {
+    let directory = tempfile::tempdir().unwrap();
+    let lines: String = (0..200).map(|number| format!("line {number}\n")).collect();
+    let input = write(directory.path(), "lines.txt", &lines);
+    let output = quorate(&["demo", "--kill-leader", "--loss", "5", "--json", "--input"])
+        .arg(&input)
+        .env("TMPDIR", directory.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(output.status.success(), "{told}\n{}", errors(&output));
+    let result: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(result["ok"], true, "{result}");
+    assert_eq!(result["lines"], 200);
+    let members = result["members"].as_array().unwrap();
+    assert_eq!(members.len(), 3);
+    assert!(members.iter().all(|member| member["digest"] == result["digest"]), "{result}");
+    let left: Vec<_> = std::fs::read_dir(directory.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "only the input is left: {left:?}");
+}
+
+#[test]
+fn a_demonstration_that_is_terminated_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    // It waits for a quorum that loss keeps away for long enough: 99.9 % of all datagrams.
+    let mut demo = quorate(&["demo", "--loss", "99.9"])
+        .env("TMPDIR", directory.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let entries = || std::fs::read_dir(directory.path()).unwrap().count();
+    wait_until(&mut demo, "directory", |_| entries() > 0);
+    let id = demo.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    wait_until(&mut demo, "end", |demo| demo.try_wait().unwrap().is_some());
+    let output = demo.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
+    assert!(errors(&output).contains("interrupted by SIGTERM"), "{}", errors(&output));
+    assert_eq!(entries(), 0);
+}
+
+#[test]
+fn a_member_without_an_identity_says_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = "group = 7\nmember = 1\ndata = \"data\"\nsecurity = \"checksum-only\"\n\
+                bind = \"127.0.0.1:0\"\nmembers = [{ id = 1, address = \"127.0.0.1:9\" }]\n";
+    let config = write(directory.path(), "member.toml", text);
+    let output = quorate(&["member", "--config"]).arg(config).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
+    assert!(errors(&output).contains("form the group with `init` first"), "{}", errors(&output));
+}
+
+#[test]
+fn all_mistakes_of_a_configuration_are_told_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = "group = \"x\"\nmembers = [{ id = 1, address = \"0.0.0.0:0\" }]\nport = 1\n\
+                [timing]\nheartbeat_interval = \"0ms\"\n[limits]\nslice_bytes = 7\n";
+    let config = write(directory.path(), "member.toml", text);
+    let output = quorate(&["member", "--config"]).arg(&config).output().unwrap();
+    let told = errors(&output);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    for expected in [
+        config.to_str().unwrap(),
+        "`group = \"x\"`",
+        "`member` is missing",
+        "`data` is missing",
+        "`security` is missing",
+        "`members.address = \"0.0.0.0:0\"`",
+        "`port = 1` is not a key",
+        "`timing.heartbeat_interval = \"0ns\"` must be above zero",
+        "`limits.slice_bytes = 7` must be a multiple of 8",
+    ] {
+        assert!(told.contains(expected), "missing {expected:?} in\n{told}");
+    }
+}
+
+#[test]
+fn a_line_too_long_is_named_and_the_others_are_sent() {
+    let directory = tempfile::tempdir().unwrap();
+    let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = port.local_addr().unwrap();
+    drop(port);
+    let text = format!(
+        "group = 7\nmember = 1\ndata = \"data\"\nsecurity = \"checksum-only\"\n\
+         members = [{{ id = 1, address = \"{address}\" }}]\n"
+    );
+    let config = write(directory.path(), "member.toml", &text);
+    let member = quorate(&["member", "--bootstrap", "--config"])
+        .arg(&config)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let _member = Killed(member);
+    let mut client = quorate(&["client", "--config"])
+        .arg(&config)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = client.stdin.take().unwrap();
+    let long = "x".repeat(1 << 20);
+    input.write_all(format!("one\n{long}\nthree\n").as_bytes()).unwrap();
+    drop(input);
+    wait_until(&mut client, "end", |client| client.try_wait().unwrap().is_some());
+    let output = client.wait_with_output().unwrap();
+    let told = errors(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("line 2 is not sent: a message of 1048576 bytes"), "{told}");
+    assert!(told.contains("1 line was not sent; all others were applied"), "{told}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 2);
+}
+
+#[test]
+fn an_unusable_filter_and_a_file_for_a_directory_are_told() {
+    let output = quorate(&["tool", "describe", "."]).env("QUORATE_LOG", "=,=").output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
+    assert!(errors(&output).contains("QUORATE_LOG"), "{}", errors(&output));
+    let file = env!("CARGO_BIN_EXE_quorate");
+    let output = quorate(&["tool", "describe", file]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
+    assert!(errors(&output).contains("is a file; name a member's data directory"));
+}
