@@ -16,8 +16,8 @@ pub(crate) struct Arguments {
 /// What the numbers of the demonstration are.
 const DEMO_NOTES: &str = "\
 The result's `lost_datagrams` (datagrams dropped) counts only what --loss made the receivers drop, \
-not what sockets or the network lose. It, `elections`, `naks` and `retransmits` are totals over all \
-members and over the client; the life of a member that was killed counts as far as it was last \
+not what sockets or the network lose. It, `elections`, `naks` and `retransmits` are totals over \
+all members and over the client; the life of a member that was killed counts as far as it was last \
 asked.";
 
 #[derive(Debug, Subcommand)]

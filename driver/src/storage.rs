@@ -40,8 +40,8 @@ pub enum Completion {
 const QUEUE_MAX: usize = 4_096;
 
 /// Two threads behind queues: one that makes durable, one that reads. Closed or dropped, they
-/// finish what is queued and end by themselves: nobody waits for them, for a disk may hang for as long as
-/// it likes. The archive stays locked until they have ended.
+/// finish what is queued and end by themselves: nobody waits for them, for a disk may
+/// hang for as long as it likes. The archive stays locked until they have ended.
 pub struct StorageThreads<C> {
     durable: Option<SyncSender<StorageRequest<C>>>,
     reads: Option<SyncSender<StorageRequest<C>>>,
