@@ -106,6 +106,10 @@ pub trait Disk: Clone + Debug + Send + Sync + 'static {
     /// Those of the file system.
     fn lock(&self, file: &Self::File) -> io::Result<bool>;
 
+    /// Gives up the lock of a file, whoever else has it open: a child that another thread is just
+    /// starting has a copy of every open file until it runs its own program.
+    fn unlock(&self, _file: &Self::File) {}
+
     /// Which other process holds the lock of a file, as far as the system can tell. Takes no lock.
     fn locked_by(&self, file: &Self::File) -> Option<u32>;
 }
@@ -200,6 +204,11 @@ impl Disk for RealDisk {
         // a file system that has none loses only that answer.
         let _ = rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive);
         Ok(true)
+    }
+
+    fn unlock(&self, file: &File) {
+        // If it fails, closing the file ends the lock.
+        let _ = rustix::fs::flock(file, FlockOperation::Unlock);
     }
 
     fn locked_by(&self, file: &File) -> Option<u32> {

@@ -13,6 +13,19 @@ pub(crate) fn path(directory: &Path) -> PathBuf {
     directory.join("mark")
 }
 
+/// The lock of a directory, held until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Lock<D: Disk> {
+    disk: D,
+    file: D::File,
+}
+
+impl<D: Disk> Drop for Lock<D> {
+    fn drop(&mut self) {
+        self.disk.unlock(&self.file);
+    }
+}
+
 /// Creates the mark file and takes its lock; then asks `check` whether the directory is still what
 /// it was before the lock was held, and only if so writes the mark.
 pub(crate) fn create<D: Disk>(
@@ -20,25 +33,25 @@ pub(crate) fn create<D: Disk>(
     directory: &Path,
     owner: Owner,
     check: impl FnOnce() -> Result<(), ArchiveError>,
-) -> Result<D::File, ArchiveError> {
+) -> Result<Lock<D>, ArchiveError> {
     let path = path(directory);
     // It may be another process's by now: nothing in it is touched before the lock is held.
     let file = disk
         .open(&path, Access::Claim)
         .map_err(|error| ArchiveError::io("create", &path, error))?;
-    take(disk, &file, &path)?;
+    let lock = take(disk, file, &path)?;
     check()?;
-    write(disk, &file, &path, owner)?;
-    disk.sync(&file).map_err(|error| ArchiveError::io("sync", &path, error))?;
-    Ok(file)
+    write(disk, &lock.file, &path, owner)?;
+    disk.sync(&lock.file).map_err(|error| ArchiveError::io("sync", &path, error))?;
+    Ok(lock)
 }
 
-/// Takes the lock of `directory`; it is held until the returned file is closed.
+/// Takes the lock of `directory`; it is held until what is returned is dropped.
 pub(crate) fn acquire<D: Disk>(
     disk: &D,
     directory: &Path,
     owner: Owner,
-) -> Result<D::File, ArchiveError> {
+) -> Result<Lock<D>, ArchiveError> {
     let path = path(directory);
     let file = match disk.open(&path, Access::Write) {
         Ok(file) => file,
@@ -47,10 +60,10 @@ pub(crate) fn acquire<D: Disk>(
         }
         Err(error) => return Err(ArchiveError::io("open", &path, error)),
     };
-    take(disk, &file, &path)?;
+    let lock = take(disk, file, &path)?;
     // Only for whoever asks; nothing depends on it after a crash, so it is not synced.
-    write(disk, &file, &path, owner)?;
-    Ok(file)
+    write(disk, &lock.file, &path, owner)?;
+    Ok(lock)
 }
 
 /// Which process holds the lock, as far as the system can tell. Takes no lock.
@@ -59,11 +72,11 @@ pub(crate) fn holder<D: Disk>(disk: &D, directory: &Path) -> Option<u32> {
     disk.locked_by(&file)
 }
 
-fn take<D: Disk>(disk: &D, file: &D::File, path: &Path) -> Result<(), ArchiveError> {
-    match disk.lock(file) {
-        Ok(true) => Ok(()),
+fn take<D: Disk>(disk: &D, file: D::File, path: &Path) -> Result<Lock<D>, ArchiveError> {
+    match disk.lock(&file) {
+        Ok(true) => Ok(Lock { disk: disk.clone(), file }),
         Ok(false) => {
-            let pid = disk.locked_by(file).or_else(|| written_pid(disk, path));
+            let pid = disk.locked_by(&file).or_else(|| written_pid(disk, path));
             Err(ArchiveError::Locked { path: path.to_owned(), pid })
         }
         Err(error) => Err(ArchiveError::io("lock", path, error)),

@@ -151,7 +151,7 @@ impl<D: Disk> Log<D> {
         let file = self
             .disk
             .open(draft, Access::Create)
-            .map_err(|error| ArchiveError::io("create", draft, error))?;
+            .map_err(|error| ArchiveError::space("create", draft, error))?;
         self.disk
             .allocate(&file, self.file_bytes())
             .map_err(|error| ArchiveError::space("reserve space for", draft, error))?;

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use crate::disk::Disk;
 use crate::error::ArchiveError;
+use crate::lock::Lock;
 use crate::log::Log;
 
 /// The parts' common ground: the segments, where the written log ends, and whether all is well.
@@ -23,11 +24,11 @@ pub(crate) struct Shared<D: Disk> {
     /// The first failure, once there was one (E43).
     poison: OnceLock<String>,
     /// Keeps the directory locked for as long as any part lives.
-    _lock: D::File,
+    _lock: Lock<D>,
 }
 
 impl<D: Disk> Shared<D> {
-    pub(crate) const fn new(disk: D, log: Log<D>, lock: D::File, end: u64) -> Self {
+    pub(crate) const fn new(disk: D, log: Log<D>, lock: Lock<D>, end: u64) -> Self {
         Self {
             disk,
             log,
