@@ -286,3 +286,48 @@ fn e30_old_acknowledgements_move_nothing() {
     while cluster.complete_one(leader) {}
     assert_eq!(cluster.member(leader).view().commit, view.commit);
 }
+
+#[test]
+fn e93_an_old_connect_and_old_data_apply_nothing_twice() {
+    use crate::frame::Body;
+    use crate::identity::{ClientKey, GroupTag, SessionId};
+    use crate::position::Position;
+    use crate::stream::{Outlet, ingress_tag, session_epoch};
+    use crate::time::LogTime;
+
+    let mut cluster = Cluster::new(1);
+    cluster.run_until_led();
+    cluster.connect_client();
+    wait_until_served(&mut cluster);
+    let (key, client) = (ClientKey(99), endpoint(1_000));
+    let session = cluster.client.as_ref().unwrap().session();
+    cluster.submit(b"once");
+    cluster.run_until("a reply", |cluster| cluster.replies.len() == 1);
+    // The client is gone, its session is closed in time, and copies of what it said come late.
+    cluster.client = None;
+    cluster.run_until("no session", |cluster| cluster.member(1).view().sessions == 0);
+    let connect = Message::Connect {
+        connection: 1,
+        session: SessionId::NONE,
+        ingress_start: Position::ZERO,
+        unanswered: 1,
+    };
+    let sender = Sender::Client { key };
+    cluster.deliver(client, endpoint(1), sender, &Datagram::Control(connect));
+    cluster.run_until("another session", |cluster| cluster.member(1).view().sessions == 1);
+    let config = cluster.config(1);
+    let tag = GroupTag::new(config.group, config.recovery_epoch);
+    let mut outlet = Outlet::new(ingress_tag(tag, key), Position::ZERO, 4_096);
+    let body = Body::Message { session: SessionId::NONE, sequence: 1, time: LogTime(0) };
+    let range = outlet.push(&body, b"once").unwrap();
+    let data = Datagram::Data {
+        stream: Stream::Ingress(key),
+        epoch: session_epoch(1, session),
+        position: range.start,
+        live: None,
+        slice: outlet.slices(range).0.to_vec(),
+    };
+    cluster.deliver(client, endpoint(1), sender, &data);
+    (0..50).for_each(|_| cluster.tick());
+    assert_eq!(cluster.nodes[&id(1)].applied.len(), 1);
+}
