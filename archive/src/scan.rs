@@ -77,7 +77,7 @@ impl<'a, D: Disk> Scan<'a, D> {
         let at = self.position;
         let Some(line) = self.history.owner(at).copied() else { return Ok(None) };
         let tag = GroupTag::new(self.group, line.recovery_epoch);
-        let seed = FrameSeed { tag, term: line.term, position: at };
+        let seed = FrameSeed::new(tag, line.term, at);
         let header = loop {
             let bytes = self.buffered();
             match verify(seed, bytes, &[], self.frame_bytes_max) {

@@ -3,7 +3,9 @@
 use core::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::runtime::Runtime;
 
 /// Replication of a deterministic service over lossy datagrams.
 #[derive(Debug, Parser)]
@@ -31,7 +33,7 @@ pub(crate) enum Command {
     Member(Member),
     /// Sends each line of standard input as a message, and prints the replies
     Client(Client),
-    /// Looks into a member's data
+    /// Looks into a member's data, and replays its recordings
     Tool {
         #[command(subcommand)]
         tool: Tool,
@@ -49,6 +51,10 @@ pub(crate) struct Demo {
     /// Per cent of the datagrams to drop at every receiver
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent, allow_negative_numbers = true)]
     pub(crate) loss: f64,
+    /// What the members and the client run on; with `mixed` each member on another, the client on
+    /// tokio, and a member that was killed on yet another
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) runtime: DemoRuntime,
     /// Kill the leader with SIGKILL halfway, and start it again later
     #[arg(long)]
     pub(crate) kill_leader: bool,
@@ -75,6 +81,22 @@ pub(crate) struct Member {
     /// Initialise the data directory if it is empty: at the very first start only
     #[arg(long)]
     pub(crate) bootstrap: bool,
+    /// What the member runs on
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) runtime: Runtime,
+    /// What its thread does when there is nothing to do (only with --runtime mio) [default: block]
+    #[arg(long, value_enum)]
+    pub(crate) idle: Option<Idle>,
+    /// The processor that its thread keeps to, from 0 on (only with --runtime mio)
+    #[arg(long, value_name = "N")]
+    pub(crate) cpu: Option<usize>,
+    /// Who waits for the disk
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) storage: Storage,
+    /// Record everything that happens to the member in this file, which must be new, until it
+    /// stops; for `quorate tool replay`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
     /// Standard input is the bound datagram socket; standard output a stream on which each line
     /// `status` is answered, and whose end stops the member
     #[arg(long, hide = true)]
@@ -92,6 +114,9 @@ pub(crate) struct Client {
     /// The group, in hexadecimal
     #[arg(long, value_name = "GROUP", value_parser = group, required_unless_present = "config")]
     pub(crate) group: Option<u64>,
+    /// What the client runs on
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) runtime: Runtime,
 }
 
 #[derive(Debug, Subcommand)]
@@ -104,6 +129,107 @@ pub(crate) enum Tool {
         #[arg(long)]
         json: bool,
     },
+    /// Takes the events of a recording through the core again, and compares every action
+    ///
+    /// Neither service, disk nor network is needed. The exit code is 0 if all actions, and all bytes
+    /// that they name, are those that were recorded, and 1 if not; then the first step that differs
+    /// is named.
+    Replay {
+        /// What `quorate member --record` wrote
+        file: PathBuf,
+        /// Which way
+        #[arg(long, value_enum, default_value_t)]
+        through: Through,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What the members of a demonstration run on.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(crate) enum DemoRuntime {
+    /// Tasks of tokio
+    #[default]
+    Tokio,
+    /// A thread each, with mio
+    Mio,
+    /// Tasks of async-std, which is discontinued
+    AsyncStd,
+    /// All of them in turn
+    Mixed,
+}
+
+impl DemoRuntime {
+    /// What the `index`-th start of member `id` runs on.
+    pub(crate) const fn of(self, id: u16, index: u16) -> Runtime {
+        match self {
+            Self::Tokio => Runtime::Tokio,
+            Self::Mio => Runtime::Mio,
+            Self::AsyncStd => Runtime::AsyncStd,
+            Self::Mixed => Runtime::ALL[(id as usize + index as usize) % Runtime::ALL.len()],
+        }
+    }
+
+    /// What the client runs on.
+    pub(crate) const fn of_client(self) -> Runtime {
+        if matches!(self, Self::Mixed) { Runtime::Tokio } else { self.of(0, 0) }
+    }
+
+    /// Its name on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        if matches!(self, Self::Mixed) { "mixed" } else { self.of(0, 0).name() }
+    }
+}
+
+/// What a thread of mio does when there is nothing to do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Idle {
+    /// Waits in the kernel: takes no processor time
+    Block,
+    /// Looks again and again: the shortest latency, for a whole processor
+    Spin,
+    /// Looks again for a short while, then waits in the kernel
+    Backoff,
+}
+
+/// Who waits for a member's disk.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Storage {
+    /// Two threads of the member's own
+    #[default]
+    Threads,
+    /// The member itself: for file systems in memory
+    Inline,
+}
+
+/// Which way a replay goes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Through {
+    /// The core directly
+    Core,
+    /// A task of tokio
+    Tokio,
+    /// A thread with mio
+    Mio,
+    /// A task of async-std
+    AsyncStd,
+    /// All of them, one after the other
+    #[default]
+    All,
+}
+
+impl Through {
+    /// Whether it goes through `runtime`.
+    pub(crate) fn includes(self, runtime: Runtime) -> bool {
+        match self {
+            Self::Core => false,
+            Self::Tokio => runtime == Runtime::Tokio,
+            Self::Mio => runtime == Runtime::Mio,
+            Self::AsyncStd => runtime == Runtime::AsyncStd,
+            Self::All => true,
+        }
+    }
 }
 
 impl Arguments {
@@ -154,6 +280,15 @@ mod tests {
     }
 
     #[test]
+    fn mixed_takes_all_runtimes_and_another_at_a_restart() {
+        let mixed = DemoRuntime::Mixed;
+        let runtimes: Vec<&str> = (1..=3).map(|id| mixed.of(id, 0).name()).collect();
+        assert_eq!(runtimes, ["mio", "async-std", "tokio"]);
+        assert!((1..=7).all(|id| mixed.of(id, 0) != mixed.of(id, 1)));
+        assert_eq!(DemoRuntime::AsyncStd.of(1, 0), DemoRuntime::AsyncStd.of(2, 1));
+    }
+
+    #[test]
     fn what_cannot_be_is_refused() {
         for arguments in [
             &["quorate", "demo", "--members", "0"][..],
@@ -162,6 +297,9 @@ mod tests {
             &["quorate", "client"],
             &["quorate", "client", "--member", "1:2"],
             &["quorate", "member"],
+            &["quorate", "demo", "--runtime", "smol"],
+            &["quorate", "member", "--config", "x", "--runtime", "mixed"],
+            &["quorate", "tool", "replay"],
         ] {
             assert!(Arguments::try_parse_from(arguments).is_err(), "{arguments:?}");
         }

@@ -6,8 +6,7 @@ use std::io::BufRead;
 
 use quorate_core::client::{ClientConfig, ClientLimits, ClientTiming, Reject};
 use quorate_core::{ClientKey, GroupId, MemberId, RecoveryEpoch};
-use quorate_driver::endpoint_of;
-use quorate_runtime_tokio::{ClientHandle, ClientOptions, PendingReply, Reply, SubmitError};
+use quorate_driver::{ClientHandle, ClientOptions, PendingReply, Reply, SubmitError, endpoint_of};
 use tokio::sync::mpsc;
 
 use crate::arguments;
@@ -23,9 +22,10 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Sends each line of standard input and prints the replies, in order.
 pub(crate) async fn run(arguments: arguments::Client) -> Result<(), Failure> {
+    let runtime = arguments.runtime;
     let options = ClientOptions { config: config(arguments)?, bind: None, faults: None };
     let client =
-        ClientHandle::spawn(options).map_err(|error| Failure::Failed(error.to_string()))?;
+        runtime.spawn_client(options).map_err(|error| Failure::Failed(error.to_string()))?;
     let progress = Progress::default();
     let outcome = tokio::select! {
         biased;

@@ -8,7 +8,9 @@ mod describe;
 mod failure;
 mod ledger;
 mod member;
+mod replay;
 mod report;
+mod runtime;
 mod signals;
 
 use std::io::IsTerminal;
@@ -66,6 +68,9 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Client(client) => runtime.block_on(client::run(client)),
         Command::Tool { tool: Tool::Describe { directory, json } } => {
             describe::run(&directory, json)
+        }
+        Command::Tool { tool: Tool::Replay { file, through, json } } => {
+            runtime.block_on(replay::run(&file, through, json))
         }
     }
 }

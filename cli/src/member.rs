@@ -4,15 +4,16 @@ use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use quorate_driver::{Configuration, init_archive};
-use quorate_runtime_tokio::{MemberHandle, MemberOptions};
+use quorate_driver::{Configuration, MemberHandle, MemberOptions, StorageMode, init_archive};
+use quorate_runtime_mio::ThreadOptions;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
-use crate::arguments;
+use crate::arguments::{self, Idle, Storage};
 use crate::failure::{Failure, tell_line};
 use crate::ledger::Ledger;
 use crate::report::MemberReport;
+use crate::runtime::Runtime;
 use crate::signals::Signals;
 
 /// Forms the group in the configured directory.
@@ -33,19 +34,32 @@ pub(crate) fn load(config: &Path) -> Result<Configuration, Failure> {
     Configuration::load(config).map_err(|error| Failure::Usage(error.to_string()))
 }
 
+/// With `--idle backoff`: how often a thread looks again at once, and then after others could run,
+/// before it waits. Together some tens of microseconds, a few round trips on a fast network.
+const BACKOFF: quorate_runtime_mio::Idle =
+    quorate_runtime_mio::Idle::Backoff { spins: 500, yields: 50 };
+
 /// Runs a member until it is told to stop, or goes inert.
 pub(crate) async fn run(arguments: arguments::Member) -> Result<(), Failure> {
+    let thread = thread(&arguments)?;
     let configuration = load(&arguments.config)?;
     let id = configuration.member.0;
     let faults = configuration.faults;
     let mut options = MemberOptions::new(configuration);
     options.bootstrap = arguments.bootstrap;
+    options.record = arguments.record;
+    options.storage = match arguments.storage {
+        Storage::Threads => StorageMode::Threads,
+        Storage::Inline => StorageMode::Inline,
+    };
     if arguments.supervised {
         options.socket = Some(inherited_socket()?);
     }
-    let mut member = MemberHandle::spawn(options, Ledger::default())
+    let runtime = arguments.runtime;
+    let mut member = runtime
+        .spawn_member(options, Ledger::default(), thread)
         .map_err(|error| Failure::Failed(error.to_string()))?;
-    tracing::info!(member = id, address = %member.address(), "running");
+    tracing::info!(member = id, address = %member.address(), runtime = runtime.name(), "running");
     if let Some(faults) = faults {
         tracing::warn!(?faults, "deliberate faults are on");
     }
@@ -60,6 +74,23 @@ pub(crate) async fn run(arguments: arguments::Member) -> Result<(), Failure> {
             member.shutdown().await.map_err(|error| Failure::Failed(error.to_string()))
         }
     }
+}
+
+/// How a member's own thread is; other runtimes have none.
+fn thread(arguments: &arguments::Member) -> Result<ThreadOptions, Failure> {
+    let (idle, cpu) = (arguments.idle, arguments.cpu);
+    if arguments.runtime != Runtime::Mio && (idle.is_some() || cpu.is_some()) {
+        return Err(Failure::Usage(
+            "--idle and --cpu are about a thread of the member's own; give --runtime mio as well"
+                .into(),
+        ));
+    }
+    let idle = match idle {
+        None | Some(Idle::Block) => quorate_runtime_mio::Idle::Block,
+        Some(Idle::Spin) => quorate_runtime_mio::Idle::Spin,
+        Some(Idle::Backoff) => BACKOFF,
+    };
+    Ok(ThreadOptions { idle, cpu, ..ThreadOptions::default() })
 }
 
 enum Ended {

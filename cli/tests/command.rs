@@ -76,6 +76,24 @@ fn a_demonstration_bears_loss_and_a_killed_leader() {
 }
 
 #[test]
+fn a_demonstration_bears_the_same_on_every_runtime_and_on_all_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let lines: String = (0..100).map(|number| format!("line {number}\n")).collect();
+    let input = write(directory.path(), "lines.txt", &lines);
+    for runtime in ["mio", "async-std", "mixed"] {
+        let output = quorate(&["demo", "--kill-leader", "--loss", "5", "--json", "--runtime"])
+            .args([runtime, "--input"])
+            .arg(&input)
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stdout.clone()).unwrap();
+        assert!(output.status.success(), "{runtime}: {told}\n{}", errors(&output));
+        let result: serde_json::Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(result["runtime"], runtime);
+    }
+}
+
+#[test]
 fn a_demonstration_that_is_terminated_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
     // It waits for a quorum that loss keeps away for long enough: 99.9 % of all datagrams.
@@ -166,6 +184,95 @@ fn a_line_too_long_is_named_and_the_others_are_sent() {
     assert!(told.contains("line 2 is not sent: a message of 1048576 bytes"), "{told}");
     assert!(told.contains("1 line was not sent; all others were applied"), "{told}");
     assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 2);
+}
+
+/// Runs a member alone that records, and sends it a few lines.
+fn record(directory: &Path, recording: &Path) {
+    let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = port.local_addr().unwrap();
+    drop(port);
+    let text = format!(
+        "group = 7\nmember = 1\ndata = \"data\"\nsecurity = \"checksum-only\"\n\
+         members = [{{ id = 1, address = \"{address}\" }}]\n"
+    );
+    let config = write(directory, "member.toml", &text);
+    let member = quorate(&["member", "--bootstrap", "--runtime", "mio", "--idle", "backoff"])
+        .args(["--storage", "inline", "--config"])
+        .arg(&config)
+        .arg("--record")
+        .arg(recording)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut member = Killed(member);
+    let mut client = quorate(&["client", "--runtime", "async-std", "--config"])
+        .arg(&config)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    client.stdin.take().unwrap().write_all(b"one\ntwo\nthree\n").unwrap();
+    wait_until(&mut client, "end", |client| client.try_wait().unwrap().is_some());
+    let output = client.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", errors(&output));
+    let id = member.0.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    wait_until(&mut member.0, "end", |member| member.try_wait().unwrap().is_some());
+}
+
+fn replayed(recording: &Path) -> (serde_json::Value, Output) {
+    let output = quorate(&["tool", "replay", "--json"]).arg(recording).output().unwrap();
+    let told = String::from_utf8(output.stdout.clone()).unwrap();
+    (serde_json::from_str(&told).unwrap_or_default(), output)
+}
+
+#[test]
+fn what_a_member_recorded_is_the_same_on_every_runtime() {
+    let directory = tempfile::tempdir().unwrap();
+    let recording = directory.path().join("member.recording");
+    record(directory.path(), &recording);
+    let (result, output) = replayed(&recording);
+    assert!(output.status.success(), "{result}\n{}", errors(&output));
+    assert_eq!((&result["ok"], &result["complete"]), (&true.into(), &true.into()), "{result}");
+    for way in ["core", "tokio", "mio", "async-std"] {
+        let way = &result["through"][way];
+        assert_eq!(way["hash"], result["recorded_hash"], "{result}");
+        assert!(way["events"]["applied"].as_u64() >= Some(1), "{result}");
+    }
+    let again = quorate(&["member", "--config"])
+        .arg(directory.path().join("member.toml"))
+        .arg("--record")
+        .arg(&recording)
+        .output()
+        .unwrap();
+    assert_eq!(again.status.code(), Some(1));
+    assert!(errors(&again).contains("name a new file"), "{}", errors(&again));
+    let mut bytes = std::fs::read(&recording).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&recording, bytes).unwrap();
+    let (_, output) = replayed(&recording);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(errors(&output).contains("is damaged at byte"), "{}", errors(&output));
+}
+
+#[test]
+fn the_golden_recording_gives_its_hash_on_every_runtime() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../driver/golden");
+    let hash = std::fs::read_to_string(golden.join("life.hash")).unwrap();
+    let (result, output) = replayed(&golden.join("life.recording"));
+    assert!(output.status.success(), "{result}\n{}", errors(&output));
+    for way in ["core", "tokio", "mio", "async-std"] {
+        assert_eq!(result["through"][way]["hash"], hash.trim(), "{result}");
+    }
+}
+
+#[test]
+fn a_processor_is_only_for_a_thread_of_the_members_own() {
+    let output = quorate(&["member", "--config", "x", "--cpu", "0"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
+    assert!(errors(&output).contains("give --runtime mio as well"), "{}", errors(&output));
 }
 
 #[test]

@@ -77,7 +77,9 @@ fn positions(positions: &[Position]) -> Result<(), DecodeError> {
 
 fn range(range: &EpochRange) -> Result<(), DecodeError> {
     let PositionRange { start, end } = range.range;
-    if end < start {
+    // Slices are cut at multiples of it, so nobody misses less (rule 19).
+    let aligned = start.0.is_multiple_of(ALIGNMENT) && end.0.is_multiple_of(ALIGNMENT);
+    if end < start || !aligned {
         return Err(DecodeError::Position);
     }
     positions(&[end])

@@ -4,18 +4,16 @@ use core::mem;
 use std::collections::VecDeque;
 
 use quorate_codecs::Header;
-use quorate_core::client::{ClientAction, ClientError, ClientEvent, Reject};
+use quorate_core::client::{ClientAction, ClientActions, ClientError, ClientEvent, Reject};
 use quorate_core::{
     Client, Instant, MemberId, Position, Sender as Origin, SessionId, Stream, Term,
 };
 
 use crate::faults::{FaultCounters, FaultyPort};
+use crate::member_loop::{RECEIVE_BYTES, RECEIVE_ERRORS_MAX};
 use crate::metrics::DatagramCounters;
 use crate::port::{Clock, DatagramPort};
 use crate::sender::{Run, Sender};
-
-/// Bytes that the largest datagram takes.
-const RECEIVE_BYTES: usize = 65_536;
 
 /// What a client tells its application.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -49,7 +47,7 @@ pub enum ClientOutcome {
 #[derive(Debug)]
 pub struct ClientLoop<P> {
     client: Client,
-    actions: Vec<ClientAction>,
+    actions: ClientActions,
     datagrams: FaultyPort<P>,
     sender: Sender,
     buffer: Vec<u8>,
@@ -67,7 +65,7 @@ impl<P: DatagramPort> ClientLoop<P> {
         let sender = Sender::new(header, config.limits.slice_bytes);
         Self {
             client,
-            actions: Vec::new(),
+            actions: ClientActions::new(),
             datagrams,
             sender,
             buffer: vec![0; RECEIVE_BYTES],
@@ -122,25 +120,32 @@ impl<P: DatagramPort> ClientLoop<P> {
         self.submitted.take().unwrap_or(Err(Reject::Closed))
     }
 
-    /// Takes in datagrams until none is at hand or `budget` were taken; returns how many.
+    /// Takes in datagrams until none is at hand or at least `budget` were taken; returns how many,
+    /// as [`crate::MemberLoop::receive`] does.
     pub fn receive(&mut self, clock: &impl Clock, budget: usize) -> usize {
         let mut buffer = mem::take(&mut self.buffer);
         let tag = self.client.config().tag();
-        let mut taken = 0;
-        while taken < budget {
+        let (mut taken, mut errors) = (0, 0);
+        while taken < budget && errors < RECEIVE_ERRORS_MAX {
             match self.datagrams.receive(&mut buffer) {
-                Ok(Some((length, source))) => {
-                    let decoded = self.sender.counters.decoded(&buffer[..length], tag);
-                    if let Some((sender, content)) = decoded {
-                        let event = ClientEvent::Received { sender, source, content };
-                        self.step(clock.now(), event);
+                Ok(Some(received)) => {
+                    let (now, source) = (clock.now(), received.source);
+                    let datagrams = received.datagrams(&buffer);
+                    taken += datagrams.len().max(1);
+                    for datagram in datagrams {
+                        let decoded = self.sender.counters.decoded(datagram, tag);
+                        if let Some((sender, content)) = decoded {
+                            self.step(now, ClientEvent::Received { sender, source, content });
+                        }
                     }
                 }
                 Ok(None) => break,
                 // An ICMP error of an earlier send, as a rule: that member is not there now.
-                Err(_) => self.sender.counters.receive_errors += 1,
+                Err(_) => {
+                    self.sender.counters.receive_errors += 1;
+                    errors += 1;
+                }
             }
-            taken += 1;
         }
         self.buffer = buffer;
         taken
@@ -167,7 +172,7 @@ impl<P: DatagramPort> ClientLoop<P> {
         }
         self.client.step(now, event, &mut self.actions);
         let mut actions = mem::take(&mut self.actions);
-        for action in actions.drain(..) {
+        for action in actions.drain() {
             self.perform(action);
         }
         self.actions = actions;

@@ -6,7 +6,7 @@ use std::io;
 use quorate_core::Endpoint;
 use quorate_core::random::Random;
 
-use crate::port::DatagramPort;
+use crate::port::{DatagramPort, Received};
 
 /// Which share of the received datagrams meets which fault. Nothing by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -32,10 +32,6 @@ pub struct FaultCounters {
     pub reordered: u64,
 }
 
-/// Datagrams dropped in a row of receives, at most, before the port says that none is at hand. They
-/// are work as those that are delivered, and whoever bounds its receives has other work as well.
-const DROPPED_MAX: usize = 256;
-
 /// Datagrams held back or to be delivered again, at most.
 const HELD_MAX: usize = 64;
 
@@ -46,8 +42,6 @@ pub struct FaultyPort<P> {
     faults: Option<Faults>,
     random: Random,
     held: VecDeque<(Vec<u8>, Endpoint)>,
-    /// How many were dropped since the port last said that none is at hand.
-    dropped: usize,
     counters: FaultCounters,
 }
 
@@ -57,7 +51,7 @@ impl<P> FaultyPort<P> {
     pub fn new(inner: P, faults: Option<Faults>) -> Self {
         let random = Random::new(faults.map_or(0, |faults| faults.seed));
         let counters = FaultCounters::default();
-        Self { inner, faults, random, held: VecDeque::new(), dropped: 0, counters }
+        Self { inner, faults, random, held: VecDeque::new(), counters }
     }
 
     /// What was done so far.
@@ -85,11 +79,33 @@ impl<P> FaultyPort<P> {
         (draw as f64) < percent * 10_000.0
     }
 
-    fn release(&mut self, buffer: &mut [u8]) -> Option<(usize, Endpoint)> {
+    /// Whether a datagram is delivered now; what is to be delivered later is held.
+    fn passes(&mut self, faults: &Faults, datagram: &[u8], source: Endpoint) -> bool {
+        let lost = self.happens(faults.loss_percent);
+        let duplicated = self.happens(faults.duplicate_percent);
+        let reordered = self.happens(faults.reorder_percent);
+        if lost {
+            self.counters.dropped += 1;
+            return false;
+        }
+        if reordered && self.hold(datagram, source) {
+            self.counters.reordered += 1;
+            return false;
+        }
+        if duplicated && self.hold(datagram, source) {
+            self.counters.duplicated += 1;
+        }
+        true
+    }
+
+    /// The next datagram that was held; one that does not fit any more is gone.
+    fn release(&mut self, buffer: &mut [u8]) -> Option<Received> {
         let (datagram, source) = self.held.pop_front()?;
-        let length = datagram.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&datagram[..length]);
-        Some((length, source))
+        let Some(room) = buffer.get_mut(..datagram.len()) else {
+            return Some(Received::single(source, 0));
+        };
+        room.copy_from_slice(&datagram);
+        Some(Received::single(source, datagram.len()))
     }
 
     fn hold(&mut self, datagram: &[u8], source: Endpoint) -> bool {
@@ -106,33 +122,23 @@ impl<P: DatagramPort> DatagramPort for FaultyPort<P> {
         self.inner.send(to, run, datagram_bytes)
     }
 
-    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<(usize, Endpoint)>> {
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
         let Some(faults) = self.faults else { return self.inner.receive(buffer) };
-        loop {
-            if self.dropped == DROPPED_MAX {
-                // The port underneath is readable still, so that the receiver comes back.
-                self.dropped = 0;
-                return Ok(None);
+        let Some(received) = self.inner.receive(buffer)? else {
+            return Ok(self.release(buffer));
+        };
+        // What passes moves up, so that the others leave no hole; only the last may be shorter.
+        let (mut at, mut kept) = (0, 0);
+        while at < received.bytes {
+            let end = (at + received.datagram_bytes.max(1)).min(received.bytes);
+            if self.passes(&faults, &buffer[at..end], received.source) {
+                buffer.copy_within(at..end, kept);
+                kept += end - at;
             }
-            let Some((length, source)) = self.inner.receive(buffer)? else {
-                self.dropped = 0;
-                return Ok(self.release(buffer));
-            };
-            let lost = self.happens(faults.loss_percent);
-            let duplicated = self.happens(faults.duplicate_percent);
-            let reordered = self.happens(faults.reorder_percent);
-            if lost {
-                self.dropped += 1;
-                self.counters.dropped += 1;
-            } else if reordered && self.hold(&buffer[..length], source) {
-                self.counters.reordered += 1;
-            } else {
-                if duplicated && self.hold(&buffer[..length], source) {
-                    self.counters.duplicated += 1;
-                }
-                return Ok(Some((length, source)));
-            }
+            at = end;
         }
+        // Work even when nothing is left: `None` would say that the port underneath has no more.
+        Ok(Some(Received { bytes: kept, ..received }))
     }
 }
 
@@ -140,36 +146,47 @@ impl<P: DatagramPort> DatagramPort for FaultyPort<P> {
 mod tests {
     use super::*;
 
+    /// A thousand numbers, in runs of seven datagrams; of each run the last is shorter.
     struct Numbered(u32);
+
+    const RUN: u32 = 7;
 
     impl DatagramPort for Numbered {
         fn send(&mut self, _to: Endpoint, run: &[u8], bytes: usize) -> io::Result<usize> {
             Ok(run.len().div_ceil(bytes))
         }
 
-        fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<(usize, Endpoint)>> {
-            if self.0 == 1_000 {
+        fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
+            let numbers = self.0 + 1..=(self.0 + RUN).min(1_000);
+            if numbers.is_empty() {
                 return Ok(None);
             }
-            self.0 += 1;
-            buffer[..4].copy_from_slice(&self.0.to_le_bytes());
-            Ok(Some((4, Endpoint::default())))
+            let mut bytes = 0;
+            for number in numbers {
+                let last = number % RUN == 0 || number == 1_000;
+                let length = if last { 4 } else { 6 };
+                buffer[bytes..bytes + 4].copy_from_slice(&number.to_le_bytes());
+                buffer[bytes + 4..bytes + length].fill(0);
+                bytes += length;
+                self.0 = number;
+            }
+            Ok(Some(Received { source: Endpoint::default(), bytes, datagram_bytes: 6 }))
         }
     }
 
     fn received(faults: Option<Faults>) -> (Vec<u32>, FaultCounters) {
         let mut port = FaultyPort::new(Numbered(0), faults);
-        let (mut buffer, mut numbers) = ([0; 8], Vec::new());
-        // It may say that none is at hand while there are more.
-        let mut rounds = 0;
-        while port.inner().0 < 1_000 || !port.held.is_empty() {
-            rounds += 1;
-            while let Some((length, _)) = port.receive(&mut buffer).unwrap() {
-                assert_eq!(length, 4);
-                numbers.push(u32::from_le_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]));
+        let (mut buffer, mut numbers) = ([0; 64], Vec::new());
+        while let Some(received) = port.receive(&mut buffer).unwrap() {
+            for datagram in received.datagrams(&buffer) {
+                let number = u32::from_le_bytes(datagram[..4].try_into().unwrap());
+                let last = number % RUN == 0 || number == 1_000;
+                assert_eq!(datagram.len(), if last { 4 } else { 6 });
+                numbers.push(number);
             }
         }
-        assert_eq!(rounds, 1 + port.counters().dropped as usize / DROPPED_MAX);
+        assert_eq!(port.inner().0, 1_000, "`None` means that there is no more");
+        assert!(port.held.is_empty());
         (numbers, port.counters())
     }
 

@@ -15,7 +15,9 @@
 //!                 page cache   history, read   inline
 //! ```
 //!
-//! A runtime adds sockets, timers and the waiting. A service is written against [`Service`]:
+//! [`MemberHost`] and [`ClientHost`] put a loop together with a UDP socket, the archive and the
+//! mailbox of a handle: they have turns, and a runtime adds the waiting between them ([`Host`]).
+//! Who writes a loop of his own uses [`MemberLoop`] over ports of his own. A service is written against [`Service`]:
 //!
 //! ```
 //! use quorate_driver::{Context, Service, ServiceError};
@@ -49,34 +51,55 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod alarm;
 mod archive_ports;
+mod archive_storage;
+mod client_handle;
+mod client_host;
 mod client_loop;
 pub mod configuration;
+mod doorbell;
 mod endpoint;
 mod faults;
 mod host;
+mod mailbox;
+mod member_handle;
+mod member_host;
 mod member_loop;
 mod metrics;
 mod port;
+pub mod recording;
 mod report;
 mod sender;
 mod service;
 mod storage;
+mod turn;
+mod udp_port;
 
+pub use alarm::Alarm;
 pub use archive_ports::{
     ArchivePorts, ArchiveReader, ArchiveStore, LogWriter, OpenError, init_archive,
 };
+pub use archive_storage::{ArchiveStorage, StorageMode};
+pub use client_handle::{
+    ClientHandle, ClientOptions, ClientStatus, PendingReply, Reply, StartClientError, SubmitError,
+};
+pub use client_host::ClientHost;
 pub use client_loop::{ClientLoop, ClientOutcome};
 pub use configuration::{Configuration, ConfigurationError, Problem};
 pub use endpoint::{address_of, endpoint_of};
 pub use faults::{FaultCounters, Faults, FaultyPort};
 pub use host::ServiceHost;
+pub use member_handle::{MemberGone, MemberHandle, MemberOptions, RunError, StartMemberError};
+pub use member_host::MemberHost;
 pub use member_loop::{MemberLoop, Stopped};
 pub use metrics::{DatagramCounters, MemberStatus, StorageCounters};
 pub use port::{
-    AppendError, Clock, DatagramPort, DurableStore, LogPort, LogReader, StoragePort,
+    AppendError, Clock, DatagramPort, DurableStore, LogPort, LogReader, Received, StoragePort,
     StorageRequest, SystemClock,
 };
 pub use sender::DATAGRAM_BYTES_MAX;
 pub use service::{Context, Service, ServiceError};
-pub use storage::{Completion, StorageThreads, perform_grouped};
+pub use storage::{Completion, InlineStorage, StorageThreads, perform_grouped};
+pub use turn::{Host, RuntimeError, Turn, Wake};
+pub use udp_port::{SocketError, UdpPort};

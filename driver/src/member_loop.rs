@@ -12,13 +12,16 @@ use crate::faults::FaultyPort;
 use crate::host::ServiceHost;
 use crate::metrics::{MemberStatus, StorageCounters};
 use crate::port::{AppendError, Clock, DatagramPort, LogPort, StoragePort, StorageRequest};
+use crate::recording::{Recording, Tap};
 use crate::report::report;
 use crate::sender::{Run, Sender, part};
 use crate::service::Service;
 use crate::storage::Completion;
 
-/// Bytes that the largest datagram takes, and one more that shows a longer one.
-const RECEIVE_BYTES: usize = 65_536;
+/// Bytes that the largest datagram takes, or a coalesced run, and one more that shows a longer one.
+pub(crate) const RECEIVE_BYTES: usize = 65_536;
+/// Errors of the socket in a row of receives; one that fails always must not keep the loop.
+pub(crate) const RECEIVE_ERRORS_MAX: usize = 8;
 
 /// Why a member went inert. The process should end; a restart recovers from the disk.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -53,6 +56,7 @@ pub struct MemberLoop<P, L, Q, S> {
     broken: Option<(FailStop, String)>,
     detail: Option<String>,
     stopped: Option<Stopped>,
+    tap: Option<Tap>,
 }
 
 impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop<P, L, Q, S> {
@@ -66,14 +70,7 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
         storage: Q,
         host: ServiceHost<S>,
     ) -> Self {
-        let life = member.view().life;
-        let origin = Origin::Member {
-            member: life.member,
-            incarnation: life.incarnation,
-            boot_epoch: life.boot_epoch,
-        };
-        let header = Header { tag: member.config().tag(), sender: origin };
-        let sender = Sender::new(header, member.config().limits.slice_bytes);
+        let sender = Sender::new(header_of(&member), member.config().limits.slice_bytes);
         Self {
             member,
             actions: Actions::new(),
@@ -91,7 +88,17 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
             broken: None,
             detail: None,
             stopped: None,
+            tap: None,
         }
+    }
+
+    /// Records everything that happens to the member from now on: nothing may have happened yet.
+    pub fn record(&mut self, recording: Recording) {
+        self.listen(Tap::Recording(Box::new(recording)));
+    }
+
+    pub(crate) fn listen(&mut self, tap: Tap) {
+        self.tap = Some(tap);
     }
 
     /// The member.
@@ -110,6 +117,10 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
     #[must_use]
     pub const fn port(&self) -> &P {
         self.datagrams.inner()
+    }
+
+    pub(crate) const fn port_mut(&mut self) -> &mut P {
+        self.datagrams.inner_mut()
     }
 
     /// Operations that make something durable and have not completed yet. Reads do not count.
@@ -142,33 +153,60 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
         }
     }
 
-    /// Takes in datagrams, each as one event, until none is at hand or `budget` were taken. Returns
-    /// how many; fewer than `budget` means that none is left.
+    /// Takes in datagrams, each as one event, until none is at hand or at least `budget` were
+    /// taken: those that the port has coalesced are taken together. Returns how many; fewer than
+    /// `budget` means that none is left, or that the socket fails again and again.
     ///
     /// # Errors
     /// The member went inert.
     pub fn receive(&mut self, clock: &impl Clock, budget: usize) -> Result<usize, Stopped> {
         let mut buffer = mem::take(&mut self.buffer);
-        let mut taken = 0;
+        let (mut taken, mut errors) = (0, 0);
         let mut outcome = Ok(());
-        while taken < budget && outcome.is_ok() {
+        while taken < budget && errors < RECEIVE_ERRORS_MAX && outcome.is_ok() {
             match self.datagrams.receive(&mut buffer) {
-                Ok(Some((length, source))) => {
-                    outcome = self.received(clock.now(), source, &buffer[..length]);
+                Ok(Some(received)) => {
+                    let (now, source) = (clock.now(), received.source);
+                    let mut datagrams = received.datagrams(&buffer);
+                    taken += datagrams.len().max(1);
+                    outcome =
+                        datagrams.try_for_each(|datagram| self.received(now, source, datagram));
                 }
                 Ok(None) => break,
                 // An ICMP error of an earlier send, as a rule: that peer is not there now.
-                Err(_) => self.sender.counters.receive_errors += 1,
+                Err(_) => {
+                    self.sender.counters.receive_errors += 1;
+                    errors += 1;
+                }
             }
-            taken += 1;
         }
         self.buffer = buffer;
         outcome.map(|()| taken)
     }
 
+    /// Throws away what was received, up to `budget` datagrams; returns whether there may be more.
+    /// A member that stops listens no more, and a runtime that watches its socket must not be told
+    /// of the same datagrams for ever.
+    pub(crate) fn discard(&mut self, budget: usize) -> bool {
+        let (mut taken, mut errors) = (0, 0);
+        while taken < budget && errors < RECEIVE_ERRORS_MAX {
+            match self.datagrams.receive(&mut self.buffer) {
+                Ok(Some(received)) => taken += received.datagrams(&self.buffer).len().max(1),
+                Ok(None) => return false,
+                Err(_) => errors += 1,
+            }
+        }
+        taken >= budget
+    }
+
     fn received(&mut self, now: Instant, source: Endpoint, datagram: &[u8]) -> Result<(), Stopped> {
         match self.sender.counters.decoded(datagram, self.member.config().tag()) {
-            Some((sender, content)) => self.step(now, Event::Received { sender, source, content }),
+            Some((sender, content)) => {
+                if let Some(tap) = &mut self.tap {
+                    tap.datagram(now, source, datagram);
+                }
+                self.step(now, Event::Received { sender, source, content })
+            }
             None => Ok(()),
         }
     }
@@ -225,23 +263,34 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
     /// One event, all its actions, and then what came of them, as events of their own.
     fn step(&mut self, now: Instant, event: Event<'_>) -> Result<(), Stopped> {
         let read = if let Event::LogRead { bytes, .. } = &event { Some(*bytes) } else { None };
-        self.member.step(now, event, &mut self.actions);
+        feed(&mut self.tap, &mut self.member, now, event, &mut self.actions);
         self.perform_all(read);
         while self.stopped.is_none() && self.follow_up(now) {}
         self.stopped.clone().map_or(Ok(()), Err)
     }
 
+    /// One event of a recording that followed from performing actions, then. Now nothing follows.
+    pub(crate) fn replay(&mut self, now: Instant, event: Event<'_>) {
+        self.member.step(now, event, &mut self.actions);
+        self.perform_all(None);
+    }
+
     /// Reports one thing that performing actions brought about; whether there was any.
     fn follow_up(&mut self, now: Instant) -> bool {
+        if matches!(self.tap, Some(Tap::Replaying(_))) {
+            self.host.reported();
+            return false;
+        }
+        let (tap, member, actions) = (&mut self.tap, &mut self.member, &mut self.actions);
         if let Some((reason, detail)) = self.broken.take() {
             self.detail = Some(detail);
             let service = reason == FailStop::ServiceFailed;
             let event = if service { Event::ServiceFailed } else { Event::StorageFailed };
-            self.member.step(now, event, &mut self.actions);
+            feed(tap, member, now, event, actions);
         } else if let Some(position) = self.refused.take() {
-            self.member.step(now, Event::StorageFull { position }, &mut self.actions);
+            feed(tap, member, now, Event::StorageFull { position }, actions);
         } else if let Some((through, outputs)) = self.host.unreported() {
-            self.member.step(now, Event::Applied { through, outputs }, &mut self.actions);
+            feed(tap, member, now, Event::Applied { through, outputs }, actions);
             self.host.reported();
         } else {
             return false;
@@ -253,6 +302,9 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
     fn perform_all(&mut self, read: Option<&[u8]>) {
         let mut actions = mem::take(&mut self.actions);
         for action in actions.drain() {
+            if let Some(tap) = &mut self.tap {
+                tap.action(&action, &self.member, read);
+            }
             self.perform(action, read);
         }
         self.actions = actions;
@@ -284,6 +336,7 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
                 self.persist(StorageRequest::PersistHistory { operation, history, cut });
             }
             Action::PersistPeers { operation, peers } => {
+                let peers = peers.into_vec();
                 self.persist(StorageRequest::PersistPeers { operation, peers });
             }
             Action::ReadLog { operation, range } => {
@@ -369,8 +422,44 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
     }
 }
 
+impl<P, L, Q, S> Drop for MemberLoop<P, L, Q, S> {
+    fn drop(&mut self) {
+        // A member that panicked is in no state to be compared: its recording has no end.
+        if let Some(Tap::Recording(recording)) = self.tap.take()
+            && !std::thread::panicking()
+        {
+            recording.end(&self.member);
+        }
+    }
+}
+
+/// What stands in front of everything that `member` sends.
+pub(crate) fn header_of(member: &Member) -> Header {
+    let life = member.view().life;
+    let sender = Origin::Member {
+        member: life.member,
+        incarnation: life.incarnation,
+        boot_epoch: life.boot_epoch,
+    };
+    Header { tag: member.config().tag(), sender }
+}
+
+/// Gives `member` an event; a tap hears it before.
+fn feed(
+    tap: &mut Option<Tap>,
+    member: &mut Member,
+    now: Instant,
+    event: Event<'_>,
+    actions: &mut Actions,
+) {
+    if let Some(tap) = tap {
+        tap.event(now, &event);
+    }
+    member.step(now, event, actions);
+}
+
 /// The bytes of a range, from where the action says that they are.
-fn bytes_of<'a>(
+pub(crate) fn bytes_of<'a>(
     member: &'a Member,
     stream: Stream,
     range: PositionRange,

@@ -17,12 +17,40 @@ pub trait DatagramPort {
     /// What the socket says, except that there is no room, which is a smaller number.
     fn send(&mut self, to: Endpoint, run: &[u8], datagram_bytes: usize) -> io::Result<usize>;
 
-    /// Takes one received datagram into `buffer`: its length and where it came from; `None` when
-    /// there is none now.
+    /// Takes received datagrams of one source into `buffer`, as many as the port has coalesced;
+    /// `None` when there are none now.
     ///
     /// # Errors
-    /// What the socket says.
-    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<(usize, Endpoint)>>;
+    /// What the socket says. A datagram that may not have had room in `buffer` is dropped and is
+    /// an error: none is ever delivered short.
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<Received>>;
+}
+
+/// One or several datagrams of one source, as they lie in a buffer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Received {
+    /// Where they came from.
+    pub source: Endpoint,
+    /// Bytes of all of them; 0 when nothing is left of what was received.
+    pub bytes: usize,
+    /// Bytes of each but the last, which may be shorter.
+    pub datagram_bytes: usize,
+}
+
+impl Received {
+    /// One datagram of `bytes`.
+    #[must_use]
+    pub const fn single(source: Endpoint, bytes: usize) -> Self {
+        Self { source, bytes, datagram_bytes: bytes }
+    }
+
+    /// The datagrams, one by one, in `buffer`, which they were received into.
+    pub fn datagrams<'a>(
+        &self,
+        buffer: &'a [u8],
+    ) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+        buffer[..self.bytes.min(buffer.len())].chunks(self.datagram_bytes.max(1))
+    }
 }
 
 /// Tells the monotonic time.
@@ -85,11 +113,18 @@ pub trait LogPort {
     fn cut(&mut self, at: Position) -> Self::Cut;
 }
 
-/// Takes over what waits for the disk, and performs it elsewhere: in order, except reads.
+/// Takes over what waits for the disk, and performs it elsewhere, or later: in order, except reads.
 pub trait StoragePort<C> {
     /// Takes over `request`; its [`crate::Completion`] is delivered later. Waits only when more is
     /// outstanding than the core's limits allow.
     fn submit(&mut self, request: StorageRequest<C>);
+
+    /// The loop has sent what it had to send: a port that performs its requests on the loop's
+    /// thread does so now. Called once a turn.
+    fn perform(&mut self) {}
+
+    /// Takes no further requests; those that were taken are finished.
+    fn close(&mut self) {}
 }
 
 /// Something that waits for the disk.

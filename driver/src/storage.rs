@@ -91,14 +91,6 @@ impl<T: Send + 'static> StorageThreads<T> {
     }
 }
 
-impl<C> StorageThreads<C> {
-    /// Takes no further requests. The threads finish what is queued, close the files, and last of
-    /// all drop their `complete`: when no clone of it is left, both have ended.
-    pub fn close(&mut self) {
-        (self.durable, self.reads, self.failure) = (None, None, None);
-    }
-}
-
 impl<C> StoragePort<C> for StorageThreads<C> {
     fn submit(&mut self, request: StorageRequest<C>) {
         let queue = match request {
@@ -116,6 +108,12 @@ impl<C> StoragePort<C> for StorageThreads<C> {
         if gone && let Some(failure) = &self.failure {
             failure("a thread of the storage is gone; restart the member".into());
         }
+    }
+
+    /// Takes no further requests. The threads finish what is queued, close the files, and last of
+    /// all drop their `complete`: when no clone of it is left, both have ended.
+    fn close(&mut self) {
+        (self.durable, self.reads, self.failure) = (None, None, None);
     }
 }
 
@@ -135,6 +133,10 @@ impl<C: Fn(Completion)> Reporter<C> {
         if let Err(reason) = outcome.unwrap_or_else(|panic| Err(describe(panic.as_ref()))) {
             self.fail(reason);
         }
+    }
+
+    fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
     }
 
     fn fail(&self, reason: String) {
@@ -214,15 +216,28 @@ fn read<R: LogReader, C>(
     complete: impl Fn(Completion),
 ) {
     for request in queue {
-        let StorageRequest::Read { operation, range } = request else { continue };
-        let mut bytes = Vec::new();
-        if let Err(reason) = reader.read(range, &mut bytes) {
-            tracing::warn!(%range, reason, "a read of the log failed");
-            bytes.clear();
-        }
-        complete(Completion::Read { operation, bytes });
+        read_one(&mut reader, request, &complete);
     }
 }
+
+/// Performs a read; any other request is nothing to it.
+fn read_one<C>(
+    reader: &mut impl LogReader,
+    request: StorageRequest<C>,
+    complete: impl Fn(Completion),
+) {
+    let StorageRequest::Read { operation, range } = request else { return };
+    let mut bytes = Vec::new();
+    if let Err(reason) = reader.read(range, &mut bytes) {
+        tracing::warn!(%range, reason, "a read of the log failed");
+        bytes.clear();
+    }
+    complete(Completion::Read { operation, bytes });
+}
+
+mod inline;
+
+pub use self::inline::InlineStorage;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::config::PeerRecord;
+use crate::config::PeerRecords;
 use crate::event::OperationId;
 use crate::frame::SessionCloseReason;
 use crate::identity::{ClientKey, Endpoint, MemberId, SessionId};
@@ -89,7 +89,7 @@ pub enum Action {
         /// The operation.
         operation: OperationId,
         /// One record for each other member that was heard of.
-        peers: Vec<PeerRecord>,
+        peers: PeerRecords,
     },
     /// Read these bytes of the log, then report [`crate::Event::LogRead`].
     ReadLog {
@@ -156,58 +156,75 @@ pub enum Delivery {
 }
 
 /// Actions of one event. Owned by the caller and reused.
+///
+/// They come out in the order in which they are to be performed: sends, then what concerns the
+/// disk and whoever listens, then frames for the service.
 #[derive(Clone, Debug, Default)]
 pub struct Actions {
     sends: Vec<Action>,
     others: Vec<Action>,
+    applies: Vec<Apply>,
 }
 
 impl Actions {
     /// An empty list.
     #[must_use]
     pub const fn new() -> Self {
-        Self { sends: Vec::new(), others: Vec::new() }
+        Self { sends: Vec::new(), others: Vec::new(), applies: Vec::new() }
     }
 
-    /// Adds an action: behind the other sends if it is one, else behind all others.
+    /// Adds an action behind the others of its sort.
     pub fn push(&mut self, action: Action) {
         match action {
             Action::Send { .. } | Action::SendData { .. } => self.sends.push(action),
+            Action::Apply(apply) => self.applies.push(apply),
             _ => self.others.push(action),
         }
+    }
+
+    /// Adds a frame for the service. There are as many as messages: they are kept apart, for most
+    /// actions are larger.
+    #[inline]
+    pub(crate) fn push_apply(&mut self, apply: Apply) {
+        self.applies.push(apply);
     }
 
     /// How many actions there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.sends.len() + self.others.len()
+        self.sends.len() + self.others.len() + self.applies.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.sends.is_empty() && self.others.is_empty()
+        self.sends.is_empty() && self.others.is_empty() && self.applies.is_empty()
     }
 
     /// All actions, in the order in which they are to be performed.
-    pub fn iter(&self) -> impl Iterator<Item = &Action> {
-        self.sends.iter().chain(&self.others)
+    pub fn iter(&self) -> impl Iterator<Item = Action> {
+        let applies = self.applies.iter().copied().map(Action::Apply);
+        self.sends.iter().chain(&self.others).cloned().chain(applies)
     }
 
     /// Takes all actions out, in the order in which they are to be performed.
+    #[inline]
     pub fn drain(&mut self) -> impl Iterator<Item = Action> {
-        self.sends.drain(..).chain(self.others.drain(..))
+        let applies = self.applies.drain(..).map(Action::Apply);
+        self.sends.drain(..).chain(self.others.drain(..)).chain(applies)
     }
 
     /// Forgets all actions.
     pub fn clear(&mut self) {
         self.sends.clear();
         self.others.clear();
+        self.applies.clear();
     }
 
-    /// Forgets all sends: what a member that goes inert does.
+    /// Forgets all sends and all frames: what a member that goes inert does.
     pub(crate) fn clear_all_but_notices(&mut self) {
         self.sends.clear();
         self.others.retain(|action| matches!(action, Action::Notify(_)));
+        self.applies.clear();
     }
 }

@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use smallvec::SmallVec;
 
 use crate::frame::{OVERHEAD_BYTES_MAX, aligned};
 use crate::identity::{BootEpoch, Endpoint, GroupId, GroupTag, Life, MemberId, RecoveryEpoch};
@@ -359,6 +360,9 @@ pub struct PeerRecord {
     /// The highest position that it acknowledged in that term.
     pub acknowledged: Position,
 }
+
+/// Records of all other members. In groups of up to three it takes no memory of its own.
+pub type PeerRecords = SmallVec<[PeerRecord; 2]>;
 
 /// The boot epoch of a member's first start.
 pub const FIRST_BOOT: BootEpoch = BootEpoch(1);

@@ -123,4 +123,19 @@ impl Outputs {
     pub fn cancel_timer(&mut self, timer: u64) {
         self.timers.push(TimerRequest::Cancel { timer });
     }
+
+    /// The replies, in order: session, number of the message, payload. For whoever records them.
+    pub fn replies(&self) -> impl Iterator<Item = (SessionId, u64, &[u8])> {
+        let payload = |reply: &ReplyEntry| &self.bytes[reply.start..reply.end];
+        self.replies.iter().map(move |reply| (reply.session, reply.sequence, payload(reply)))
+    }
+
+    /// What was asked of timers, in order: the timer's number, and its deadline unless it was
+    /// cancelled. For whoever records them.
+    pub fn timers(&self) -> impl Iterator<Item = (u64, Option<LogTime>)> {
+        self.timers.iter().map(|request| match *request {
+            TimerRequest::Schedule { timer, deadline } => (timer, Some(deadline)),
+            TimerRequest::Cancel { timer } => (timer, None),
+        })
+    }
 }

@@ -67,6 +67,13 @@ impl PositionRange {
         self.end.0 <= self.start.0
     }
 
+    /// Whether it begins and ends where slices can be cut.
+    #[must_use]
+    pub const fn is_aligned(self) -> bool {
+        let alignment = crate::frame::ALIGNMENT;
+        self.start.0.is_multiple_of(alignment) && self.end.0.is_multiple_of(alignment)
+    }
+
     /// What both have.
     #[must_use]
     pub fn intersection(self, other: Self) -> Self {

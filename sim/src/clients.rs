@@ -2,7 +2,9 @@
 
 use core::hash::Hasher;
 
-use quorate_core::client::{Client, ClientAction, ClientConfig, ClientError, ClientEvent, Reject};
+use quorate_core::client::{
+    Client, ClientAction, ClientActions, ClientConfig, ClientError, ClientEvent, Reject,
+};
 use quorate_core::hash::StateHasher;
 use quorate_core::{ClientKey, Incoming, Instant, MemberId, RecoveryEpoch, Sender, Stream};
 
@@ -173,11 +175,11 @@ impl World {
     }
 
     fn step_client(&mut self, client: usize, event: ClientEvent<'_>) {
-        let mut actions = Vec::new();
+        let mut actions = ClientActions::new();
         self.clients[client].client.step(Instant(self.now), event, &mut actions);
         self.steps += 1;
         let number = self.clients[client].number;
-        for action in actions.drain(..) {
+        for action in actions.drain() {
             self.note(|| format!("client {number}: {action:?}"));
             self.perform_for_client(client, action);
             if self.clients[client].number != number {
@@ -187,7 +189,7 @@ impl World {
         if self.dice.workload.chance(self.swarm.flush) {
             self.clients[client].client.step(Instant(self.now), ClientEvent::Flush, &mut actions);
             self.steps += 1;
-            for action in actions.drain(..) {
+            for action in actions.drain() {
                 self.note(|| format!("client {number}: {action:?}"));
                 self.perform_for_client(client, action);
                 if self.clients[client].number != number {

@@ -283,7 +283,7 @@ impl SimDisk {
             }
             let Some(owner) = self.history.owner(start) else { return Some(start) };
             let term = owner.term;
-            let seed = FrameSeed { tag: self.tag, term, position: start };
+            let seed = FrameSeed::new(self.tag, term, start);
             let Ok(header) = verify(seed, bytes, &[], self.frame_bytes_max) else {
                 return Some(start);
             };

@@ -65,7 +65,7 @@ impl World {
                 self.issue(node, operation, 2, Work::History { history, cut });
             }
             Action::PersistPeers { operation, peers } => {
-                self.issue(node, operation, 3, Work::Peers(peers));
+                self.issue(node, operation, 3, Work::Peers(peers.into_vec()));
             }
             Action::ReadLog { operation, range } => {
                 self.tally.saw(Mark::ReadLog);

@@ -95,7 +95,7 @@ impl Builder {
         let term = self.history.last().unwrap().term;
         let tag = GroupTag::new(GROUP, RecoveryEpoch(0));
         let position = self.end();
-        let front = FrameFront::new(FrameSeed { tag, term, position }, body, (payload, &[]));
+        let front = FrameFront::new(FrameSeed::new(tag, term, position), body, (payload, &[]));
         self.bytes.extend_from_slice(front.bytes());
         self.bytes.extend_from_slice(payload);
         self.bytes.resize(aligned(self.bytes.len() as u64) as usize, 0);

@@ -17,6 +17,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use crate::arguments::{Demo, DemoRuntime};
 use crate::failure::Failure;
 use crate::report::MemberReport;
 
@@ -38,6 +39,9 @@ struct Process {
     socket: UdpSocket,
     config: PathBuf,
     log: PathBuf,
+    runtime: DemoRuntime,
+    /// How many times it was started.
+    starts: u16,
     running: Option<Running>,
     last: MemberReport,
     /// What former lives had counted when they were last asked.
@@ -52,8 +56,9 @@ struct Running {
 }
 
 impl Cluster {
-    /// Prepares `count` members in `directory`: ports, configurations, identities.
-    pub(super) fn prepare(directory: &Path, count: u16, loss: f64) -> Result<Self, Failure> {
+    /// Prepares the members in `directory`: ports, configurations, identities.
+    pub(super) fn prepare(directory: &Path, demo: &Demo) -> Result<Self, Failure> {
+        let (count, loss) = (demo.members, demo.loss);
         let bind = || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0));
         let sockets = (0..count).map(|_| bind()).collect::<Result<Vec<_>, _>>();
         let sockets =
@@ -77,7 +82,7 @@ impl Cluster {
                 limits: Limits::default(),
                 faults: (loss > 0.0).then(|| faults(loss, u64::from(id.0))),
             };
-            Process::prepare(directory, socket, &configuration)
+            Process::prepare(directory, socket, &configuration, demo.runtime)
         });
         Ok(Self { members: members.collect::<Result<_, _>>()? })
     }
@@ -200,6 +205,7 @@ impl Process {
         directory: &Path,
         socket: UdpSocket,
         configuration: &Configuration,
+        runtime: DemoRuntime,
     ) -> Result<Self, Failure> {
         let id = configuration.member;
         let config = directory.join(format!("member-{id}.toml"));
@@ -212,6 +218,8 @@ impl Process {
             socket,
             config,
             log: directory.join(format!("member-{id}.log")),
+            runtime,
+            starts: 0,
             running: None,
             last: MemberReport { id: id.0, ..MemberReport::default() },
             former: MemberReport::default(),
@@ -224,6 +232,7 @@ impl Process {
             Failure::Failed(format!("cannot start member {}: {error}", self.id))
         })?;
         self.running = Some(running);
+        self.starts += 1;
         Ok(())
     }
 
@@ -233,7 +242,9 @@ impl Process {
         ours.set_nonblocking(true)?;
         let (answers, requests) = UnixStream::from_std(ours)?.into_split();
         let child = Command::new(std::env::current_exe()?)
-            .args(["member", "--supervised", "--config"])
+            .args(["member", "--supervised", "--runtime"])
+            .arg(self.runtime.of(self.id.0, self.starts).name())
+            .arg("--config")
             .arg(&self.config)
             .stdin(Stdio::from(OwnedFd::from(self.socket.try_clone()?)))
             .stdout(Stdio::from(OwnedFd::from(theirs)))

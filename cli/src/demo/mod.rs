@@ -12,8 +12,7 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 use quorate_core::client::{ClientConfig, ClientLimits, ClientTiming};
 use quorate_core::{ClientKey, RecoveryEpoch};
-use quorate_driver::endpoint_of;
-use quorate_runtime_tokio::{ClientHandle, ClientOptions, SubmitError};
+use quorate_driver::{ClientHandle, ClientOptions, SubmitError, endpoint_of};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -40,9 +39,13 @@ pub(crate) async fn run(arguments: arguments::Demo) -> Result<(), Failure> {
     // From here on a signal does not end the process at once: what was made is removed first.
     let mut signals = Signals::listen()?;
     let directory = Directory::new(arguments.data.as_deref())?;
-    let mut cluster = Cluster::prepare(directory.path(), arguments.members, arguments.loss)?;
-    let mut summary =
-        Summary { lines: input.len(), digest: digest_text(&input.expected), ..Summary::default() };
+    let mut cluster = Cluster::prepare(directory.path(), &arguments)?;
+    let mut summary = Summary {
+        lines: input.len(),
+        runtime: arguments.runtime.name(),
+        digest: digest_text(&input.expected),
+        ..Summary::default()
+    };
     let limit = TIMEOUT + Duration::from_secs(input.len() as u64 / 5_000);
     let replicated = timeout(limit, replicate(&mut cluster, &input, &arguments, &mut summary));
     let outcome = tokio::select! {
@@ -108,8 +111,11 @@ async fn replicate(
         bind: Some(([127, 0, 0, 1], 0).into()),
         faults: (loss > 0.0).then(|| faults(loss, 0xc11e_4700)),
     };
-    let client =
-        ClientHandle::spawn(options).map_err(|error| Failure::Failed(error.to_string()))?;
+    let client = arguments
+        .runtime
+        .of_client()
+        .spawn_client(options)
+        .map_err(|error| Failure::Failed(error.to_string()))?;
     let worked = async {
         while cluster.leader().await?.is_none() {
             client.status().await.map_err(|error| Failure::Failed(error.to_string()))?;

@@ -15,6 +15,7 @@ pub(super) struct Summary {
     /// What is wrong, if anything is.
     pub(super) problems: Vec<String>,
     pub(super) lines: usize,
+    pub(super) runtime: &'static str,
     pub(super) digest: String,
     pub(super) members: Vec<MemberReport>,
     pub(super) per_s: f64,
@@ -87,6 +88,7 @@ impl fmt::Display for Summary {
         let Latency { p50, p99, p999, max } = self.latency_us;
         let mut facts = vec![
             ("lines", self.lines.to_string()),
+            ("runtime", self.runtime.to_owned()),
             ("lines per second", self.per_s.to_string()),
             ("reply latency", format!("p50 {p50} us, p99 {p99} us, p99.9 {p999} us, max {max} us")),
             ("elections", self.elections.to_string()),
@@ -146,6 +148,7 @@ mod tests {
         for key in [
             "ok",
             "lines",
+            "runtime",
             "members",
             "per_s",
             "latency_us",

@@ -12,6 +12,7 @@ use quorate_core::{
 };
 
 use super::*;
+use crate::port::Received;
 use crate::service::{Context, ServiceError};
 
 /// What the ports and the service were asked to do, in order.
@@ -29,10 +30,10 @@ impl DatagramPort for Ports {
         Ok(count)
     }
 
-    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<(usize, Endpoint)>> {
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
         let Some(datagram) = self.incoming.pop_front() else { return Ok(None) };
         buffer[..datagram.len()].copy_from_slice(&datagram);
-        Ok(Some((datagram.len(), Endpoint::default())))
+        Ok(Some(Received::single(Endpoint::default(), datagram.len())))
     }
 }
 

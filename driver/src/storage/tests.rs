@@ -212,3 +212,45 @@ fn a_panic_in_a_thread_is_a_failure_and_so_is_a_queue_without_a_thread() {
     gone.submit(sync(1));
     assert!(completions.recv().unwrap().contains("gone"));
 }
+
+#[test]
+fn an_inline_storage_performs_when_it_is_told_to_and_lets_go_when_closed() {
+    let (sender, completions) = channel();
+    let complete = move |completion| sender.send(completion).unwrap();
+    let mut inline = InlineStorage::new(Recorder::default(), Echo, complete);
+    inline.submit(sync(1));
+    let range = PositionRange::at(Position(16), 3);
+    inline.submit(StorageRequest::Read { operation: operation(2), range });
+    assert_eq!(completions.try_iter().count(), 0);
+    inline.perform();
+    let all: Vec<_> = completions.try_iter().collect();
+    let read = Completion::Read { operation: operation(2), bytes: vec![7; 3] };
+    assert_eq!(all, [Completion::Durable { operation: operation(1) }, read]);
+    inline.submit(vote(3));
+    inline.close();
+    inline.submit(vote(4));
+    assert_eq!(completions.iter().count(), 1, "what was taken is finished, then nothing is held");
+}
+
+#[test]
+fn an_inline_storage_that_fails_or_panics_says_so_once_and_does_nothing_more() {
+    let (release, released) = channel::<()>();
+    drop(release);
+    let (sender, completions) = channel();
+    let complete = move |completion| sender.send(completion).unwrap();
+    let store = Recorder { fails_at: Some(1), ..Recorder::default() };
+    let mut inline = InlineStorage::new(store, Echo, complete.clone());
+    for request in [vote(1), sync(2), vote(3)] {
+        inline.submit(request);
+    }
+    inline.perform();
+    inline.submit(sync(4));
+    inline.perform();
+    let failed = Completion::Failed { reason: "a deliberate error".into() };
+    let all: Vec<_> = completions.try_iter().collect();
+    assert_eq!(all, [Completion::Durable { operation: operation(1) }, failed]);
+    let mut inline = InlineStorage::new(Hanging(released), Echo, complete);
+    inline.submit(sync(1));
+    inline.perform();
+    assert!(matches!(completions.try_recv(), Ok(Completion::Failed { .. })));
+}

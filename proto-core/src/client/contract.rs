@@ -210,6 +210,87 @@ pub enum ClientEvent<'a> {
     Close,
 }
 
+/// Actions of one event. Owned by the caller and reused.
+///
+/// They come out in the order in which they are to be performed: what became of a submitted
+/// message, replies, then the rest.
+#[derive(Clone, Debug, Default)]
+pub struct ClientActions {
+    accepted: Option<u64>,
+    replies: Vec<ReplyAction>,
+    others: Vec<ClientAction>,
+}
+
+/// [`ClientAction::Reply`], kept apart: there are as many as messages, and most actions are larger.
+#[derive(Clone, Copy, Debug)]
+struct ReplyAction {
+    sequence: u64,
+    position: Position,
+    payload: PositionRange,
+}
+
+impl From<ReplyAction> for ClientAction {
+    fn from(ReplyAction { sequence, position, payload }: ReplyAction) -> Self {
+        Self::Reply { sequence, position, payload }
+    }
+}
+
+impl ClientActions {
+    /// An empty list.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { accepted: None, replies: Vec::new(), others: Vec::new() }
+    }
+
+    /// How many actions there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        usize::from(self.accepted.is_some()) + self.replies.len() + self.others.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.accepted.is_none() && self.replies.is_empty() && self.others.is_empty()
+    }
+
+    /// All actions, in the order in which they are to be performed.
+    pub fn iter(&self) -> impl Iterator<Item = ClientAction> {
+        let accepted = self.accepted.map(|sequence| ClientAction::Accepted { sequence });
+        let replies = self.replies.iter().copied().map(ClientAction::from);
+        accepted.into_iter().chain(replies).chain(self.others.iter().cloned())
+    }
+
+    /// Takes all actions out, in the order in which they are to be performed.
+    #[inline]
+    pub fn drain(&mut self) -> impl Iterator<Item = ClientAction> {
+        let accepted = self.accepted.take().map(|sequence| ClientAction::Accepted { sequence });
+        let replies = self.replies.drain(..).map(ClientAction::from);
+        accepted.into_iter().chain(replies).chain(self.others.drain(..))
+    }
+
+    /// Takes out that a message was accepted, if it was: its number. For a host that wants it right
+    /// behind the submit.
+    #[inline]
+    pub const fn take_accepted(&mut self) -> Option<u64> {
+        self.accepted.take()
+    }
+
+    #[inline]
+    pub(super) const fn accept(&mut self, sequence: u64) {
+        self.accepted = Some(sequence);
+    }
+
+    #[inline]
+    pub(super) fn push_reply(&mut self, sequence: u64, position: Position, payload: PositionRange) {
+        self.replies.push(ReplyAction { sequence, position, payload });
+    }
+
+    pub(super) fn push(&mut self, action: ClientAction) {
+        self.others.push(action);
+    }
+}
+
 /// One thing that a client wants done. Perform actions in order.
 #[derive(Clone, Debug)]
 pub enum ClientAction {

@@ -5,9 +5,8 @@
 //! skipped, so each message gets exactly one.
 
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
 
-use super::contract::{ClientAction, ClientConfig, ClientCounters, Reject};
+use super::contract::{ClientAction, ClientActions, ClientConfig, ClientCounters, Reject};
 use crate::action::Destination;
 use crate::frame::Body;
 use crate::identity::{ClientKey, Endpoint, GroupTag, MemberId, SessionId};
@@ -216,16 +215,19 @@ impl Flow {
 
     /// Delivers the replies that are whole, in order, each once (E111).
     fn deliver(&mut self, context: &mut Context<'_>, link: Link) -> Verdict {
+        let mut unanswered = self.unanswered();
+        let mut frames = self.inlet.frames();
+        let mut consumed = frames.position();
         let verdict = loop {
-            let frame = match self.inlet.next_frame() {
+            let at = frames.position();
+            let frame = match frames.next() {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break Verdict::Heard,
                 Err(_) => break Verdict::Broken,
             };
-            let Body::Reply { session, sequence, position } = frame.body else {
+            let Some(Body::Reply { session, sequence, position }) = frame.reply() else {
                 break Verdict::Broken;
             };
-            let unanswered = self.unanswered();
             if session != link.session || sequence > unanswered {
                 break Verdict::Broken;
             }
@@ -235,12 +237,13 @@ impl Flow {
                 let Some(end) = self.in_flight.pop_front() else { break Verdict::Broken };
                 self.answered = end;
                 self.requests_for_released = 0;
-                let payload = frame.payload;
-                context.actions.push(ClientAction::Reply { sequence, position, payload });
+                unanswered += 1;
+                context.actions.push_reply(sequence, position, frame.header.payload(at));
             }
-            self.inlet.consume(frame.end);
-            self.status_due = true;
+            consumed = frames.position();
         };
+        self.status_due |= consumed > self.inlet.consumed();
+        self.inlet.consume(consumed);
         self.release(context);
         verdict
     }
@@ -328,7 +331,7 @@ impl Flow {
         }
     }
 
-    fn send_run(&self, actions: &mut Vec<ClientAction>, link: Link, range: PositionRange) {
+    fn send_run(&self, actions: &mut ClientActions, link: Link, range: PositionRange) {
         actions.push(ClientAction::SendData {
             to: link.endpoint,
             stream: Stream::Ingress(self.key),
@@ -399,7 +402,7 @@ pub(super) struct Context<'a> {
     pub(super) config: &'a ClientConfig,
     pub(super) now: Instant,
     pub(super) counters: &'a mut ClientCounters,
-    pub(super) actions: &'a mut Vec<ClientAction>,
+    pub(super) actions: &'a mut ClientActions,
 }
 
 const fn nak_timing(config: &ClientConfig) -> NakTiming {

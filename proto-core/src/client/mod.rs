@@ -17,11 +17,10 @@ mod flow;
 mod tests;
 
 pub use contract::{
-    ClientAction, ClientConfig, ClientCounters, ClientError, ClientEvent, ClientLimits,
-    ClientTiming, Reject, Tried, TriedOutcome,
+    ClientAction, ClientActions, ClientConfig, ClientCounters, ClientError, ClientEvent,
+    ClientLimits, ClientTiming, Reject, Tried, TriedOutcome,
 };
 
-use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 
 use crate::config::ConfigError;
@@ -97,7 +96,7 @@ impl Client {
     }
 
     /// Takes in one event and appends its actions to `actions`.
-    pub fn step(&mut self, now: Instant, event: ClientEvent<'_>, actions: &mut Vec<ClientAction>) {
+    pub fn step(&mut self, now: Instant, event: ClientEvent<'_>, actions: &mut ClientActions) {
         self.now = self.now.max(now);
         if let Phase::Ended = self.phase {
             if let ClientEvent::Submit { .. } = event {
@@ -205,7 +204,7 @@ impl Client {
         hasher.finish()
     }
 
-    fn handle_submit(&mut self, payload: &[u8], actions: &mut Vec<ClientAction>) {
+    fn handle_submit(&mut self, payload: &[u8], actions: &mut ClientActions) {
         if self.flow.in_flight() == 0 && self.is_served() {
             self.search.succeeded(self.now);
         }
@@ -213,10 +212,10 @@ impl Client {
             Close::No => self.flow.submit(&self.config, payload),
             Close::Wanted | Close::Saying { .. } => Err(Reject::Closed),
         };
-        actions.push(match taken {
-            Ok(sequence) => ClientAction::Accepted { sequence },
-            Err(reason) => ClientAction::Rejected { reason },
-        });
+        match taken {
+            Ok(sequence) => actions.accept(sequence),
+            Err(reason) => actions.push(ClientAction::Rejected { reason }),
+        }
         self.with_link(actions, Flow::send_eagerly);
     }
 
@@ -224,7 +223,7 @@ impl Client {
         &mut self,
         sender: Sender,
         content: &Incoming<'_>,
-        actions: &mut Vec<ClientAction>,
+        actions: &mut ClientActions,
     ) {
         let believed = match (sender, content) {
             (Sender::Client { .. }, _) => false,
@@ -255,7 +254,7 @@ impl Client {
         &mut self,
         link: Link,
         content: &Incoming<'_>,
-        actions: &mut Vec<ClientAction>,
+        actions: &mut ClientActions,
     ) -> bool {
         if let Incoming::Control(Message::Closed { connection, session }) = content {
             let ours = *connection == link.connection && *session == self.session;
@@ -293,7 +292,7 @@ impl Client {
     fn handle_connect_reply(
         &mut self,
         outcome: ConnectOutcome,
-        actions: &mut Vec<ClientAction>,
+        actions: &mut ClientActions,
     ) -> bool {
         let retry = self.config.timing.connect_retry;
         match (outcome, self.phase) {
@@ -345,7 +344,7 @@ impl Client {
         &mut self,
         session: SessionId,
         phase: Phase,
-        actions: &mut Vec<ClientAction>,
+        actions: &mut ClientActions,
     ) -> bool {
         let is_ours = session == self.session && session != SessionId::NONE;
         match phase {
@@ -358,7 +357,7 @@ impl Client {
         is_ours
     }
 
-    fn open(&mut self, outcome: ConnectOutcome, actions: &mut Vec<ClientAction>) {
+    fn open(&mut self, outcome: ConnectOutcome, actions: &mut ClientActions) {
         let ConnectOutcome::Open { session, leader, term, limit } = outcome else { return };
         self.session = session;
         self.search.opened(leader);
@@ -377,14 +376,14 @@ impl Client {
         self.with_link(actions, Flow::send_eagerly);
     }
 
-    fn lose_if_served(&mut self, phase: Phase, actions: &mut Vec<ClientAction>) {
+    fn lose_if_served(&mut self, phase: Phase, actions: &mut ClientActions) {
         if let Phase::Served(link) = phase {
             self.lose(link, actions);
         }
     }
 
     /// The leader serves the client no more.
-    fn lose(&mut self, link: Link, actions: &mut Vec<ClientAction>) {
+    fn lose(&mut self, link: Link, actions: &mut ClientActions) {
         self.counters.reconnects += 1;
         self.flow.close();
         if self.flow.in_flight() == 0 {
@@ -395,7 +394,7 @@ impl Client {
         actions.push(ClientAction::Disconnected);
     }
 
-    fn ask_to_be_served(&mut self, actions: &mut Vec<ClientAction>) {
+    fn ask_to_be_served(&mut self, actions: &mut ClientActions) {
         if self.search.poll(&self.config, self.now) {
             let message = Message::Connect {
                 connection: self.search.connection(),
@@ -407,7 +406,7 @@ impl Client {
         }
     }
 
-    fn run_timers(&mut self, actions: &mut Vec<ClientAction>) {
+    fn run_timers(&mut self, actions: &mut ClientActions) {
         if let Phase::Served(link) = self.phase
             && self.now.since(link.heard) >= self.config.timing.server_timeout
         {
@@ -427,14 +426,14 @@ impl Client {
         }
     }
 
-    fn flush(&mut self, actions: &mut Vec<ClientAction>) {
+    fn flush(&mut self, actions: &mut ClientActions) {
         self.with_link(actions, Flow::flush);
     }
 
     /// Lets the streams work, if there is a connection.
     fn with_link(
         &mut self,
-        actions: &mut Vec<ClientAction>,
+        actions: &mut ClientActions,
         work: impl FnOnce(&mut Flow, &mut Context<'_>, Link),
     ) {
         if let Phase::Served(link) = self.phase {
@@ -445,7 +444,7 @@ impl Client {
     }
 
     /// Once the application is done and all is answered, tells the cluster, a few times at most.
-    fn advance_close(&mut self, actions: &mut Vec<ClientAction>) {
+    fn advance_close(&mut self, actions: &mut ClientActions) {
         if self.has_ended() {
             return;
         }
@@ -470,7 +469,7 @@ impl Client {
     }
 
     /// The session is gone at the cluster: as it was asked for, or with messages in doubt (E35).
-    fn end_session(&mut self, actions: &mut Vec<ClientAction>) {
+    fn end_session(&mut self, actions: &mut ClientActions) {
         let result = match self.close {
             Close::Saying { .. } => Ok(()),
             Close::No | Close::Wanted => Err(ClientError::SessionLost {
@@ -481,7 +480,7 @@ impl Client {
         self.end(result, actions);
     }
 
-    fn end(&mut self, result: Result<(), ClientError>, actions: &mut Vec<ClientAction>) {
+    fn end(&mut self, result: Result<(), ClientError>, actions: &mut ClientActions) {
         self.phase = Phase::Ended;
         actions.push(ClientAction::Ended(result));
     }

@@ -96,6 +96,7 @@ pub enum Body {
 
 impl Body {
     /// The SBE template id.
+    #[inline]
     #[must_use]
     pub const fn template(&self) -> u16 {
         match self {
@@ -109,6 +110,7 @@ impl Body {
     }
 
     /// Bytes of the SBE block.
+    #[inline]
     #[must_use]
     pub const fn block_length(&self) -> usize {
         match self {
@@ -122,6 +124,7 @@ impl Body {
     }
 
     /// Writes the block into `block`; `None` when that is shorter than [`Body::block_length`].
+    #[inline]
     pub(super) fn write(&self, block: &mut [u8]) -> Option<()> {
         match self {
             Self::TermOpen(open) => open.write(&mut TermOpenEncoder::wrap(block)?),
@@ -158,6 +161,7 @@ impl Body {
 
     /// Reads the block of `template`, which a writer of schema `version` wrote; a longer block than
     /// known is a newer version's.
+    #[inline]
     pub(super) fn read(template: u16, block: &[u8], version: u16) -> Result<Self, FrameError> {
         let bad = |_: Malformed| FrameError::Template { template };
         let length = u16::try_from(block.len()).unwrap_or(u16::MAX);
@@ -206,6 +210,7 @@ impl Body {
     }
 
     /// The cluster time that the frame was stamped with.
+    #[inline]
     #[must_use]
     pub const fn time(&self) -> LogTime {
         match self {

@@ -15,8 +15,7 @@ use crate::position::Position;
 use crate::term::{Chain, Term};
 use crate::time::LogTime;
 
-const SEED: FrameSeed =
-    FrameSeed { tag: GroupTag(0x0123_4567_89ab_cdef), term: Term(7), position: Position(4_096) };
+const SEED: FrameSeed = FrameSeed::new(GroupTag(0x0123_4567_89ab_cdef), Term(7), Position(4_096));
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -59,7 +58,7 @@ fn frames_of_terms_and_sessions() {
         term_open(),
         b"",
         &[
-            "480000009041369f380001005251010007000000000000000500000000000000",
+            "48000000ed8a7082380001005251010007000000000000000500000000000000",
             "1817161514131211282726252423222148474645444342413433323103000100",
             "0200000000000000",
         ],
@@ -67,12 +66,12 @@ fn frames_of_terms_and_sessions() {
     check(
         Body::SessionOpen { time: LogTime(9), client: ClientKey(0x5152_5354_5556_5758) },
         b"",
-        &["200000006c17082d100002005251010009000000000000005857565554535251"],
+        &["2000000038495805100002005251010009000000000000005857565554535251"],
     );
     for (reason, checksum, code) in [
-        (SessionCloseReason::Client, "ba24ef36", "00"),
-        (SessionCloseReason::TimedOut, "9d59d37f", "01"),
-        (SessionCloseReason::Unknown(200), "367dd55a", "c8"),
+        (SessionCloseReason::Client, "49649ab9", "00"),
+        (SessionCloseReason::TimedOut, "6e19a6f0", "01"),
+        (SessionCloseReason::Unknown(200), "c53da0d5", "c8"),
     ] {
         check(
             Body::SessionClose { session: SessionId(64), time: LogTime(10), reason },
@@ -95,7 +94,7 @@ fn frames_with_payloads_and_timers() {
         message,
         b"payload",
         &[
-            "2f000000a8a5aca8180004005251010040000000000000000300000000000000",
+            "2f000000f0223a75180004005251010040000000000000000300000000000000",
             "0b000000000000007061796c6f616400",
         ],
     );
@@ -103,14 +102,14 @@ fn frames_with_payloads_and_timers() {
     check(
         timer,
         b"",
-        &["280000002607baf218000500525101000c000000000000006261000000000000", "0800000000000000"],
+        &["28000000d547cf7d18000500525101000c000000000000006261000000000000", "0800000000000000"],
     );
     let reply = Body::Reply { session: SessionId(64), sequence: 3, position: Position(4_096) };
     check(
         reply,
         b"yes",
         &[
-            "2b00000006f98797180006005251010040000000000000000300000000000000",
+            "2b0000005aeae847180006005251010040000000000000000300000000000000",
             "00100000000000007965730000000000",
         ],
     );

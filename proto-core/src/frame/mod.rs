@@ -13,14 +13,22 @@
 
 mod body;
 mod checksum;
+mod crc;
 mod generated;
 #[cfg(test)]
 mod golden_tests;
+mod read;
+mod write;
 
 pub use body::{Body, SessionCloseReason, TermOpen};
-pub use checksum::{Checksum, FrameSeed, chain_after};
+pub(crate) use read::{Frame, Reader, body_of};
+pub use read::{copy_front, parse_body, verify};
+pub use write::FrameFront;
+pub(crate) use write::write;
 
-use self::generated::{MessageHeader, SCHEMA_VERSION, TermOpenEncoder};
+pub use checksum::{Checksum, FrameOwner, FrameSeed, chain_after};
+
+use self::generated::{MessageHeader, TermOpenEncoder};
 
 use crate::position::{Position, PositionRange};
 
@@ -87,6 +95,7 @@ impl FrameHeader {
     ///
     /// # Errors
     /// [`FrameError::Length`] or [`FrameError::Schema`].
+    #[inline]
     pub fn parse(bytes: &[u8; HEADER_BYTES], length_max: u64) -> Result<Self, FrameError> {
         let [l0, l1, l2, l3, c0, c1, c2, c3, message @ ..] = *bytes;
         let message = MessageHeader::decode(&message);
@@ -108,6 +117,7 @@ impl FrameHeader {
     }
 
     /// Bytes that the frame takes in the stream, padding included.
+    #[inline]
     #[must_use]
     pub const fn aligned_length(&self) -> u64 {
         aligned(self.length as u64)
@@ -124,7 +134,7 @@ impl FrameHeader {
 /// `length` rounded up to [`ALIGNMENT`].
 #[must_use]
 pub const fn aligned(length: u64) -> u64 {
-    length.div_ceil(ALIGNMENT) * ALIGNMENT
+    (length + (ALIGNMENT - 1)) & !(ALIGNMENT - 1)
 }
 
 /// Bytes that a frame with `body` and `payload_length` bytes of payload takes, padding included.
@@ -133,106 +143,10 @@ pub fn frame_bytes(body: &Body, payload_length: usize) -> u64 {
     aligned((HEADER_BYTES + body.block_length()) as u64 + payload_length as u64)
 }
 
-/// The front of a frame (header and block), ready to be written before its payload.
-#[derive(Clone, Copy, Debug)]
-pub struct FrameFront {
-    bytes: [u8; HEADER_BYTES + BLOCK_BYTES_MAX],
-    length: usize,
-}
-
-impl FrameFront {
-    /// Lays out the front of a frame, with its checksum computed over `payload`.
-    #[must_use]
-    pub fn new(seed: FrameSeed, body: &Body, payload: (&[u8], &[u8])) -> Self {
-        let block_length = body.block_length();
-        let front = HEADER_BYTES + block_length;
-        let payload_length = payload.0.len() + payload.1.len();
-        let length = (front + payload_length) as u32;
-        let mut bytes = [0; HEADER_BYTES + BLOCK_BYTES_MAX];
-        bytes[0..4].copy_from_slice(&length.to_le_bytes());
-        let header = MessageHeader {
-            block_length: block_length as u16,
-            template_id: body.template(),
-            schema_id: SCHEMA_ID,
-            version: SCHEMA_VERSION,
-        };
-        bytes[8..HEADER_BYTES].copy_from_slice(&header.encode());
-        let written = body.write(&mut bytes[HEADER_BYTES..front]);
-        assert!(written.is_some(), "every block fits the largest");
-        let padding = aligned(u64::from(length)) as usize - length as usize;
-        let checksum = seed.checksum(
-            length,
-            [&bytes[8..front], payload.0, payload.1, &[0; ALIGNMENT as usize][..padding]],
-        );
-        bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
-        Self { bytes, length: front }
-    }
-
-    /// The bytes to write at the frame's position; the payload and the padding follow them.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
-
-    /// The checksum, for the chain value.
-    #[must_use]
-    pub fn checksum(&self) -> u32 {
-        u32::from_le_bytes([self.bytes[4], self.bytes[5], self.bytes[6], self.bytes[7]])
-    }
-}
-
-/// Reads the body of the frame that `front` begins with: `front` holds the header and at least the
-/// block, or as much of it as [`BLOCK_BYTES_MAX`].
-///
-/// # Errors
-/// [`FrameError::Template`] or [`FrameError::Truncated`].
-pub fn parse_body(header: &FrameHeader, front: &[u8]) -> Result<Body, FrameError> {
-    let block_end = HEADER_BYTES + usize::from(header.block_length).min(BLOCK_BYTES_MAX);
-    let block = front.get(HEADER_BYTES..block_end).ok_or(FrameError::Truncated)?;
-    Body::read(header.template, block, header.version)
-}
-
-/// Checks that the whole frame at the beginning of `first` followed by `second` is sound under
-/// `seed`: the length, the schema and the checksum.
-///
-/// # Errors
-/// Any [`FrameError`]; [`FrameError::Truncated`] says that more bytes may make it whole.
-pub fn verify(
-    seed: FrameSeed,
-    first: &[u8],
-    second: &[u8],
-    length_max: u64,
-) -> Result<FrameHeader, FrameError> {
-    let mut bytes = [0; HEADER_BYTES];
-    let copied = copy_front(&mut bytes, first, second);
-    if copied < HEADER_BYTES {
-        return Err(FrameError::Truncated);
-    }
-    let header = FrameHeader::parse(&bytes, length_max)?;
-    let end = header.aligned_length() as usize;
-    if first.len() + second.len() < end {
-        return Err(FrameError::Truncated);
-    }
-    let (first_end, second_end) = (end.min(first.len()), end.saturating_sub(first.len()));
-    // Behind the checksum field; a frame that wraps within the first 8 bytes cannot be, since
-    // frames are aligned and rings are a multiple of the alignment.
-    let rest = [&first[8.min(first_end)..first_end], &second[..second_end], &[], &[]];
-    if seed.checksum(header.length, rest) == header.checksum {
-        Ok(header)
-    } else {
-        Err(FrameError::Checksum)
-    }
-}
-
-/// Copies the beginning of `first` followed by `second` into `front`; returns how many bytes there
-/// were.
-pub fn copy_front(front: &mut [u8], first: &[u8], second: &[u8]) -> usize {
-    let from_first = first.len().min(front.len());
-    front[..from_first].copy_from_slice(&first[..from_first]);
-    let from_second = second.len().min(front.len() - from_first);
-    front[from_first..from_first + from_second].copy_from_slice(&second[..from_second]);
-    from_first + from_second
-}
+/// Where the checksum lies in a frame.
+const CHECKSUM: core::ops::Range<usize> = 4..8;
+/// The checksum covers the frame from here on; what lies before is in its seed, or is itself.
+const SEALED_FROM: usize = CHECKSUM.end;
 
 #[cfg(test)]
 mod tests {
@@ -251,7 +165,7 @@ mod tests {
     }
 
     fn seed(position: u64) -> FrameSeed {
-        FrameSeed { tag: GroupTag(5), term: Term(2), position: Position(position) }
+        FrameSeed::new(GroupTag(5), Term(2), Position(position))
     }
 
     #[test]
@@ -278,7 +192,7 @@ mod tests {
     fn e51_a_frame_elsewhere_or_of_another_term_is_a_bad_frame() {
         let bytes = message_frame(seed(128), b"payload");
         assert_eq!(verify(seed(136), &bytes, &[], 1 << 20), Err(FrameError::Checksum));
-        let other_term = FrameSeed { term: Term(3), ..seed(128) };
+        let other_term = FrameSeed::new(GroupTag(5), Term(3), Position(128));
         assert_eq!(verify(other_term, &bytes, &[], 1 << 20), Err(FrameError::Checksum));
     }
 

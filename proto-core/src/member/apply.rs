@@ -1,13 +1,11 @@
 //! Committed frames on their way to the service, in order and once.
 
-use alloc::vec::Vec;
-
 use super::log::{LogFrame, read_frame};
 use super::repair::Purpose;
-use super::{Handled, Member};
+use super::{Handled, Member, State};
 use crate::action::{Action, Actions, Apply, Delivery, Source};
 use crate::event::{Outputs, TimerRequest};
-use crate::frame::{Body, FrameSeed, chain_after};
+use crate::frame::{Body, Frame, FrameSeed, chain_after};
 use crate::identity::SessionId;
 use crate::mutant;
 use crate::notice::{FailStop, Notice};
@@ -29,8 +27,6 @@ pub(super) struct Applier {
     pub(super) time: LogTime,
     /// The same three at the end of what the service was handed.
     walked: Walked,
-    /// The messages that the service has not reported yet.
-    handed: Vec<Handed>,
     /// The end of what it is to report, while it is at it.
     awaited: Option<Position>,
     is_reading: bool,
@@ -47,13 +43,6 @@ struct Walked {
     time: LogTime,
 }
 
-#[derive(Clone, Copy, Debug, Hash)]
-struct Handed {
-    session: SessionId,
-    sequence: u64,
-    position: Position,
-}
-
 impl Applier {
     pub(super) fn new(batch_max: usize) -> Self {
         Self {
@@ -61,7 +50,6 @@ impl Applier {
             chain: Chain::default(),
             time: LogTime::default(),
             walked: Walked::default(),
-            handed: Vec::with_capacity(batch_max),
             awaited: None,
             is_reading: false,
             failed_reads: 0,
@@ -88,10 +76,12 @@ impl Member {
         if self.state.applier.is_applying() || self.state.applier.is_reading {
             return Ok(());
         }
+        let end = self.apply_end();
         let mut batch = 0;
-        while batch < self.state.applier.batch_max {
+        while self.state.applier.walked.position < end {
+            batch += self.walk_messages(end, batch, actions);
             let position = self.state.applier.walked.position;
-            if position >= self.apply_end() {
+            if batch >= self.state.applier.batch_max || position >= end {
                 break;
             }
             let Some(frame) = self.state.log.frame(position) else {
@@ -100,7 +90,8 @@ impl Member {
                 }
                 break;
             };
-            if batch > 0 && is_barrier(&frame.body) {
+            // A commit position inside a frame is a lie, and commits nothing of the frame.
+            if frame.end > end || (batch > 0 && is_barrier(&frame.body)) {
                 break;
             }
             match self.walk(position, &frame, Source::Member, actions)? {
@@ -110,6 +101,46 @@ impl Member {
             }
         }
         Ok(())
+    }
+
+    /// Applies the messages that lie in one piece of the window before any other frame, as
+    /// [`Member::walk`] does it, and up to the end of a batch of which `batch` frames are done;
+    /// returns how many the service gets. Nearly all frames of a busy log are taken here.
+    fn walk_messages(&mut self, end: Position, batch: usize, actions: &mut Actions) -> usize {
+        let State { log, applier, sessions, history, following, .. } = &mut self.state;
+        let start = applier.walked.position;
+        let Some(line) = history.owner(start) else { return 0 };
+        let term_end = history.owner_end(start).unwrap_or(Position::MAX);
+        // The chain values are compared at the position that the leader stated (rule 15).
+        let compared = following.chain_check.map_or(Position::MAX, |(position, _)| position);
+        let mut bytes = log.piece(start, end.min(term_end).min(compared));
+        let Walked { mut position, mut chain, mut time } = applier.walked;
+        let room = applier.batch_max - batch;
+        let mut count = 0;
+        while count < room
+            && let Some(frame) = Frame::trusted(bytes)
+            && let Some(Body::Message { session, sequence, time: stamped }) = frame.message()
+        {
+            if !sessions.accept(session, sequence, position) {
+                // Batches end before a frame that the service does not get: see `pump_apply`.
+                break;
+            }
+            chain = chain_after(chain, line.term, position, frame.header.checksum);
+            time = time.max(stamped);
+            let payload = frame.header.payload(position);
+            let after = position.plus(frame.len() as u64);
+            let delivery = Delivery::Message { session, sequence, payload, source: Source::Member };
+            actions.push_apply(Apply { position, end: after, time, delivery });
+            position = after;
+            bytes = &bytes[frame.len()..];
+            count += 1;
+        }
+        if count > 0 {
+            applier.walked = Walked { position, chain, time };
+            applier.awaited = Some(position);
+            self.counters.messages_applied += count as u64;
+        }
+        count
     }
 
     fn apply_end(&self) -> Position {
@@ -148,10 +179,10 @@ impl Member {
                 break;
             }
             let term = self.term_at(position);
-            let seed = FrameSeed { tag: self.state.tag, term, position };
+            let seed = FrameSeed::new(self.state.tag, term, position);
             let frame_bytes_max = self.config.limits.frame_bytes_max();
             let Ok(frame) = read_frame(seed, &bytes[offset..], frame_bytes_max) else { break };
-            if batch > 0 && is_barrier(&frame.body) {
+            if frame.end > self.state.commit || (batch > 0 && is_barrier(&frame.body)) {
                 break;
             }
             match self.walk(position, &frame, Source::Read(start), actions)? {
@@ -201,16 +232,20 @@ impl Member {
             return Ok(false);
         };
         self.state.applier.awaited = Some(frame.end);
-        actions.push(Action::Apply(Apply { position, end: frame.end, time, delivery }));
+        actions.push_apply(Apply { position, end: frame.end, time, delivery });
         Ok(true)
     }
 
     /// Compares the chain value with what the leader stated for the same position (rule 15, E36).
+    #[inline]
     fn compare_chain(&mut self, at: Position) -> Handled {
-        let Some((position, chain)) = self.state.following.chain_check else { return Ok(()) };
-        if at < position {
-            return Ok(());
+        match self.state.following.chain_check {
+            Some((position, chain)) if at >= position => self.compare_chains(at, position, chain),
+            _ => Ok(()),
         }
+    }
+
+    fn compare_chains(&mut self, at: Position, position: Position, chain: Chain) -> Handled {
         self.state.following.chain_check = None;
         if at == position && self.state.applier.walked.chain != chain {
             return Err(FailStop::ChainMismatch { at });
@@ -243,12 +278,11 @@ impl Member {
                 Some(Delivery::SessionClosed { session, reason })
             }
             Body::Message { session, sequence, .. } => {
-                if !self.state.sessions.accept(session, sequence) {
+                if !self.state.sessions.accept(session, sequence, position) {
                     self.counters.duplicates_suppressed += 1;
                     return None;
                 }
                 self.counters.messages_applied += 1;
-                self.state.applier.handed.push(Handed { session, sequence, position });
                 Some(Delivery::Message { session, sequence, payload: frame.payload, source })
             }
             Body::Timer { timer, deadline, .. } => {
@@ -270,30 +304,27 @@ impl Member {
         self.keep_timers(outputs)?;
         let applier = &mut self.state.applier;
         applier.awaited = None;
-        applier.handed.clear();
         applier.conclude();
         self.answer_clients();
         Ok(())
     }
 
-    /// Each applied message has one reply: the service's, or an empty one.
+    /// Each applied message has one reply: the service's, or an empty one, which is there already.
     fn keep_replies(&mut self, outputs: &Outputs) -> Handled {
         if mutant::is(mutant::REPLIES_NOT_KEPT) && self.state.leading.is_none() {
             return Ok(());
         }
-        let mut replies = outputs.replies.iter().peekable();
-        for handed in &self.state.applier.handed {
-            let key = (handed.session, handed.sequence);
-            let reply = replies.next_if(|reply| (reply.session, reply.sequence) == key);
-            let bytes = reply.map_or(&[][..], |reply| &outputs.bytes[reply.start..reply.end]);
+        let mut from = self.state.applier.applied;
+        for reply in &outputs.replies {
+            let bytes = &outputs.bytes[reply.start..reply.end];
             if bytes.len() > self.config.limits.reply_bytes_max as usize {
                 return Err(FailStop::ReplyTooLong);
             }
-            let (session, sequence, position) = (handed.session, handed.sequence, handed.position);
-            self.state.sessions.keep_reply(session, sequence, position, bytes);
+            // A reply to nothing that was handed over, or out of order, is the host's mistake.
+            let kept = self.state.sessions.keep_reply(reply.session, reply.sequence, from, bytes);
+            from = kept.ok_or(FailStop::ServiceFailed)?;
         }
-        // A reply to nothing that was handed over, or out of order, is the host's mistake.
-        if replies.next().is_some() { Err(FailStop::ServiceFailed) } else { Ok(()) }
+        Ok(())
     }
 
     fn keep_timers(&mut self, outputs: &Outputs) -> Handled {

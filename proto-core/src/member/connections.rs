@@ -120,6 +120,14 @@ impl Connection {
         self.next_reply - self.unreleased.len() as u64
     }
 
+    /// The messages up to `end` were taken out; the client is told of it at least when they are
+    /// `untold_max` bytes.
+    pub(super) fn consume(&mut self, end: Position, untold_max: u64) {
+        self.inlet.consume(end);
+        self.is_status_due |=
+            end.since(self.told_consumed) >= untold_max && end > self.told_consumed;
+    }
+
     /// The client has consumed its replies up to `end`.
     fn release(&mut self, end: Position) {
         self.outlet.release(end);

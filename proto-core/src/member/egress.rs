@@ -36,10 +36,11 @@ impl Member {
 
     fn push_replies(&self, connection: &mut Connection) {
         let Some(session) = self.state.sessions.get(connection.session) else { return };
-        while let Some(reply) = session.reply(connection.next_reply) {
+        let applied = self.state.applier.applied;
+        while let Some(reply) = session.reply(connection.next_reply, applied) {
             let body = Body::Reply {
                 session: connection.session,
-                sequence: reply.sequence,
+                sequence: connection.next_reply,
                 position: reply.position,
             };
             let Some(range) = connection.outlet.push(&body, &reply.bytes) else { return };

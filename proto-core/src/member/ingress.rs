@@ -7,7 +7,6 @@ use crate::frame::{Body, frame_bytes};
 use crate::identity::{ClientKey, SessionId};
 use crate::message::{ConnectOutcome, EpochRange, Message, NakRanges, Stream};
 use crate::mutant;
-use crate::stream::StreamFrame;
 
 /// Messages of one client admitted in one flush, at most; the others get their turn then.
 const ADMITTED_PER_FLUSH_MAX: usize = 256;
@@ -50,70 +49,84 @@ impl Member {
     /// Appends the whole messages of one client, as far as there is room. What waits is looked at
     /// again when frames were applied.
     fn admit_from(&mut self, connection: &mut Connection) -> Result<(), Breach> {
-        for _ in 0..ADMITTED_PER_FLUSH_MAX {
-            let next = connection.inlet.next_frame().map_err(|_| Breach::Protocol)?;
-            let Some(frame) = next else { return Ok(()) };
-            let Body::Message { sequence, .. } = frame.body else {
-                return Err(Breach::Protocol);
+        let session = connection.session;
+        // Without a session it waits until there is one.
+        let Some(known) = self.state.sessions.get(session) else { return Ok(()) };
+        let before = self.last_appended(session, known.last_applied);
+        let mut appended = before;
+        let admitted = self.admit_messages(connection, &mut appended);
+        if appended > before
+            && let Some(leading) = &mut self.state.leading
+        {
+            leading.appended.insert(session, appended);
+        }
+        admitted
+    }
+
+    /// Appends messages behind number `appended` of the session, and raises it.
+    fn admit_messages(
+        &mut self,
+        connection: &mut Connection,
+        appended: &mut u64,
+    ) -> Result<(), Breach> {
+        let (term, time) = (self.state.term, self.cluster_time());
+        let session = connection.session;
+        let mut room = self.append_room();
+        // Counted from the oldest reply that the client may still lack, since as many are kept.
+        let in_flight_max = self.config.limits.in_flight_max as u64;
+        let message_bytes_max = self.config.limits.message_bytes_max as usize;
+        let sequence_max = (connection.oldest_unreleased() + in_flight_max).saturating_sub(1);
+        let mut frames = connection.inlet.frames();
+        let mut consumed = frames.position();
+        let mut outcome = Ok(());
+        let mut left = ADMITTED_PER_FLUSH_MAX;
+        while left > 0 {
+            left -= 1;
+            let frame = match frames.next() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(_) => {
+                    outcome = Err(Breach::Protocol);
+                    break;
+                }
             };
-            if frame.payload.len() > u64::from(self.config.limits.message_bytes_max) {
-                return Err(Breach::TooLarge);
-            }
-            match self.admission(connection, sequence, &frame) {
-                Admission::Append => self.append_message(connection, sequence, &frame),
+            let Some(Body::Message { sequence, .. }) = frame.message() else {
+                outcome = Err(Breach::Protocol);
+                break;
+            };
+            let payload = frame.payload();
+            let payload_bytes = payload.0.len() + payload.1.len();
+            let body = Body::Message { session, sequence, time };
+            let needed = frame_bytes(&body, payload_bytes);
+            let has_room = sequence <= sequence_max && needed <= room;
+            match admission(sequence, *appended, payload_bytes <= message_bytes_max, has_room) {
+                Admission::Append => {
+                    self.state.log.append(term, &body, payload);
+                    self.counters.messages_appended += 1;
+                    room -= needed;
+                    *appended = sequence;
+                }
                 Admission::Duplicate => self.counters.duplicates_suppressed += 1,
                 Admission::Wait => {
                     self.counters.back_pressure += 1;
-                    return Ok(());
+                    break;
                 }
-                Admission::Gap => return Err(Breach::Protocol),
+                Admission::Refuse(breach) => {
+                    outcome = Err(breach);
+                    break;
+                }
             }
-            connection.inlet.consume(frame.end);
-            let quarter = self.config.limits.session_window_bytes / 4;
-            let untold = connection.inlet.consumed().since(connection.told_consumed);
-            connection.is_status_due |= untold >= quarter;
+            consumed = frames.position();
         }
-        self.state.flush_wanted = true;
-        Ok(())
-    }
-
-    /// Only the message behind the last appended one of its session is admitted (rule 17).
-    fn admission(&self, connection: &Connection, sequence: u64, frame: &StreamFrame) -> Admission {
-        let session = connection.session;
-        let Some(known) = self.state.sessions.get(session) else { return Admission::Wait };
-        let appended = self.last_appended(session, known.last_applied);
-        let is_duplicate = sequence <= appended;
-        if is_duplicate && !mutant::is(mutant::NO_DEDUPLICATION) {
-            return Admission::Duplicate;
-        }
-        if !is_duplicate && Some(sequence) != appended.checked_add(1) {
-            return Admission::Gap;
-        }
-        // Counted from the oldest reply that the client may still lack, since as many are kept.
-        let in_flight = (sequence + 1).saturating_sub(connection.oldest_unreleased());
-        let needed = frame_bytes(&frame.body, frame.payload.len() as usize);
-        if in_flight > self.config.limits.in_flight_max as u64 || needed > self.append_room() {
-            return Admission::Wait;
-        }
-        Admission::Append
+        self.state.flush_wanted |= left == 0;
+        connection.consume(consumed, self.config.limits.session_window_bytes / 4);
+        outcome
     }
 
     fn last_appended(&self, session: SessionId, last_applied: u64) -> u64 {
         let leading = self.state.leading.as_ref();
         let appended = leading.and_then(|leading| leading.appended.get(&session).copied());
         appended.map_or(last_applied, |appended| appended.max(last_applied))
-    }
-
-    fn append_message(&mut self, connection: &Connection, sequence: u64, frame: &StreamFrame) {
-        let session = connection.session;
-        let body = Body::Message { session, sequence, time: self.cluster_time() };
-        let (now, term) = (self.state.now, self.state.term);
-        let payload = connection.inlet.slices(frame.payload);
-        self.state.log.append(now, term, &body, payload);
-        self.counters.messages_appended += 1;
-        if let Some(leading) = &mut self.state.leading {
-            leading.appended.insert(session, sequence);
-        }
     }
 
     pub(super) fn send_ingress_nak(
@@ -144,10 +157,26 @@ enum Breach {
     Protocol,
 }
 
+/// Only the message behind the last appended one of its session is admitted (rule 17).
+#[inline]
+fn admission(sequence: u64, appended: u64, is_allowed: bool, has_room: bool) -> Admission {
+    if !is_allowed {
+        return Admission::Refuse(Breach::TooLarge);
+    }
+    let is_duplicate = sequence <= appended;
+    if is_duplicate && !mutant::is(mutant::NO_DEDUPLICATION) {
+        return Admission::Duplicate;
+    }
+    if !is_duplicate && Some(sequence) != appended.checked_add(1) {
+        return Admission::Refuse(Breach::Protocol);
+    }
+    if has_room { Admission::Append } else { Admission::Wait }
+}
+
 /// What becomes of a client's message.
 enum Admission {
     Append,
     Duplicate,
     Wait,
-    Gap,
+    Refuse(Breach),
 }

@@ -202,8 +202,7 @@ impl Member {
     /// Appends a frame of the own term; the caller has checked that there is room.
     pub(super) fn append_frame(&mut self, body: &Body, payload: &[u8]) -> PositionRange {
         self.state.flush_wanted = true;
-        let (now, term) = (self.state.now, self.state.term);
-        self.state.log.append(now, term, body, (payload, &[]))
+        self.state.log.append(self.state.term, body, (payload, &[]))
     }
 
     /// Bytes that may be appended now: the window, what is not committed (E114), and what is not

@@ -1,14 +1,13 @@
 //! The newest part of the log in memory: bytes, what is held, and what of it is whole.
 
 use crate::frame::{
-    self, BLOCK_BYTES_MAX, Body, FrameError, FrameFront, FrameHeader, FrameSeed, HEADER_BYTES,
-    chain_after, frame_bytes,
+    self, Body, FrameError, FrameHeader, FrameOwner, FrameSeed, HEADER_BYTES, chain_after,
 };
 use crate::identity::GroupTag;
 use crate::notice::FailStop;
 use crate::position::{Position, PositionRange};
 use crate::stream::{Image, Ring};
-use crate::term::{Chain, TermHistory, VoteKey};
+use crate::term::{Chain, TermHistory, TermLine, VoteKey};
 use crate::time::{Instant, LogTime};
 
 /// The log window. `low ≤ written` and `durable ≤ written ≤ verified ≤ received`, and the ring
@@ -96,30 +95,22 @@ impl Log {
     }
 
     /// Appends a frame as leader: it is held and verified at once.
+    #[inline]
     pub(super) fn append(
         &mut self,
-        now: Instant,
         term: crate::term::Term,
         body: &Body,
         payload: (&[u8], &[u8]),
     ) -> PositionRange {
         let position = self.verified;
         debug_assert_eq!(position, self.image.received(), "a leader's log has no loose end");
-        let payload_length = payload.0.len() + payload.1.len();
-        let range = PositionRange::at(position, frame_bytes(body, payload_length));
+        let seed = FrameSeed::new(self.tag, term, position);
+        let (range, checksum) = self.ring.write_frame(seed, body, payload);
         debug_assert!(range.len() <= self.frame_bytes_max, "no follower would take the frame");
-        let seed = FrameSeed { tag: self.tag, term, position };
-        let front = FrameFront::new(seed, body, payload);
-        let mut at = position;
-        for part in [front.bytes(), payload.0, payload.1] {
-            self.ring.write(at, part);
-            at = at.plus(part.len() as u64);
-        }
-        self.ring.write(at, &[0; 8][..range.end.since(at) as usize]);
-        self.image.insert(now, range);
+        self.image.extend(range.end);
         self.raise_low(range.end);
         self.verified = range.end;
-        self.verified_chain = chain_after(self.verified_chain, term, position, front.checksum());
+        self.verified_chain = chain_after(self.verified_chain, term, position, checksum);
         self.verified_time = self.verified_time.max(body.time());
         range
     }
@@ -133,65 +124,74 @@ impl Log {
     /// bytes are forgotten, and asked for again.
     pub(super) fn verify(&mut self, history: &TermHistory) -> Result<u64, FailStop> {
         loop {
-            let position = self.verified;
-            let Some(line) = history.owner(position) else { return Ok(0) };
-            let held = PositionRange::new(position, self.image.received());
-            let (first, second) = self.ring.slices(held);
-            let seed = FrameSeed { tag: self.tag, term: line.term, position };
-            let header = match frame::verify(seed, first, second, self.frame_bytes_max) {
-                Ok(header) => header,
-                Err(FrameError::Truncated) => return Ok(0),
-                Err(_) => {
-                    self.reject(position);
+            let start = self.verified;
+            let Some(line) = history.owner(start).copied() else { return Ok(0) };
+            let end = history.owner_end(start).unwrap_or(Position::MAX);
+            match self.verify_term(&line, end, history)? {
+                Verified::Whole if self.verified == end => {}
+                Verified::Whole => return Ok(0),
+                Verified::Rejected => {
+                    self.reject(self.verified);
                     return Ok(1);
                 }
-            };
-            let end = position.plus(header.aligned_length());
-            let Ok(body) = self.body(&header, first, second) else {
-                return Err(FailStop::NewerLog { at: position });
-            };
-            if history.owner_end(position).is_some_and(|owner_end| end > owner_end) {
-                return Err(FailStop::TermOpening { at: position });
             }
-            self.check_opening(position, &body, history)?;
-            self.verified = end;
-            self.rejections = 0;
-            self.verified_chain =
-                chain_after(self.verified_chain, line.term, position, header.checksum);
-            self.verified_time = self.verified_time.max(body.time());
         }
     }
 
-    /// The frame at the base of a term must open it, and no other may (rule 1); the bytes before
-    /// it must be the ones that its leader had (rule 15).
-    fn check_opening(
-        &self,
-        position: Position,
-        body: &Body,
+    /// Verifies frames of the term of `line`, whose bytes end at `term_end`, as far as they are
+    /// held as a whole.
+    fn verify_term(
+        &mut self,
+        line: &TermLine,
+        term_end: Position,
         history: &TermHistory,
-    ) -> Result<(), FailStop> {
-        let line = history.owner(position).filter(|line| line.base == position);
-        let (line, open) = match (line, body) {
-            (Some(line), Body::TermOpen(open)) => (line, open),
-            (None, Body::TermOpen(_)) | (Some(_), _) => {
-                return Err(FailStop::TermOpening { at: position });
+    ) -> Result<Verified, FailStop> {
+        let start = self.verified;
+        let held = PositionRange::new(start, self.image.received().min(term_end));
+        let owner = FrameOwner::new(self.tag, line.term);
+        let mut frames =
+            frame::Reader::new(owner, start, self.ring.slices(held), self.frame_bytes_max);
+        let (mut chain, mut time) = (self.verified_chain, self.verified_time);
+        let verified = loop {
+            let at = frames.position();
+            let frame = match frames.next() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break self.verify_beyond(owner.at(at), term_end)?,
+                Err(_) => break Verified::Rejected,
+            };
+            match frame.message() {
+                Some(body) if at != line.base => time = time.max(body.time()),
+                _ => {
+                    let Ok(body) = frame.body() else { return Err(FailStop::NewerLog { at }) };
+                    if at == line.base || matches!(body, Body::TermOpen(_)) {
+                        check_opening(at, &body, line, chain, history)?;
+                    }
+                    time = time.max(body.time());
+                }
             }
-            (None, _) => return Ok(()),
+            chain = chain_after(chain, line.term, at, frame.header.checksum);
         };
-        let previous_term = history.term_before(position);
-        if open.term != line.term || open.previous_term != previous_term {
-            return Err(FailStop::TermOpening { at: position });
+        let end = frames.position();
+        if end > start {
+            (self.verified, self.verified_chain, self.verified_time) = (end, chain, time);
+            self.rejections = 0;
         }
-        if line.chain != self.verified_chain || open.chain != self.verified_chain {
-            return Err(FailStop::ChainMismatch { at: position });
-        }
-        if open.is_readable() { Ok(()) } else { Err(FailStop::NewerLog { at: position }) }
+        Ok(verified)
     }
 
-    fn body(&self, header: &FrameHeader, first: &[u8], second: &[u8]) -> Result<Body, FrameError> {
-        let mut front = [0; HEADER_BYTES + BLOCK_BYTES_MAX];
-        let length = frame::copy_front(&mut front, first, second);
-        frame::parse_body(header, &front[..length])
+    /// Of a frame that is not whole before `term_end`: whether it is behind it, which no correct
+    /// leader wrote, or only claims to be, or is still to come.
+    fn verify_beyond(&self, seed: FrameSeed, term_end: Position) -> Result<Verified, FailStop> {
+        let received = self.image.received();
+        if received <= term_end || seed.position == term_end {
+            return Ok(Verified::Whole);
+        }
+        let (first, second) = self.ring.slices(PositionRange::new(seed.position, received));
+        match frame::verify(seed, first, second, self.frame_bytes_max) {
+            Ok(_) => Err(FailStop::TermOpening { at: seed.position }),
+            Err(FrameError::Truncated) => Ok(Verified::Whole),
+            Err(_) => Ok(Verified::Rejected),
+        }
     }
 
     /// Forgets the bytes from `position` on that are held in one piece: one of them is wrong.
@@ -209,6 +209,14 @@ impl Log {
         }
         let (first, second) = self.ring.slices(PositionRange::new(position, self.verified));
         parse_verified(position, first, second, self.frame_bytes_max)
+    }
+
+    /// The bytes from `position` on up to `end` that lie in one piece, if the ring still has them.
+    pub(super) fn piece(&self, position: Position, end: Position) -> &[u8] {
+        if position < self.low {
+            return &[];
+        }
+        self.ring.slices(PositionRange::new(position, end.min(self.verified))).0
     }
 
     /// Disowns the bytes at and above `end`, where the chain value is `chain`.
@@ -238,6 +246,34 @@ impl Log {
     }
 }
 
+/// What came of verifying.
+enum Verified {
+    /// All whole frames of the term are sound.
+    Whole,
+    /// The next one is not.
+    Rejected,
+}
+
+/// The frame at the base of a term must open it, and no other may (rule 1); the bytes before it
+/// must be the ones that its leader had (rule 15).
+fn check_opening(
+    at: Position,
+    body: &Body,
+    line: &TermLine,
+    chain: Chain,
+    history: &TermHistory,
+) -> Result<(), FailStop> {
+    let Body::TermOpen(open) = body else { return Err(FailStop::TermOpening { at }) };
+    let previous_term = history.term_before(at);
+    if at != line.base || open.term != line.term || open.previous_term != previous_term {
+        return Err(FailStop::TermOpening { at });
+    }
+    if line.chain != chain || open.chain != chain {
+        return Err(FailStop::ChainMismatch { at });
+    }
+    if open.is_readable() { Ok(()) } else { Err(FailStop::NewerLog { at }) }
+}
+
 /// Parses a frame that was verified before.
 fn parse_verified(
     position: Position,
@@ -245,10 +281,14 @@ fn parse_verified(
     second: &[u8],
     frame_bytes_max: u64,
 ) -> Option<LogFrame> {
-    let mut front = [0; HEADER_BYTES + BLOCK_BYTES_MAX];
-    let length = frame::copy_front(&mut front, first, second);
-    let header = FrameHeader::parse(front.first_chunk()?, frame_bytes_max).ok()?;
-    let body = frame::parse_body(&header, &front[..length]).ok()?;
+    let mut joined = [0; HEADER_BYTES];
+    let bytes = match first.first_chunk() {
+        Some(bytes) => bytes,
+        None if frame::copy_front(&mut joined, first, second) == HEADER_BYTES => &joined,
+        None => return None,
+    };
+    let header = FrameHeader::parse(bytes, frame_bytes_max).ok()?;
+    let body = frame::body_of(&header, first, second).ok()?;
     Some(LogFrame {
         end: position.plus(header.aligned_length()),
         checksum: header.checksum,

@@ -21,6 +21,7 @@ mod leading;
 mod log;
 mod peers;
 mod repair;
+mod replies;
 mod sessions;
 mod storage;
 #[cfg(test)]

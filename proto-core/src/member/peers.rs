@@ -1,9 +1,8 @@
 //! What a member remembers of the others, over their lives and its own (rule 9).
 
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 
-use crate::config::PeerRecord;
+use crate::config::{PeerRecord, PeerRecords};
 use crate::identity::{BootEpoch, Life, MemberId};
 use crate::position::Position;
 use crate::term::{Term, TermHistory};
@@ -116,7 +115,7 @@ impl Peers {
         self.is_dirty.then_some(self.written_at + interval)
     }
 
-    pub(super) fn take_records(&mut self, now: Instant) -> Vec<PeerRecord> {
+    pub(super) fn take_records(&mut self, now: Instant) -> PeerRecords {
         self.is_dirty = false;
         self.written_at = now;
         let heard = self.peers.values().filter(|peer| peer.record.life.boot_epoch.0 != 0);

@@ -141,6 +141,11 @@ impl Member {
     ) -> Handled {
         self.counters.naks_received += 1;
         for asked in ranges.iter().take(NAK_RANGES_MAX) {
+            if !asked.range.is_aligned() {
+                // Nobody misses such a range: slices are cut at multiples (rule 19).
+                self.counters.datagrams_ignored += 1;
+                continue;
+            }
             self.answer_hole(from, *asked, actions)?;
         }
         Ok(())

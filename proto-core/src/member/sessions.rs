@@ -1,17 +1,22 @@
 //! The replicated part of a member's state: sessions, their reply windows, and timers. It changes
 //! only when committed frames are applied, so it is the same on all members at equal positions.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use super::replies::{Replies, Reply};
 use crate::identity::{ClientKey, SessionId};
 use crate::position::Position;
 use crate::time::LogTime;
 
 /// All open sessions and all scheduled timers.
-#[derive(Clone, Debug, Hash)]
+#[derive(Clone, Debug)]
 pub(super) struct Sessions {
-    sessions: BTreeMap<SessionId, Session>,
+    /// By rising id.
+    sessions: Vec<Session>,
+    /// Where a session was found last: the next message is often of the same. Not part of the
+    /// state.
+    last_found: usize,
     by_client: BTreeMap<ClientKey, SessionId>,
     timers: BTreeMap<u64, LogTime>,
     due: BTreeSet<(LogTime, u64)>,
@@ -23,25 +28,18 @@ pub(super) struct Sessions {
 /// One client's session.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Session {
+    id: SessionId,
     pub(super) client: ClientKey,
     /// The newest message that was handed to the service.
     pub(super) last_applied: u64,
-    /// The newest replies, by rising sequence without gaps.
-    replies: VecDeque<Reply>,
-}
-
-/// The reply to one message, kept so that a retry gets the same one (E106).
-#[derive(Clone, Debug, Hash)]
-pub(super) struct Reply {
-    pub(super) sequence: u64,
-    pub(super) position: Position,
-    pub(super) bytes: Vec<u8>,
+    replies: Replies,
 }
 
 impl Sessions {
     pub(super) const fn new(sessions_max: usize, replies_max: usize, timers_max: usize) -> Self {
         Self {
-            sessions: BTreeMap::new(),
+            sessions: Vec::new(),
+            last_found: 0,
             by_client: BTreeMap::new(),
             timers: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -56,11 +54,23 @@ impl Sessions {
     }
 
     pub(super) fn get(&self, session: SessionId) -> Option<&Session> {
-        self.sessions.get(&session)
+        self.find(session).map(|at| &self.sessions[at])
+    }
+
+    fn get_mut(&mut self, session: SessionId) -> Option<&mut Session> {
+        self.last_found = self.find(session)?;
+        self.sessions.get_mut(self.last_found)
+    }
+
+    fn find(&self, session: SessionId) -> Option<usize> {
+        if self.sessions.get(self.last_found).is_some_and(|last| last.id == session) {
+            return Some(self.last_found);
+        }
+        self.sessions.binary_search_by_key(&session, |known| known.id).ok()
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = SessionId> {
-        self.sessions.keys().copied()
+        self.sessions.iter().map(|session| session.id)
     }
 
     pub(super) fn of_client(&self, client: ClientKey) -> Option<SessionId> {
@@ -73,52 +83,56 @@ impl Sessions {
         if self.by_client.contains_key(&client) || self.sessions.len() >= self.sessions_max {
             return None;
         }
-        let replies = VecDeque::new();
-        self.sessions.insert(session, Session { client, last_applied: 0, replies });
+        let replies = Replies::new(self.replies_max);
+        // Ids are positions of the log, so the newest is the last.
+        let at = self.sessions.partition_point(|known| known.id < session);
+        self.sessions.insert(at, Session { id: session, client, last_applied: 0, replies });
         self.by_client.insert(client, session);
         Some(session)
     }
 
     /// Applies a session-closing frame; returns whose session it was.
     pub(super) fn close(&mut self, session: SessionId) -> Option<ClientKey> {
-        let closed = self.sessions.remove(&session)?;
+        let closed = self.sessions.remove(self.find(session)?);
         self.by_client.remove(&closed.client);
         Some(closed.client)
     }
 
-    /// Applies the sequence rule to a message frame: whether the service gets it. Deduplication
-    /// at apply is the authority (rule 17, E107).
-    pub(super) fn accept(&mut self, session: SessionId, sequence: u64) -> bool {
-        let Some(session) = self.sessions.get_mut(&session) else { return false };
-        if crate::mutant::is(crate::mutant::NO_DEDUPLICATION) {
-            session.last_applied = session.last_applied.max(sequence);
-            return true;
-        }
+    /// Applies the sequence rule to the message frame at `position`: whether the service gets it.
+    /// Deduplication at apply is the authority (rule 17, E107).
+    #[inline]
+    pub(super) fn accept(&mut self, session: SessionId, sequence: u64, position: Position) -> bool {
+        let Some(session) = self.get_mut(session) else { return false };
         if Some(sequence) != session.last_applied.checked_add(1) {
-            return false;
+            return crate::mutant::is(crate::mutant::NO_DEDUPLICATION)
+                && sequence <= session.last_applied;
         }
         session.last_applied = sequence;
+        session.replies.open(position);
         true
     }
 
-    /// Keeps the reply to an applied message, and drops the oldest beyond the window.
+    /// Keeps the service's reply to message `sequence`, which lies at `from` or behind. Returns
+    /// where the message of the next reply can lie; `None` if there is no such message.
     pub(super) fn keep_reply(
         &mut self,
         session: SessionId,
         sequence: u64,
-        position: Position,
-        reply: &[u8],
-    ) {
+        from: Position,
+        bytes: &[u8],
+    ) -> Option<Position> {
         // A session may have been closed by a later frame of the same batch.
-        let Some(session) = self.sessions.get_mut(&session) else { return };
-        let mut bytes = if session.replies.len() < self.replies_max {
-            Vec::new()
-        } else {
-            session.replies.pop_front().map_or_else(Vec::new, |oldest| oldest.bytes)
-        };
-        bytes.clear();
-        bytes.extend_from_slice(reply);
-        session.replies.push_back(Reply { sequence, position, bytes });
+        let Some(session) = self.get_mut(session) else { return Some(from) };
+        if sequence < session.replies.oldest() {
+            // Later messages of the same batch took its place.
+            return Some(from);
+        }
+        let position = session.replies.get(sequence)?.position;
+        if position < from {
+            return None;
+        }
+        session.replies.keep(sequence, bytes);
+        Some(position.plus(1))
     }
 
     /// Schedules a timer; `false` when there are too many.
@@ -152,18 +166,23 @@ impl Sessions {
     }
 }
 
+impl core::hash::Hash for Sessions {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        (&self.sessions, &self.by_client, &self.timers, &self.due).hash(state);
+        (self.sessions_max, self.replies_max, self.timers_max).hash(state);
+    }
+}
+
 impl Session {
-    /// The kept reply to message `sequence`.
-    pub(super) fn reply(&self, sequence: u64) -> Option<&Reply> {
-        let first = self.replies.front()?.sequence;
-        let at = usize::try_from(sequence.checked_sub(first)?).ok()?;
-        self.replies.get(at)
+    /// The reply to message `sequence`, if all before `applied` was applied.
+    #[inline]
+    pub(super) fn reply(&self, sequence: u64, applied: Position) -> Option<&Reply> {
+        self.replies.get(sequence).filter(|reply| reply.position < applied)
     }
 
     /// Whether a client that lacks the replies from `unanswered` on can still get all of them.
     pub(super) fn can_resume_from(&self, unanswered: u64) -> bool {
-        let oldest = self.replies.front().map_or(self.last_applied + 1, |reply| reply.sequence);
-        (oldest..=self.last_applied + 1).contains(&unanswered)
+        (self.replies.oldest()..=self.last_applied + 1).contains(&unanswered)
     }
 }
 
@@ -177,31 +196,50 @@ mod tests {
         sessions
     }
 
+    const AT: Position = Position(64);
+    const LATER: Position = Position(128);
+
     #[test]
     fn e106_a_message_is_accepted_once_and_its_reply_kept() {
         let mut sessions = sessions();
-        assert!(sessions.accept(SessionId(8), 1));
-        sessions.keep_reply(SessionId(8), 1, Position(64), b"one");
-        assert!(!sessions.accept(SessionId(8), 1));
-        assert_eq!(sessions.get(SessionId(8)).unwrap().reply(1).unwrap().bytes, b"one");
+        assert!(sessions.accept(SessionId(8), 1, AT));
+        assert!(sessions.keep_reply(SessionId(8), 1, AT, b"one").is_some());
+        assert!(!sessions.accept(SessionId(8), 1, LATER));
+        let session = sessions.get(SessionId(8)).unwrap();
+        assert_eq!(session.reply(1, LATER).unwrap().bytes, b"one");
+        assert!(session.reply(1, AT).is_none(), "it was not applied yet");
     }
 
     #[test]
     fn e110_a_gap_in_the_sequence_is_never_applied() {
-        assert!(!sessions().accept(SessionId(8), 2));
+        assert!(!sessions().accept(SessionId(8), 2, AT));
     }
 
     #[test]
     fn e109_the_reply_window_is_bounded() {
         let mut sessions = sessions();
         for sequence in 1..=5 {
-            assert!(sessions.accept(SessionId(8), sequence));
-            sessions.keep_reply(SessionId(8), sequence, Position(64), b"x");
+            assert!(sessions.accept(SessionId(8), sequence, AT));
         }
         let session = sessions.get(SessionId(8)).unwrap();
-        assert!(session.reply(3).is_none() && session.reply(4).is_some());
+        assert!(session.reply(3, LATER).is_none() && session.reply(4, LATER).is_some());
         assert!(!session.can_resume_from(3) && session.can_resume_from(4));
         assert!(session.can_resume_from(6) && !session.can_resume_from(7));
+    }
+
+    #[test]
+    fn a_reply_to_what_was_not_handed_over_is_noticed() {
+        let mut sessions = sessions();
+        assert!(sessions.accept(SessionId(8), 1, AT));
+        assert!(sessions.accept(SessionId(8), 2, LATER));
+        assert_eq!(sessions.keep_reply(SessionId(8), 3, AT, b""), None);
+        assert_eq!(sessions.keep_reply(SessionId(8), 2, AT, b""), Some(Position(129)));
+        assert_eq!(sessions.keep_reply(SessionId(8), 1, Position(129), b""), None, "out of order");
+        assert!(sessions.accept(SessionId(8), 3, Position(192)));
+        let gone = sessions.keep_reply(SessionId(8), 1, AT, b"");
+        assert_eq!(gone, Some(AT), "two are kept");
+        // Of a session that was closed by a later frame of the batch.
+        assert_eq!(sessions.keep_reply(SessionId(9), 1, AT, b""), Some(AT));
     }
 
     #[test]

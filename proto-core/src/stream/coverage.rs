@@ -25,6 +25,12 @@ impl Coverage {
         &self.ranges
     }
 
+    /// Whether nothing is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
     /// Adds `range`. When there are too many ranges then, the farthest is dropped (rule 19).
     pub fn insert(&mut self, range: PositionRange) {
         if range.is_empty() {

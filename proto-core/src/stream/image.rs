@@ -114,11 +114,22 @@ impl Image {
         }
         if range.start <= self.received {
             self.received = self.received.max(range.end);
-            self.received = self.beyond.contiguous_from(self.received);
-            self.beyond.remove_below(self.received);
+            if !self.beyond.is_empty() {
+                self.received = self.beyond.contiguous_from(self.received);
+                self.beyond.remove_below(self.received);
+            }
         } else {
             self.beyond.insert(range);
         }
+    }
+
+    /// Notes that the owner of the stream wrote up to `end` itself, behind all that it holds.
+    #[inline]
+    pub fn extend(&mut self, end: Position) {
+        debug_assert!(self.beyond.is_empty(), "who writes a stream has no holes in it");
+        self.received = self.received.max(end);
+        self.seen = self.seen.max(end);
+        self.unanswered = 0;
     }
 
     /// Notes that the sender has written up to `newest`.

@@ -1,6 +1,6 @@
 //! The receiving end of a session stream: ring, image, and the frames in it.
 
-use crate::frame::{self, BLOCK_BYTES_MAX, Body, FrameError, FrameSeed, HEADER_BYTES};
+use crate::frame::{self, Body, FrameError, FrameOwner};
 use crate::identity::GroupTag;
 use crate::position::{Position, PositionRange};
 use crate::stream::{Image, NakTiming, Ring};
@@ -14,7 +14,7 @@ pub struct Inlet {
     ring: Ring,
     image: Image,
     consumed: Position,
-    tag: GroupTag,
+    owner: FrameOwner,
 }
 
 /// A whole frame at the front of an [`Inlet`].
@@ -38,7 +38,7 @@ impl Inlet {
             ring: Ring::new(window_bytes),
             image: Image::new(start, ranges_max),
             consumed: start,
-            tag,
+            owner: FrameOwner::new(tag, Term(0)),
         }
     }
 
@@ -66,25 +66,25 @@ impl Inlet {
     /// # Errors
     /// Any [`FrameError`] but `Truncated`: the sender does not speak this protocol.
     pub fn next_frame(&self) -> Result<Option<StreamFrame>, FrameError> {
-        let held = PositionRange::new(self.consumed, self.image.received());
-        let (first, second) = self.ring.slices(held);
-        let seed = FrameSeed { tag: self.tag, term: Term(0), position: self.consumed };
-        let header = match frame::verify(seed, first, second, self.ring.capacity() / 4) {
-            Ok(header) => header,
-            Err(FrameError::Truncated) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let mut front = [0; HEADER_BYTES + BLOCK_BYTES_MAX];
-        let length = frame::copy_front(&mut front, first, second);
+        let Some(frame) = self.frames().next()? else { return Ok(None) };
         Ok(Some(StreamFrame {
             position: self.consumed,
-            end: self.consumed.plus(header.aligned_length()),
-            body: frame::parse_body(&header, &front[..length])?,
-            payload: header.payload(self.consumed),
+            end: self.consumed.plus(frame.len() as u64),
+            body: frame.body()?,
+            payload: frame.header.payload(self.consumed),
         }))
     }
 
+    /// Reads the frames from the consumed position on.
+    #[inline]
+    pub(crate) fn frames(&self) -> frame::Reader<'_> {
+        let held = PositionRange::new(self.consumed, self.image.received());
+        let length_max = self.ring.capacity() / 4;
+        frame::Reader::new(self.owner, self.consumed, self.ring.slices(held), length_max)
+    }
+
     /// Gives the room below `end` back.
+    #[inline]
     pub fn consume(&mut self, end: Position) {
         debug_assert!(end <= self.image.received(), "only held bytes are consumed");
         self.consumed = self.consumed.max(end);
@@ -129,7 +129,7 @@ impl Inlet {
 
 impl core::hash::Hash for Inlet {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
-        (&self.image, self.consumed, self.tag).hash(state);
+        (&self.image, self.consumed, self.owner).hash(state);
         let held = PositionRange::new(self.consumed, self.image.received());
         for &range in core::iter::once(&held).chain(self.image.beyond()) {
             let (first, second) = self.ring.slices(range);

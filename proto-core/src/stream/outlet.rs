@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::action::Destination;
-use crate::frame::{Body, FrameFront, FrameSeed, frame_bytes};
+use crate::frame::{Body, FrameOwner, frame_bytes};
 use crate::identity::GroupTag;
 use crate::position::{Position, PositionRange};
 use crate::stream::{RepairTiming, Repairs, Ring};
@@ -15,7 +15,7 @@ use crate::time::Instant;
 #[derive(Clone, Debug)]
 pub struct Outlet {
     ring: Ring,
-    tag: GroupTag,
+    owner: FrameOwner,
     /// The oldest byte that is kept.
     start: Position,
     /// The end of what was pushed.
@@ -34,7 +34,7 @@ impl Outlet {
     pub fn new(tag: GroupTag, start: Position, window_bytes: u64) -> Self {
         Self {
             ring: Ring::new(window_bytes),
-            tag,
+            owner: FrameOwner::new(tag, Term(0)),
             start,
             head: start,
             sent: start,
@@ -55,15 +55,8 @@ impl Outlet {
         if !self.has_room(body, payload.len()) {
             return None;
         }
-        let length = frame_bytes(body, payload.len());
-        let seed = FrameSeed { tag: self.tag, term: Term(0), position: self.head };
-        let front = FrameFront::new(seed, body, (payload, &[]));
-        let range = PositionRange::at(self.head, length);
-        let payload_start = self.head.plus(front.bytes().len() as u64);
-        let payload_end = payload_start.plus(payload.len() as u64);
-        self.ring.write(self.head, front.bytes());
-        self.ring.write(payload_start, payload);
-        self.ring.write(payload_end, &[0; 8][..range.end.since(payload_end) as usize]);
+        let seed = self.owner.at(self.head);
+        let (range, _) = self.ring.write_frame(seed, body, (payload, &[]));
         self.head = range.end;
         Some(range)
     }
@@ -112,7 +105,7 @@ impl Outlet {
         range: PositionRange,
     ) -> SmallVec<[PositionRange; 4]> {
         let held = PositionRange::new(self.start, self.sent).intersection(range);
-        if held.is_empty() {
+        if held.is_empty() || !range.is_aligned() {
             return SmallVec::new();
         }
         self.repairs.admit(now, timing, to, held)
@@ -145,7 +138,7 @@ impl Outlet {
 
 impl core::hash::Hash for Outlet {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
-        (self.tag, self.start, self.head, self.sent, self.limit, &self.repairs).hash(state);
+        (self.owner, self.start, self.head, self.sent, self.limit, &self.repairs).hash(state);
         let (first, second) = self.ring.slices(PositionRange::new(self.start, self.head));
         // Byte by byte over both, so that the ring's end does not show.
         for byte in first.iter().chain(second) {

@@ -3,6 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use crate::frame::{self, ALIGNMENT, Body, FrameFront, FrameSeed, frame_bytes};
 use crate::position::{Position, PositionRange};
 
 /// A ring of bytes addressed by stream position. It does not know which bytes are held; its owner
@@ -16,7 +17,10 @@ impl Ring {
     /// A zeroed ring of `capacity` bytes, a power of two.
     #[must_use]
     pub fn new(capacity: u64) -> Self {
-        assert!(capacity.is_power_of_two(), "a ring's capacity must be a power of two");
+        assert!(
+            capacity.is_power_of_two() && capacity >= ALIGNMENT,
+            "a ring's capacity must be a power of two, at least {ALIGNMENT}"
+        );
         Self { bytes: vec![0; capacity as usize] }
     }
 
@@ -27,6 +31,7 @@ impl Ring {
     }
 
     /// The bytes of `range`, in two slices if the range passes the ring's end.
+    #[inline]
     #[must_use]
     pub fn slices(&self, range: PositionRange) -> (&[u8], &[u8]) {
         assert!(range.len() <= self.capacity(), "{range} is longer than the ring");
@@ -40,14 +45,57 @@ impl Ring {
     }
 
     /// Copies `bytes` to `position` and behind.
+    #[inline]
     pub fn write(&mut self, position: Position, bytes: &[u8]) {
         assert!(bytes.len() <= self.bytes.len(), "a write is longer than the ring");
         let start = self.offset(position);
+        if let Some(place) = self.bytes.get_mut(start..start + bytes.len()) {
+            place.copy_from_slice(bytes);
+            return;
+        }
         let first = bytes.len().min(self.bytes.len() - start);
         self.bytes[start..start + first].copy_from_slice(&bytes[..first]);
         self.bytes[..bytes.len() - first].copy_from_slice(&bytes[first..]);
     }
 
+    /// Writes a frame to the seed's position; returns where it lies, and its checksum. The caller
+    /// has checked that there is room.
+    #[inline(always)]
+    pub(crate) fn write_frame(
+        &mut self,
+        seed: FrameSeed,
+        body: &Body,
+        payload: (&[u8], &[u8]),
+    ) -> (PositionRange, u32) {
+        let payload_length = payload.0.len() + payload.1.len();
+        let range = PositionRange::at(seed.position, frame_bytes(body, payload_length));
+        let start = self.offset(seed.position);
+        let checksum = match self.bytes.get_mut(start..start + range.len() as usize) {
+            Some(place) => frame::write(seed, body, payload, place),
+            None => self.write_around_the_end(seed, body, payload),
+        };
+        (range, checksum)
+    }
+
+    #[inline(never)]
+    fn write_around_the_end(
+        &mut self,
+        seed: FrameSeed,
+        body: &Body,
+        payload: (&[u8], &[u8]),
+    ) -> u32 {
+        let front = FrameFront::new(seed, body, payload);
+        let length = front.bytes().len() + payload.0.len() + payload.1.len();
+        let padding = frame_bytes(body, payload.0.len() + payload.1.len()) as usize - length;
+        let mut at = seed.position;
+        for part in [front.bytes(), payload.0, payload.1, &[0; 8][..padding]] {
+            self.write(at, part);
+            at = at.plus(part.len() as u64);
+        }
+        front.checksum()
+    }
+
+    #[inline]
     fn offset(&self, position: Position) -> usize {
         position.0 as usize & (self.bytes.len() - 1)
     }

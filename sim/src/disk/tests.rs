@@ -19,7 +19,7 @@ fn line(term: u64, base: u64) -> TermLine {
 }
 
 fn frame(term: u64, position: u64, payload: &[u8]) -> Vec<u8> {
-    let seed = FrameSeed { tag: TAG, term: Term(term), position: Position(position) };
+    let seed = FrameSeed::new(TAG, Term(term), Position(position));
     let body = Body::Message { session: SessionId(8), sequence: 1, time: LogTime(3) };
     let mut bytes = FrameFront::new(seed, &body, (payload, &[])).bytes().to_vec();
     bytes.extend_from_slice(payload);

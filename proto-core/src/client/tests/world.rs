@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 
 use crate::action::Destination;
 use crate::client::{
-    Client, ClientAction, ClientConfig, ClientError, ClientEvent, ClientLimits, ClientTiming,
-    Reject,
+    Client, ClientAction, ClientActions, ClientConfig, ClientError, ClientEvent, ClientLimits,
+    ClientTiming, Reject,
 };
 use crate::frame::Body;
 use crate::identity::{
@@ -284,9 +284,9 @@ impl World {
     }
 
     pub(super) fn step(&mut self, event: ClientEvent<'_>) {
-        let mut actions = Vec::new();
+        let mut actions = ClientActions::new();
         self.client.step(self.now, event, &mut actions);
-        for action in actions {
+        for action in actions.drain() {
             self.trace.push(format!("{} {action:?}", self.now.0));
             self.perform(action);
         }

@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 
 use crate::action::{Action, Actions, Delivery, Destination, Source};
 use crate::client::{
-    Client, ClientAction, ClientConfig, ClientError, ClientEvent, ClientLimits, ClientTiming,
+    Client, ClientAction, ClientActions, ClientConfig, ClientError, ClientEvent, ClientLimits,
+    ClientTiming,
 };
 use crate::config::{Limits, MemberConfig, Recovered, Timing};
 use crate::event::{Event, OperationId, Outputs};
@@ -173,7 +174,7 @@ impl Cluster {
         let (mut end, mut chain) = (0, Chain::default());
         while let Some(line) = disk.history.owner(Position(end as u64)) {
             let position = Position(end as u64);
-            let seed = FrameSeed { tag, term: line.term, position };
+            let seed = FrameSeed::new(tag, line.term, position);
             let Ok(header) = frame::verify(seed, &disk.log[end..], &[], frame_max) else { break };
             chain = chain_after(chain, line.term, position, header.checksum);
             end += header.aligned_length() as usize;
@@ -235,10 +236,10 @@ impl Cluster {
 
     fn step_client(&mut self, event: ClientEvent<'_>) {
         let Some(mut client) = self.client.take() else { return };
-        let mut actions = Vec::new();
+        let mut actions = ClientActions::new();
         client.step(self.now, event, &mut actions);
         let sender = Sender::Client { key: ClientKey(99) };
-        for action in actions {
+        for action in actions.drain() {
             match action {
                 ClientAction::Send { to, message } => {
                     let datagram = Datagram::Control(message);

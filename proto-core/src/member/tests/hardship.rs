@@ -1,6 +1,7 @@
 //! Slow disks, rotten archives, long pauses, and clients that ask for too much.
 
 use alloc::collections::BTreeMap;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use super::cluster::{Cluster, Datagram, endpoint, id, isolated};
@@ -21,6 +22,16 @@ fn submit_much(cluster: &mut Cluster, messages: usize) {
         cluster.submit(&[1; 3_900]);
     }
     cluster.run_until("all replies", |cluster| cluster.replies.len() == messages);
+}
+
+/// Who `member` says it is in what it sends.
+fn sender_of(cluster: &Cluster, member: u16) -> Sender {
+    let life = cluster.member(member).view().life;
+    Sender::Member {
+        member: life.member,
+        incarnation: life.incarnation,
+        boot_epoch: life.boot_epoch,
+    }
 }
 
 #[test]
@@ -180,7 +191,7 @@ fn what_a_stopping_leader_sends_last_is_still_there() {
         .iter()
         .filter_map(|action| match action {
             Action::SendData { stream, range, .. } => {
-                let (first, second) = member.bytes(*stream, *range);
+                let (first, second) = member.bytes(stream, range);
                 assert_eq!((first.len() + second.len()) as u64, range.len());
                 Some(range.len())
             }
@@ -258,12 +269,7 @@ fn e30_old_acknowledgements_move_nothing() {
     wait_until_served(&mut cluster);
     cluster.run_until_level();
     let other = (1..=3).find(|&member| member != leader).unwrap();
-    let (view, life) = (cluster.member(leader).view(), cluster.member(other).view().life);
-    let sender = Sender::Member {
-        member: life.member,
-        incarnation: life.incarnation,
-        boot_epoch: life.boot_epoch,
-    };
+    let (view, sender) = (cluster.member(leader).view(), sender_of(&cluster, other));
     cluster.nodes.values_mut().for_each(|node| node.holds_disk = true);
     cluster.submit(b"not durable anywhere");
     cluster.settle();
@@ -330,4 +336,81 @@ fn e93_an_old_connect_and_old_data_apply_nothing_twice() {
     cluster.deliver(client, endpoint(1), sender, &data);
     (0..50).for_each(|_| cluster.tick());
     assert_eq!(cluster.nodes[&id(1)].applied.len(), 1);
+}
+
+#[test]
+fn e121_a_commit_position_inside_a_frame_commits_nothing_of_it() {
+    use crate::message::Live;
+    use crate::position::Position;
+
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.run_until_led();
+    cluster.connect_client();
+    wait_until_served(&mut cluster);
+    cluster.run_until_level();
+    let view = cluster.member(leader).view();
+    let followers: Vec<u16> = (1..=3).filter(|&member| member != leader).collect();
+    // The frame is held by all, and durable at its leader only.
+    for follower in &followers {
+        cluster.nodes.get_mut(&id(*follower)).unwrap().holds_disk = true;
+    }
+    cluster.submit(b"a frame of some words");
+    cluster.settle();
+    let end = cluster.member(leader).view().verified;
+    let inside = view.verified.plus(24);
+    assert!(view.verified < inside && inside < end);
+    // Live data of the leader says so to one follower, an acknowledgement to the leader.
+    let live = Some(Live { newest: end, commit: inside });
+    let (stream, epoch, slice) = (Stream::Log, view.term.0, vec![0; 8]);
+    let lie = Datagram::Data { stream, epoch, position: Position(0), live, slice };
+    let sender = sender_of(&cluster, leader);
+    cluster.deliver(endpoint(leader), endpoint(followers[0]), sender, &lie);
+    let lie = Message::Acknowledge {
+        term: view.term,
+        sequence: 1_000_000,
+        round: 1,
+        durable: inside,
+        received: end,
+        limit: end,
+        commit: view.commit,
+    };
+    let sender = sender_of(&cluster, followers[1]);
+    cluster.deliver(endpoint(followers[1]), endpoint(leader), sender, &Datagram::Control(lie));
+    for member in [leader, followers[0]] {
+        let after = cluster.member(member).view();
+        assert_eq!((after.commit, after.applied), (inside, view.applied), "member {member}");
+    }
+    // Once there is a commit position behind it, it is applied as any other.
+    for follower in &followers {
+        while cluster.complete_one(*follower) {}
+        cluster.nodes.get_mut(&id(*follower)).unwrap().holds_disk = false;
+    }
+    cluster.run_until("the reply", |cluster| cluster.replies.len() == 1);
+    cluster.run_until_level();
+    assert!(cluster.nodes.values().all(|node| node.applied.len() == 1 && node.fail_stop.is_none()));
+}
+
+#[test]
+fn e122_a_request_for_bytes_between_words_is_not_answered() {
+    use crate::message::EpochRange;
+    use crate::position::{Position, PositionRange};
+
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.run_until_led();
+    cluster.run_until_level();
+    let other = (1..=3).find(|&member| member != leader).unwrap();
+    let (sender, epoch) = (sender_of(&cluster, other), cluster.member(leader).view().term.0);
+    let ask = |cluster: &mut Cluster, start, end| {
+        let range = PositionRange::new(Position(start), Position(end));
+        let ranges = [EpochRange { epoch, range }].into_iter().collect();
+        let nak = Datagram::Control(Message::Nak { stream: Stream::Log, ranges });
+        cluster.deliver(endpoint(other), endpoint(leader), sender, &nak);
+        cluster.queue.drain(..).count()
+    };
+    for (start, end) in [(1, 8), (0, 9), (4, 12), (7, 7)] {
+        let ignored = cluster.member(leader).counters().datagrams_ignored;
+        assert_eq!(ask(&mut cluster, start, end), 0, "{start}..{end}");
+        assert_eq!(cluster.member(leader).counters().datagrams_ignored, ignored + 1);
+    }
+    assert_eq!(ask(&mut cluster, 0, 16), 1, "whole words are sent");
 }

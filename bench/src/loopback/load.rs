@@ -1,0 +1,231 @@
+//! The client of the loopback rung, on this thread: closed loops and open ones.
+
+use core::error::Error;
+use core::net::{Ipv4Addr, SocketAddr};
+use core::time::Duration;
+
+use quorate_core::client::{ClientConfig, ClientLimits, ClientTiming};
+use quorate_core::{Client, ClientKey, Instant, RecoveryEpoch};
+use quorate_driver::{
+    Alarm, ClientLoop, ClientOutcome, Clock, FaultyPort, SystemClock, UdpPort, endpoint_of,
+};
+use rustix::event::{PollFd, PollFlags, poll};
+
+use super::cluster::{Cluster, ClusterCase, GROUP};
+use super::options::{Idle, LoopbackOptions};
+use crate::measure::{Latencies, Submissions, Yield};
+
+/// Datagrams that are taken before anything else is done.
+const DATAGRAMS_PER_TURN: usize = 128;
+/// Turns without work before a client that backs off blocks.
+const BACKOFF_TURNS: u32 = 200;
+/// How long a load runs before it is measured.
+const WARM_UP: Duration = Duration::from_millis(400);
+/// How long a cluster may take to serve its client.
+const SERVED_WITHIN: Duration = Duration::from_secs(10);
+
+/// What a client is to do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Load {
+    /// So many messages in flight.
+    Closed(usize),
+    /// So many messages a second. Latencies count from when a message was due, not from when there
+    /// was room for it.
+    Open(u64),
+}
+
+/// A client and its application.
+pub(super) struct LoadClient {
+    client: ClientLoop<UdpPort>,
+    clock: SystemClock,
+    alarm: Alarm,
+    idle: Idle,
+    /// Turns without work in a row.
+    idle_turns: u32,
+    payload: Vec<u8>,
+    submissions: Submissions,
+    latencies: Latencies,
+    unanswered: u64,
+    answered: u64,
+}
+
+impl LoadClient {
+    /// A client of `cluster`, which serves it.
+    ///
+    /// # Errors
+    /// There is no socket or timer, or the cluster does not serve.
+    pub(super) fn connect(
+        cluster: &Cluster,
+        case: ClusterCase,
+        options: &LoopbackOptions,
+        key: u64,
+    ) -> Result<Self, Box<dyn Error>> {
+        let limits = options.limits();
+        let members = cluster.addresses.iter();
+        let config = ClientConfig {
+            group: GROUP,
+            recovery_epoch: RecoveryEpoch(0),
+            key: ClientKey(key),
+            members: members.map(|(&id, &address)| (id, endpoint_of(address))).collect(),
+            seed: key,
+            timing: ClientTiming::default(),
+            limits: ClientLimits {
+                in_flight_max: limits.in_flight_max,
+                session_window_bytes: limits.session_window_bytes,
+                slice_bytes: limits.slice_bytes,
+                run_bytes_max: limits.run_bytes_max,
+                ..ClientLimits::default()
+            },
+        };
+        let clock = SystemClock::start();
+        let port = UdpPort::open(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None)?;
+        let client = Client::new(config, clock.now())?;
+        let mut this = Self {
+            client: ClientLoop::new(client, FaultyPort::new(port, case.faults(key))),
+            clock,
+            alarm: Alarm::new()?,
+            idle: case.idle,
+            idle_turns: 0,
+            payload: vec![0x5a; options.payload.max(8)],
+            submissions: Submissions::default(),
+            latencies: Latencies::new(),
+            unanswered: 0,
+            answered: 0,
+        };
+        let patience = Instant(SERVED_WITHIN.as_nanos() as u64);
+        while !this.client.client().is_served() {
+            if this.turn(|_, _| None, None)? > patience {
+                return Err("the cluster does not serve its client".into());
+            }
+        }
+        Ok(this)
+    }
+
+    /// Runs `load` for a while and measures it for `measured`.
+    ///
+    /// # Errors
+    /// The client ended, or a system call failed.
+    pub(super) fn run(&mut self, load: Load, measured: Duration) -> Result<Yield, Box<dyn Error>> {
+        self.phase(load, WARM_UP)?;
+        self.latencies = Latencies::new();
+        let (begin, answered) = (self.clock.now(), self.answered);
+        self.phase(load, measured)?;
+        let elapsed = Duration::from_nanos(self.clock.now().since(begin).0);
+        let answered = self.answered - answered;
+        let measured = Yield::new(answered, elapsed, &self.latencies);
+        self.settle()?;
+        Ok(measured)
+    }
+
+    /// Waits until all is answered, so that the next load begins with nothing in flight.
+    fn settle(&mut self) -> Result<(), Box<dyn Error>> {
+        while self.unanswered > 0 {
+            self.turn(|_, _| None, None)?;
+        }
+        Ok(())
+    }
+
+    fn phase(&mut self, load: Load, span: Duration) -> Result<(), Box<dyn Error>> {
+        let begin = self.clock.now();
+        let end = Instant(begin.0 + span.as_nanos() as u64);
+        match load {
+            Load::Closed(window) => {
+                let due = |unanswered, now| (unanswered < window as u64).then_some(now);
+                while self.turn(due, None)? < end {}
+            }
+            Load::Open(rate) => {
+                let mut next = begin.0 as f64;
+                let interval = 1e9 / rate.max(1) as f64;
+                let mut now = begin;
+                while now < end {
+                    let mut reached = next;
+                    now = self.turn(
+                        |_, now| {
+                            let due = Instant(reached as u64);
+                            (due <= now).then(|| {
+                                reached += interval;
+                                due
+                            })
+                        },
+                        Some(Instant(next as u64)),
+                    )?;
+                    next = reached;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One turn: what was received, then what is to be sent, then waiting for more. `due` tells
+    /// when the next message was due, given what is unanswered and the present; nothing when
+    /// none is yet. Returns the present.
+    fn turn(
+        &mut self,
+        mut due: impl FnMut(u64, Instant) -> Option<Instant>,
+        wake_at: Option<Instant>,
+    ) -> Result<Instant, Box<dyn Error>> {
+        let received = self.client.receive(&self.clock, DATAGRAMS_PER_TURN);
+        let now = self.clock.now();
+        let timer = self.client.next_deadline().is_some_and(|deadline| deadline <= now);
+        if timer {
+            self.client.timer(now);
+        }
+        self.take_outcomes(now)?;
+        let mut submitted = 0;
+        while self.client.client().can_submit(self.payload.len())
+            && let Some(at) = due(self.unanswered, now)
+        {
+            self.client.submit(now, &self.payload)?;
+            self.submissions.note(at.0, 1);
+            self.unanswered += 1;
+            submitted += 1;
+        }
+        if timer || received + submitted > 0 {
+            self.client.flush(now);
+        }
+        self.idle_turns = if received + submitted > 0 { 0 } else { self.idle_turns + 1 };
+        let blocks = match self.idle {
+            Idle::Block => true,
+            Idle::Spin => false,
+            Idle::Backoff => self.idle_turns > BACKOFF_TURNS,
+        };
+        if received < DATAGRAMS_PER_TURN && blocks {
+            let until = self.client.next_deadline().into_iter().chain(wake_at).min();
+            self.wait(until)?;
+        }
+        Ok(now)
+    }
+
+    fn take_outcomes(&mut self, now: Instant) -> Result<(), Box<dyn Error>> {
+        let mut replies = 0;
+        while let Some(outcome) = self.client.outcome() {
+            match outcome {
+                ClientOutcome::Reply { payload, .. } => {
+                    assert_eq!(payload, self.payload[..8], "a reply is not what was sent");
+                    replies += 1;
+                }
+                ClientOutcome::Ended(Err(error)) => return Err(error.into()),
+                ClientOutcome::Ended(Ok(())) => return Err("the client was closed".into()),
+                ClientOutcome::Connected { .. } | ClientOutcome::Disconnected => {}
+            }
+        }
+        self.submissions.settle(now.0, replies, &mut self.latencies);
+        self.unanswered -= replies;
+        self.answered += replies;
+        Ok(())
+    }
+
+    /// Blocks until there are datagrams, or until a deadline.
+    fn wait(&mut self, until: Option<Instant>) -> Result<(), Box<dyn Error>> {
+        self.alarm.set(until, self.clock.now())?;
+        let port = self.client.port();
+        let mut watched =
+            [PollFd::new(port, PollFlags::IN), PollFd::new(&self.alarm, PollFlags::IN)];
+        poll(&mut watched, None)?;
+        let rang = !watched[1].revents().is_empty();
+        if rang {
+            self.alarm.rang();
+        }
+        Ok(())
+    }
+}

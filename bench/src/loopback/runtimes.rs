@@ -1,0 +1,69 @@
+//! A member under each runtime.
+
+use core::error::Error;
+
+use quorate_driver::{MemberHandle, MemberOptions, MemberStatus};
+use quorate_runtime_mio::ThreadOptions;
+
+use super::member::Echo;
+use super::options::{Idle, Runtime};
+
+/// Turns without work that a member that backs off takes at once, before it offers its processor
+/// to others as often; then it blocks.
+const BACKOFF_TURNS: u32 = 100;
+
+/// Runs a member until `wait` returns, and tells how it was then.
+///
+/// # Errors
+/// It did not start, or did not end well, or the runtime does not know that kind of idleness.
+pub(super) fn run_member(
+    runtime: Runtime,
+    idle: Idle,
+    options: MemberOptions,
+    wait: impl FnOnce() + Send + 'static,
+) -> Result<MemberStatus, Box<dyn Error>> {
+    match (runtime, idle) {
+        (Runtime::Mio, idle) => {
+            let thread = ThreadOptions { idle: idle_of(idle), ..ThreadOptions::default() };
+            let spawned = quorate_runtime_mio::spawn_member(options, Echo::default(), thread);
+            finish(spawned?, wait)
+        }
+        (Runtime::Tokio, Idle::Block) => on_tokio(options, wait),
+        (Runtime::AsyncStd, Idle::Block) => {
+            let spawned = quorate_runtime_async_std::spawn_member(options, Echo::default());
+            finish(spawned?, wait)
+        }
+        (runtime, idle) => Err(format!("`{idle}` is not to be had under `{runtime}`").into()),
+    }
+}
+
+const fn idle_of(idle: Idle) -> quorate_runtime_mio::Idle {
+    match idle {
+        Idle::Block => quorate_runtime_mio::Idle::Block,
+        Idle::Spin => quorate_runtime_mio::Idle::Spin,
+        Idle::Backoff => {
+            quorate_runtime_mio::Idle::Backoff { spins: BACKOFF_TURNS, yields: BACKOFF_TURNS }
+        }
+    }
+}
+
+fn finish(member: MemberHandle<Echo>, wait: impl FnOnce()) -> Result<MemberStatus, Box<dyn Error>> {
+    wait();
+    let status = member.blocking_status()?;
+    member.blocking_shutdown()?;
+    Ok(status)
+}
+
+fn on_tokio(
+    options: MemberOptions,
+    wait: impl FnOnce() + Send + 'static,
+) -> Result<MemberStatus, Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(async {
+        let member = quorate_runtime_tokio::spawn_member(options, Echo::default())?;
+        tokio::task::spawn_blocking(wait).await?;
+        let status = member.status().await?;
+        member.shutdown().await?;
+        Ok(status)
+    })
+}

@@ -1,0 +1,390 @@
+//! Members and clients in one thread: no sockets, no disks, no datagrams. What one sends is handed
+//! to the other as an event, slice by slice as it would come off a wire.
+//!
+//! A **round** gives each client and then each member a turn: everything in its inbox, then a
+//! flush, as a host does it that has no more input at hand.
+//!
+//! The clock is read twice a round: before the turns of the clients and behind them. So the time
+//! that members take is known apart from that of clients, which the peer has none of. Both spans
+//! hold the time of one reading.
+
+mod client_seat;
+mod member_seat;
+mod options;
+mod post;
+
+pub(crate) use options::{LOG_WINDOW_BYTES, PAGE_CACHE_BYTES, RoomOptions, SESSION_WINDOW_BYTES};
+
+use core::time::Duration;
+use std::time::Instant as Clock;
+
+use quorate_core::client::ClientEvent;
+use quorate_core::{
+    Client, Event, Incoming, Instant, Member, PositionRange, Recovered, Sender, Stream,
+};
+
+use self::client_seat::ClientSeat;
+use self::member_seat::{MemberSeat, Tally};
+use self::post::{Content, Place, Post, Posted};
+use crate::measure::{Latencies, Yield};
+
+/// How often timers are looked at while there is something to do.
+const TIMER_INTERVAL_NS: u64 = 500_000;
+
+/// Rounds without any input, in which time jumps to the next deadline, before a room is stuck.
+const IDLE_ROUNDS_MAX: u32 = 100_000;
+
+/// Members and clients in one thread.
+#[derive(Debug)]
+pub(crate) struct Room {
+    options: RoomOptions,
+    members: Vec<MemberSeat>,
+    clients: Vec<ClientSeat>,
+    post: Post,
+    payload: Vec<u8>,
+    /// A slice that lies around the end of a ring is put together here.
+    scratch: Vec<u8>,
+    started: Clock,
+    /// How far time has jumped ahead of the clock.
+    jumped: u64,
+    now: Instant,
+    timers_at: u64,
+    /// Clients whose inboxes were found filled in the current round.
+    called: Vec<usize>,
+    /// The client that submits next.
+    next_client: usize,
+    /// How long the turns of the clients took in this loop, in nanoseconds.
+    clients_ns: u64,
+    /// Rounds of this loop.
+    rounds: u64,
+    latencies: Latencies,
+}
+
+/// What a run in a room yielded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RoomYield {
+    /// Rate and latencies.
+    pub(crate) measured: Yield,
+    /// Messages answered a second of the time that members took: what is left of it without the
+    /// turns of the clients.
+    pub(crate) members_per_s: f64,
+    /// Rounds, for each message.
+    pub(crate) rounds_per_message: f64,
+    /// Events of all members and clients, for each message.
+    pub(crate) steps_per_message: f64,
+    /// Requests of members for bytes that they lack. Nothing is lost here, but an announcement may
+    /// overtake bytes that a full window holds back.
+    pub(crate) naks: u64,
+}
+
+impl Room {
+    /// A room in which a leader serves all clients.
+    pub(crate) fn open(options: &RoomOptions) -> Self {
+        let now = Instant(1);
+        let members = (0..options.members).map(|index| {
+            let config = options.member_config(index);
+            let life = RoomOptions::life(index);
+            let member = Member::new(config, Recovered::empty(life), now);
+            let member = member.expect("the options fit the limits");
+            MemberSeat::new(member, Place::Member(index), options.page_cache_bytes)
+        });
+        let clients = (0..options.sessions).map(|index| {
+            let client = Client::new(options.client_config(index), now);
+            ClientSeat::new(client.expect("the options fit the limits"), Place::Client(index))
+        });
+        let mut room = Self {
+            members: members.collect(),
+            clients: clients.collect(),
+            post: Post::new(options.members, options.sessions),
+            payload: vec![0x5a; options.payload],
+            scratch: Vec::new(),
+            started: Clock::now(),
+            jumped: 0,
+            now,
+            timers_at: 0,
+            called: Vec::new(),
+            next_client: 0,
+            clients_ns: 0,
+            rounds: 0,
+            latencies: Latencies::new(),
+            options: options.clone(),
+        };
+        room.run_idle("a leader", |room| room.members.iter().any(|m| m.member.view().serving));
+        room.run_idle("all sessions", |room| room.clients.iter().all(|c| c.client.is_served()));
+        room
+    }
+
+    /// Runs a closed loop until `messages` were answered, and then until all members have applied
+    /// them; a tenth as many go before, to warm up.
+    ///
+    /// # Panics
+    /// If a member has not applied each message exactly once, or anything was lost.
+    pub(crate) fn run(&mut self, messages: u64) -> RoomYield {
+        self.closed_loop(messages / 10 + 1);
+        let steps = self.steps();
+        self.latencies = Latencies::new();
+        let elapsed = self.closed_loop(messages);
+        let steps = self.steps() - steps;
+        self.check();
+        RoomYield {
+            measured: Yield::new(messages, elapsed, &self.latencies),
+            members_per_s: messages as f64 / (elapsed - self.clients_time()).as_secs_f64(),
+            rounds_per_message: self.rounds as f64 / messages as f64,
+            steps_per_message: steps as f64 / messages as f64,
+            naks: self.members.iter().map(|seat| seat.member.counters().naks_sent).sum(),
+        }
+    }
+
+    /// As [`Room::run`], but without a warm-up and without measuring.
+    pub(crate) fn run_once(&mut self, messages: u64) {
+        self.closed_loop(messages);
+        self.check();
+    }
+
+    fn closed_loop(&mut self, messages: u64) -> Duration {
+        let jumped = self.jumped;
+        (self.clients_ns, self.rounds) = (0, 0);
+        let begin = Clock::now();
+        let (mut submitted, mut answered) = (0, 0);
+        while answered < messages {
+            self.read_clock();
+            answered += self.receive_replies();
+            let free = self.options.window as u64 - (submitted - answered);
+            let count = free.min(messages - submitted);
+            self.submit(count);
+            submitted += count;
+            self.clients_ns += self.present().since(self.now).0;
+            self.rounds += 1;
+            let busy = self.members_turn() || count > 0;
+            if self.now.0 >= self.timers_at {
+                self.serve_timers();
+            }
+            assert!(busy || answered == messages || self.post.has_called(), "nobody has anything");
+        }
+        assert_eq!(self.jumped, jumped, "time jumped while it was measured");
+        begin.elapsed()
+    }
+
+    const fn clients_time(&self) -> Duration {
+        Duration::from_nanos(self.clients_ns)
+    }
+
+    fn steps(&self) -> u64 {
+        let members: u64 = self.members.iter().map(|seat| seat.steps).sum();
+        members + self.clients.iter().map(|seat| seat.steps).sum::<u64>()
+    }
+
+    /// Waits until all members have applied everything, and compares what they applied.
+    fn check(&mut self) {
+        let mut answered = Tally::default();
+        for seat in &self.clients {
+            answered.count += seat.answered.count;
+            answered.sum = answered.sum.wrapping_add(seat.answered.sum);
+        }
+        self.run_idle("all members to have applied", |room| {
+            room.members.iter().all(|seat| seat.applied.count >= answered.count)
+        });
+        for seat in &self.members {
+            assert_eq!(seat.applied, answered, "a member applied other messages");
+        }
+    }
+
+    fn read_clock(&mut self) {
+        self.now = match self.options.round_ns {
+            Some(round) => self.now + quorate_core::Duration(round),
+            None => self.present(),
+        };
+    }
+
+    /// The present; the beginning of the round if rounds take as long as they are said to.
+    fn present(&self) -> Instant {
+        match self.options.round_ns {
+            Some(_) => self.now,
+            None => Instant(self.started.elapsed().as_nanos() as u64 + self.jumped + 1),
+        }
+    }
+
+    /// Rounds without load, time jumping from deadline to deadline, until `done`.
+    fn run_idle(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        for _ in 0..IDLE_ROUNDS_MAX {
+            if done(self) {
+                return;
+            }
+            self.read_clock();
+            self.receive_replies();
+            if !self.members_turn() && !self.post.has_called() {
+                let members = self.members.iter().filter_map(|s| s.member.next_deadline());
+                let clients = self.clients.iter().filter_map(|s| s.client.next_deadline());
+                let next = members.chain(clients).min().unwrap_or(self.now);
+                self.jumped += next.since(self.now).0;
+                self.now = self.now.max(next);
+                self.serve_timers();
+            }
+        }
+        panic!("waited in vain for {what}");
+    }
+
+    /// Each client that has something in its inbox takes it.
+    fn receive_replies(&mut self) -> u64 {
+        let Self { members, clients, post, scratch, called, latencies, now, options, .. } = self;
+        post.take_called(called);
+        let mut replies = 0;
+        for &index in called.iter() {
+            let seat = &mut clients[index];
+            while let Some(Posted { from, content }) = post.next_for_client(index) {
+                let Place::Member(from) = from else { continue };
+                let (sender, source) = (members[from].sender(), Place::Member(from).endpoint());
+                let mut take = |content: Incoming<'_>| {
+                    seat.step(*now, ClientEvent::Received { sender, source, content }, post);
+                };
+                hand_over(content, options.slice_bytes, scratch, &mut take, |stream, range| {
+                    members[from].member.bytes(stream, range)
+                });
+            }
+            replies += seat.take_replies(*now, latencies);
+            seat.step(*now, ClientEvent::Flush, post);
+        }
+        replies
+    }
+
+    /// Submits `count` messages, of one client after the other.
+    fn submit(&mut self, count: u64) {
+        let Self { clients, post, payload, now, next_client, .. } = self;
+        if let [only] = clients.as_mut_slice() {
+            if count > 0 {
+                only.submit(*now, count, payload, post);
+                only.step(*now, ClientEvent::Flush, post);
+            }
+            return;
+        }
+        for _ in 0..count {
+            let seat = &mut clients[*next_client];
+            seat.submit(*now, 1, payload, post);
+            seat.step(*now, ClientEvent::Flush, post);
+            *next_client = (*next_client + 1) % clients.len();
+        }
+    }
+
+    /// Each member that has something in its inbox takes it; whether any had.
+    fn members_turn(&mut self) -> bool {
+        let mut busy = false;
+        for index in 0..self.members.len() {
+            busy |= self.member_turn(index);
+        }
+        busy
+    }
+
+    fn member_turn(&mut self, index: usize) -> bool {
+        let Self { members, clients, post, scratch, now, options, .. } = self;
+        let mut busy = false;
+        while let Some(Posted { from, content }) = post.next_for_member(index) {
+            busy = true;
+            match from {
+                Place::Member(from) => {
+                    let Ok([source, seat]) = members.get_disjoint_mut([from, index]) else {
+                        continue;
+                    };
+                    let envelope = (source.sender(), Place::Member(from));
+                    let mut take =
+                        |content: Incoming<'_>| received(seat, *now, envelope, content, post);
+                    hand_over(content, options.slice_bytes, scratch, &mut take, |stream, range| {
+                        source.member.bytes(stream, range)
+                    });
+                }
+                Place::Client(from) => {
+                    let (seat, source) = (&mut members[index], &clients[from]);
+                    let envelope = (source.sender(), Place::Client(from));
+                    let mut take =
+                        |content: Incoming<'_>| received(seat, *now, envelope, content, post);
+                    hand_over(content, options.slice_bytes, scratch, &mut take, |stream, range| {
+                        source.client.bytes(stream, range)
+                    });
+                }
+            }
+        }
+        if busy {
+            members[index].flush(*now, post);
+        }
+        busy
+    }
+
+    fn serve_timers(&mut self) {
+        let now = self.now;
+        self.timers_at = now.0 + TIMER_INTERVAL_NS;
+        let is_due = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
+        for seat in &mut self.members {
+            if is_due(seat.member.next_deadline()) {
+                seat.step(now, Event::Timer, &mut self.post);
+                seat.flush(now, &mut self.post);
+            }
+        }
+        for seat in &mut self.clients {
+            if is_due(seat.client.next_deadline()) {
+                seat.step(now, ClientEvent::Timer, &mut self.post);
+            }
+        }
+    }
+}
+
+fn received(
+    seat: &mut MemberSeat,
+    now: Instant,
+    (sender, from): (Sender, Place),
+    content: Incoming<'_>,
+    post: &mut Post,
+) {
+    seat.step(now, Event::Received { sender, source: from.endpoint(), content }, post);
+}
+
+/// Hands something that was sent to `take`: a run slice by slice, the bytes borrowed from `bytes`.
+fn hand_over<'a>(
+    content: Content,
+    slice_bytes: u64,
+    scratch: &mut Vec<u8>,
+    take: &mut impl FnMut(Incoming<'_>),
+    bytes: impl Fn(Stream, PositionRange) -> (&'a [u8], &'a [u8]),
+) {
+    let (stream, epoch, range, live) = match content {
+        Content::Control(message) => return take(Incoming::Control(message)),
+        Content::Run { stream, epoch, range, live } => (stream, epoch, range, live),
+    };
+    let mut start = range.start;
+    while start < range.end {
+        let end = start.plus(slice_bytes).min(range.end);
+        let slice = match bytes(stream, PositionRange::new(start, end)) {
+            (whole, []) => whole,
+            (first, second) => {
+                scratch.clear();
+                scratch.extend_from_slice(first);
+                scratch.extend_from_slice(second);
+                scratch.as_slice()
+            }
+        };
+        assert_eq!(slice.len() as u64, end.since(start), "the sender no longer has its bytes");
+        take(Incoming::Data { stream, epoch, position: start, live, slice });
+        start = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_members_apply_every_message_of_every_session_once() {
+        for (members, sessions) in [(1, 1), (3, 1), (3, 5), (5, 100)] {
+            let mut options = RoomOptions::new(16, 100);
+            (options.members, options.sessions, options.round_ns) = (members, sessions, Some(500));
+            let mut room = Room::open(&options);
+            room.run_once(2_000);
+            assert!(room.members.iter().all(|seat| seat.applied.count == 2_000));
+        }
+    }
+
+    #[test]
+    fn messages_of_many_datagrams_pass() {
+        let mut options = RoomOptions::new(4, 50_000);
+        options.round_ns = Some(500);
+        Room::open(&options).run_once(500);
+    }
+}

@@ -1,0 +1,219 @@
+//! A client as its application sees it.
+
+use core::future::Future;
+use core::net::SocketAddr;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+use bytes::Bytes;
+use oneshot::{AsyncReceiver, Sender};
+use quorate_core::client::{ClientConfig, ClientCounters, ClientError, Reject};
+use quorate_core::{ConfigError, Position, SessionId};
+
+use crate::faults::{FaultCounters, Faults};
+use crate::mailbox::Mailbox;
+use crate::metrics::DatagramCounters;
+use crate::turn::RuntimeError;
+use crate::udp_port::SocketError;
+
+/// What a client is started with.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// Whom it asks, and how. A key or a seed of zero is replaced by a random one.
+    pub config: ClientConfig,
+    /// Where its socket is bound; any free port of the members' address family unless given.
+    pub bind: Option<SocketAddr>,
+    /// Deliberate faults at its receiver.
+    pub faults: Option<Faults>,
+}
+
+/// Why a client did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartClientError {
+    /// The core refuses the configuration.
+    #[error(transparent)]
+    Refused(#[from] ConfigError),
+    /// It has no socket.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// Its runtime has nothing to drive it with.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+}
+
+/// The reply to a message.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Reply {
+    /// The client's number of the message, from 1 on.
+    pub sequence: u64,
+    /// Where the message lies in the log.
+    pub position: Position,
+    /// What the service replied.
+    pub payload: Bytes,
+}
+
+/// Why a message has no reply.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// It was not taken; nothing was sent.
+    #[error(transparent)]
+    Rejected(Reject),
+    /// The client ended before the reply. Whether the message was applied is not known (E35).
+    #[error("the outcome of the message is unknown: {0}")]
+    Ended(ClientError),
+    /// The client is gone, with its runtime. Whether the message was applied is not known.
+    #[error("the client is gone; the outcome of the message is unknown")]
+    Gone,
+}
+
+/// A client as it can be seen from outside.
+#[derive(Clone, Debug)]
+pub struct ClientStatus {
+    /// Its session; [`SessionId::NONE`] before it was first served.
+    pub session: SessionId,
+    /// Messages accepted and not answered.
+    pub unanswered: usize,
+    /// What the core counted.
+    pub counters: ClientCounters,
+    /// Datagrams in and out.
+    pub datagrams: DatagramCounters,
+    /// What the fault layer did.
+    pub faults: FaultCounters,
+}
+
+/// Where the reply to a message goes.
+pub(crate) type Answer = Sender<Result<Reply, SubmitError>>;
+
+/// What a handle asks of its client.
+pub(crate) enum Command {
+    Submit { payload: Bytes, answer: Answer },
+    Look(Sender<ClientStatus>),
+    Close,
+}
+
+/// A running client with one session, under whichever runtime: its messages are applied exactly
+/// once, in the order in which [`ClientHandle::send`] returned. Share it by reference or in an
+/// `Arc`. Dropped, it lets the session end once all is answered, and does not wait.
+///
+/// Its methods may be awaited in any runtime; the `blocking` ones are for threads without one, and
+/// keep others from running if called within one.
+#[derive(Debug)]
+pub struct ClientHandle {
+    commands: Mailbox<Command>,
+    ended: AsyncReceiver<Result<(), ClientError>>,
+}
+
+impl ClientHandle {
+    pub(crate) const fn new(
+        commands: Mailbox<Command>,
+        ended: AsyncReceiver<Result<(), ClientError>>,
+    ) -> Self {
+        Self { commands, ended }
+    }
+
+    /// Hands a message over and returns once it is queued: wait for the reply, or send more before.
+    /// When too much is unanswered it waits: that is the back-pressure. Cancelled, the message was
+    /// not sent.
+    ///
+    /// # Errors
+    /// [`SubmitError::Gone`] when the client has ended.
+    pub async fn send(&self, payload: impl Into<Bytes>) -> Result<PendingReply, SubmitError> {
+        let (answer, answered) = oneshot::async_channel();
+        let command = Command::Submit { payload: payload.into(), answer };
+        self.commands.put(command).await.map_err(|_| SubmitError::Gone)?;
+        Ok(PendingReply { answered })
+    }
+
+    /// Sends a message and waits for its reply. Cancelled while it waits for the reply, the message
+    /// is applied all the same, once.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn submit(&self, payload: impl Into<Bytes>) -> Result<Reply, SubmitError> {
+        self.send(payload).await?.await
+    }
+
+    /// What can be seen of the client now.
+    ///
+    /// # Errors
+    /// [`SubmitError::Gone`] when the client has ended.
+    pub async fn status(&self) -> Result<ClientStatus, SubmitError> {
+        let (answer, answered) = oneshot::async_channel();
+        self.commands.put(Command::Look(answer)).await.map_err(|_| SubmitError::Gone)?;
+        answered.await.map_err(|_| SubmitError::Gone)
+    }
+
+    /// Ends the session once all is answered, and waits for that. Cancelled, the client ends all
+    /// the same.
+    ///
+    /// # Errors
+    /// [`SubmitError::Ended`] with the reason why it ended otherwise.
+    pub async fn close(self) -> Result<(), SubmitError> {
+        // A client that has ended already says why below.
+        let _ = self.commands.put(Command::Close).await;
+        match self.ended.await {
+            Ok(result) => result.map_err(SubmitError::Ended),
+            Err(_) => Err(SubmitError::Gone),
+        }
+    }
+
+    /// [`ClientHandle::send`] for a thread that may wait.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn blocking_send(&self, payload: impl Into<Bytes>) -> Result<PendingReply, SubmitError> {
+        pollster::block_on(self.send(payload))
+    }
+
+    /// [`ClientHandle::submit`] for a thread that may wait.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn blocking_submit(&self, payload: impl Into<Bytes>) -> Result<Reply, SubmitError> {
+        pollster::block_on(self.submit(payload))
+    }
+
+    /// [`ClientHandle::status`] for a thread that may wait.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn blocking_status(&self) -> Result<ClientStatus, SubmitError> {
+        pollster::block_on(self.status())
+    }
+
+    /// [`ClientHandle::close`] for a thread that may wait.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn blocking_close(self) -> Result<(), SubmitError> {
+        pollster::block_on(self.close())
+    }
+}
+
+/// The reply to come of a message that was handed over. Dropped, the message is applied all the
+/// same.
+#[derive(Debug)]
+pub struct PendingReply {
+    answered: AsyncReceiver<Result<Reply, SubmitError>>,
+}
+
+impl PendingReply {
+    /// Waits for the reply on a thread that may wait.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub fn blocking_wait(self) -> Result<Reply, SubmitError> {
+        pollster::block_on(self)
+    }
+}
+
+impl Future for PendingReply {
+    type Output = Result<Reply, SubmitError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answered = Pin::new(&mut self.answered).poll(context);
+        answered.map(|answer| answer.unwrap_or(Err(SubmitError::Gone)))
+    }
+}

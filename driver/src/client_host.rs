@@ -1,0 +1,249 @@
+//! A client with its loop and mailbox: everything but the waiting.
+
+use core::net::SocketAddr;
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use async_channel::Receiver;
+use bytes::Bytes;
+use oneshot::Sender;
+use quorate_core::client::{ClientError, Reject};
+use quorate_core::{Client, ClientKey, Instant};
+
+use crate::client_handle::{
+    Answer, ClientHandle, ClientOptions, ClientStatus, Command, Reply, StartClientError,
+    SubmitError,
+};
+use crate::client_loop::{ClientLoop, ClientOutcome};
+use crate::doorbell::Doorbell;
+use crate::endpoint::address_of;
+use crate::faults::FaultyPort;
+use crate::mailbox::Mailbox;
+use crate::member_host::DATAGRAMS_PER_TURN;
+use crate::port::{Clock, DatagramPort, SystemClock};
+use crate::turn::{Host, Turn, Wake, random_number};
+use crate::udp_port::UdpPort;
+
+/// Commands that a turn takes: applications may ask faster than any loop works.
+const COMMANDS_PER_TURN: usize = 1_024;
+
+/// A client as a runtime drives it.
+#[derive(Debug)]
+pub struct ClientHost<P = UdpPort, C = SystemClock> {
+    client: ClientLoop<P>,
+    clock: C,
+    commands: Receiver<Command>,
+    doorbell: Doorbell,
+    /// A message that there was no room for yet. Nothing behind it is taken meanwhile.
+    waiting: Option<(Bytes, Answer)>,
+    unanswered: VecDeque<(u64, Answer)>,
+    fresh: bool,
+    closing: bool,
+    /// Last, for all above is gone when the handle learns of it.
+    report: Report,
+}
+
+/// Tells the handle how the client ended, when dropped.
+#[derive(Debug)]
+struct Report {
+    outcome: Option<Result<(), ClientError>>,
+    handle: Option<Sender<Result<(), ClientError>>>,
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        if let (Some(outcome), Some(handle)) = (self.outcome.take(), self.handle.take()) {
+            // Nobody wants to know when the handle is gone.
+            let _ = handle.send(outcome);
+        }
+    }
+}
+
+impl ClientHost {
+    /// Binds a socket for the client, which connects by itself. `wake` as for
+    /// [`crate::MemberHost::start`].
+    ///
+    /// # Errors
+    /// [`StartClientError`]: nothing is open then.
+    pub fn start(
+        options: ClientOptions,
+        wake: Wake,
+    ) -> Result<(Self, ClientHandle), StartClientError> {
+        let ClientOptions { mut config, bind, faults } = options;
+        if config.key == ClientKey(0) {
+            config.key = ClientKey(random_number());
+        }
+        if config.seed == 0 {
+            config.seed = random_number();
+        }
+        let first = config.members.values().next().map(|endpoint| address_of(*endpoint));
+        let bind = bind.unwrap_or_else(|| match first {
+            Some(member) if member.is_ipv6() => SocketAddr::from(([0_u16; 8], 0)),
+            _ => SocketAddr::from(([0_u8; 4], 0)),
+        });
+        let clock = SystemClock::start();
+        let client = Client::new(config, clock.now())?;
+        let port = FaultyPort::new(UdpPort::open(bind, None)?, faults);
+        Ok(Self::over(ClientLoop::new(client, port), clock, Doorbell::new(wake)))
+    }
+}
+
+impl<P: DatagramPort, C: Clock> ClientHost<P, C> {
+    fn over(client: ClientLoop<P>, clock: C, doorbell: Doorbell) -> (Self, ClientHandle) {
+        let in_flight_max = client.client().config().limits.in_flight_max;
+        let (mailbox, commands) = Mailbox::new(in_flight_max, doorbell.clone());
+        let (answer, ended) = oneshot::async_channel();
+        let host = Self {
+            client,
+            clock,
+            commands,
+            doorbell,
+            waiting: None,
+            unanswered: VecDeque::new(),
+            fresh: true,
+            closing: false,
+            report: Report { outcome: None, handle: Some(answer) },
+        };
+        (host, ClientHandle::new(mailbox, ended))
+    }
+
+    fn advance(&mut self) -> Turn {
+        if self.report.outcome.is_some() {
+            return Turn::Ended;
+        }
+        let datagrams = self.client.receive(&self.clock, DATAGRAMS_PER_TURN);
+        let now = self.clock.now();
+        let due = self.fresh || self.client.next_deadline().is_some_and(|due| due <= now);
+        if due {
+            self.fresh = false;
+            self.client.timer(now);
+        }
+        self.answer();
+        let commands = self.admit(now);
+        let worked = due || datagrams + commands > 0;
+        if worked {
+            self.client.flush(now);
+            self.answer();
+        }
+        if let Some(result) = self.client.ended().cloned() {
+            self.fail_all(&result);
+            self.report.outcome = Some(result);
+            return Turn::Ended;
+        }
+        if datagrams >= DATAGRAMS_PER_TURN || commands == COMMANDS_PER_TURN {
+            return Turn::Again;
+        }
+        Turn::Wait { until: self.client.next_deadline(), worked }
+    }
+
+    /// Submits the message that waits, and those behind it, as far as there is room and within the
+    /// budget; returns how many commands were taken.
+    fn admit(&mut self, now: Instant) -> usize {
+        let mut taken = 0;
+        if let Some((payload, answer)) = self.waiting.take() {
+            self.submit(now, payload, answer);
+            taken += usize::from(self.waiting.is_none());
+        }
+        while taken < COMMANDS_PER_TURN && self.waiting.is_none() && !self.closing {
+            match self.commands.try_recv() {
+                Ok(command) => self.take(now, command),
+                Err(error) if error.is_empty() => break,
+                Err(_) => self.take(now, Command::Close),
+            }
+            taken += 1;
+        }
+        taken
+    }
+
+    fn take(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Submit { payload, answer } => self.submit(now, payload, answer),
+            Command::Close => {
+                self.closing = true;
+                self.client.close(now);
+            }
+            Command::Look(answer) => {
+                let (datagrams, faults) = self.client.counters();
+                let client = self.client.client();
+                // Nobody waits when the call was cancelled.
+                let _ = answer.send(ClientStatus {
+                    session: client.session(),
+                    unanswered: client.unanswered(),
+                    counters: *client.counters(),
+                    datagrams,
+                    faults,
+                });
+            }
+        }
+    }
+
+    fn submit(&mut self, now: Instant, payload: Bytes, answer: Answer) {
+        match self.client.submit(now, &payload) {
+            Ok(sequence) => self.unanswered.push_back((sequence, answer)),
+            Err(Reject::BackPressure) => self.waiting = Some((payload, answer)),
+            Err(reject) => {
+                let _ = answer.send(Err(SubmitError::Rejected(reject)));
+            }
+        }
+    }
+
+    fn answer(&mut self) {
+        while let Some(outcome) = self.client.outcome() {
+            match outcome {
+                ClientOutcome::Reply { sequence, position, payload } => {
+                    // Replies come in order, one for each message.
+                    let Some((asked, answer)) = self.unanswered.pop_front() else { continue };
+                    debug_assert_eq!(asked, sequence, "replies come in order");
+                    let reply = Reply { sequence, position, payload: payload.into() };
+                    // Nobody waits when the pending reply was dropped.
+                    let _ = answer.send(Ok(reply));
+                }
+                ClientOutcome::Connected { session, leader, term } => {
+                    tracing::info!(session = session.0, leader = leader.0, term = term.0, "served");
+                }
+                ClientOutcome::Disconnected => tracing::info!("not served any more"),
+                ClientOutcome::Ended(result) => tracing::info!(?result, "client ended"),
+            }
+        }
+    }
+
+    fn fail_all(&mut self, result: &Result<(), ClientError>) {
+        let error = match result {
+            Ok(()) => SubmitError::Rejected(Reject::Closed),
+            Err(error) => SubmitError::Ended(error.clone()),
+        };
+        let waiting = self.waiting.take().map(|(_, answer)| answer);
+        for answer in self.unanswered.drain(..).map(|(_, answer)| answer).chain(waiting) {
+            let _ = answer.send(Err(error.clone()));
+        }
+        self.commands.close();
+        while let Ok(command) = self.commands.try_recv() {
+            if let Command::Submit { answer, .. } = command {
+                let _ = answer.send(Err(error.clone()));
+            }
+        }
+    }
+
+    /// [`Host::turn`], over any port.
+    pub fn turn(&mut self) -> Turn {
+        self.doorbell.answer();
+        match self.advance() {
+            Turn::Wait { .. } if !self.doorbell.rest() => Turn::Again,
+            turn => turn,
+        }
+    }
+}
+
+impl<P: DatagramPort + AsFd, C: Clock> Host for ClientHost<P, C> {
+    fn turn(&mut self) -> Turn {
+        Self::turn(self)
+    }
+
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.client.port().as_fd()
+    }
+}

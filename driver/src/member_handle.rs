@@ -1,0 +1,212 @@
+//! A member as its application sees it.
+
+use core::net::SocketAddr;
+use std::net::UdpSocket;
+use std::path::PathBuf;
+
+use oneshot::AsyncReceiver;
+use quorate_core::ConfigError;
+
+use crate::archive_ports::OpenError;
+use crate::archive_storage::StorageMode;
+use crate::configuration::Configuration;
+use crate::mailbox::Mailbox;
+use crate::member_loop::Stopped;
+use crate::metrics::MemberStatus;
+use crate::turn::RuntimeError;
+use crate::udp_port::SocketError;
+
+/// What a member is started with.
+#[derive(Debug)]
+pub struct MemberOptions {
+    /// Its configuration.
+    pub configuration: Configuration,
+    /// Form the group: write an identity into the data directory if there is none. Say so at the
+    /// first start only (rule 9).
+    pub bootstrap: bool,
+    /// A socket that is bound already, in place of one bound as the configuration says.
+    pub socket: Option<UdpSocket>,
+    /// Who waits for the disk.
+    pub storage: StorageMode,
+    /// A new file to record everything in that happens to the member ([`crate::recording`]).
+    pub record: Option<PathBuf>,
+}
+
+impl MemberOptions {
+    /// A member as configured, from a directory that exists.
+    #[must_use]
+    pub const fn new(configuration: Configuration) -> Self {
+        let storage = StorageMode::Threads;
+        Self { configuration, bootstrap: false, socket: None, storage, record: None }
+    }
+}
+
+/// Why a member did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartMemberError {
+    /// Its data cannot be opened.
+    #[error(transparent)]
+    Archive(#[from] OpenError),
+    /// The core refuses configuration or data.
+    #[error(transparent)]
+    Refused(#[from] ConfigError),
+    /// It has no socket.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The storage's threads cannot be started.
+    #[error("cannot start a thread for the storage: {0}; allow the process more threads")]
+    Thread(std::io::Error),
+    /// Its recording cannot be begun.
+    #[error("cannot record in {file}: {source}; name a new file in a directory that exists")]
+    Recording {
+        /// The file.
+        file: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Its runtime has nothing to drive it with.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+}
+
+/// The member has ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the member has ended; wait for `finished` to learn why")]
+pub struct MemberGone;
+
+/// Why a member ended otherwise than by request.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// It went inert.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// It panicked, or went away with its runtime.
+    #[error("the member's task ended abnormally: {0}")]
+    Task(String),
+}
+
+type Look<S> = Box<dyn FnOnce(&S, MemberStatus) + Send>;
+
+/// What a handle asks of its member.
+pub(crate) enum Request<S> {
+    Look(Look<S>),
+    Shutdown,
+}
+
+/// A running member, under whichever runtime. Dropped, it tells the member to stop gracefully, and
+/// does not wait.
+///
+/// Its methods may be awaited in any runtime; the `blocking` ones are for threads without one, and
+/// keep others from running if called within one.
+#[derive(Debug)]
+pub struct MemberHandle<S> {
+    requests: Mailbox<Request<S>>,
+    ended: Option<AsyncReceiver<Result<(), RunError>>>,
+    address: SocketAddr,
+}
+
+impl<S: 'static> MemberHandle<S> {
+    pub(crate) const fn new(
+        requests: Mailbox<Request<S>>,
+        ended: AsyncReceiver<Result<(), RunError>>,
+        address: SocketAddr,
+    ) -> Self {
+        Self { requests, ended: Some(ended), address }
+    }
+
+    /// Where the member receives datagrams.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What can be seen of the member now. Cancelled, it changes nothing.
+    ///
+    /// # Errors
+    /// The member has ended.
+    pub async fn status(&self) -> Result<MemberStatus, MemberGone> {
+        self.inspect(|_, status| status).await
+    }
+
+    /// Looks at the service, between two events; `look` should not take long, for the member waits.
+    /// Cancelled, `look` may still be called.
+    ///
+    /// # Errors
+    /// The member has ended.
+    pub async fn inspect<R, F>(&self, look: F) -> Result<R, MemberGone>
+    where
+        R: Send + 'static,
+        F: FnOnce(&S, MemberStatus) -> R + Send + 'static,
+    {
+        let (answer, answered) = oneshot::async_channel();
+        let look: Look<S> = Box::new(move |service, status| {
+            // Nobody waits when the call was cancelled.
+            let _ = answer.send(look(service, status));
+        });
+        self.requests.put(Request::Look(look)).await.map_err(|_| MemberGone)?;
+        answered.await.map_err(|_| MemberGone)
+    }
+
+    /// Stops gracefully: a leader gives up its leadership, what was asked of the disk is awaited
+    /// (for a bounded time), files and socket are closed. Cancelled, the member stops all the same.
+    ///
+    /// # Errors
+    /// The member had gone inert, or had ended abnormally.
+    pub async fn shutdown(mut self) -> Result<(), RunError> {
+        // A member that has ended already says why below.
+        let _ = self.requests.put(Request::Shutdown).await;
+        self.finished().await
+    }
+
+    /// Waits until the member ends by itself: then its files and its socket are closed. Cancelled,
+    /// it can be awaited again.
+    ///
+    /// # Errors
+    /// Why it ended. That is told once.
+    pub async fn finished(&mut self) -> Result<(), RunError> {
+        let Some(ended) = &mut self.ended else {
+            return Err(RunError::Task("how it ended was told before".into()));
+        };
+        let outcome = ended.await;
+        self.ended = None;
+        outcome.unwrap_or_else(|_| Err(RunError::Task("its runtime dropped it".into())))
+    }
+
+    /// [`MemberHandle::status`] for a thread that may wait.
+    ///
+    /// # Errors
+    /// The member has ended.
+    pub fn blocking_status(&self) -> Result<MemberStatus, MemberGone> {
+        pollster::block_on(self.status())
+    }
+
+    /// [`MemberHandle::inspect`] for a thread that may wait.
+    ///
+    /// # Errors
+    /// The member has ended.
+    pub fn blocking_inspect<R, F>(&self, look: F) -> Result<R, MemberGone>
+    where
+        R: Send + 'static,
+        F: FnOnce(&S, MemberStatus) -> R + Send + 'static,
+    {
+        pollster::block_on(self.inspect(look))
+    }
+
+    /// [`MemberHandle::shutdown`] for a thread that may wait.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn blocking_shutdown(self) -> Result<(), RunError> {
+        pollster::block_on(self.shutdown())
+    }
+
+    /// [`MemberHandle::finished`] for a thread that may wait.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn blocking_finished(&mut self) -> Result<(), RunError> {
+        pollster::block_on(self.finished())
+    }
+}

@@ -1,0 +1,340 @@
+//! A member with its loop, storage and mailbox: everything but the waiting.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+
+use async_channel::Receiver as Requests;
+use oneshot::Sender as Answer;
+use quorate_core::{Instant, Member};
+
+use crate::archive_ports::{ArchivePorts, LogWriter};
+use crate::archive_storage::ArchiveStorage;
+use crate::doorbell::Doorbell;
+use crate::faults::FaultyPort;
+use crate::host::ServiceHost;
+use crate::mailbox::Mailbox;
+use crate::member_handle::{MemberHandle, MemberOptions, Request, RunError, StartMemberError};
+use crate::member_loop::{MemberLoop, Stopped};
+use crate::port::{Clock, DatagramPort, LogPort, StoragePort, SystemClock};
+use crate::recording::Recording;
+use crate::service::Service;
+use crate::storage::Completion;
+use crate::turn::{Host, Turn, Wake, random_number};
+use crate::udp_port::UdpPort;
+
+/// How long a member that stops waits for its disk.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// Requests of handles that wait, and that a turn takes, at most; beyond it a handle waits.
+const REQUESTS_MAX: usize = 16;
+/// Datagrams that a turn takes, not counting the end of a coalesced run. With each of them answered
+/// by a run of repairs, a turn takes a few milliseconds: less than a quarter of a heartbeat (E117).
+pub(crate) const DATAGRAMS_PER_TURN: usize = 128;
+/// Completions that a turn takes: a replay has no end of reads.
+const COMPLETIONS_PER_TURN: usize = 64;
+
+/// A member as a runtime drives it.
+///
+/// The ports may be any; a member of an archive and a socket is made by [`MemberHost::start`].
+#[derive(Debug)]
+pub struct MemberHost<S, P = UdpPort, L = LogWriter, Q = ArchiveStorage, C = SystemClock> {
+    member: MemberLoop<P, L, Q, S>,
+    clock: C,
+    completions: Receiver<Completion>,
+    requests: Requests<Request<S>>,
+    doorbell: Doorbell,
+    phase: Phase,
+    /// Last, for all above is gone when the handle learns of it: files, socket and lock.
+    report: Report,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    /// Nothing has happened yet.
+    Fresh,
+    Serving,
+    /// Stopping: what was asked of the disk is awaited, for so long.
+    Draining(Instant),
+    /// The storage is closing, and is awaited for so long.
+    Closing(Instant),
+    Ended,
+}
+
+/// Tells the handle how the member ended, when dropped.
+#[derive(Debug)]
+struct Report {
+    outcome: Option<Result<(), Stopped>>,
+    handle: Option<Answer<Result<(), RunError>>>,
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        let outcome = match self.outcome.take() {
+            Some(outcome) => outcome.map_err(RunError::from),
+            None if std::thread::panicking() => Err(RunError::Task("it panicked".into())),
+            // Dropped by its runtime: the handle sees that nobody tells it anything.
+            None => return,
+        };
+        if let Some(handle) = self.handle.take() {
+            // Nobody wants to know when the handle is gone.
+            let _ = handle.send(outcome);
+        }
+    }
+}
+
+/// Where completions are put down for a loop. The loop is woken when the last of them is dropped,
+/// too.
+#[derive(Clone, Debug)]
+pub(crate) struct Completions {
+    sender: Option<Sender<Completion>>,
+    doorbell: Doorbell,
+}
+
+impl Completions {
+    pub(crate) fn new(doorbell: Doorbell) -> (Self, Receiver<Completion>) {
+        let (sender, receiver) = channel();
+        (Self { sender: Some(sender), doorbell }, receiver)
+    }
+
+    pub(crate) fn put(&self, completion: Completion) {
+        if let Some(sender) = &self.sender {
+            // The loop is gone when the receiver is: nobody wants to know any more.
+            let _ = sender.send(completion);
+            self.doorbell.ring();
+        }
+    }
+}
+
+impl Drop for Completions {
+    fn drop(&mut self) {
+        self.sender = None;
+        self.doorbell.ring();
+    }
+}
+
+impl<S: Service + 'static> MemberHost<S> {
+    /// Opens the member's data, recovers and binds its socket. `wake` is called only
+    /// after a turn that said [`Turn::Wait`], and once for all that is put down until the next.
+    ///
+    /// # Errors
+    /// [`StartMemberError`]: nothing is open then.
+    pub fn start(
+        options: MemberOptions,
+        service: S,
+        wake: Wake,
+    ) -> Result<(Self, MemberHandle<S>), StartMemberError> {
+        let MemberOptions { configuration, bootstrap, socket, storage, record } = options;
+        let ports = ArchivePorts::open(&configuration, bootstrap)?;
+        let clock = SystemClock::start();
+        let config = configuration.member_config(random_number());
+        let now = clock.now();
+        // Before the recording, which takes a new file each time: a port in use is no reason for one.
+        let port = UdpPort::open(configuration.bind, socket)?;
+        let recording = record.map(|file| {
+            Recording::create(&file, &config, &ports.recovered, now).map_err(|source| {
+                StartMemberError::Recording { file: file.display().to_string(), source }
+            })
+        });
+        let recording = recording.transpose()?;
+        let member = Member::new(config, ports.recovered, now)?;
+        let address = port.address().unwrap_or(configuration.bind);
+        let doorbell = Doorbell::new(wake);
+        let (completed, completions) = Completions::new(doorbell.clone());
+        let complete = move |completion| completed.put(completion);
+        let storage = ArchiveStorage::start(storage, ports.store, ports.reader, complete)
+            .map_err(StartMemberError::Thread)?;
+        let port = FaultyPort::new(port, configuration.faults);
+        let service = ServiceHost::new(service);
+        let mut member = MemberLoop::new(member, port, ports.writer, storage, service);
+        if let Some(recording) = recording {
+            member.record(recording);
+        }
+        Ok(Self::over(member, clock, completions, doorbell, address))
+    }
+}
+
+impl<S, P, L, Q, C> MemberHost<S, P, L, Q, C>
+where
+    S: Service + 'static,
+    P: DatagramPort,
+    L: LogPort,
+    Q: StoragePort<L::Cut>,
+    C: Clock,
+{
+    /// Hosts `member`, whose storage tells `completions`.
+    pub(crate) fn over(
+        member: MemberLoop<P, L, Q, S>,
+        clock: C,
+        completions: Receiver<Completion>,
+        doorbell: Doorbell,
+        address: SocketAddr,
+    ) -> (Self, MemberHandle<S>) {
+        let (mailbox, requests) = Mailbox::new(REQUESTS_MAX, doorbell.clone());
+        let (answer, ended) = oneshot::async_channel();
+        let report = Report { outcome: None, handle: Some(answer) };
+        let phase = Phase::Fresh;
+        let host = Self { member, clock, completions, requests, doorbell, phase, report };
+        (host, MemberHandle::new(mailbox, ended, address))
+    }
+
+    fn advance(&mut self) -> Turn {
+        let outcome = match self.phase {
+            Phase::Fresh => {
+                self.phase = Phase::Serving;
+                self.member.timer(self.clock.now()).and_then(|()| self.serve())
+            }
+            Phase::Serving => self.serve(),
+            Phase::Draining(until) => self.drain(until),
+            Phase::Closing(until) => Ok(self.await_end(until)),
+            Phase::Ended => Ok(Turn::Ended),
+        };
+        outcome.unwrap_or_else(|stopped| {
+            self.report.outcome = Some(Err(stopped));
+            let until = match self.phase {
+                Phase::Draining(until) => until,
+                _ => self.stop_at(),
+            };
+            self.close(until)
+        })
+    }
+
+    fn serve(&mut self) -> Result<Turn, Stopped> {
+        let completions = self.take_completions()?;
+        let Some(requests) = self.take_requests() else { return self.stop() };
+        let datagrams = self.member.receive(&self.clock, DATAGRAMS_PER_TURN)?;
+        let now = self.clock.now();
+        let due = self.member.next_deadline().is_some_and(|deadline| deadline <= now);
+        if due {
+            self.member.timer(now)?;
+        }
+        let worked = due || completions + requests + datagrams > 0;
+        if worked {
+            self.member.flush(now)?;
+            self.member.storage_mut().perform();
+        }
+        let until = self.member.next_deadline();
+        // What a flush left over is due at once: to wait for that is to ask the system for nothing.
+        let more = completions == COMPLETIONS_PER_TURN
+            || requests == REQUESTS_MAX
+            || datagrams >= DATAGRAMS_PER_TURN
+            || until.is_some_and(|until| until <= now);
+        Ok(if more { Turn::Again } else { Turn::Wait { until, worked } })
+    }
+
+    /// Takes completions within the budget; returns how many.
+    fn take_completions(&mut self) -> Result<usize, Stopped> {
+        let mut taken = 0;
+        while taken < COMPLETIONS_PER_TURN
+            && let Ok(completion) = self.completions.try_recv()
+        {
+            self.member.complete(self.clock.now(), completion)?;
+            taken += 1;
+        }
+        Ok(taken)
+    }
+
+    /// Answers requests within the budget; returns how many, or `None` when the member is to stop.
+    fn take_requests(&self) -> Option<usize> {
+        let mut taken = 0;
+        while taken < REQUESTS_MAX {
+            match self.requests.try_recv() {
+                Ok(Request::Look(look)) => look(self.member.service(), self.member.status()),
+                Err(error) if error.is_empty() => break,
+                Ok(Request::Shutdown) | Err(_) => return None,
+            }
+            taken += 1;
+        }
+        Some(taken)
+    }
+
+    fn stop_at(&self) -> Instant {
+        Instant(self.clock.now().0.saturating_add(STOP_TIMEOUT.as_nanos() as u64))
+    }
+
+    fn stop(&mut self) -> Result<Turn, Stopped> {
+        self.phase = Phase::Draining(self.stop_at());
+        self.member.shutdown(self.clock.now())?;
+        self.member.flush(self.clock.now())?;
+        self.member.storage_mut().perform();
+        Ok(Turn::Again)
+    }
+
+    fn drain(&mut self, until: Instant) -> Result<Turn, Stopped> {
+        let completions = self.take_completions()?;
+        self.member.storage_mut().perform();
+        let now = self.clock.now();
+        if self.member.outstanding() == 0 || now >= until {
+            return Ok(self.close(until));
+        }
+        let more =
+            self.member.discard(DATAGRAMS_PER_TURN) || completions == COMPLETIONS_PER_TURN;
+        let wait = Turn::Wait { until: Some(until), worked: completions > 0 };
+        Ok(if more { Turn::Again } else { wait })
+    }
+
+    /// Lets the storage end, so that the directory is unlocked when the member has ended.
+    fn close(&mut self, until: Instant) -> Turn {
+        self.member.storage_mut().close();
+        self.phase = Phase::Closing(until);
+        Turn::Again
+    }
+
+    /// The storage is left to itself when the disk takes too long: nobody waits for it.
+    fn await_end(&mut self, until: Instant) -> Turn {
+        loop {
+            match self.completions.try_recv() {
+                Ok(_) => {}
+                Err(TryRecvError::Empty) if self.clock.now() < until => {
+                    if self.member.discard(DATAGRAMS_PER_TURN) {
+                        return Turn::Again;
+                    }
+                    return Turn::Wait { until: Some(until), worked: false };
+                }
+                Err(TryRecvError::Empty) => {
+                    tracing::warn!(
+                        "stopped without waiting longer for the disk; its files are still open"
+                    );
+                    break;
+                }
+                Err(TryRecvError::Disconnected) => break,
+            }
+        }
+        self.report.outcome.get_or_insert(Ok(()));
+        self.phase = Phase::Ended;
+        Turn::Ended
+    }
+
+    /// [`Host::turn`], over any ports.
+    pub fn turn(&mut self) -> Turn {
+        self.doorbell.answer();
+        match self.advance() {
+            Turn::Wait { .. } if !self.doorbell.rest() => Turn::Again,
+            turn => turn,
+        }
+    }
+}
+
+impl<S, P, L, Q, C> Host for MemberHost<S, P, L, Q, C>
+where
+    S: Service + 'static,
+    P: DatagramPort + AsFd,
+    L: LogPort,
+    Q: StoragePort<L::Cut>,
+    C: Clock,
+{
+    fn turn(&mut self) -> Turn {
+        Self::turn(self)
+    }
+
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.member.port().as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,256 @@
+//! All that a member was constructed with.
+
+use std::collections::BTreeMap;
+
+use quorate_core::{
+    Chain, ConfigError, Duration, GroupId, Instant, Limits, LogTime, Member, MemberConfig,
+    MemberId, PeerRecord, Recovered, RecoveryEpoch, Term, TermHistory, TermLine, Timing, Vote,
+};
+
+use super::fields::{Reader, Writer};
+
+/// The most of any count among the limits that a recording may say: memory follows from it.
+const COUNT_MAX: u64 = 1 << 24;
+
+/// What [`Member::new`] was given, and by which version of this crate it was written down.
+#[derive(Clone, Debug)]
+pub struct Beginning {
+    /// The version of the crate that recorded.
+    pub software: String,
+    /// The configuration, the seed included.
+    pub config: MemberConfig,
+    /// What was recovered.
+    pub recovered: Recovered,
+    /// When the member came up.
+    pub now: Instant,
+}
+
+impl Beginning {
+    /// The member as it was before its first event.
+    ///
+    /// # Errors
+    /// The core refuses what the recording says.
+    pub fn member(&self) -> Result<Member, ConfigError> {
+        Member::new(self.config.clone(), self.recovered.clone(), self.now)
+    }
+
+    pub(super) fn write(
+        config: &MemberConfig,
+        recovered: &Recovered,
+        now: Instant,
+        out: &mut Writer,
+    ) {
+        let software = env!("CARGO_PKG_VERSION");
+        out.count(software.len());
+        out.bytes(software.as_bytes());
+        write_config(config, out);
+        write_recovered(recovered, out);
+        out.u64(now.0);
+    }
+
+    pub(super) fn read(fields: &mut Reader<'_>) -> Option<Self> {
+        let length = fields.u32()? as usize;
+        let software = core::str::from_utf8(fields.bytes(length)?).ok()?.to_owned();
+        let config = read_config(fields)?;
+        let recovered = read_recovered(fields)?;
+        let now = Instant(fields.u64()?);
+        fields.0.is_empty().then_some(Self { software, config, recovered, now })
+    }
+}
+
+fn write_config(config: &MemberConfig, out: &mut Writer) {
+    let MemberConfig { group, recovery_epoch, member, voters, seed, timing, limits } = config;
+    out.u64(group.0);
+    out.u32(recovery_epoch.0);
+    out.u16(member.0);
+    out.count(voters.len());
+    for (id, endpoint) in voters {
+        out.u16(id.0);
+        out.bytes(&endpoint.0);
+    }
+    out.u64(*seed);
+    timing_numbers(timing).iter().for_each(|number| out.u64(*number));
+    limits_numbers(limits).iter().for_each(|number| out.u64(*number));
+}
+
+fn read_config(fields: &mut Reader<'_>) -> Option<MemberConfig> {
+    let group = GroupId(fields.u64()?);
+    let recovery_epoch = RecoveryEpoch(fields.u32()?);
+    let member = MemberId(fields.u16()?);
+    let mut voters = BTreeMap::new();
+    for _ in 0..fields.u32()? {
+        voters.insert(MemberId(fields.u16()?), fields.endpoint()?);
+    }
+    let seed = fields.u64()?;
+    let timing = read_timing(fields)?;
+    let limits = read_limits(fields)?;
+    Some(MemberConfig { group, recovery_epoch, member, voters, seed, timing, limits })
+}
+
+/// In the order in which they are written; without `..`, so that a new one is not forgotten.
+fn timing_numbers(timing: &Timing) -> [u64; 10] {
+    let Timing {
+        heartbeat_interval,
+        heartbeat_first,
+        election_timeout_min,
+        election_timeout_max,
+        nak_delay,
+        nak_retry,
+        repair_linger,
+        progress_timeout,
+        session_timeout,
+        peer_record_interval,
+    } = timing;
+    [
+        heartbeat_interval.0,
+        heartbeat_first.0,
+        election_timeout_min.0,
+        election_timeout_max.0,
+        nak_delay.0,
+        nak_retry.0,
+        repair_linger.0,
+        progress_timeout.0,
+        session_timeout.0,
+        peer_record_interval.0,
+    ]
+}
+
+fn read_timing(fields: &mut Reader<'_>) -> Option<Timing> {
+    let mut next = || fields.u64().map(Duration);
+    Some(Timing {
+        heartbeat_interval: next()?,
+        heartbeat_first: next()?,
+        election_timeout_min: next()?,
+        election_timeout_max: next()?,
+        nak_delay: next()?,
+        nak_retry: next()?,
+        repair_linger: next()?,
+        progress_timeout: next()?,
+        session_timeout: next()?,
+        peer_record_interval: next()?,
+    })
+}
+
+fn limits_numbers(limits: &Limits) -> [u64; 17] {
+    let Limits {
+        window_bytes,
+        message_bytes_max,
+        uncommitted_bytes_max,
+        unapplied_bytes_max,
+        slice_bytes,
+        run_bytes_max,
+        coverage_ranges_max,
+        repair_request_bytes_max,
+        repair_budget_bytes,
+        reads_max,
+        read_bytes_max,
+        apply_batch_max,
+        sessions_max,
+        session_window_bytes,
+        in_flight_max,
+        reply_bytes_max,
+        timers_max,
+    } = limits;
+    [
+        *window_bytes,
+        u64::from(*message_bytes_max),
+        *uncommitted_bytes_max,
+        *unapplied_bytes_max,
+        u64::from(*slice_bytes),
+        *run_bytes_max,
+        *coverage_ranges_max as u64,
+        *repair_request_bytes_max,
+        *repair_budget_bytes,
+        *reads_max as u64,
+        *read_bytes_max,
+        *apply_batch_max as u64,
+        *sessions_max as u64,
+        *session_window_bytes,
+        *in_flight_max as u64,
+        u64::from(*reply_bytes_max),
+        *timers_max as u64,
+    ]
+}
+
+fn read_limits(fields: &mut Reader<'_>) -> Option<Limits> {
+    Some(Limits {
+        window_bytes: fields.u64()?,
+        message_bytes_max: short(fields)?,
+        uncommitted_bytes_max: fields.u64()?,
+        unapplied_bytes_max: fields.u64()?,
+        slice_bytes: short(fields)?,
+        run_bytes_max: fields.u64()?,
+        coverage_ranges_max: count(fields)?,
+        repair_request_bytes_max: fields.u64()?,
+        repair_budget_bytes: fields.u64()?,
+        reads_max: count(fields)?,
+        read_bytes_max: fields.u64()?,
+        apply_batch_max: count(fields)?,
+        sessions_max: count(fields)?,
+        session_window_bytes: fields.u64()?,
+        in_flight_max: count(fields)?,
+        reply_bytes_max: short(fields)?,
+        timers_max: count(fields)?,
+    })
+}
+
+fn short(fields: &mut Reader<'_>) -> Option<u32> {
+    u32::try_from(fields.u64()?).ok()
+}
+
+fn count(fields: &mut Reader<'_>) -> Option<usize> {
+    let count = fields.u64()?;
+    (count <= COUNT_MAX).then_some(count as usize)
+}
+
+fn write_recovered(recovered: &Recovered, out: &mut Writer) {
+    let Recovered { life, vote, history, log_end, chain, log_time, peers } = recovered;
+    out.life(*life);
+    out.u64(vote.term.0);
+    out.u8(u8::from(vote.granted_to.is_some()));
+    out.u16(vote.granted_to.map_or(0, |member| member.0));
+    out.count(history.lines().len());
+    for line in history.lines() {
+        out.u32(line.recovery_epoch.0);
+        out.u64(line.term.0);
+        out.u64(line.base.0);
+        out.life(line.leader);
+        out.u64(line.chain.0);
+    }
+    out.u64(log_end.0);
+    out.u64(chain.0);
+    out.u64(log_time.0);
+    out.count(peers.len());
+    for peer in peers {
+        out.life(peer.life);
+        out.u64(peer.term.0);
+        out.u64(peer.acknowledged.0);
+    }
+}
+
+fn read_recovered(fields: &mut Reader<'_>) -> Option<Recovered> {
+    let life = fields.life()?;
+    let term = Term(fields.u64()?);
+    let (granted, member) = (fields.u8()? != 0, MemberId(fields.u16()?));
+    let vote = Vote { term, granted_to: granted.then_some(member) };
+    let mut lines = Vec::new();
+    for _ in 0..fields.u32()? {
+        lines.push(TermLine {
+            recovery_epoch: RecoveryEpoch(fields.u32()?),
+            term: Term(fields.u64()?),
+            base: fields.position()?,
+            leader: fields.life()?,
+            chain: Chain(fields.u64()?),
+        });
+    }
+    let history = TermHistory::new(lines).ok()?;
+    let log_end = fields.position()?;
+    let chain = Chain(fields.u64()?);
+    let log_time = LogTime(fields.u64()?);
+    let mut peers = Vec::new();
+    for _ in 0..fields.u32()? {
+        let (life, term) = (fields.life()?, Term(fields.u64()?));
+        peers.push(PeerRecord { life, term, acknowledged: fields.position()? });
+    }
+    Some(Recovered { life, vote, history, log_end, chain, log_time, peers })
+}

@@ -1,0 +1,118 @@
+//! Members and their service.
+
+use core::net::Ipv4Addr;
+use std::collections::BTreeMap;
+use std::net::UdpSocket;
+
+use quorate_core::client::{ClientConfig, ClientLimits, ClientTiming};
+use quorate_core::{ClientKey, GroupId, Limits, MemberId, RecoveryEpoch, Timing};
+use quorate_driver::{
+    ClientHandle, ClientOptions, Configuration, Context, Faults, MemberHandle, MemberOptions,
+    Service, ServiceError, StartMemberError, StorageMode, endpoint_of,
+};
+
+/// Starts members and clients.
+pub(crate) trait Runtime {
+    /// Starts a member.
+    fn member(&self, options: MemberOptions) -> Result<MemberHandle<Keeper>, StartMemberError>;
+    /// Starts a client.
+    fn client(&self, options: ClientOptions) -> ClientHandle;
+}
+
+/// Keeps all messages.
+#[derive(Debug, Default)]
+pub(crate) struct Keeper(pub(crate) Vec<Vec<u8>>);
+
+impl Service for Keeper {
+    fn message(
+        &mut self,
+        _context: &mut Context<'_>,
+        payload: &[u8],
+        reply: &mut Vec<u8>,
+    ) -> Result<(), ServiceError> {
+        self.0.push(payload.to_vec());
+        reply.extend_from_slice(payload);
+        Ok(())
+    }
+
+    fn snapshot(&self, bytes: &mut Vec<u8>) {
+        for message in &self.0 {
+            bytes.extend_from_slice(&(message.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(message);
+        }
+    }
+
+    fn restore(&mut self, _bytes: &[u8]) -> Result<(), ServiceError> {
+        Err(ServiceError("not needed here".into()))
+    }
+}
+
+/// A member for each runtime, with its port and its directory.
+pub(crate) struct Group<'a> {
+    pub(crate) runtimes: Vec<&'a dyn Runtime>,
+    /// Who waits for the disk, of each member.
+    pub(crate) storage: StorageMode,
+    _directory: tempfile::TempDir,
+    configurations: Vec<Configuration>,
+    sockets: Vec<UdpSocket>,
+    faults: Option<Faults>,
+}
+
+impl<'a> Group<'a> {
+    pub(crate) fn new<const COUNT: usize>(
+        runtimes: [&'a dyn Runtime; COUNT],
+        faults: Option<Faults>,
+    ) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let bind = |_: &_| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let sockets: Vec<UdpSocket> = runtimes.iter().map(bind).collect();
+        let addresses: BTreeMap<_, _> =
+            (1..).map(MemberId).zip(sockets.iter().map(|one| one.local_addr().unwrap())).collect();
+        let configure = |(id, address): (&MemberId, &_)| Configuration {
+            group: GroupId(0x7e57),
+            member: *id,
+            members: addresses.clone(),
+            bind: *address,
+            data: directory.path().join(id.to_string()),
+            timing: Timing::default(),
+            limits: Limits::default(),
+            faults: faults.map(|faults| Faults { seed: u64::from(id.0), ..faults }),
+        };
+        let configurations = addresses.iter().map(configure).collect();
+        let (runtimes, storage) = (runtimes.to_vec(), StorageMode::Threads);
+        Self { runtimes, storage, _directory: directory, configurations, sockets, faults }
+    }
+
+    /// What the member is started with: a new group at its first start, else its old data.
+    pub(crate) fn options(&self, index: usize) -> MemberOptions {
+        let mut options = MemberOptions::new(self.configurations[index].clone());
+        options.bootstrap = true;
+        options.socket = Some(self.sockets[index].try_clone().unwrap());
+        options.storage = self.storage;
+        options
+    }
+
+    pub(crate) fn start(&self, index: usize) -> MemberHandle<Keeper> {
+        self.start_under(index, self.runtimes[index])
+    }
+
+    pub(crate) fn start_under(&self, index: usize, runtime: &dyn Runtime) -> MemberHandle<Keeper> {
+        runtime.member(self.options(index)).unwrap()
+    }
+
+    /// A client, under the first runtime.
+    pub(crate) fn client(&self) -> ClientHandle {
+        let members = &self.configurations[0].members;
+        let config = ClientConfig {
+            group: self.configurations[0].group,
+            recovery_epoch: RecoveryEpoch(0),
+            key: ClientKey(0),
+            members: members.iter().map(|(id, at)| (*id, endpoint_of(*at))).collect(),
+            seed: 0,
+            timing: ClientTiming::default(),
+            limits: ClientLimits::default(),
+        };
+        let bind = Some((Ipv4Addr::LOCALHOST, 0).into());
+        self.runtimes[0].client(ClientOptions { config, bind, faults: self.faults })
+    }
+}

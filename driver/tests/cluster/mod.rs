@@ -1,0 +1,116 @@
+//! What members and clients do under every runtime: the test suite of each includes this file.
+//! Groups live in one process, over loopback datagrams and real files.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it is")]
+
+mod group;
+mod patience;
+
+use core::ops::Range;
+
+use quorate_core::Position;
+use quorate_driver::{ClientHandle, Faults, MemberHandle, MemberStatus};
+
+pub(crate) use self::group::{Group, Keeper, Runtime};
+pub(crate) use self::patience::{in_time, in_time_or_tell};
+
+type Member = MemberHandle<Keeper>;
+
+/// Of each member: messages, applied, commit, digest.
+type Seen = (usize, Position, Position, u64);
+
+fn seen(member: &Member) -> Seen {
+    let look = |keeper: &Keeper, status: MemberStatus| {
+        (keeper.0.len(), status.view.applied, status.view.commit, status.digest)
+    };
+    in_time("look", member.inspect(look)).unwrap()
+}
+
+/// Asks again and again until all members have applied `messages`, and stand at one position.
+pub(crate) fn until_level(members: &[Member], messages: usize) {
+    in_time_or_tell("level members", || {
+        let seen: Vec<_> = members.iter().map(seen).collect();
+        let level = seen.iter().all(|one| one.0 == messages && one.1 == one.2 && *one == seen[0]);
+        if level { Ok(()) } else { Err(format!("{seen:?}")) }
+    });
+}
+
+/// Asks until a member serves: its index.
+fn serving(members: &[Member]) -> usize {
+    in_time_or_tell("leader", || {
+        let view = |member: &Member| in_time("status", member.status()).unwrap().view;
+        let views: Vec<_> = members.iter().map(view).collect();
+        views.iter().position(|view| view.serving).ok_or_else(|| format!("{views:?}"))
+    })
+}
+
+/// Sends the numbers, many on their way at a time, and awaits the replies.
+pub(crate) fn send(client: &ClientHandle, numbers: Range<u32>) {
+    let mut pending = Vec::new();
+    for number in numbers {
+        let payload = number.to_le_bytes().to_vec();
+        pending.push((payload.clone(), in_time("room", client.send(payload)).unwrap()));
+    }
+    for (payload, reply) in pending {
+        assert_eq!(in_time("reply", reply).unwrap().payload, payload);
+    }
+}
+
+/// As many members as runtimes apply every message once, in order, and stop when they are asked to;
+/// all by calls that keep the thread.
+pub(crate) fn every_message_is_applied_once_in_order(group: &Group<'_>) {
+    let members: Vec<_> = (0..group.runtimes.len()).map(|index| group.start(index)).collect();
+    let client = group.client();
+    send(&client, 0..499);
+    let last = 499_u32.to_le_bytes().to_vec();
+    assert_eq!(client.blocking_submit(last.clone()).unwrap().payload, last);
+    assert_eq!(client.blocking_status().unwrap().unanswered, 0);
+    until_level(&members, 500);
+    let sent: Vec<Vec<u8>> = (0..500_u32).map(|number| number.to_le_bytes().to_vec()).collect();
+    for member in &members {
+        assert_eq!(member.blocking_inspect(|keeper, _| keeper.0.clone()).unwrap(), sent);
+    }
+    client.blocking_close().unwrap();
+    for member in members {
+        member.blocking_shutdown().unwrap();
+    }
+}
+
+/// A leader that stops is followed by another, and comes back level: under the runtime of the
+/// member behind it, on its old data.
+pub(crate) fn a_leader_that_stops_comes_back_level(group: &Group<'_>) {
+    let mut members: Vec<_> = (0..3).map(|index| group.start(index)).collect();
+    let client = group.client();
+    send(&client, 0..200);
+    let leader = serving(&members);
+    in_time("end", members.remove(leader).shutdown()).unwrap();
+    send(&client, 200..400);
+    members.push(group.start_under(leader, group.runtimes[(leader + 1) % 3]));
+    send(&client, 400..600);
+    until_level(&members, 600);
+    in_time("close", client.close()).unwrap();
+    for member in members {
+        in_time("end", member.shutdown()).unwrap();
+    }
+}
+
+/// A handle that is dropped stops its member, which lets go of its directory; a client whose handle
+/// is dropped goes as well.
+pub(crate) fn dropped_handles_stop_what_they_hold(runtime: &dyn Runtime) {
+    let group = Group::new([runtime], None);
+    let first = group.start(0);
+    let client = group.client();
+    send(&client, 0..10);
+    drop(client);
+    drop(first);
+    let again = in_time_or_tell("unlocked directory", || {
+        runtime.member(group.options(0)).map_err(|error| error.to_string())
+    });
+    until_level(core::slice::from_ref(&again), 10);
+    in_time("end", again.shutdown()).unwrap();
+}
+
+/// Loss as it is on a bad network.
+pub(crate) fn loss() -> Option<Faults> {
+    Some(Faults { loss_percent: 5.0, ..Faults::default() })
+}

@@ -1,0 +1,4 @@
+//! `quorate_fuzz::decode` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| quorate_fuzz::decode(bytes));

@@ -1,0 +1,195 @@
+//! Any message that can be sent, of drawn numbers.
+
+use quorate_core::frame::Checksum;
+use quorate_core::message::{
+    ConnectOutcome, EpochRange, HISTORY_LINES_MAX, HISTORY_PARTS_MAX, HistoryLines, Live,
+    NAK_RANGES_MAX,
+};
+use quorate_core::{
+    Chain, Endpoint, Message, PositionRange, RecoveryEpoch, Sender, Stream, TermLine, VoteKey,
+};
+
+use crate::draw::Draw;
+
+impl Draw<'_, '_> {
+    pub(crate) fn sender(&mut self) -> Sender {
+        if self.flag() {
+            let life = self.life();
+            let (member, incarnation, boot_epoch) =
+                (life.member, life.incarnation, life.boot_epoch);
+            Sender::Member { member, incarnation, boot_epoch }
+        } else {
+            Sender::Client { key: self.client() }
+        }
+    }
+
+    pub(crate) fn message(&mut self) -> Message {
+        if self.flag() { self.consensus_message() } else { self.stream_message() }
+    }
+
+    /// What members say to each other.
+    pub(crate) fn consensus_message(&mut self) -> Message {
+        let kind = self.below(9);
+        let term = self.term();
+        match kind {
+            0 => Message::Canvass { term, round: self.number(), key: self.vote_key() },
+            1 => {
+                let (round, granted) = (self.number(), self.flag());
+                Message::CanvassReply { term, round, granted, key: self.vote_key() }
+            }
+            2 => Message::RequestVote { term, key: self.vote_key() },
+            3 => Message::Ballot { term, candidate: self.member(), granted: self.flag() },
+            4 => Message::Heartbeat {
+                term,
+                round: self.number(),
+                newest: self.position(),
+                commit: self.position(),
+                chain_at: self.position(),
+                chain: self.chain(),
+            },
+            5 => Message::HistoryRequest { term, commit: self.position() },
+            6 => self.history(term),
+            7 => Message::Abdicate { term },
+            _ => Message::Acknowledge {
+                term,
+                sequence: self.number(),
+                round: self.number(),
+                durable: self.position(),
+                received: self.position(),
+                limit: self.position(),
+                commit: self.position(),
+            },
+        }
+    }
+
+    /// What belongs to streams, and to the sessions of clients.
+    pub(crate) fn stream_message(&mut self) -> Message {
+        match self.below(8) {
+            0 => {
+                let stream = self.stream();
+                let count = self.below(NAK_RANGES_MAX + 1);
+                Message::Nak { stream, ranges: (0..count).map(|_| self.range(stream)).collect() }
+            }
+            1 => {
+                let stream = self.stream();
+                let (range, oldest) = (self.range(stream), self.position());
+                Message::Unavailable { stream, range, oldest }
+            }
+            2 => Message::Connect {
+                connection: self.connection(),
+                session: self.session(),
+                ingress_start: self.position(),
+                unanswered: self.number(),
+            },
+            3 => Message::ConnectReply { connection: self.connection(), outcome: self.outcome() },
+            4 => Message::StreamStatus {
+                stream: self.stream(),
+                epoch: self.session_epoch(),
+                consumed: self.position(),
+                limit: self.position(),
+            },
+            5 => Message::StreamNewest {
+                stream: self.stream(),
+                epoch: self.session_epoch(),
+                newest: self.position(),
+            },
+            6 => Message::Close { connection: self.connection(), session: self.session() },
+            _ => Message::Closed { connection: self.connection(), session: self.session() },
+        }
+    }
+
+    pub(crate) fn stream(&mut self) -> Stream {
+        match self.below(3) {
+            0 => Stream::Log,
+            1 => Stream::Ingress(self.client()),
+            _ => Stream::Egress(self.client()),
+        }
+    }
+
+    pub(crate) fn epoch(&mut self, stream: Stream) -> u64 {
+        if stream == Stream::Log { self.term().0 } else { self.session_epoch() }
+    }
+
+    pub(crate) fn live(&mut self) -> Option<Live> {
+        self.flag().then(|| Live { newest: self.position(), commit: self.position() })
+    }
+
+    fn range(&mut self, stream: Stream) -> EpochRange {
+        let (one, other) = (self.position(), self.position());
+        let range = PositionRange::new(one.min(other), one.max(other));
+        EpochRange { epoch: self.epoch(stream), range }
+    }
+
+    fn vote_key(&mut self) -> VoteKey {
+        VoteKey { term: self.term(), position: self.position() }
+    }
+
+    fn chain(&mut self) -> Chain {
+        let pick = self.number();
+        match &self.near {
+            Some(near) if pick.is_multiple_of(4) => near.view.applied_chain,
+            Some(near) if pick % 4 == 1 => near.view.verified_chain,
+            Some(_) | None => Chain(pick),
+        }
+    }
+
+    fn history(&mut self, term: quorate_core::Term) -> Message {
+        // A member forgets parts that do not fit each other: mostly there is but one.
+        let mostly_one = self.near.is_some() && self.byte() < 200;
+        let parts = if mostly_one { 1 } else { self.short() % HISTORY_PARTS_MAX + 1 };
+        let count = self.below(HISTORY_LINES_MAX + 1);
+        let lines: HistoryLines = (0..count).map(|_| self.line()).collect();
+        let checksum = if self.near.is_some() && self.byte() < 240 {
+            lines_checksum(&lines)
+        } else {
+            self.number() as u32
+        };
+        let part = self.short() % parts;
+        Message::History { term, above: self.position(), part, parts, checksum, lines }
+    }
+
+    fn line(&mut self) -> TermLine {
+        TermLine {
+            recovery_epoch: RecoveryEpoch(self.number() as u32),
+            term: self.term(),
+            base: self.position(),
+            leader: self.life(),
+            chain: self.chain(),
+        }
+    }
+
+    fn outcome(&mut self) -> ConnectOutcome {
+        match self.below(6) {
+            0 => {
+                let (session, leader) = (self.session(), self.member());
+                let (term, limit) = (self.term(), self.position());
+                ConnectOutcome::Open { session, leader, term, limit }
+            }
+            1 => {
+                let (leader, term) = (self.member(), self.term());
+                let mut endpoint = Endpoint::default();
+                endpoint.0[17] = self.byte();
+                ConnectOutcome::Redirect { leader, term, endpoint }
+            }
+            2 => ConnectOutcome::RetryAfter { nanos: self.number() },
+            3 => ConnectOutcome::SessionsExhausted,
+            4 => ConnectOutcome::MessageTooLarge { limit: self.number() },
+            _ => ConnectOutcome::SessionLost { session: self.session() },
+        }
+    }
+}
+
+/// What a member of this version says about the lines of a history; without it no forged history
+/// would ever be looked at.
+fn lines_checksum(lines: &[TermLine]) -> u32 {
+    let add = |sum: Checksum, line: &TermLine| {
+        sum.add(&line.recovery_epoch.0.to_le_bytes())
+            .add(&line.term.0.to_le_bytes())
+            .add(&line.base.0.to_le_bytes())
+            .add(&line.leader.member.0.to_le_bytes())
+            .add(&line.leader.incarnation.0.to_le_bytes())
+            .add(&line.leader.boot_epoch.0.to_le_bytes())
+            .add(&line.chain.0.to_le_bytes())
+    };
+    lines.iter().fold(Checksum::default(), add).value()
+}

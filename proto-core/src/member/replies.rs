@@ -1,0 +1,117 @@
+//! The newest replies of one session, kept so that a retry gets the same one (E106).
+
+use alloc::vec::Vec;
+
+use crate::position::Position;
+
+/// Replies by rising sequence without gaps, the oldest overwritten by the newest once there are as
+/// many as may be. Each gets its place when its message is handed to the service, and its bytes
+/// when the service has reported.
+#[derive(Clone, Debug)]
+pub(super) struct Replies {
+    slots: Vec<Reply>,
+    /// The slot that is written next.
+    next: usize,
+    /// The sequence of the newest.
+    newest: u64,
+    replies_max: usize,
+}
+
+/// The reply to one message.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Reply {
+    /// Where the message lies in the log: the reply is there once all of it was applied.
+    pub(super) position: Position,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Replies {
+    /// No replies; the first is to message 1.
+    pub(super) const fn new(replies_max: usize) -> Self {
+        Self { slots: Vec::new(), next: 0, newest: 0, replies_max }
+    }
+
+    /// The sequence of the oldest reply, or of the next one when there is none.
+    pub(super) fn oldest(&self) -> u64 {
+        self.newest + 1 - self.slots.len() as u64
+    }
+
+    /// Makes place for the reply to the message behind the newest.
+    #[inline]
+    pub(super) fn open(&mut self, position: Position) {
+        self.newest += 1;
+        if self.slots.len() < self.replies_max {
+            self.slots.push(Reply { position, bytes: Vec::new() });
+            self.next = self.slots.len() % self.replies_max;
+            return;
+        }
+        let slot = &mut self.slots[self.next];
+        slot.position = position;
+        slot.bytes.clear();
+        self.next += 1;
+        if self.next == self.slots.len() {
+            self.next = 0;
+        }
+    }
+
+    /// The reply to message `sequence`.
+    #[inline]
+    pub(super) fn get(&self, sequence: u64) -> Option<&Reply> {
+        self.slots.get(self.slot(sequence)?)
+    }
+
+    /// Keeps the bytes of the reply to message `sequence`, which has its place.
+    pub(super) fn keep(&mut self, sequence: u64, bytes: &[u8]) {
+        if let Some(slot) = self.slot(sequence).and_then(|at| self.slots.get_mut(at)) {
+            slot.bytes.clear();
+            // In powers of two: slots that meet replies of many sizes soon stop growing.
+            slot.bytes.reserve_exact(bytes.len().checked_next_power_of_two().unwrap_or(0));
+            slot.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    #[inline]
+    fn slot(&self, sequence: u64) -> Option<usize> {
+        let age = usize::try_from(self.newest.checked_sub(sequence)?).ok()?;
+        let count = self.slots.len();
+        if age >= count {
+            return None;
+        }
+        // The newest lies before the next.
+        let newest = if self.next == 0 { count } else { self.next } - 1;
+        Some(if age <= newest { newest - age } else { newest + count - age })
+    }
+}
+
+impl core::hash::Hash for Replies {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        (self.newest, self.slots.len(), self.replies_max).hash(state);
+        for sequence in self.oldest()..=self.newest {
+            self.get(sequence).hash(state);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_are_kept_whatever_their_number() {
+        for replies_max in [1, 2, 3, 8] {
+            let mut replies = Replies::new(replies_max);
+            assert!(replies.get(0).is_none() && replies.get(1).is_none());
+            for sequence in 1..50_u64 {
+                replies.open(Position(sequence * 64));
+                replies.keep(sequence, &sequence.to_le_bytes());
+                let kept = (sequence.saturating_sub(replies_max as u64) + 1)..=sequence;
+                assert_eq!(replies.oldest(), *kept.start());
+                for asked in 0..60 {
+                    let found = replies.get(asked).map(|reply| reply.bytes.clone());
+                    let expected = kept.contains(&asked).then(|| asked.to_le_bytes().to_vec());
+                    assert_eq!(found, expected, "reply {asked} of {sequence}");
+                }
+            }
+        }
+    }
+}
