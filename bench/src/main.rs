@@ -2,6 +2,8 @@
 //! percentiles are medians of repetitions, which are interleaved so that a slow moment of the
 //! machine hits all cases alike.
 
+#![forbid(unsafe_code)]
+
 mod codec_rung;
 mod core_rung;
 mod gate;

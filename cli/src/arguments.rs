@@ -131,9 +131,9 @@ pub(crate) enum Tool {
     },
     /// Takes the events of a recording through the core again, and compares every action
     ///
-    /// Neither service, disk nor network is needed. The exit code is 0 if all actions, and all bytes
-    /// that they name, are those that were recorded, and 1 if not; then the first step that differs
-    /// is named.
+    /// Neither service, disk nor network is needed. The exit code is 0 if all actions, and all
+    /// bytes that they name, are those that were recorded, and 1 if not; then the first step that
+    /// differs is named.
     Replay {
         /// What `quorate member --record` wrote
         file: PathBuf,

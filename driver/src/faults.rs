@@ -32,8 +32,11 @@ pub struct FaultCounters {
     pub reordered: u64,
 }
 
-/// Datagrams held back or to be delivered again, at most.
-const HELD_MAX: usize = 64;
+/// Datagrams held back or to be delivered again, at most: from [`HELD_ENOUGH`] on some are let go
+/// first, and then there is room for all of a coalesced run.
+const HELD_MAX: usize = 128;
+/// So many are held that the next ones have to wait.
+const HELD_ENOUGH: usize = 64;
 
 /// A datagram port whose receiver suffers faults; sends pass untouched.
 #[derive(Debug)]
@@ -124,7 +127,10 @@ impl<P: DatagramPort> DatagramPort for FaultyPort<P> {
 
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
         let Some(faults) = self.faults else { return self.inner.receive(buffer) };
-        let Some(received) = self.inner.receive(buffer)? else {
+        // A source that never pauses must not keep for ever what is held, nor use up the room for it.
+        let enough = self.held.len() >= HELD_ENOUGH;
+        let received = if enough { None } else { self.inner.receive(buffer)? };
+        let Some(received) = received else {
             return Ok(self.release(buffer));
         };
         // What passes moves up, so that the others leave no hole; only the last may be shorter.
@@ -218,6 +224,24 @@ mod tests {
         assert_eq!(distinct.len() as u64, 1_000 - counters.dropped);
         assert_eq!(numbers.len() as u64, 1_000 - counters.dropped + counters.duplicated);
         assert!(!numbers.is_sorted());
+    }
+
+    #[test]
+    fn a_source_that_never_pauses_meets_as_many_faults_at_the_end_as_at_the_beginning() {
+        let faults =
+            Faults { duplicate_percent: 30.0, reorder_percent: 30.0, seed: 5, ..Faults::default() };
+        let mut port = FaultyPort::new(Numbered(0), Some(faults));
+        let (mut buffer, mut halfway) = ([0; 64], FaultCounters::default());
+        // It has more until the thousandth.
+        while port.inner().0 < 994 {
+            assert!(port.receive(&mut buffer).unwrap().is_some());
+            if port.inner().0 <= 500 {
+                halfway = port.counters();
+            }
+        }
+        let all = port.counters();
+        assert!(halfway.reordered > 100 && all.reordered > 200, "{halfway:?} of {all:?}");
+        assert!(halfway.duplicated > 60 && all.duplicated > 120, "{halfway:?} of {all:?}");
     }
 
     #[test]

@@ -17,7 +17,8 @@
 //!
 //! [`MemberHost`] and [`ClientHost`] put a loop together with a UDP socket, the archive and the
 //! mailbox of a handle: they have turns, and a runtime adds the waiting between them ([`Host`]).
-//! Who writes a loop of his own uses [`MemberLoop`] over ports of his own. A service is written against [`Service`]:
+//! Who writes a loop of his own uses [`MemberLoop`] over ports of his own. A service is written
+//! against [`Service`]:
 //!
 //! ```
 //! use quorate_driver::{Context, Service, ServiceError};

@@ -82,22 +82,8 @@ pub(crate) fn run(
         // Nothing is at hand: what was collected for batching goes out. In production one would
         // first take whatever else the socket has, up to a budget.
         host.step(now(), Event::Flush, &[], &mut actions)?;
-        if !host.completions.is_empty() {
-            continue;
-        }
-        let deadline = host.member.next_deadline().ok_or("the member has stopped")?;
-        let pause = time::Duration::from_nanos((deadline - now()).0.max(1_000));
-        host.socket.set_read_timeout(Some(pause))?;
-        match host.socket.recv_from(&mut datagram) {
-            // Whatever is not a sound datagram of this group is dropped; in production also counted.
-            Ok((length, from)) => {
-                if let Ok((sender, content)) = decode(&datagram[..length], TAG) {
-                    let event = Event::Received { sender, source: endpoint(from), content };
-                    host.step(now(), event, &[], &mut actions)?;
-                }
-            }
-            Err(error) if is_harmless(error.kind()) => {}
-            Err(error) => return Err(error.into()),
+        if host.completions.is_empty() {
+            host.receive(now, &mut datagram, &mut actions)?;
         }
     }
     // A leader that stops says so, and nobody has to wait for it.
@@ -118,6 +104,30 @@ fn is_harmless(kind: ErrorKind) -> bool {
 }
 
 impl Host<'_> {
+    /// Waits for a datagram until the member's next deadline, and takes it in.
+    fn receive(
+        &mut self,
+        now: impl Fn() -> Instant,
+        datagram: &mut [u8],
+        actions: &mut Actions,
+    ) -> Outcome {
+        let deadline = self.member.next_deadline().ok_or("the member has stopped")?;
+        let pause = time::Duration::from_nanos((deadline - now()).0.max(1_000));
+        self.socket.set_read_timeout(Some(pause))?;
+        match self.socket.recv_from(datagram) {
+            // What is not a sound datagram of this group is dropped; in production also counted.
+            Ok((length, from)) => {
+                if let Ok((sender, content)) = decode(&datagram[..length], TAG) {
+                    let event = Event::Received { sender, source: endpoint(from), content };
+                    self.step(now(), event, &[], actions)?;
+                }
+                Ok(())
+            }
+            Err(error) if is_harmless(error.kind()) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn complete(&mut self, now: Instant, done: &Completion, actions: &mut Actions) -> Outcome {
         match done {
             &Completion::Durable(operation) => {
@@ -242,7 +252,7 @@ impl Host<'_> {
         }
     }
 
-    /// A datagram may be lost, so an error here is no more than a loss; in production it is counted.
+    /// A datagram may be lost, so an error is no more than a loss; in production it is counted.
     fn send(&self, to: Destination, datagram: &[u8]) {
         let to = match to {
             Destination::Member(id) => self.member.config().voters[&id],

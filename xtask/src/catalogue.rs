@@ -8,7 +8,7 @@ use crate::step::StepResult;
 use crate::tidy::function_name;
 
 const CATALOGUE: &str = "EDGE_CASES.md";
-const LAST_ID: u32 = 120;
+const LAST_ID: u32 = 122;
 /// Where the observers of the simulator are.
 const OBSERVERS: &str = "sim/src/";
 

@@ -6,6 +6,9 @@ use std::process::Command;
 use crate::step::{StepResult, Steps, cargo, succeed};
 use crate::{catalogue, codegen, links, tidy};
 
+/// The benchmarks are a workspace of their own.
+const BENCH: &str = "bench/Cargo.toml";
+
 /// Checks everything and changes nothing.
 ///
 /// # Errors
@@ -19,9 +22,20 @@ pub(crate) fn verify(root: &Path, with_tests: bool) -> StepResult {
         codegen::run(root, true).map_err(|error| error.to_string())
     });
     let with = |arguments: &[&str]| succeed(cargo(root).args(arguments));
-    steps.run("format", "run `cargo xtask fix`", || with(&["fmt", "--all", "--check"]));
+    steps.run("format", "run `cargo xtask fix`", || {
+        with(&["fmt", "--all", "--check"])?;
+        with(&["fmt", "--manifest-path", BENCH, "--check"])
+    });
     steps.run("clippy", "change what it names; `cargo xtask fix` changes some of it", || {
         with(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])
+    });
+    steps.run("clippy, benchmarks", "change what it names", || {
+        let clippy = ["clippy", "--quiet", "--manifest-path", BENCH, "--all-targets"];
+        // In one folder with the others: most of what it needs is built already.
+        let folder = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+        let mut command = cargo(root);
+        command.args(clippy).args(["--locked", "--", "-D", "warnings"]);
+        succeed(command.env("CARGO_TARGET_DIR", folder))
     });
     steps.run("documentation", "change what rustdoc names", || {
         let flags = "-D warnings";
@@ -65,7 +79,8 @@ pub(crate) fn fix(root: &Path) -> StepResult {
         with(&[&fix[..], &["--workspace", "--all-targets"]].concat())
     });
     steps.run("format", "the code does not parse; change what rustfmt names", || {
-        with(&["fmt", "--all"])
+        with(&["fmt", "--all"])?;
+        with(&["fmt", "--manifest-path", BENCH])
     });
     steps.finish()
 }

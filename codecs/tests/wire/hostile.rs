@@ -137,6 +137,8 @@ fn e96_positions_that_cannot_be_are_neither_sent_nor_taken() {
     let backwards = PositionRange::new(Position(16), Position(8));
     let stream = Stream::Log;
     let range = EpochRange { epoch: 1, range: backwards };
+    let crooked = PositionRange::new(Position(8), Position(17));
+    let unaligned = EpochRange { epoch: 1, range: crooked };
     let history = |part, parts| Message::History {
         term: Term(1),
         above: Position(0),
@@ -149,6 +151,7 @@ fn e96_positions_that_cannot_be_are_neither_sent_nor_taken() {
         (Message::HistoryRequest { term: Term(1), commit: beyond }, DecodeError::Position),
         (Message::Close { connection: 1, session: SessionId(beyond.0) }, DecodeError::Position),
         (Message::Nak { stream, ranges: [range][..].into() }, DecodeError::Position),
+        (Message::Nak { stream, ranges: [unaligned][..].into() }, DecodeError::Position),
         (history(1, 1), DecodeError::Part),
         (history(0, HISTORY_PARTS_MAX + 1), DecodeError::Part),
     ];

@@ -43,7 +43,8 @@ fn vote_key(source: &mut Gen) -> VoteKey {
 
 fn range(source: &mut Gen) -> EpochRange {
     let (one, other) = (position(source), position(source));
-    let range = PositionRange::new(one.min(other), one.max(other));
+    let aligned = |at: Position| Position(at.0 & !7);
+    let range = PositionRange::new(aligned(one.min(other)), aligned(one.max(other)));
     EpochRange { epoch: any(source), range }
 }
 

@@ -95,8 +95,12 @@ fn line(fill: Fill, index: usize) -> TermLine {
 }
 
 fn range(fill: Fill, index: usize) -> EpochRange {
+    let aligned = |at: Position| Position(at.0 & !7);
     let start = Position(fill.position.0.saturating_sub(8 * index as u64 + 8));
-    EpochRange { epoch: fill.number ^ 4, range: PositionRange::new(start, fill.position) }
+    EpochRange {
+        epoch: fill.number ^ 4,
+        range: PositionRange::new(aligned(start), aligned(fill.position)),
+    }
 }
 
 fn consensus(fill: Fill) -> Vec<Message> {

@@ -270,3 +270,48 @@ fn a_member_that_stops_waits_for_its_disk_and_closes_it_but_not_for_ever() {
     drop(world.host);
     assert!(matches!(shutdown.as_mut().poll(&mut context), core::task::Poll::Ready(Ok(()))));
 }
+
+#[test]
+fn a_member_that_stops_leaves_nothing_in_its_socket() {
+    // A runtime that watches levels, not edges, would be told of it again and again.
+    let mut world = world(3, true);
+    while world.host.member.outstanding() == 0 {
+        assert_eq!(world.host.turn(), Turn::Again);
+    }
+    drop(world.handle);
+    assert_eq!(world.host.turn(), Turn::Again);
+    let draining = world.received.get();
+    assert_eq!(world.host.turn(), Turn::Again, "there are more datagrams");
+    assert_eq!(world.received.get() - draining, DATAGRAMS_PER_TURN);
+    world.quiet.set(true);
+    assert!(matches!(world.host.turn(), Turn::Wait { .. }), "the disk is awaited");
+    for operation in world.storage.asked.borrow_mut().drain(..) {
+        world.completions.put(Completion::Durable { operation });
+    }
+    while !world.storage.closed.get() {
+        assert_eq!(world.host.turn(), Turn::Again);
+    }
+    world.quiet.set(false);
+    let closing = world.received.get();
+    assert_eq!(world.host.turn(), Turn::Again);
+    assert_eq!(world.received.get() - closing, DATAGRAMS_PER_TURN);
+    world.quiet.set(true);
+    assert!(matches!(world.host.turn(), Turn::Wait { .. }), "the files are still open");
+}
+
+#[test]
+fn what_is_due_at_once_is_not_waited_for() {
+    let mut world = world(1, true);
+    world.quiet.set(true);
+    for _ in 0..1_000 {
+        let before = world.clock.0.get();
+        if let Turn::Wait { until: Some(until), .. } = world.host.turn() {
+            assert!(until.0 > before, "{until:?} was due before the turn, at {before}");
+            world.clock.0.set(world.clock.0.get().max(until.0));
+        }
+        for operation in world.storage.asked.borrow_mut().drain(..) {
+            world.completions.put(Completion::Durable { operation });
+        }
+    }
+    assert!(world.host.member.status().view.serving);
+}

@@ -11,9 +11,9 @@
 //!
 //! A step is one event of the core: a received datagram as its bytes; what followed from performing
 //! actions (applied with its outputs, durable, a read with its bytes, a refusal, a failure) as it
-//! was. So a replay needs neither service nor disk. Each step carries the hash of all actions before
-//! it, so that the first step that differs is named, and a file whose end is missing is of use up to
-//! its last whole record.
+//! was. So a replay needs neither service nor disk. Each step carries the hash of all actions
+//! before it, so that the first step that differs is named, and a file whose end is missing is of
+//! use up to its last whole record.
 //!
 //! The hash covers every action in order and all bytes that it names, as they go out: equal hashes
 //! mean byte-identical actions, whichever runtime drove the loop, in a debug or a release build.

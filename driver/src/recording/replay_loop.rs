@@ -3,7 +3,8 @@
 use core::cell::Cell;
 use std::io::Read;
 
-use quorate_core::{Event, Instant};
+use quorate_codecs::decode;
+use quorate_core::{Event, GroupTag, Instant};
 
 use super::RecordingError;
 use super::ports::{HashingLog, HashingPort, HashingService, HashingStorage};
@@ -34,6 +35,7 @@ impl Clock for Recorded {
 #[derive(Debug)]
 pub(super) struct ReplayLoop<R> {
     recording: RecordingReader<R>,
+    tag: GroupTag,
     looped: Looped,
     clock: Recorded,
     hash: SharedHash,
@@ -51,7 +53,8 @@ impl<R: Read> ReplayLoop<R> {
             MemberLoop::new(member, FaultyPort::new(port, None), log, storage, service);
         looped.listen(Tap::Replaying(hash.clone()));
         let (clock, replayed) = (Recorded::default(), Replayed::default());
-        Ok(Self { recording, looped, clock, hash, replayed })
+        let tag = recording.tag();
+        Ok(Self { recording, tag, looped, clock, hash, replayed })
     }
 
     /// Takes the next step; the result when there is none.
@@ -60,6 +63,12 @@ impl<R: Read> ReplayLoop<R> {
             Record::Step(step) => {
                 self.replayed.before(&step, self.hash.lock().value());
                 self.clock.0.set(step.now.0);
+                if let Input::Datagram { bytes, .. } = step.input {
+                    // A loop counts what it cannot decode and goes on; it was decoded then.
+                    let undecodable =
+                        |reason| RecordingError::Undecodable { step: step.number, reason };
+                    decode(bytes, self.tag).map_err(undecodable)?;
+                }
                 take(&mut self.looped, &self.clock, step.input);
                 return Ok(None);
             }

@@ -6,6 +6,7 @@ use self::world::World;
 use super::*;
 use crate::turn::{Host, Turn};
 
+mod hostile;
 mod world;
 
 /// A member's life with everything in it: as a follower with loss, through the failover of the
