@@ -11,7 +11,7 @@ use core::error::Error;
 use clap::Args;
 
 use crate::line::Line;
-use crate::measure::{Yield, median};
+use crate::measure::{Yield, clock_reading_ns, median};
 use crate::raft_peer::{self, RaftLoad};
 use crate::room::{
     LOG_WINDOW_BYTES, PAGE_CACHE_BYTES, Room, RoomOptions, RoomYield, SESSION_WINDOW_BYTES,
@@ -20,6 +20,9 @@ use crate::room::{
 /// Batch and window of the peer's cases: the same windows as ours, and what it does best with.
 const PEER_LOADS: [(u64, u64); 6] =
     [(1, 1), (16, 16), (64, 64), (64, 512), (256, 256), (256, 2048)];
+
+/// How this program was compiled, the peer in it, too.
+const BUILD: &str = "release, fat lto, one codegen unit, panic = abort";
 
 /// Batches of the peer from which its best rate is taken.
 const PEER_BEST_BATCHES: [u64; 2] = [64, 256];
@@ -133,6 +136,7 @@ fn peer_line(load: RaftLoad, measured: &Yield) -> Line {
         .with("payload", load.payload)
         .with("batch", load.batch)
         .with("window", load.window)
+        .with("build", BUILD)
         .with("durable", false);
     measured.add_to(line)
 }
@@ -142,12 +146,13 @@ fn our_line(room: &RoomOptions, yields: &[RoomYield], peers: &[(RaftLoad, Yield)
     let measured: Vec<Yield> = yields.iter().map(|each| each.measured).collect();
     let measured = Yield::median(&measured);
     let members_per_s = middle(|each| each.members_per_s);
-    let line = room.add_to(Line::of("core").with("system", "quorate"));
+    let line = room.add_to(Line::of("core").with("system", "quorate").with("build", BUILD));
     let line = measured
         .add_to(line)
         .with("members_per_s", members_per_s.round())
         .with_rounded("steps_per_message", middle(|each| each.steps_per_message))
-        .with_rounded("rounds_per_message", middle(|each| each.rounds_per_message))
+        .with_rounded("readings_per_message", middle(|each| each.readings_per_message))
+        .with_rounded("reading_ns", clock_reading_ns())
         .with("naks", yields.iter().map(|each| each.naks).sum::<u64>());
     let same = peers
         .iter()

@@ -1,7 +1,9 @@
 //! What a run yields, and the medians of several.
 
+use core::hint::black_box;
 use core::time::Duration;
 use std::collections::VecDeque;
+use std::time::Instant as Clock;
 
 use hdrhistogram::Histogram;
 
@@ -59,6 +61,18 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
         (middle, 0) => f64::midpoint(values[middle - 1], values[middle]),
         (middle, _) => values[middle],
     }
+}
+
+/// Readings of the clock that are timed together.
+const READINGS: u32 = 100_000;
+
+/// How long the clock takes to be read, in nanoseconds.
+pub(crate) fn clock_reading_ns() -> f64 {
+    let begin = Clock::now();
+    for _ in 0..READINGS {
+        black_box(Clock::now());
+    }
+    begin.elapsed().as_nanos() as f64 / f64::from(READINGS)
 }
 
 /// Latencies of messages, in nanoseconds.

@@ -19,6 +19,8 @@ pub struct Alarm {
     timer: OwnedFd,
     /// When it rings, if it will.
     armed: Option<Instant>,
+    /// It rang, and is readable still: to set it anew ends that, without a call to read it.
+    ringing: bool,
 }
 
 impl Alarm {
@@ -28,7 +30,11 @@ impl Alarm {
     /// What the system says, as a rule that there are too many open files.
     pub fn new() -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-        Ok(Self { timer: timerfd_create(TimerfdClockId::Monotonic, flags)?, armed: None })
+        Ok(Self {
+            timer: timerfd_create(TimerfdClockId::Monotonic, flags)?,
+            armed: None,
+            ringing: false,
+        })
     }
 
     /// Makes sure that the descriptor is readable at `until`, if not before; `now` is the present,
@@ -37,7 +43,10 @@ impl Alarm {
     /// # Errors
     /// What the system says; the alarm is not set then.
     pub fn set(&mut self, until: Option<Instant>, now: Instant) -> io::Result<()> {
-        let Some(until) = until else { return Ok(()) };
+        let Some(until) = until else {
+            self.silence();
+            return Ok(());
+        };
         if self.armed.is_some_and(|armed| armed <= until) {
             return Ok(());
         }
@@ -50,15 +59,20 @@ impl Alarm {
         let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
         let setting = Itimerspec { it_interval, it_value };
         timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &setting)?;
-        self.armed = Some(until);
+        (self.armed, self.ringing) = (Some(until), false);
         Ok(())
     }
 
-    /// The descriptor was seen to be readable; it is not any more.
-    pub fn rang(&mut self) {
-        // There is nothing to read when it did not ring.
-        if rustix::io::read(&self.timer, &mut [0_u8; 8]).is_ok() {
-            self.armed = None;
+    /// The descriptor was seen to be readable; it is not any more when [`Alarm::set`] was called.
+    pub const fn rang(&mut self) {
+        (self.armed, self.ringing) = (None, true);
+    }
+
+    fn silence(&mut self) {
+        if self.ringing {
+            // There is nothing to read when it did not ring.
+            let _ = rustix::io::read(&self.timer, &mut [0_u8; 8]);
+            self.ringing = false;
         }
     }
 }
@@ -102,6 +116,7 @@ mod tests {
             wait(&alarm);
             assert!(clock.now() >= until);
             alarm.rang();
+            alarm.set(None, now).unwrap();
             assert!(!is_readable(&alarm));
         }
     }

@@ -4,7 +4,6 @@ use core::net::SocketAddr;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use async_channel::Receiver;
 use bytes::Bytes;
 use oneshot::Sender;
 use quorate_core::client::{ClientError, Reject};
@@ -18,7 +17,7 @@ use crate::client_loop::{ClientLoop, ClientOutcome};
 use crate::doorbell::Doorbell;
 use crate::endpoint::address_of;
 use crate::faults::FaultyPort;
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Mailbox, Requests};
 use crate::member_host::DATAGRAMS_PER_TURN;
 use crate::port::{Clock, DatagramPort, SystemClock};
 use crate::turn::{Host, Turn, Wake, random_number};
@@ -32,7 +31,7 @@ const COMMANDS_PER_TURN: usize = 1_024;
 pub struct ClientHost<P = UdpPort, C = SystemClock> {
     client: ClientLoop<P>,
     clock: C,
-    commands: Receiver<Command>,
+    commands: Requests<Command>,
     doorbell: Doorbell,
     /// A message that there was no room for yet. Nothing behind it is taken meanwhile.
     waiting: Option<(Bytes, Answer)>,
@@ -130,10 +129,12 @@ impl<P: DatagramPort, C: Clock> ClientHost<P, C> {
             self.report.outcome = Some(result);
             return Turn::Ended;
         }
-        if datagrams >= DATAGRAMS_PER_TURN || commands == COMMANDS_PER_TURN {
-            return Turn::Again;
-        }
-        Turn::Wait { until: self.client.next_deadline(), worked }
+        let until = self.client.next_deadline();
+        // What a flush left over is due at once, as at a member.
+        let more = datagrams >= DATAGRAMS_PER_TURN
+            || commands == COMMANDS_PER_TURN
+            || until.is_some_and(|until| until <= now);
+        if more { Turn::Again } else { Turn::Wait { until, worked } }
     }
 
     /// Submits the message that waits, and those behind it, as far as there is room and within the
@@ -245,5 +246,45 @@ impl<P: DatagramPort + AsFd, C: Clock> Host for ClientHost<P, C> {
 
     fn socket(&self) -> BorrowedFd<'_> {
         self.client.port().as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::pin::pin;
+    use core::task::{Context, Poll, Waker};
+
+    use quorate_core::client::{ClientConfig, ClientLimits, ClientTiming};
+    use quorate_core::{GroupId, MemberId, RecoveryEpoch};
+
+    use super::*;
+    use crate::endpoint::endpoint_of;
+
+    #[test]
+    fn what_is_asked_of_a_client_that_is_dropped_is_answered_with_that() {
+        let nobody = endpoint_of(SocketAddr::from(([127, 0, 0, 1], 9)));
+        let config = ClientConfig {
+            group: GroupId(1),
+            recovery_epoch: RecoveryEpoch(0),
+            key: ClientKey(0),
+            members: [(MemberId(1), nobody)].into(),
+            seed: 0,
+            timing: ClientTiming::default(),
+            limits: ClientLimits::default(),
+        };
+        let options = ClientOptions { config, bind: None, faults: None };
+        let (mut host, handle) = ClientHost::start(options, Box::new(|| {})).unwrap();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut taken = handle.blocking_send("taken").unwrap();
+        let _ = host.turn();
+        let mut left = handle.blocking_send("left in the mailbox").unwrap();
+        let mut status = pin!(handle.status());
+        assert!(status.as_mut().poll(&mut context).is_pending());
+        drop(host);
+        for reply in [&mut taken, &mut left] {
+            assert_eq!(pin!(reply).poll(&mut context), Poll::Ready(Err(SubmitError::Gone)));
+        }
+        assert!(matches!(status.poll(&mut context), Poll::Ready(Err(SubmitError::Gone))));
+        assert!(handle.blocking_send("late").is_err());
     }
 }

@@ -127,7 +127,7 @@ impl<P: DatagramPort> DatagramPort for FaultyPort<P> {
 
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
         let Some(faults) = self.faults else { return self.inner.receive(buffer) };
-        // A source that never pauses must not keep for ever what is held, nor use up the room for it.
+        // A source that never pauses must not keep what is held for ever, nor use up its room.
         let enough = self.held.len() >= HELD_ENOUGH;
         let received = if enough { None } else { self.inner.receive(buffer)? };
         let Some(received) = received else {

@@ -5,7 +5,6 @@ use core::time::Duration;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
-use async_channel::Receiver as Requests;
 use oneshot::Sender as Answer;
 use quorate_core::{Instant, Member};
 
@@ -14,7 +13,7 @@ use crate::archive_storage::ArchiveStorage;
 use crate::doorbell::Doorbell;
 use crate::faults::FaultyPort;
 use crate::host::ServiceHost;
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Mailbox, Requests};
 use crate::member_handle::{MemberHandle, MemberOptions, Request, RunError, StartMemberError};
 use crate::member_loop::{MemberLoop, Stopped};
 use crate::port::{Clock, DatagramPort, LogPort, StoragePort, SystemClock};
@@ -129,7 +128,7 @@ impl<S: Service + 'static> MemberHost<S> {
         let clock = SystemClock::start();
         let config = configuration.member_config(random_number());
         let now = clock.now();
-        // Before the recording, which takes a new file each time: a port in use is no reason for one.
+        // Before the recording, which takes a new file each time: not for a port in use.
         let port = UdpPort::open(configuration.bind, socket)?;
         let recording = record.map(|file| {
             Recording::create(&file, &config, &ports.recovered, now).map_err(|source| {
@@ -267,8 +266,7 @@ where
         if self.member.outstanding() == 0 || now >= until {
             return Ok(self.close(until));
         }
-        let more =
-            self.member.discard(DATAGRAMS_PER_TURN) || completions == COMPLETIONS_PER_TURN;
+        let more = self.member.discard(DATAGRAMS_PER_TURN) || completions == COMPLETIONS_PER_TURN;
         let wait = Turn::Wait { until: Some(until), worked: completions > 0 };
         Ok(if more { Turn::Again } else { wait })
     }

@@ -8,7 +8,8 @@ use quorate_core::frame::{
     self, Body, FrameFront, FrameSeed, SessionCloseReason, TermOpen, aligned, frame_bytes,
     parse_body,
 };
-use quorate_core::{Incoming, LogTime, Position, RecoveryEpoch, Stream};
+use quorate_core::message::EpochRange;
+use quorate_core::{Incoming, LogTime, Message, Position, RecoveryEpoch, Stream};
 
 use crate::TAG;
 use crate::draw::Draw;
@@ -31,7 +32,8 @@ pub fn round_trip(bytes: &[u8]) {
 }
 
 fn control(draw: &mut Draw<'_, '_>) {
-    let (sender, message) = (draw.sender(), draw.message());
+    let (sender, mut message) = (draw.sender(), draw.message());
+    align(&mut message);
     let mut buffer = [0xaa; CONTROL_BYTES_MAX];
     let header = Header { tag: TAG, sender };
     let length = encode_control(&header, &message, &mut buffer);
@@ -39,6 +41,19 @@ fn control(draw: &mut Draw<'_, '_>) {
     let datagram = &mut buffer[..length];
     assert_eq!(decode(datagram, TAG), Ok((sender, Incoming::Control(message))));
     expect_refusal_once_damaged(draw, datagram);
+}
+
+/// Nobody asks for a range that does not begin and end at multiples of 8 (rule 19).
+fn align(message: &mut Message) {
+    let align = |asked: &mut EpochRange| {
+        asked.range.start.0 &= !7;
+        asked.range.end.0 &= !7;
+    };
+    match message {
+        Message::Nak { ranges, .. } => ranges.iter_mut().for_each(align),
+        Message::Unavailable { range, .. } => align(range),
+        _ => {}
+    }
 }
 
 fn data(draw: &mut Draw<'_, '_>) {

@@ -38,6 +38,8 @@ enum Task {
         #[arg(long)]
         no_tests: bool,
     },
+    /// Tests the core with the checksums of builds that are not this one.
+    Checksums,
     /// Repairs what repairs itself: generated code, lints with a known remedy, format.
     Fix,
     /// Builds core and codecs for a processor without an operating system.
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
     let result = match arguments.task {
         Task::Codegen { check } => codegen::run(&root(), check).map_err(|e| e.to_string()),
         Task::Verify { no_tests } => verify::verify(&root(), !no_tests),
+        Task::Checksums => verify::test_checksums(&root()),
         Task::Fix => verify::fix(&root()),
         Task::BareMetal { install } => bare_metal::run(&root(), install),
     };

@@ -79,7 +79,7 @@ pub(crate) struct LoopbackOptions {
     #[arg(long)]
     pub(crate) closed_only: bool,
     /// Seconds that each load is measured.
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 1.0)]
     pub(crate) seconds: f64,
     /// Runs of each case; medians are shown.
     #[arg(long, default_value_t = 3)]

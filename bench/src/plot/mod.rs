@@ -103,7 +103,15 @@ fn core_panels(lines: &[&Value]) -> Vec<Panel> {
         let batch = number(line, "batch").unwrap_or_default();
         let mut names = Vec::new();
         if text(line, "system") == "quorate" {
-            names.push("quorate".to_owned());
+            let mebibytes = number(line, "log_window_bytes").unwrap_or_default() / 1_048_576.0;
+            let name = match mebibytes {
+                small if small < 1.0 => "quorate".to_owned(),
+                large => format!("quorate, {large} MiB window"),
+            };
+            if let Some(point) = point(line, "window", "members_per_s") {
+                rate.add(&format!("{name}, without the client"), point);
+            }
+            names.push(name);
         } else if number(line, "window") == Some(batch) {
             names.push("raft, batch = in flight".to_owned());
         }

@@ -4,9 +4,10 @@
 //! A **round** gives each client and then each member a turn: everything in its inbox, then a
 //! flush, as a host does it that has no more input at hand.
 //!
-//! The clock is read twice a round: before the turns of the clients and behind them. So the time
-//! that members take is known apart from that of clients, which the peer has none of. Both spans
-//! hold the time of one reading.
+//! The clock is read at the beginning of a round, and again behind the turns of the clients if they
+//! had anything to do. So the time that members take is known apart from that of clients, which the
+//! peer has none of. Nothing is taken off for the readings themselves: how many there are and how
+//! long one takes is told beside the rates.
 
 mod client_seat;
 mod member_seat;
@@ -55,8 +56,8 @@ pub(crate) struct Room {
     next_client: usize,
     /// How long the turns of the clients took in this loop, in nanoseconds.
     clients_ns: u64,
-    /// Rounds of this loop.
-    rounds: u64,
+    /// How often the clock was read behind the turns of the clients in this loop.
+    readings: u64,
     latencies: Latencies,
 }
 
@@ -68,8 +69,8 @@ pub(crate) struct RoomYield {
     /// Messages answered a second of the time that members took: what is left of it without the
     /// turns of the clients.
     pub(crate) members_per_s: f64,
-    /// Rounds, for each message.
-    pub(crate) rounds_per_message: f64,
+    /// Readings of the clock behind the turns of the clients, for each message.
+    pub(crate) readings_per_message: f64,
     /// Events of all members and clients, for each message.
     pub(crate) steps_per_message: f64,
     /// Requests of members for bytes that they lack. Nothing is lost here, but an announcement may
@@ -105,7 +106,7 @@ impl Room {
             called: Vec::new(),
             next_client: 0,
             clients_ns: 0,
-            rounds: 0,
+            readings: 0,
             latencies: Latencies::new(),
             options: options.clone(),
         };
@@ -129,7 +130,7 @@ impl Room {
         RoomYield {
             measured: Yield::new(messages, elapsed, &self.latencies),
             members_per_s: messages as f64 / (elapsed - self.clients_time()).as_secs_f64(),
-            rounds_per_message: self.rounds as f64 / messages as f64,
+            readings_per_message: self.readings as f64 / messages as f64,
             steps_per_message: steps as f64 / messages as f64,
             naks: self.members.iter().map(|seat| seat.member.counters().naks_sent).sum(),
         }
@@ -143,18 +144,21 @@ impl Room {
 
     fn closed_loop(&mut self, messages: u64) -> Duration {
         let jumped = self.jumped;
-        (self.clients_ns, self.rounds) = (0, 0);
+        (self.clients_ns, self.readings) = (0, 0);
         let begin = Clock::now();
         let (mut submitted, mut answered) = (0, 0);
         while answered < messages {
             self.read_clock();
-            answered += self.receive_replies();
+            let replies = self.receive_replies();
+            answered += replies;
             let free = self.options.window as u64 - (submitted - answered);
             let count = free.min(messages - submitted);
             self.submit(count);
             submitted += count;
-            self.clients_ns += self.present().since(self.now).0;
-            self.rounds += 1;
+            if replies + count > 0 {
+                self.clients_ns += self.present().since(self.now).0;
+                self.readings += 1;
+            }
             let busy = self.members_turn() || count > 0;
             if self.now.0 >= self.timers_at {
                 self.serve_timers();

@@ -315,3 +315,15 @@ fn what_is_due_at_once_is_not_waited_for() {
     }
     assert!(world.host.member.status().view.serving);
 }
+
+#[test]
+fn what_is_asked_of_a_member_that_ends_is_answered_with_that() {
+    let mut world = world(3, true);
+    world.quiet.set(true);
+    let _ = world.host.turn();
+    world.completions.put(Completion::Failed { reason: "a deliberate error".into() });
+    assert_eq!(world.host.turn(), Turn::Again);
+    // It is inert by now, and looks at requests no more.
+    let gone = after_one(world.handle.status(), || drop(world.host));
+    assert_eq!(gone.unwrap_err(), crate::member_handle::MemberGone);
+}

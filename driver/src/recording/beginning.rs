@@ -11,6 +11,8 @@ use super::fields::{Reader, Writer};
 
 /// The most of any count among the limits that a recording may say: memory follows from it.
 const COUNT_MAX: u64 = 1 << 24;
+/// The most of any number of bytes among them: what a configuration can say.
+const BYTES_MAX: u64 = i64::MAX as u64;
 
 /// What [`Member::new`] was given, and by which version of this crate it was written down.
 #[derive(Clone, Debug)]
@@ -174,24 +176,28 @@ fn limits_numbers(limits: &Limits) -> [u64; 17] {
 
 fn read_limits(fields: &mut Reader<'_>) -> Option<Limits> {
     Some(Limits {
-        window_bytes: fields.u64()?,
+        window_bytes: bytes(fields)?,
         message_bytes_max: short(fields)?,
-        uncommitted_bytes_max: fields.u64()?,
-        unapplied_bytes_max: fields.u64()?,
+        uncommitted_bytes_max: bytes(fields)?,
+        unapplied_bytes_max: bytes(fields)?,
         slice_bytes: short(fields)?,
-        run_bytes_max: fields.u64()?,
+        run_bytes_max: bytes(fields)?,
         coverage_ranges_max: count(fields)?,
-        repair_request_bytes_max: fields.u64()?,
-        repair_budget_bytes: fields.u64()?,
+        repair_request_bytes_max: bytes(fields)?,
+        repair_budget_bytes: bytes(fields)?,
         reads_max: count(fields)?,
-        read_bytes_max: fields.u64()?,
+        read_bytes_max: bytes(fields)?,
         apply_batch_max: count(fields)?,
         sessions_max: count(fields)?,
-        session_window_bytes: fields.u64()?,
+        session_window_bytes: bytes(fields)?,
         in_flight_max: count(fields)?,
         reply_bytes_max: short(fields)?,
         timers_max: count(fields)?,
     })
+}
+
+fn bytes(fields: &mut Reader<'_>) -> Option<u64> {
+    fields.u64().filter(|bytes| *bytes <= BYTES_MAX)
 }
 
 fn short(fields: &mut Reader<'_>) -> Option<u32> {

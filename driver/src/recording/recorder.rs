@@ -1,10 +1,12 @@
 //! Writes down what happens to a member.
 
 use core::fmt;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration as Span;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
 
@@ -18,8 +20,9 @@ use super::step::{ENDING, write_datagram, write_event};
 
 /// Bytes that are collected before the thread gets them.
 const PIECE_BYTES: usize = 64 << 10;
-/// Pieces that wait for the thread, at most: 64 MiB. Beyond it the recording ends.
+/// Pieces that wait for the thread, at most, and their bytes. Beyond it the recording ends.
 const PIECES_MAX: usize = 1_024;
+const WAITING_BYTES_MAX: usize = 64 << 20;
 /// How long bytes are collected: what a member that is killed leaves unwritten.
 const PIECE_AGE_MAX: Duration = Duration::from_millis(20);
 /// How long the end of a member waits for the rest to be written.
@@ -43,6 +46,8 @@ pub struct Recording {
 
 struct RecordingThread {
     pieces: SyncSender<Vec<u8>>,
+    /// Bytes of the pieces that wait: one with a read of the log in it is larger than most.
+    waiting: Arc<AtomicUsize>,
     done: Receiver<()>,
 }
 
@@ -127,7 +132,7 @@ impl Recording {
         }
         write_record(self.records, &self.body.0, &mut self.piece);
         // A queue that is full now has no room for the end: the file is one that was cut.
-        let _ = thread.pieces.try_send(core::mem::take(&mut self.piece));
+        let _ = thread.put(core::mem::take(&mut self.piece));
         self.close();
     }
 
@@ -145,7 +150,7 @@ impl Recording {
 
     fn hand_over(&mut self) {
         let Some(thread) = &self.thread else { return };
-        match thread.pieces.try_send(core::mem::take(&mut self.piece)) {
+        match thread.put(core::mem::take(&mut self.piece)) {
             Ok(()) => return,
             Err(TrySendError::Full(_)) => tracing::error!(
                 steps = self.steps,
@@ -159,7 +164,7 @@ impl Recording {
 
     /// Waits until all is written, for a bounded time.
     fn close(&mut self) {
-        let Some(RecordingThread { pieces, done }) = self.thread.take() else { return };
+        let Some(RecordingThread { pieces, done, .. }) = self.thread.take() else { return };
         drop(pieces);
         if done.recv_timeout(CLOSE_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
             tracing::warn!("stopped without waiting longer for the recording; its end may be cut");
@@ -178,21 +183,33 @@ impl RecordingThread {
     fn start<W: Write + Send + 'static>(output: W) -> io::Result<Self> {
         let (pieces, queue) = sync_channel(PIECES_MAX);
         let (ended, done) = sync_channel(1);
+        let waiting = Arc::<AtomicUsize>::default();
+        let written = Arc::clone(&waiting);
         thread::Builder::new().name("quorate-recording".into()).spawn(move || {
-            write_all(output, &queue);
+            write_all(output, &queue, &written);
             // Nobody waits when the member ended long ago.
             let _ = ended.try_send(());
         })?;
-        Ok(Self { pieces, done })
+        Ok(Self { pieces, waiting, done })
+    }
+
+    fn put(&self, piece: Vec<u8>) -> Result<(), TrySendError<Vec<u8>>> {
+        let bytes = piece.len();
+        if self.waiting.load(Ordering::Relaxed) + bytes > WAITING_BYTES_MAX {
+            return Err(TrySendError::Full(piece));
+        }
+        self.waiting.fetch_add(bytes, Ordering::Relaxed);
+        self.pieces.try_send(piece)
     }
 }
 
-fn write_all(mut output: impl Write, queue: &Receiver<Vec<u8>>) {
+fn write_all(mut output: impl Write, queue: &Receiver<Vec<u8>>, waiting: &AtomicUsize) {
     for piece in queue {
         if let Err(error) = output.write_all(&piece).and_then(|()| output.flush()) {
             tracing::error!(%error, "the recording ends here: cannot write; the member goes on");
             return;
         }
+        waiting.fetch_sub(piece.len(), Ordering::Relaxed);
     }
 }
 

@@ -213,6 +213,36 @@ fn a_recording_that_cannot_be_written_does_not_touch_the_member() {
     recording.end(&member);
 }
 
+#[test]
+fn a_recording_whose_disk_stands_still_ends_before_it_fills_the_memory() {
+    struct Stalled(std::sync::mpsc::Receiver<()>);
+    impl io::Write for Stalled {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // Until the test has ended.
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let reader = RecordingReader::new(EVENTFUL.as_slice()).unwrap();
+    let Beginning { config, recovered, now, .. } = reader.beginning();
+    let (release, stalled) = std::sync::mpsc::channel();
+    let mut recording = Recording::begin(Stalled(stalled), config, recovered, *now).unwrap();
+    let (bytes, operation) = (vec![0; 4 << 20], Default::default());
+    let event = quorate_core::Event::LogRead { operation, bytes: &bytes };
+    let mut steps = 0;
+    while format!("{recording:?}").contains("under_way: true") {
+        recording.event(*now, &event);
+        steps += 1;
+        assert!(steps < 20, "{steps} reads of 4 MiB wait");
+    }
+    assert!(steps > 10, "{steps}");
+    drop(release);
+}
+
 /// `QUORATE_GOLDEN=update` records it again.
 #[test]
 fn the_golden_recording_gives_its_hash_in_every_build() {

@@ -1,5 +1,7 @@
 //! Committed frames on their way to the service, in order and once.
 
+use alloc::vec::Vec;
+
 use super::log::{LogFrame, read_frame};
 use super::repair::Purpose;
 use super::{Handled, Member, State};
@@ -27,6 +29,8 @@ pub(super) struct Applier {
     pub(super) time: LogTime,
     /// The same three at the end of what the service was handed.
     walked: Walked,
+    /// The sessions of the messages that the service has not reported yet.
+    pub(super) touched: Vec<SessionId>,
     /// The end of what it is to report, while it is at it.
     awaited: Option<Position>,
     is_reading: bool,
@@ -50,11 +54,19 @@ impl Applier {
             chain: Chain::default(),
             time: LogTime::default(),
             walked: Walked::default(),
+            touched: Vec::with_capacity(batch_max),
             awaited: None,
             is_reading: false,
             failed_reads: 0,
             read_bytes: u64::MAX,
             batch_max,
+        }
+    }
+
+    #[inline]
+    fn touch(&mut self, session: SessionId) {
+        if self.touched.last() != Some(&session) {
+            self.touched.push(session);
         }
     }
 
@@ -129,6 +141,7 @@ impl Member {
             time = time.max(stamped);
             let payload = frame.header.payload(position);
             let after = position.plus(frame.len() as u64);
+            applier.touch(session);
             let delivery = Delivery::Message { session, sequence, payload, source: Source::Member };
             actions.push_apply(Apply { position, end: after, time, delivery });
             position = after;
@@ -283,6 +296,7 @@ impl Member {
                     return None;
                 }
                 self.counters.messages_applied += 1;
+                self.state.applier.touch(session);
                 Some(Delivery::Message { session, sequence, payload: frame.payload, source })
             }
             Body::Timer { timer, deadline, .. } => {

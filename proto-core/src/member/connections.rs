@@ -1,7 +1,8 @@
 //! The leader's side of its clients: who is connected. `ingress` has what comes in, `egress` what
 //! goes out.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
 
 use super::egress::send_egress;
 use super::{Handled, Member};
@@ -17,13 +18,19 @@ use crate::time::{Duration, Instant};
 #[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Connections {
     pub(super) by_client: BTreeMap<ClientKey, Connection>,
+    /// Those that the next flush looks at: something came in, was applied, or is due.
+    awake: BTreeSet<ClientKey>,
+    /// When others are to be looked at, each at most once.
+    deadlines: BTreeSet<(Instant, ClientKey)>,
     /// Clients whose session is being opened in the log.
     opening: BTreeMap<ClientKey, Opening>,
     /// Clients whose session is not known here: they are told so once it is certain that this
     /// member still leads.
     doubts: BTreeMap<ClientKey, Doubt>,
+    /// Those that the flush under way looks at.
+    pub(super) turn: Vec<ClientKey>,
     /// Whose turn it is to be admitted first.
-    pub(super) next_client: ClientKey,
+    next_client: ClientKey,
 }
 
 /// A connect that waits for its session.
@@ -61,14 +68,16 @@ pub(super) struct Connection {
     pub(super) next_reply: u64,
     /// Where the replies end that went out and that the client has not consumed yet.
     pub(super) unreleased: VecDeque<Position>,
-    /// What it sent breaks the rules: it is removed.
-    pub(super) is_broken: bool,
+    /// Whole messages wait for room, or for their turn.
+    pub(super) has_waiting: bool,
     pub(super) is_status_due: bool,
     /// What the client was last told that was consumed.
     pub(super) told_consumed: Position,
     /// When to say again how far the replies go, until the client has them all (E86).
     pub(super) newest_at: Option<Instant>,
     pub(super) newest_pause: Duration,
+    /// The deadline under which it is listed.
+    listed_at: Option<Instant>,
 }
 
 impl Connections {
@@ -78,6 +87,72 @@ impl Connections {
 
     pub(super) fn clear(&mut self) {
         *self = Self::default();
+    }
+
+    fn insert(&mut self, client: ClientKey, connection: Connection) {
+        self.remove(client);
+        self.by_client.insert(client, connection);
+        self.awake.insert(client);
+    }
+
+    pub(super) fn remove(&mut self, client: ClientKey) -> Option<Connection> {
+        self.awake.remove(&client);
+        let removed = self.by_client.remove(&client)?;
+        if let Some(at) = removed.listed_at {
+            self.deadlines.remove(&(at, client));
+        }
+        Some(removed)
+    }
+
+    /// The next flush looks at this client's connection, if there is one.
+    pub(super) fn wake(&mut self, client: ClientKey) {
+        if self.by_client.contains_key(&client) {
+            self.awake.insert(client);
+        }
+    }
+
+    /// When one is to be looked at that is not awake.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    /// Takes those who are awake or due into `turn`, in the order of their turns; whose turn is
+    /// first changes each time.
+    pub(super) fn begin_flush(&mut self, now: Instant) {
+        while let Some(&(at, client)) = self.deadlines.first()
+            && at <= now
+        {
+            self.deadlines.pop_first();
+            self.awake.insert(client);
+            if let Some(connection) = self.by_client.get_mut(&client) {
+                connection.listed_at = None;
+            }
+        }
+        self.turn.clear();
+        self.turn.extend(self.awake.range(self.next_client..));
+        self.turn.extend(self.awake.range(..self.next_client));
+        self.awake.clear();
+        if let Some(first) = self.turn.first() {
+            self.next_client = ClientKey(first.0.wrapping_add(1));
+        }
+    }
+
+    /// Lists a connection under its deadline, or keeps it awake if it is not done.
+    pub(super) fn settle(&mut self, client: ClientKey, timing: NakTiming, is_done: bool) {
+        let Some(connection) = self.by_client.get_mut(&client) else { return };
+        let deadline = connection.deadline(timing);
+        if deadline != connection.listed_at {
+            if let Some(at) = connection.listed_at {
+                self.deadlines.remove(&(at, client));
+            }
+            if let Some(at) = deadline {
+                self.deadlines.insert((at, client));
+            }
+            connection.listed_at = deadline;
+        }
+        if !is_done {
+            self.awake.insert(client);
+        }
     }
 
     pub(super) fn egress_bytes(&self, client: ClientKey, range: PositionRange) -> (&[u8], &[u8]) {
@@ -107,11 +182,12 @@ impl Connection {
             outlet,
             next_reply: opening.unanswered,
             unreleased: VecDeque::new(),
-            is_broken: false,
+            has_waiting: false,
             is_status_due: false,
             told_consumed: opening.ingress_start,
             newest_at: None,
             newest_pause: Duration::ZERO,
+            listed_at: None,
         }
     }
 
@@ -137,7 +213,7 @@ impl Connection {
         }
     }
 
-    pub(super) fn deadline(&self, timing: NakTiming) -> Option<Instant> {
+    fn deadline(&self, timing: NakTiming) -> Option<Instant> {
         [self.inlet.next_deadline(timing), self.newest_at].into_iter().flatten().min()
     }
 }
@@ -148,6 +224,10 @@ struct Sizes {
     window_bytes: u64,
     ranges_max: usize,
 }
+
+/// How often within the session time-out the leader looks who was silent for as long: so much later
+/// than it could be a session is closed.
+const SILENCE_CHECKS: u64 = 32;
 
 impl Member {
     pub(super) fn handle_client(
@@ -189,6 +269,7 @@ impl Member {
             leading.heard.insert(session, self.state.now);
         }
         self.state.flush_wanted = true;
+        self.state.connections.awake.insert(client);
         self.handle_stream(client, content, actions);
         Ok(())
     }
@@ -261,7 +342,7 @@ impl Member {
             ranges_max: self.config.limits.coverage_ranges_max,
         };
         let connection = Connection::new(opening, session, client, &sizes);
-        self.state.connections.by_client.insert(client, connection);
+        self.state.connections.insert(client, connection);
         if let Some(leading) = &mut self.state.leading {
             leading.heard.insert(session, self.state.now);
         }
@@ -386,12 +467,14 @@ impl Member {
     }
 
     pub(super) fn close_silent_sessions(&mut self) {
-        if !self.is_serving() {
+        let (now, timeout) = (self.state.now, self.config.timing.session_timeout);
+        let serving = self.is_serving();
+        let Some(leading) = &mut self.state.leading else { return };
+        if !serving || now < leading.silence_checked_at + Duration(timeout.0 / SILENCE_CHECKS) {
             return;
         }
-        let (now, timeout) = (self.state.now, self.config.timing.session_timeout);
-        let Some(leading) = &mut self.state.leading else { return };
-        let mut silent = alloc::vec::Vec::new();
+        leading.silence_checked_at = now;
+        let mut silent = Vec::new();
         for session in self.state.sessions.ids() {
             // A new leader gives every client the whole time-out to find it (rule 16).
             let heard = *leading.heard.entry(session).or_insert(now);
@@ -415,7 +498,7 @@ impl Member {
         leading.closing.retain(|&closing| closing != session);
         leading.heard.remove(&session);
         leading.appended.remove(&session);
-        if let Some(closed) = self.state.connections.by_client.remove(&client) {
+        if let Some(closed) = self.state.connections.remove(client) {
             let message = Message::Closed { connection: closed.number, session };
             actions.push(Action::Send { to: Destination::Client(closed.endpoint), message });
         }

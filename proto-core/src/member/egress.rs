@@ -15,22 +15,33 @@ const RUNS_PER_FLUSH_MAX: usize = 16;
 impl Member {
     /// Frames were applied: replies can go out, and messages and timers that waited may find room.
     pub(super) fn answer_clients(&mut self) {
+        for session in self.state.applier.touched.drain(..) {
+            if let Some(known) = self.state.sessions.get(session) {
+                self.state.connections.wake(known.client);
+            }
+        }
         let has_work = self.state.connections.len() > 0 || self.next_service_timer().is_some();
         self.state.flush_wanted |= self.state.leading.is_some() && has_work;
     }
 
-    /// Sends replies, requests for holes, and statuses.
+    /// Ends a flush: sends replies, requests for holes, and statuses.
     pub(super) fn flush_connections(&mut self, actions: &mut Actions) {
         if self.state.leading.is_none() {
             return;
         }
+        let timing = self.nak_timing();
         let mut connections = core::mem::take(&mut self.state.connections);
-        for (&client, connection) in &mut connections.by_client {
+        let mut turn = core::mem::take(&mut connections.turn);
+        for client in turn.drain(..) {
+            let Some(connection) = connections.by_client.get_mut(&client) else { continue };
             self.push_replies(connection);
             self.send_replies(client, connection, actions);
             self.send_ingress_nak(client, connection, actions);
             send_status(client, connection, actions);
+            let is_done = !connection.has_waiting && !connection.outlet.has_unsent();
+            connections.settle(client, timing, is_done);
         }
+        connections.turn = turn;
         self.state.connections = connections;
     }
 
@@ -92,9 +103,7 @@ impl Member {
     }
 
     pub(super) fn connections_deadline(&self) -> Option<Instant> {
-        let timing = self.nak_timing();
-        let connections = self.state.connections.by_client.values();
-        connections.filter_map(|connection| connection.deadline(timing)).min()
+        self.state.connections.deadline()
     }
 
     pub(super) fn serve_connections(&mut self) {

@@ -12,25 +12,23 @@ use crate::mutant;
 const ADMITTED_PER_FLUSH_MAX: usize = 256;
 
 impl Member {
-    /// Appends what clients sent, as far as there is room. Whose turn is first changes each time.
+    /// Begins a flush: appends what clients sent, as far as there is room.
     pub(super) fn admit_ingress(&mut self, actions: &mut Actions) {
         if !self.is_serving() {
             return;
         }
         let mut connections = core::mem::take(&mut self.state.connections);
-        let turn = connections.next_client;
-        let mut admit = |(_, connection): (&ClientKey, &mut Connection)| {
+        connections.begin_flush(self.state.now);
+        let turn = core::mem::take(&mut connections.turn);
+        for &client in &turn {
+            let Some(connection) = connections.by_client.get_mut(&client) else { continue };
             if let Err(breach) = self.admit_from(connection) {
                 self.refuse(connection, breach, actions);
-                connection.is_broken = true;
+                // Who does not keep to the rules has to begin anew.
+                connections.remove(client);
             }
-        };
-        connections.by_client.range_mut(turn..).for_each(&mut admit);
-        connections.by_client.range_mut(..turn).for_each(&mut admit);
-        let following = connections.by_client.keys().find(|&&client| client > turn);
-        connections.next_client = following.copied().unwrap_or_default();
-        // Who does not keep to the rules has to begin anew.
-        connections.by_client.retain(|_, connection| !connection.is_broken);
+        }
+        connections.turn = turn;
         self.state.connections = connections;
     }
 
@@ -78,7 +76,7 @@ impl Member {
         let sequence_max = (connection.oldest_unreleased() + in_flight_max).saturating_sub(1);
         let mut frames = connection.inlet.frames();
         let mut consumed = frames.position();
-        let mut outcome = Ok(());
+        let (mut outcome, mut has_waiting) = (Ok(()), false);
         let mut left = ADMITTED_PER_FLUSH_MAX;
         while left > 0 {
             left -= 1;
@@ -109,6 +107,7 @@ impl Member {
                 Admission::Duplicate => self.counters.duplicates_suppressed += 1,
                 Admission::Wait => {
                     self.counters.back_pressure += 1;
+                    has_waiting = true;
                     break;
                 }
                 Admission::Refuse(breach) => {
@@ -119,6 +118,7 @@ impl Member {
             consumed = frames.position();
         }
         self.state.flush_wanted |= left == 0;
+        connection.has_waiting = has_waiting || left == 0;
         connection.consume(consumed, self.config.limits.session_window_bytes / 4);
         outcome
     }

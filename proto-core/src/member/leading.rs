@@ -35,6 +35,8 @@ pub(super) struct Leading {
     last_heartbeat: Instant,
     /// The last rise of the commit position, or the last time that all was committed.
     progress_at: Instant,
+    /// When it was last looked which sessions are silent.
+    pub(super) silence_checked_at: Instant,
     won_at: Instant,
     won_log_time: LogTime,
     /// The newest message of each session that was appended in this term or before.
@@ -119,6 +121,7 @@ impl Member {
             heartbeat_pause: self.config.timing.heartbeat_first,
             last_heartbeat: now,
             progress_at: now,
+            silence_checked_at: now,
             won_at: now,
             won_log_time: state.log.verified_time,
             appended: BTreeMap::new(),
