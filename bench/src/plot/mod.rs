@@ -3,8 +3,8 @@
 mod panel;
 
 use core::error::Error;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use clap::Args;
 use serde_json::Value;
@@ -55,8 +55,9 @@ type Panels = fn(&[&Value]) -> Vec<Panel>;
 fn read_lines(folder: &Path) -> Result<Vec<Value>, Box<dyn Error>> {
     let mut lines = Vec::new();
     let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    for entry in entries {
-        let path = entry?.path();
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    paths.sort();
+    for path in paths {
         if path.extension().is_some_and(|extension| extension == "jsonl") {
             for (number, line) in fs::read_to_string(&path)?.lines().enumerate() {
                 let parsed = serde_json::from_str(line);

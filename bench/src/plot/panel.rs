@@ -11,7 +11,7 @@ const PANEL_SIZE: (u32, u32) = (560, 420);
 /// Pixels of the title above all panels.
 const TITLE_HEIGHT: u32 = 44;
 /// The colours of curves, one after the other; told apart by the colour-blind too.
-const COLOURS: [RGBColor; 8] = [
+const COLOURS: [RGBColor; 10] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -20,7 +20,11 @@ const COLOURS: [RGBColor; 8] = [
     RGBColor(230, 159, 0),
     RGBColor(0, 0, 0),
     RGBColor(140, 140, 140),
+    RGBColor(136, 34, 85),
+    RGBColor(17, 119, 51),
 ];
+/// Pixels of a row of the legend, and its columns.
+const LEGEND_ROW: (u32, usize) = (24, 3);
 
 /// A drawing area of an SVG.
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -75,7 +79,8 @@ impl Curves {
         values.fold((f64::MAX, f64::MIN), |(a, b), value| (a.min(value), b.max(value)))
     }
 
-    fn draw(&self, area: &Area<'_>) -> Drawn {
+    /// Draws the curves, each in the colour of its name among `names`.
+    fn draw(&self, area: &Area<'_>, names: &[&str]) -> Drawn {
         let (left, right) = self.bounds(|point| point.0);
         let (left, right) = (left / 1.15, right * 1.15);
         // Whole decades, since only these are sure to have labels.
@@ -98,21 +103,12 @@ impl Curves {
             .label_style(("sans-serif", 15))
             .axis_desc_style(("sans-serif", 16))
             .draw()?;
-        for ((name, points), colour) in self.curves.iter().zip(COLOURS.iter().cycle()) {
-            let curve = LineSeries::new(points.iter().copied(), colour.stroke_width(2));
-            chart.draw_series(curve)?.label(name).legend(move |(x, y)| {
-                PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2))
-            });
+        for (name, points) in &self.curves {
+            let colour = colour_of(names, name);
+            chart.draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)))?;
             let dots = points.iter().map(|&point| Circle::new(point, 3, colour.filled()));
             chart.draw_series(dots)?;
         }
-        chart
-            .configure_series_labels()
-            .label_font(("sans-serif", 15))
-            .position(SeriesLabelPosition::LowerRight)
-            .background_style(WHITE.mix(0.85))
-            .border_style(BLACK.mix(0.3))
-            .draw()?;
         Ok(())
     }
 }
@@ -152,20 +148,57 @@ impl Bars {
     }
 }
 
-/// Draws `panels`, two in a row, under `title`.
+fn colour_of(names: &[&str], name: &str) -> RGBColor {
+    let index = names.iter().position(|known| *known == name).unwrap_or_default();
+    COLOURS[index % COLOURS.len()]
+}
+
+/// The names of all curves, each once; none if there is but one, which the title tells of.
+fn legend_of(panels: &[Panel]) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for panel in panels {
+        let Panel::Curves(curves) = panel else { continue };
+        for (name, _) in &curves.curves {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+    }
+    if names.len() < 2 { Vec::new() } else { names }
+}
+
+fn draw_legend(area: &Area<'_>, names: &[&str]) -> Drawn {
+    let columns = names.len().div_ceil(names.len().div_ceil(LEGEND_ROW.1).max(1)).max(1);
+    let width = area.dim_in_pixel().0 as i32 / columns as i32;
+    for (index, name) in names.iter().enumerate() {
+        let x = (index % columns) as i32 * width + 30;
+        let y = (index / columns) as i32 * LEGEND_ROW.0 as i32 + 12;
+        let stroke = colour_of(names, name).stroke_width(3);
+        area.draw(&PathElement::new([(x, y), (x + 24, y)], stroke))?;
+        area.draw(&Text::new(*name, (x + 32, y - 8), ("sans-serif", 15)))?;
+    }
+    Ok(())
+}
+
+/// Draws `panels`, two in a row, under `title`, and below them which curve is which.
 ///
 /// # Errors
 /// The file could not be written.
 pub(super) fn draw(file: &Path, title: &str, panels: &[Panel]) -> Drawn {
     let columns = panels.len().clamp(1, 2);
     let rows = panels.len().div_ceil(columns);
-    let size = (PANEL_SIZE.0 * columns as u32, PANEL_SIZE.1 * rows as u32 + TITLE_HEIGHT);
+    let names = legend_of(panels);
+    let legend = names.len().div_ceil(LEGEND_ROW.1) as u32 * LEGEND_ROW.0;
+    let above = PANEL_SIZE.1 * rows as u32 + TITLE_HEIGHT;
+    let size = (PANEL_SIZE.0 * columns as u32, above + legend);
     let root = SVGBackend::new(file, size).into_drawing_area();
     root.fill(&WHITE)?;
-    let root = root.titled(title, ("sans-serif", 26))?;
-    for (panel, area) in panels.iter().zip(root.split_evenly((rows, columns))) {
+    let (upper, lower) = root.split_vertically(above);
+    draw_legend(&lower, &names)?;
+    let upper = upper.titled(title, ("sans-serif", 26))?;
+    for (panel, area) in panels.iter().zip(upper.split_evenly((rows, columns))) {
         match panel {
-            Panel::Curves(curves) => curves.draw(&area)?,
+            Panel::Curves(curves) => curves.draw(&area, &names)?,
             Panel::Bars(bars) => bars.draw(&area)?,
         }
     }

@@ -116,6 +116,11 @@ impl Connections {
         self.deadlines.first().map(|(at, _)| *at)
     }
 
+    /// Whether nobody is awake or due.
+    pub(super) fn is_idle(&self, now: Instant) -> bool {
+        self.awake.is_empty() && self.deadline().is_none_or(|at| at > now)
+    }
+
     /// Takes those who are awake or due into `turn`, in the order of their turns; whose turn is
     /// first changes each time.
     pub(super) fn begin_flush(&mut self, now: Instant) {

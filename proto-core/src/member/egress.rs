@@ -26,7 +26,7 @@ impl Member {
 
     /// Ends a flush: sends replies, requests for holes, and statuses.
     pub(super) fn flush_connections(&mut self, actions: &mut Actions) {
-        if self.state.leading.is_none() {
+        if self.state.connections.turn.is_empty() {
             return;
         }
         let timing = self.nak_timing();

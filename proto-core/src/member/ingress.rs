@@ -14,7 +14,7 @@ const ADMITTED_PER_FLUSH_MAX: usize = 256;
 impl Member {
     /// Begins a flush: appends what clients sent, as far as there is room.
     pub(super) fn admit_ingress(&mut self, actions: &mut Actions) {
-        if !self.is_serving() {
+        if !self.is_serving() || self.state.connections.is_idle(self.state.now) {
             return;
         }
         let mut connections = core::mem::take(&mut self.state.connections);

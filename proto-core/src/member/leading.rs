@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::decisions::{commit_position, quorum};
 use super::{Handled, Member};
 use crate::action::{Action, Actions, Destination, Source};
-use crate::config::VOTERS_MAX;
+use crate::config::{Timing, VOTERS_MAX};
 use crate::frame::{Body, LOG_VERSION, TermOpen, frame_bytes};
 use crate::identity::{BootEpoch, MemberId, SessionId};
 use crate::message::{Live, Message, Stream};
@@ -29,6 +29,10 @@ pub(super) struct Leading {
     /// Whether the line is durable and the opening frame appended.
     is_open: bool,
     followers: BTreeMap<MemberId, Follower>,
+    /// Acknowledgements came in since commits were counted.
+    has_acknowledgements: bool,
+    /// What this member held when they were.
+    counted: Position,
     round: u64,
     heartbeat_at: Instant,
     heartbeat_pause: Duration,
@@ -70,6 +74,13 @@ struct Follower {
 }
 
 impl Leading {
+    /// Behind new data or a new commit position heartbeats start fast and decay (E32, E86).
+    fn hasten_heartbeat(&mut self, now: Instant, timing: &Timing) {
+        self.heartbeat_pause = timing.heartbeat_first;
+        let latest = self.last_heartbeat + timing.heartbeat_interval;
+        self.heartbeat_at = latest.min(now + timing.heartbeat_first);
+    }
+
     /// The round of the next heartbeat.
     pub(super) const fn next_round(&self) -> u64 {
         self.round + 1
@@ -116,6 +127,8 @@ impl Member {
             base,
             is_open: false,
             followers: state.peers.ids().map(|id| (id, follower.clone())).collect(),
+            has_acknowledgements: false,
+            counted: Position::ZERO,
             round: 0,
             heartbeat_at: now,
             heartbeat_pause: self.config.timing.heartbeat_first,
@@ -223,8 +236,13 @@ impl Member {
     /// Sends new data to each follower that is level and has room. One that falls out of the
     /// window is left to repair itself; the others do not wait for it.
     pub(super) fn send_live(&mut self, actions: &mut Actions) {
-        let Some(mut leading) = self.state.leading.take() else { return };
         let head = self.state.log.verified;
+        let lags = |follower: &Follower| follower.is_level && follower.sent < head;
+        let leading = self.state.leading.as_ref();
+        if !leading.is_some_and(|leading| leading.followers.values().any(lags)) {
+            return;
+        }
+        let Some(mut leading) = self.state.leading.take() else { return };
         let mut has_sent = false;
         for (&peer, follower) in &mut leading.followers {
             if !follower.is_level {
@@ -242,7 +260,7 @@ impl Member {
             self.state.flush_wanted |= follower.sent < head.min(follower.limit);
         }
         if has_sent {
-            self.hasten_heartbeat(&mut leading);
+            leading.hasten_heartbeat(self.state.now, &self.config.timing);
         }
         self.state.leading = Some(leading);
     }
@@ -270,14 +288,6 @@ impl Member {
             source: Source::Member,
             live,
         });
-    }
-
-    /// Behind new data or a new commit position heartbeats start fast and decay (E32, E86).
-    fn hasten_heartbeat(&self, leading: &mut Leading) {
-        let timing = &self.config.timing;
-        leading.heartbeat_pause = timing.heartbeat_first;
-        let latest = leading.last_heartbeat + timing.heartbeat_interval;
-        leading.heartbeat_at = latest.min(self.state.now + timing.heartbeat_first);
     }
 
     fn send_heartbeats(&mut self, actions: &mut Actions) {
@@ -320,6 +330,7 @@ impl Member {
             self.counters.datagrams_ignored += 1;
             return Ok(());
         };
+        leading.has_acknowledgements = true;
         let Some(follower) = leading.followers.get_mut(&from) else { return Ok(()) };
         let is_new_life = follower.boot_epoch != life.boot_epoch;
         let is_stale = !is_new_life && sequence <= follower.sequence;
@@ -353,8 +364,16 @@ impl Member {
     pub(super) fn advance_leader_commit(&mut self) {
         let Some(leading) = &mut self.state.leading else { return };
         let log = &self.state.log;
+        if self.state.commit == log.verified {
+            leading.progress_at = self.state.now;
+            return;
+        }
         let early = mutant::is(mutant::LEADER_COUNTS_ITSELF_EARLY);
         let own = if early { log.verified } else { log.durable };
+        if !core::mem::take(&mut leading.has_acknowledgements) && leading.counted == own {
+            return;
+        }
+        leading.counted = own;
         let mut durable: SmallVec<[Position; VOTERS_MAX]> =
             leading.followers.values().map(|follower| follower.durable).collect();
         durable.push(own);
@@ -363,12 +382,7 @@ impl Member {
             self.state.commit = commit;
             leading.progress_at = self.state.now;
             self.state.election.abdications = 0;
-            if let Some(mut leading) = self.state.leading.take() {
-                self.hasten_heartbeat(&mut leading);
-                self.state.leading = Some(leading);
-            }
-        } else if commit == log.verified {
-            leading.progress_at = self.state.now;
+            leading.hasten_heartbeat(self.state.now, &self.config.timing);
         }
     }
 
