@@ -51,9 +51,15 @@ impl World {
         }
     }
 
-    /// Ends all faults; returns when the last operation of a stalled disk completes.
+    /// Ends all faults; returns when the last operation of a stalled disk or of
+    /// a paused member completes.
     fn heal(&mut self) -> u64 {
-        let ready = self.nodes.iter().flat_map(|host| host.disk_ready).max();
+        // What completes during a pause was put off to its end, and stays there.
+        let ends = self
+            .nodes
+            .iter()
+            .flat_map(|host| host.disk_ready.into_iter().chain([host.paused_until]));
+        let ready = ends.max();
         self.note(|| "calm".to_owned());
         self.calm = true;
         self.network.calm();
