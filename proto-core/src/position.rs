@@ -20,6 +20,12 @@ impl Position {
         if end > Self::MAX.0 { Self::MAX } else { Self(end) }
     }
 
+    /// This position, or the last one before it where slices can be cut (rule 19).
+    #[must_use]
+    pub const fn aligned_down(self) -> Self {
+        Self(self.0 & !(crate::frame::ALIGNMENT - 1))
+    }
+
     /// How many bytes lie between `earlier` and this; zero if it is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> u64 {

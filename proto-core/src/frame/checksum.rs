@@ -70,9 +70,9 @@ impl FrameSeed {
         FrameOwner::new(tag, term).at(position)
     }
 
-    /// What the CRC of a frame of `length` bytes (unpadded) is continued from. At one place in
-    /// frames of one owner it differs for all lengths, and for all places within 32 GiB of each
-    /// other; owners are told apart as well as 32 bits can.
+    /// What the CRC of a frame of `length` bytes (unpadded) is continued from. For frames of one
+    /// owner it differs for all lengths at one place, and for all places within the same 32 GiB of
+    /// the stream; all else is told apart as well as 32 bits can.
     #[inline]
     #[must_use]
     pub const fn initial(&self, length: u32) -> u32 {

@@ -324,6 +324,7 @@ impl Member {
             self.raise_term(term, actions);
             return Ok(());
         }
+        let (received, limit) = (received.aligned_down(), limit.aligned_down());
         let life = self.state.peers.life(from);
         let (low, head) = (self.state.log.low, self.state.log.verified);
         let Some(leading) = &mut self.state.leading else {

@@ -82,6 +82,10 @@ impl Log {
     /// Held bytes are never overwritten (rule 10).
     pub(super) fn receive(&mut self, now: Instant, position: Position, slice: &[u8]) -> u64 {
         let range = PositionRange::at(position, slice.len() as u64);
+        if !range.is_aligned() {
+            // Nobody cuts there: what would be missing beside it could not be asked for (E122).
+            return 0;
+        }
         let window = PositionRange::new(self.verified, self.limit());
         let mut new = 0;
         for part in self.image.missing(range.intersection(window)) {

@@ -134,7 +134,7 @@ impl Image {
 
     /// Notes that the sender has written up to `newest`.
     pub fn hear_newest(&mut self, newest: Position) {
-        self.seen = self.seen.max(newest);
+        self.seen = self.seen.max(newest.aligned_down());
     }
 
     /// Forgets everything at and above `end`, the newest position too (rule 4: highest-seen is
@@ -246,8 +246,8 @@ impl Image {
                     return found;
                 }
                 // Slice boundaries are multiples of 8 (rule 19), so clipping keeps that.
-                let clipped =
-                    PositionRange::at(part.start, part.len().min(room.next_multiple_of(8)));
+                let most = room.checked_next_multiple_of(8).unwrap_or(u64::MAX);
+                let clipped = PositionRange::at(part.start, part.len().min(most));
                 room = room.saturating_sub(clipped.len());
                 found.push(clipped);
             }

@@ -45,6 +45,10 @@ impl Inlet {
     /// Takes in the bytes of a slice that are missing and have room; returns how many were new.
     pub fn receive(&mut self, now: Instant, position: Position, slice: &[u8]) -> u64 {
         let range = PositionRange::at(position, slice.len() as u64);
+        if !range.is_aligned() {
+            // Nobody cuts there: what would be missing beside it could not be asked for (E122).
+            return 0;
+        }
         let window = PositionRange::new(self.consumed, self.limit());
         let mut new = 0;
         for part in self.image.missing(range.intersection(window)) {

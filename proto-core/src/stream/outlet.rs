@@ -80,19 +80,19 @@ impl Outlet {
 
     /// The receiver has room up to `limit`. A lower one is out of date (FC-10).
     pub fn allow(&mut self, limit: Position) {
-        self.limit = self.limit.max(limit);
+        self.limit = self.limit.max(limit.aligned_down());
     }
 
     /// Bytes below `end` are not needed any more.
     pub fn release(&mut self, end: Position) {
-        self.start = self.start.max(end.min(self.head));
+        self.start = self.start.max(end.aligned_down().min(self.head));
         self.sent = self.sent.max(self.start);
     }
 
     /// A new receiver: everything from the oldest kept byte on is sent again, up to `limit`.
     pub fn rewind(&mut self, limit: Position) {
         self.sent = self.start;
-        self.limit = limit;
+        self.limit = limit.aligned_down();
         self.repairs = Repairs::new();
     }
 
@@ -192,6 +192,26 @@ mod tests {
         assert_eq!(outlet.next_run(1_000), Some(PositionRange::at(Position(0), 32)));
         outlet.allow(Position(16));
         assert_eq!(outlet.next_run(1_000), None);
+    }
+
+    #[test]
+    fn e122_what_is_said_of_places_between_words_leads_to_none() {
+        let (mut outlet, mut inlet) = (
+            Outlet::new(GroupTag(3), Position(0), 512),
+            Inlet::new(GroupTag(3), Position(0), 512, 8),
+        );
+        outlet.push(&body(1), &[0; 64]).unwrap();
+        outlet.allow(Position(37));
+        assert_eq!(outlet.next_run(1_000), Some(PositionRange::at(Position(0), 32)));
+        outlet.release(Position(13));
+        assert_eq!(outlet.start(), Position(8));
+        assert_eq!(inlet.receive(Instant(0), Position(3), &[0; 8]), 0);
+        assert_eq!(inlet.receive(Instant(0), Position(8), &[0; 7]), 0);
+        inlet.hear_newest(Position(21));
+        let timing = NakTiming { delay: Duration(1), retry: Duration(10), bytes_max: u64::MAX };
+        inlet.poll_nak(Instant(0), timing);
+        let asked = inlet.poll_nak(Instant(1), timing);
+        assert_eq!(asked.as_slice(), [PositionRange::at(Position(0), 16)]);
     }
 
     #[test]
