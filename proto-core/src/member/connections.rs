@@ -1,9 +1,10 @@
 //! The leader's side of its clients: who is connected. `ingress` has what comes in, `egress` what
 //! goes out.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
+use super::deadlines::Deadlines;
 use super::egress::send_egress;
 use super::{Handled, Member};
 use crate::action::{Action, Actions, Destination};
@@ -19,9 +20,9 @@ use crate::time::{Duration, Instant};
 pub(super) struct Connections {
     pub(super) by_client: BTreeMap<ClientKey, Connection>,
     /// Those that the next flush looks at: something came in, was applied, or is due.
-    awake: BTreeSet<ClientKey>,
-    /// When others are to be looked at, each at most once.
-    deadlines: BTreeSet<(Instant, ClientKey)>,
+    awake: Vec<ClientKey>,
+    /// When others are to be looked at.
+    deadlines: Deadlines,
     /// Clients whose session is being opened in the log.
     opening: BTreeMap<ClientKey, Opening>,
     /// Clients whose session is not known here: they are told so once it is certain that this
@@ -78,6 +79,8 @@ pub(super) struct Connection {
     pub(super) newest_pause: Duration,
     /// The deadline under which it is listed.
     listed_at: Option<Instant>,
+    /// Whether the next flush looks at it.
+    is_awake: bool,
 }
 
 impl Connections {
@@ -90,30 +93,27 @@ impl Connections {
     }
 
     fn insert(&mut self, client: ClientKey, connection: Connection) {
-        self.remove(client);
         self.by_client.insert(client, connection);
-        self.awake.insert(client);
+        self.wake(client);
     }
 
     pub(super) fn remove(&mut self, client: ClientKey) -> Option<Connection> {
-        self.awake.remove(&client);
-        let removed = self.by_client.remove(&client)?;
-        if let Some(at) = removed.listed_at {
-            self.deadlines.remove(&(at, client));
-        }
-        Some(removed)
+        // Where it is listed, it is passed over.
+        self.by_client.remove(&client)
     }
 
     /// The next flush looks at this client's connection, if there is one.
     pub(super) fn wake(&mut self, client: ClientKey) {
-        if self.by_client.contains_key(&client) {
-            self.awake.insert(client);
+        if let Some(connection) = self.by_client.get_mut(&client)
+            && !core::mem::replace(&mut connection.is_awake, true)
+        {
+            self.awake.push(client);
         }
     }
 
     /// When one is to be looked at that is not awake.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.deadlines.first().map(|(at, _)| *at)
+        self.deadlines.first()
     }
 
     /// Whether nobody is awake or due.
@@ -124,19 +124,21 @@ impl Connections {
     /// Takes those who are awake or due into `turn`, in the order of their turns; whose turn is
     /// first changes each time.
     pub(super) fn begin_flush(&mut self, now: Instant) {
-        while let Some(&(at, client)) = self.deadlines.first()
-            && at <= now
-        {
-            self.deadlines.pop_first();
-            self.awake.insert(client);
-            if let Some(connection) = self.by_client.get_mut(&client) {
+        while let Some((at, client)) = self.deadlines.pop_due(now) {
+            if let Some(connection) = self.by_client.get_mut(&client)
+                && connection.listed_at == Some(at)
+            {
                 connection.listed_at = None;
+                self.wake(client);
             }
         }
-        self.turn.clear();
-        self.turn.extend(self.awake.range(self.next_client..));
-        self.turn.extend(self.awake.range(..self.next_client));
+        core::mem::swap(&mut self.turn, &mut self.awake);
         self.awake.clear();
+        // One that was removed while awake, and came back, is there twice.
+        self.turn.sort_unstable();
+        self.turn.dedup();
+        let first = self.turn.partition_point(|&client| client < self.next_client);
+        self.turn.rotate_left(first);
         if let Some(first) = self.turn.first() {
             self.next_client = ClientKey(first.0.wrapping_add(1));
         }
@@ -146,17 +148,20 @@ impl Connections {
     pub(super) fn settle(&mut self, client: ClientKey, timing: NakTiming, is_done: bool) {
         let Some(connection) = self.by_client.get_mut(&client) else { return };
         let deadline = connection.deadline(timing);
-        if deadline != connection.listed_at {
-            if let Some(at) = connection.listed_at {
-                self.deadlines.remove(&(at, client));
-            }
-            if let Some(at) = deadline {
-                self.deadlines.insert((at, client));
-            }
-            connection.listed_at = deadline;
+        connection.is_awake = false;
+        let is_listed = deadline == connection.listed_at;
+        connection.listed_at = deadline;
+        if let Some(at) = deadline
+            && !is_listed
+        {
+            let by_client = &self.by_client;
+            let holds = |at, client| {
+                by_client.get(&client).is_some_and(|known| known.listed_at == Some(at))
+            };
+            self.deadlines.add(at, client, by_client.len(), holds);
         }
         if !is_done {
-            self.awake.insert(client);
+            self.wake(client);
         }
     }
 
@@ -193,6 +198,7 @@ impl Connection {
             newest_at: None,
             newest_pause: Duration::ZERO,
             listed_at: None,
+            is_awake: false,
         }
     }
 
@@ -274,7 +280,7 @@ impl Member {
             leading.heard.insert(session, self.state.now);
         }
         self.state.flush_wanted = true;
-        self.state.connections.awake.insert(client);
+        self.state.connections.wake(client);
         self.handle_stream(client, content, actions);
         Ok(())
     }

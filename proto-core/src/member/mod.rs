@@ -12,6 +12,7 @@
 mod adoption;
 mod apply;
 mod connections;
+mod deadlines;
 mod decisions;
 mod egress;
 mod election;
