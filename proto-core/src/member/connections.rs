@@ -88,6 +88,15 @@ impl Connections {
         self.by_client.len()
     }
 
+    /// Whether nothing of any client is known: neither a connection nor a connect that waits, nor a
+    /// deadline that one has left behind.
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_client.is_empty()
+            && self.opening.is_empty()
+            && self.doubts.is_empty()
+            && self.deadlines.is_empty()
+    }
+
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }

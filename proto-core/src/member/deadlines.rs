@@ -38,6 +38,10 @@ impl Deadlines {
         self.heap.push(Reverse((at, client)));
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.heap.is_empty()
+    }
+
     /// The earliest.
     pub(super) fn first(&self) -> Option<Instant> {
         self.heap.peek().map(|Reverse((at, _))| *at)

@@ -8,8 +8,10 @@ use super::cluster::{Cluster, Datagram, endpoint, id, isolated};
 use crate::action::{Action, Actions};
 use crate::client::ClientError;
 use crate::event::Event;
+use crate::identity::{ClientKey, SessionId};
 use crate::message::{Message, Sender, Stream};
-use crate::notice::{FailStop, Role};
+use crate::notice::{FailStop, Role, TimerKind};
+use crate::position::Position;
 use crate::time::Instant;
 
 fn wait_until_served(cluster: &mut Cluster) {
@@ -393,7 +395,7 @@ fn e121_a_commit_position_inside_a_frame_commits_nothing_of_it() {
 #[test]
 fn e122_a_request_for_bytes_between_words_is_not_answered() {
     use crate::message::EpochRange;
-    use crate::position::{Position, PositionRange};
+    use crate::position::PositionRange;
 
     let mut cluster = Cluster::new(3);
     let leader = cluster.run_until_led();
@@ -413,4 +415,37 @@ fn e122_a_request_for_bytes_between_words_is_not_answered() {
         assert_eq!(cluster.member(leader).counters().datagrams_ignored, ignored + 1);
     }
     assert_eq!(ask(&mut cluster, 0, 16), 1, "whole words are sent");
+}
+
+/// A deadline left behind would be served for ever, and a connect left behind would make the next
+/// one of that client wait for a frame that was cut.
+#[test]
+fn a_leader_that_steps_down_forgets_what_its_clients_left_behind() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.run_until_led();
+    cluster.connect_client();
+    cluster.submit(b"message");
+    cluster.run_until("a reply", |cluster| cluster.replies.len() == 1);
+    let session = cluster.member(leader).state.sessions.ids().next().unwrap();
+    let say = |cluster: &mut Cluster, key, message| {
+        let sender = Sender::Client { key: ClientKey(key) };
+        let said = Datagram::Control(message);
+        cluster.deliver(endpoint(99), endpoint(leader), sender, &said);
+    };
+    cluster.client = None;
+    say(&mut cluster, 99, Message::Close { connection: 1, session });
+    cluster.run_until("no session", |cluster| cluster.member(leader).view().sessions == 0);
+    let connect = Message::Connect {
+        connection: 1,
+        session: SessionId::NONE,
+        ingress_start: Position::ZERO,
+        unanswered: 1,
+    };
+    say(&mut cluster, 7, connect);
+    assert_eq!(cluster.member(leader).state.connections.len(), 0, "it waits for its session");
+    cluster.step(leader, Event::Shutdown);
+    cluster.step(leader, Event::Timer);
+    let member = cluster.member(leader);
+    assert!(member.state.connections.is_empty());
+    assert_ne!(member.next_timer().map(|(_, kind)| kind), Some(TimerKind::Connections));
 }
