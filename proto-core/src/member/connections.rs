@@ -90,7 +90,7 @@ impl Connections {
 
     /// Whether nothing of any client is known: neither a connection nor a connect that waits, nor a
     /// deadline that one has left behind.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(super) fn knows_nobody(&self) -> bool {
         self.by_client.is_empty()
             && self.opening.is_empty()
             && self.doubts.is_empty()

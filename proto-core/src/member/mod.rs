@@ -180,7 +180,7 @@ impl Member {
         }
         // A clock that goes backwards stands still (E104).
         self.state.now = self.state.now.max(now);
-        if self.state.leading.is_none() && !self.state.connections.is_empty() {
+        if self.state.leading.is_none() && !self.state.connections.knows_nobody() {
             // Kept until now, since the actions of the last event may have named their bytes.
             self.state.connections.clear();
         }

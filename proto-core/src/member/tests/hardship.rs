@@ -446,6 +446,6 @@ fn a_leader_that_steps_down_forgets_what_its_clients_left_behind() {
     cluster.step(leader, Event::Shutdown);
     cluster.step(leader, Event::Timer);
     let member = cluster.member(leader);
-    assert!(member.state.connections.is_empty());
+    assert!(member.state.connections.knows_nobody());
     assert_ne!(member.next_timer().map(|(_, kind)| kind), Some(TimerKind::Connections));
 }
