@@ -77,8 +77,13 @@ impl<S: Service> ServiceHost<S> {
             | Delivery::Message { session, .. } => session,
             Delivery::Timer { .. } => SessionId::NONE,
         };
+        let sequence = match apply.delivery {
+            Delivery::Message { sequence, .. } => sequence,
+            _ => 0,
+        };
         let Apply { position, time, .. } = *apply;
-        let mut context = Context { position, time, session, outputs: &mut self.outputs };
+        let outputs = &mut self.outputs;
+        let mut context = Context { position, time, session, sequence, outputs };
         match apply.delivery {
             Delivery::SessionOpened { client, .. } => {
                 self.service.session_opened(&mut context, client)

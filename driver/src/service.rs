@@ -91,6 +91,7 @@ pub struct Context<'a> {
     pub(crate) position: Position,
     pub(crate) time: LogTime,
     pub(crate) session: SessionId,
+    pub(crate) sequence: u64,
     pub(crate) outputs: &'a mut Outputs,
 }
 
@@ -111,6 +112,12 @@ impl Context<'_> {
     #[must_use]
     pub const fn session(&self) -> SessionId {
         self.session
+    }
+
+    /// The client's number for the message that is applied, from 1 on; 0 when it is none.
+    #[must_use]
+    pub const fn sequence(&self) -> u64 {
+        self.sequence
     }
 
     /// Asks for [`Service::timer`] with this number once cluster time has gone on by `delay`. A

@@ -1,0 +1,67 @@
+//! All cases, by group.
+
+mod el;
+
+use crate::case::Case;
+
+/// The groups in the order of the catalogue, each with its cases in the order of their numbers.
+const GROUPS: &[&[Case]] = &[el::CASES];
+
+/// All cases.
+pub fn all() -> impl Iterator<Item = &'static Case> {
+    GROUPS.iter().copied().flatten()
+}
+
+/// The case with this id.
+#[must_use]
+pub fn find(id: &str) -> Option<&'static Case> {
+    all().find(|case| case.id.eq_ignore_ascii_case(id))
+}
+
+/// Whether a case matches a pattern over its id or its title: `*` stands for anything, and a
+/// pattern without it for a part of the title.
+#[must_use]
+pub fn matches(case: &Case, pattern: &str) -> bool {
+    let pattern = pattern.to_lowercase();
+    let (id, title) = (case.id.to_lowercase(), case.title.to_lowercase());
+    if !pattern.contains('*') {
+        return id == pattern || title.contains(&pattern);
+    }
+    glob(&pattern, &id) || glob(&pattern, &title)
+}
+
+fn glob(pattern: &str, text: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(text) = text.strip_prefix(head) else { return false };
+    (0..=text.len()).any(|skipped| text.get(skipped..).is_some_and(|tail| glob(rest, tail)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn ids_are_unique_and_in_order() {
+        let mut seen = BTreeSet::new();
+        for group in GROUPS {
+            assert!(group.is_sorted_by_key(|case| case.id), "{:?}", group.first().map(Case::group));
+            assert!(group.iter().all(|case| case.group() == group[0].group()));
+            for case in *group {
+                assert!(seen.insert(case.id), "{} is there twice", case.id);
+                assert!(
+                    case.rule.ends_with('.') && case.rule.len() > 20,
+                    "the rule of {}",
+                    case.id
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn patterns_are_globs_over_ids_and_parts_of_titles() {
+        let case = find("el-09").expect("EL-09 is there");
+        assert!(matches(case, "EL-*") && matches(case, "*09") && matches(case, "*absence*"));
+        assert!(matches(case, "long absence") && !matches(case, "EL-1*") && !matches(case, "el"));
+    }
+}

@@ -1,0 +1,192 @@
+//! The service of the suite: a running hash of everything, registers that histories are checked
+//! on, and timers.
+
+use core::hash::Hasher;
+use std::collections::BTreeMap;
+
+use quorate_core::hash::{StateHasher, mix};
+use quorate_core::{Duration, LogTime, Position};
+use quorate_driver::Context;
+
+/// What a message asks the service to do; anything that is not one of these is just recorded.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Command {
+    /// Replaces a register; the reply is its former value.
+    Write {
+        /// Which register.
+        key: u64,
+        /// Its new value.
+        value: u64,
+    },
+    /// The reply is the register's value.
+    Read {
+        /// Which register.
+        key: u64,
+    },
+    /// Adds to a register; the reply is its former value.
+    Add {
+        /// Which register.
+        key: u64,
+        /// What to add.
+        value: u64,
+    },
+    /// Schedules a timer.
+    Schedule {
+        /// The timer's number.
+        timer: u64,
+        /// Nanoseconds of cluster time from now on.
+        delay: u64,
+    },
+    /// Forgets a timer.
+    Cancel {
+        /// The timer's number.
+        timer: u64,
+    },
+}
+
+impl Command {
+    /// The message.
+    #[must_use]
+    pub fn to_bytes(self) -> Vec<u8> {
+        let (tag, one, two) = match self {
+            Self::Write { key, value } => (b'w', key, value),
+            Self::Read { key } => (b'r', key, 0),
+            Self::Add { key, value } => (b'a', key, value),
+            Self::Schedule { timer, delay } => (b's', timer, delay),
+            Self::Cancel { timer } => (b'c', timer, 0),
+        };
+        [&[tag], &one.to_le_bytes()[..], &two.to_le_bytes()].concat()
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let (&tag, words) = bytes.split_first()?;
+        let (one, two) = words.split_at_checked(8)?;
+        let one = u64::from_le_bytes(one.try_into().ok()?);
+        let two = u64::from_le_bytes(two.try_into().ok()?);
+        Some(match tag {
+            b'w' => Self::Write { key: one, value: two },
+            b'r' => Self::Read { key: one },
+            b'a' => Self::Add { key: one, value: two },
+            b's' => Self::Schedule { timer: one, delay: two },
+            b'c' => Self::Cancel { timer: one },
+            _ => return None,
+        })
+    }
+}
+
+/// What the service replies to every message: 24 bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LedgerReply {
+    /// How many messages were applied before, this one included.
+    pub applied: u64,
+    /// The running hash behind it.
+    pub running: u64,
+    /// The former value of the register, if the message named one.
+    pub value: u64,
+}
+
+impl LedgerReply {
+    /// The reply in these bytes, if they are one.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let words: [u8; 24] = bytes.try_into().ok()?;
+        let word = |index: usize| {
+            words[index * 8..].first_chunk().map_or(0, |chunk| u64::from_le_bytes(*chunk))
+        };
+        Some(Self { applied: word(0), running: word(1), value: word(2) })
+    }
+}
+
+/// The state of the suite's service on one member.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ledger {
+    applied: u64,
+    running: u64,
+    registers: BTreeMap<u64, u64>,
+    fired: BTreeMap<u64, (Position, LogTime)>,
+}
+
+/// Registers that the service keeps, at most; a further one replaces the smallest key.
+const REGISTERS_MAX: usize = 4_096;
+
+impl Ledger {
+    pub(super) fn note(&mut self, position: Position, time: LogTime, whom: u64, bytes: &[u8]) {
+        let mut hasher = StateHasher::default();
+        for word in [self.running, position.0, time.0, whom] {
+            hasher.write_u64(word);
+        }
+        hasher.write(bytes);
+        self.running = hasher.finish();
+    }
+
+    pub(super) fn message(
+        &mut self,
+        context: &mut Context<'_>,
+        payload: &[u8],
+        reply: &mut Vec<u8>,
+    ) {
+        self.note(context.position(), context.time(), context.session().0, payload);
+        self.applied += 1;
+        let value = match Command::parse(payload) {
+            Some(Command::Write { key, value }) => self.replace(key, |_| value),
+            Some(Command::Add { key, value }) => self.replace(key, |old| old.wrapping_add(value)),
+            Some(Command::Read { key }) => self.registers.get(&key).copied().unwrap_or(0),
+            Some(Command::Schedule { timer, delay }) => {
+                context.schedule_timer(timer, Duration(delay));
+                0
+            }
+            Some(Command::Cancel { timer }) => {
+                context.cancel_timer(timer);
+                0
+            }
+            None => 0,
+        };
+        for word in [self.applied, self.running, value] {
+            reply.extend_from_slice(&word.to_le_bytes());
+        }
+    }
+
+    pub(super) fn timer(&mut self, context: &Context<'_>, timer: u64) {
+        self.note(context.position(), context.time(), timer, &[3]);
+        self.fired.insert(timer, (context.position(), context.time()));
+    }
+
+    pub(super) fn digest(&self) -> u64 {
+        mix(self.running, self.applied)
+    }
+
+    pub(super) fn snapshot(&self, bytes: &mut Vec<u8>) {
+        for word in [self.applied, self.running] {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        for (key, value) in &self.registers {
+            bytes.extend_from_slice(&key.to_le_bytes());
+            bytes.extend_from_slice(&value.to_le_bytes());
+        }
+    }
+
+    pub(super) fn restore(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let words: Vec<u64> =
+            bytes.as_chunks().0.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect();
+        let [applied, running, registers @ ..] = words.as_slice() else {
+            return Err(format!("{} bytes are no snapshot of the suite's service", bytes.len()));
+        };
+        let registers = registers.as_chunks().0.iter().map(|[key, value]| (*key, *value));
+        *self = Self {
+            applied: *applied,
+            running: *running,
+            registers: registers.collect(),
+            fired: BTreeMap::new(),
+        };
+        Ok(())
+    }
+
+    fn replace(&mut self, key: u64, change: impl FnOnce(u64) -> u64) -> u64 {
+        let old = self.registers.get(&key).copied().unwrap_or(0);
+        if self.registers.len() >= REGISTERS_MAX && !self.registers.contains_key(&key) {
+            self.registers.pop_first();
+        }
+        self.registers.insert(key, change(old));
+        old
+    }
+}

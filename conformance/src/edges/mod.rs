@@ -1,0 +1,271 @@
+//! The edges of one machine: its socket, clock, disk and service, all virtual and in the suite's
+//! hands. They outlive a life of the member; what a crash takes is taken by [`Edges::end_life`].
+
+mod ledger;
+mod ports;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use quorate_core::{Apply, Endpoint, Instant, MemberId, OperationId, Position, Recovered};
+use quorate_driver::{Completion, ServiceError};
+use quorate_sim::{Dice, SimDisk, Tally, Work};
+
+pub use ledger::{Command, LedgerReply};
+pub use ports::{EdgeClock, EdgeCut, EdgeLog, EdgeService, EdgeSocket, EdgeStorage};
+
+use self::ledger::Ledger;
+
+/// Something that reached a member's edges and is to be taken in, in order.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Input {
+    /// A datagram.
+    Datagram {
+        /// Where it came from.
+        source: Endpoint,
+        /// All of its bytes.
+        bytes: Vec<u8>,
+    },
+    /// An operation of the storage has completed, or the storage has failed.
+    Storage(Completion),
+    /// The operator asks the member to stop.
+    Shutdown,
+}
+
+/// Something that a member did at its edges, in order.
+#[derive(Clone, Debug)]
+pub enum Deed {
+    /// It sent a datagram.
+    Sent {
+        /// Where to.
+        to: Endpoint,
+        /// All of its bytes.
+        bytes: Vec<u8>,
+    },
+    /// It wrote bytes to its log.
+    Appended {
+        /// Which whole frames the log had before.
+        frames_before: usize,
+        /// Where the written bytes are no frame under the durable history, if so.
+        bad: Option<Position>,
+    },
+    /// It asked for something that completes later.
+    Asked {
+        /// The operation.
+        operation: OperationId,
+        /// What it asked for.
+        work: Work,
+    },
+    /// Its service took in a committed frame.
+    Applied {
+        /// The frame.
+        apply: Apply,
+        /// The message, if it was one.
+        payload: Vec<u8>,
+        /// What the service replied.
+        reply: Vec<u8>,
+    },
+}
+
+/// How a service is to misbehave.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ServiceFault {
+    /// It returns an error at the next message.
+    Error,
+    /// It panics at the next message.
+    Panic,
+}
+
+/// The edges of one machine. A handle: copies are the same edges, and any thread may have one.
+#[derive(Clone, Debug)]
+pub struct Edges(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    member: MemberId,
+    /// Which life of the member these edges serve; ports of a former one are dead.
+    life: u64,
+    now: Instant,
+    inputs: VecDeque<Input>,
+    deeds: Vec<Deed>,
+    disk: SimDisk,
+    recovered: Option<Recovered>,
+    full: bool,
+    broken: Option<String>,
+    unwilling: bool,
+    service: Ledger,
+    service_fault: Option<ServiceFault>,
+}
+
+impl Edges {
+    /// The edges of a machine whose member has never run.
+    #[must_use]
+    pub fn new(member: MemberId, disk: SimDisk) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            member,
+            life: 0,
+            now: Instant(0),
+            inputs: VecDeque::new(),
+            deeds: Vec::new(),
+            disk,
+            recovered: None,
+            full: false,
+            broken: None,
+            unwilling: false,
+            service: Ledger::default(),
+            service_fault: None,
+        })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic of one case must not take the next with it; edges are never shared between them.
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The time on this machine's monotonic clock.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.state().now
+    }
+
+    /// What the archive of this life found. Made once a life, by [`Edges::begin_life`].
+    #[must_use]
+    pub fn recovered(&self) -> Option<Recovered> {
+        self.state().recovered.clone()
+    }
+
+    /// Takes the next input.
+    #[must_use]
+    pub fn next_input(&self) -> Option<Input> {
+        self.state().inputs.pop_front()
+    }
+
+    /// The next input if it is a datagram.
+    #[must_use]
+    pub fn next_datagram(&self) -> Option<(Endpoint, Vec<u8>)> {
+        let mut state = self.state();
+        match state.inputs.pop_front() {
+            Some(Input::Datagram { source, bytes }) => Some((source, bytes)),
+            Some(other) => {
+                state.inputs.push_front(other);
+                None
+            }
+            None => None,
+        }
+    }
+
+    /// The service that the member replicates, as a port.
+    #[must_use]
+    pub fn service(&self) -> EdgeService {
+        EdgeService(self.clone())
+    }
+
+    /// The digest of the service's state.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.state().service.digest()
+    }
+}
+
+/// The suite's side: what a script does to a machine.
+impl Edges {
+    /// Sets the machine's clock.
+    pub fn set_now(&self, now: Instant) {
+        self.state().now = now;
+    }
+
+    /// Puts an input behind the others.
+    pub fn push(&self, input: Input) {
+        self.state().inputs.push_back(input);
+    }
+
+    /// Takes what the member did since the last call.
+    #[must_use]
+    pub fn take_deeds(&self) -> Vec<Deed> {
+        core::mem::take(&mut self.state().deeds)
+    }
+
+    /// Recovers the disk for a new life and gives it an empty service.
+    pub fn begin_life(&self) -> Recovered {
+        let mut state = self.state();
+        let member = state.member;
+        let recovered = state.disk.recover(member);
+        state.life += 1;
+        state.recovered = Some(recovered.clone());
+        state.service = Ledger::default();
+        state.broken = None;
+        state.inputs.clear();
+        state.deeds.clear();
+        recovered
+    }
+
+    /// The member was killed: ports of its life are dead. With `power` gone too, the disk keeps what
+    /// is durable and some of what is not.
+    pub fn end_life(&self, power: Option<&mut Dice>) {
+        let mut state = self.state();
+        state.life += 1;
+        state.inputs.clear();
+        if let Some(dice) = power {
+            state.disk.crash(dice, &mut Tally::default());
+        }
+    }
+
+    /// Completes an operation of the disk and tells the member; what became durable.
+    pub fn complete(&self, operation: OperationId) -> Option<Work> {
+        let mut state = self.state();
+        if state.broken.is_some() {
+            return None;
+        }
+        let (completion, work) = match state.disk.complete(operation)? {
+            quorate_sim::Completion::Durable(work) => {
+                (Completion::Durable { operation }, Some(work))
+            }
+            quorate_sim::Completion::Read(bytes) => (Completion::Read { operation, bytes }, None),
+        };
+        state.inputs.push_back(Input::Storage(completion));
+        work
+    }
+
+    /// Looks at the disk.
+    pub fn with_disk<T>(&self, look: impl FnOnce(&SimDisk) -> T) -> T {
+        look(&self.state().disk)
+    }
+
+    /// Changes the disk behind the member's back.
+    pub fn damage_disk<T>(&self, damage: impl FnOnce(&mut SimDisk) -> T) -> T {
+        damage(&mut self.state().disk)
+    }
+
+    /// Whether appends are refused for want of space.
+    pub fn set_full(&self, full: bool) {
+        self.state().full = full;
+    }
+
+    /// Whether the socket takes no datagrams.
+    pub fn set_unwilling(&self, unwilling: bool) {
+        self.state().unwilling = unwilling;
+    }
+
+    /// The storage fails for good, at the next append and for all that is under way.
+    pub fn break_storage(&self, reason: &str) {
+        let mut state = self.state();
+        state.broken = Some(reason.to_owned());
+        let failed = Completion::Failed { reason: reason.to_owned() };
+        state.inputs.push_back(Input::Storage(failed));
+    }
+
+    /// The service misbehaves at the next message.
+    pub fn break_service(&self, fault: ServiceFault) {
+        self.state().service_fault = Some(fault);
+    }
+}
+
+impl State {
+    fn fault(&mut self) -> Result<(), ServiceError> {
+        match self.service_fault.take() {
+            Some(ServiceFault::Error) => Err(ServiceError("the suite asked for an error".into())),
+            Some(ServiceFault::Panic) => panic!("the suite asked for a panic"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The suite that proves a binding of Quorate: ours, or that of a stranger.
+//!
+//! ```text
+//!   catalogue ──► Case (rule, script) ──► Trial ──► Stage: virtual network, clocks, disks, clients,
+//!                                                   │      observers, and the story of what happened
+//!                                                   │ turns
+//!                                                   ▼
+//!                                     Subject ──► Node (a member in its own run loop)
+//!                                                   │ through Edges: socket, clock, log, storage, service
+//! ```
+//!
+//! A [`Case`] states one rule in one sentence and has one script. A script that calls the core
+//! directly needs no subject; one that plays with a group of members runs on the [`Stage`], and the
+//! members are whatever a [`Subject`] puts there. Time is virtual: a script never waits.
+#![forbid(unsafe_code)]
+
+mod case;
+pub mod catalogue;
+pub mod edges;
+mod runner;
+pub mod stage;
+mod subject;
+pub mod subjects;
+mod trial;
+
+pub use case::{Case, Failure, Level, Script, Verdict, check};
+pub use runner::{CaseReport, Outcome, REPORT_SCHEMA, RunReport, Totals, run_case, run_cases};
+pub use stage::story::{Fate, Scene, Story, Told};
+pub use stage::{Effect, Options, Passing, Stage};
+pub use subject::{Description, Feature, Node, NodeSpec, NodeView, SpawnError, Subject, Turned};
+pub use trial::{Profile, Trial};

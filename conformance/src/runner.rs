@@ -1,0 +1,204 @@
+//! Runs cases against a subject and keeps what a report needs.
+
+use core::panic::AssertUnwindSafe;
+use std::collections::BTreeMap;
+use std::panic::catch_unwind;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use crate::case::{Case, Failure, Level, Script, Verdict};
+use crate::stage::story::Story;
+use crate::subject::{Description, Subject};
+use crate::trial::{Profile, Trial};
+
+/// The version of [`RunReport`]'s shape.
+pub const REPORT_SCHEMA: u32 = 1;
+
+/// What came of a case.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// All of its checks and all observers were content.
+    Pass,
+    /// A SHOULD was missed: counted as passed unless the run is strict.
+    NonStrict,
+    /// A check, an observer, a crash or a hang.
+    Fail,
+    /// It failed as the list of expected failures says.
+    ExpectedFail,
+    /// Left out by a skip pattern.
+    Skipped,
+    /// What it is about does not exist yet, or not in this subject. Never passed.
+    NotApplicable,
+    /// A checker ran out of its budget.
+    Unknown,
+    /// The suite itself could not go on.
+    Error,
+}
+
+/// One case in a report.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct CaseReport {
+    /// Its id.
+    pub id: String,
+    /// Its group.
+    pub group: String,
+    /// Its title.
+    pub title: String,
+    /// Its rule.
+    pub rule: String,
+    /// How binding it is.
+    pub level: Level,
+    /// Whether the quick profile has it.
+    pub quick: bool,
+    /// The edge cases that it proves.
+    pub edges: Vec<String>,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Why it failed, was skipped, or is not applicable.
+    pub reason: Option<String>,
+    /// The invariant whose observer found it, if one did.
+    pub observer: Option<String>,
+    /// The seed.
+    pub seed: u64,
+    /// Nanoseconds of virtual time, over all stages.
+    pub virtual_ns: u64,
+    /// Milliseconds of real time.
+    pub real_ms: u64,
+    /// Datagrams by kind, elections, and what the script counted.
+    pub counters: BTreeMap<String, u64>,
+    /// The command that runs it again.
+    pub repeat: String,
+    /// What happened on its last stage, if it had one.
+    pub story: Option<Story>,
+}
+
+/// One run of the suite against one subject.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct RunReport {
+    /// [`REPORT_SCHEMA`].
+    pub schema: u32,
+    /// What was proved.
+    pub subject: Description,
+    /// The suite's version.
+    pub suite: String,
+    /// How thorough the run was.
+    pub profile: Profile,
+    /// The seed of the run.
+    pub seed: u64,
+    /// The machine: system, processor, cores.
+    pub host: String,
+    /// The cases, in the order of the catalogue.
+    pub cases: Vec<CaseReport>,
+}
+
+/// How many cases ended how.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Totals(pub BTreeMap<Outcome, usize>);
+
+impl RunReport {
+    /// How many cases ended how.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for case in &self.cases {
+            *totals.0.entry(case.outcome).or_default() += 1;
+        }
+        totals
+    }
+}
+
+/// Runs these cases, one after the other; `progress` sees each as it ends.
+pub fn run_cases<'c>(
+    subject: &dyn Subject,
+    cases: impl IntoIterator<Item = &'c Case>,
+    seed: u64,
+    profile: Profile,
+    mut progress: impl FnMut(&CaseReport),
+) -> RunReport {
+    let cases = cases.into_iter().map(|case| {
+        let report = run_case(subject, case, seed, profile);
+        progress(&report);
+        report
+    });
+    RunReport {
+        schema: REPORT_SCHEMA,
+        subject: subject.describe(),
+        suite: env!("CARGO_PKG_VERSION").into(),
+        profile,
+        seed,
+        host: host(),
+        cases: cases.collect(),
+    }
+}
+
+/// Runs one case; a panic of the script, the core or the subject is a failure.
+pub fn run_case(subject: &dyn Subject, case: &Case, seed: u64, profile: Profile) -> CaseReport {
+    let begun = Instant::now();
+    let name = subject.describe().name;
+    let mut trial = Trial::new(subject, seed, profile);
+    let verdict = catch_unwind(AssertUnwindSafe(|| perform(case, &name, &mut trial)));
+    let verdict = verdict.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(Failure::broken(format!("panic: {}", text.unwrap_or_default())))
+    });
+    let remains = trial.into_remains();
+    let (outcome, reason, observer) = judge(case, verdict);
+    CaseReport {
+        id: case.id.into(),
+        group: case.group().into(),
+        title: case.title.into(),
+        rule: case.rule.into(),
+        level: case.level,
+        quick: case.quick,
+        edges: case.edges.iter().map(|edge| (*edge).to_owned()).collect(),
+        outcome,
+        reason,
+        observer,
+        seed,
+        virtual_ns: remains.virtual_ns,
+        real_ms: begun.elapsed().as_millis() as u64,
+        counters: remains.counters,
+        repeat: format!("quorate-conformance run {} --subject {name} --seed {seed}", case.id),
+        story: remains.story,
+    }
+}
+
+fn perform(case: &Case, subject: &str, trial: &mut Trial<'_>) -> Verdict {
+    match case.script {
+        Script::Cluster(script) => script(trial),
+        Script::Core(script) if subject == "core" => script(trial),
+        Script::Core(_) => {
+            Err(Failure::NotApplicable("it calls the core directly: --subject core".into()))
+        }
+        Script::Waits(work) => Err(Failure::NotApplicable(format!("waits for {work}"))),
+    }
+}
+
+fn judge(case: &Case, verdict: Verdict) -> (Outcome, Option<String>, Option<String>) {
+    let failure = match verdict {
+        Ok(()) => return (Outcome::Pass, None, None),
+        Err(failure) => failure,
+    };
+    let reason = failure.to_string();
+    match failure {
+        Failure::Broken { observer, .. } => {
+            let outcome = match (case.level, observer) {
+                // What an observer sees is a broken promise, whatever the case is about.
+                (Level::Should | Level::Informational, None) => Outcome::NonStrict,
+                _ => Outcome::Fail,
+            };
+            (outcome, Some(reason), observer.map(str::to_owned))
+        }
+        Failure::NotApplicable(reason) => (Outcome::NotApplicable, Some(reason), None),
+        Failure::Unknown(_) => (Outcome::Unknown, Some(reason), None),
+        Failure::Harness(_) => (Outcome::Error, Some(reason), None),
+    }
+}
+
+fn host() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{} {}, {cores} cores", std::env::consts::OS, std::env::consts::ARCH)
+}

@@ -1,0 +1,255 @@
+//! A group of members on virtual edges, for a script to play with.
+//!
+//! ```text
+//!   script ──► Stage ──► queue of happenings, by virtual time
+//!                │            │
+//!                │            ▼
+//!                │      node.turn() ──► deeds at its edges ──► wire (cuts, rules) ──► arrivals
+//!                │                                        ├──► disk (holds, latency) ──► completions
+//!                │                                        └──► observers, story
+//!                └──► clients: the core's own, each with its replies
+//! ```
+
+mod clients;
+mod look;
+mod play;
+mod run;
+pub mod story;
+mod watch;
+mod wire;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use quorate_core::client::ClientTiming;
+use quorate_core::{
+    GroupId, GroupTag, Limits, MemberConfig, MemberId, OperationId, RecoveryEpoch, Timing,
+};
+use quorate_sim::observers::Rules;
+use quorate_sim::{Dice, Place, Scheduler, SimDisk};
+
+use crate::edges::Edges;
+use crate::subject::{Node, NodeSpec, NodeView, Subject};
+use crate::trial::Remains;
+
+pub use clients::{ClientNumber, Replied};
+pub use look::Sighting;
+pub use wire::{Effect, MILLION, Passing, kind_of};
+
+use self::clients::StageClient;
+use self::run::Happening;
+use self::story::{Story, Told};
+use self::watch::Watch;
+use self::wire::Wire;
+
+/// The group of all stages.
+pub const GROUP: GroupId = GroupId(0x5155_4f52);
+/// The tag of its datagrams.
+pub const TAG: GroupTag = GroupTag::new(GROUP, RecoveryEpoch(0));
+
+/// One microsecond, in nanoseconds.
+pub const MICRO: u64 = 1_000;
+/// One millisecond.
+pub const MILLI: u64 = 1_000 * MICRO;
+/// One second.
+pub const SECOND: u64 = 1_000 * MILLI;
+
+/// How a stage is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Members, numbered from 1.
+    pub members: usize,
+    /// Their time-outs and intervals.
+    pub timing: Timing,
+    /// Their limits.
+    pub limits: Limits,
+    /// The clients' time-outs; their limits follow from the members'.
+    pub client_timing: ClientTiming,
+    /// Nanoseconds that a datagram takes, least and most.
+    pub latency: (u64, u64),
+    /// Nanoseconds that an operation of a disk takes, least and most.
+    pub disk_latency: (u64, u64),
+    /// By how many millionths each member's clock is fast, member 1 first; others are right.
+    pub clock_errors: Vec<i64>,
+}
+
+impl Options {
+    /// A group of so many members with the default timing and small windows.
+    #[must_use]
+    pub fn members(members: usize) -> Self {
+        Self {
+            members,
+            timing: Timing::default(),
+            limits: Limits {
+                window_bytes: 1 << 20,
+                uncommitted_bytes_max: 512 << 10,
+                unapplied_bytes_max: 512 << 10,
+                session_window_bytes: 128 << 10,
+                message_bytes_max: 16 << 10,
+                reply_bytes_max: 1 << 10,
+                in_flight_max: 64,
+                ..Limits::default()
+            },
+            client_timing: ClientTiming::default(),
+            latency: (50 * MICRO, 150 * MICRO),
+            disk_latency: (50 * MICRO, 200 * MICRO),
+            clock_errors: Vec::new(),
+        }
+    }
+
+    /// The same with other timing.
+    #[must_use]
+    pub fn timing(mut self, change: impl FnOnce(&mut Timing)) -> Self {
+        change(&mut self.timing);
+        self
+    }
+
+    /// The same with other limits.
+    #[must_use]
+    pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        change(&mut self.limits);
+        self
+    }
+}
+
+/// One machine of a stage.
+struct Machine {
+    id: MemberId,
+    edges: Edges,
+    node: Option<Box<dyn Node>>,
+    spec: NodeSpec,
+    before: NodeView,
+    seen: NodeView,
+    wake_at: Option<u64>,
+    life: u64,
+    clock_error: i64,
+    paused: bool,
+    /// Inputs that came during a pause, with the times at which they came.
+    backlog: Vec<crate::edges::Input>,
+    disk_ready: u64,
+    held: BTreeMap<&'static str, Vec<OperationId>>,
+    holding: Vec<&'static str>,
+    stopped: Option<String>,
+    refused: Option<String>,
+}
+
+/// A group of members on virtual edges.
+pub struct Stage<'a> {
+    subject: &'a dyn Subject,
+    options: Options,
+    seed: u64,
+    now: u64,
+    queue: Scheduler<Happening>,
+    wire: Wire,
+    dice: Dice,
+    machines: Vec<Machine>,
+    clients: Vec<StageClient>,
+    watch: Watch,
+    sightings: Vec<Sighting>,
+    elections: u64,
+    story: Story,
+    remains: Rc<RefCell<Remains>>,
+}
+
+impl<'a> Stage<'a> {
+    pub(crate) fn new(
+        subject: &'a dyn Subject,
+        options: Options,
+        seed: u64,
+        remains: Rc<RefCell<Remains>>,
+    ) -> Self {
+        let story = Story { members: options.members, ..Story::default() };
+        let machines = (1..=options.members as u16).map(|number| machine(&options, seed, number));
+        Self {
+            subject,
+            seed,
+            now: 0,
+            queue: Scheduler::default(),
+            wire: Wire::new(seed, options.latency),
+            dice: Dice::new(seed, "stage"),
+            machines: machines.collect(),
+            clients: Vec::new(),
+            watch: Watch::new(rules(&options)),
+            sightings: Vec::new(),
+            elections: 0,
+            story,
+            remains,
+            options,
+        }
+    }
+
+    fn index(&self, member: u16) -> usize {
+        let index = usize::from(member).wrapping_sub(1);
+        assert!(
+            index < self.machines.len(),
+            "the script names member {member}, which is not there"
+        );
+        index
+    }
+
+    fn tell(&mut self, told: Told) {
+        self.story.tell(self.now, told);
+    }
+}
+
+impl Drop for Stage<'_> {
+    fn drop(&mut self) {
+        let mut remains = self.remains.borrow_mut();
+        remains.virtual_ns += self.now;
+        self.story.clients = self.clients.len();
+        remains.story = Some(core::mem::take(&mut self.story));
+        for sighting in &self.sightings {
+            *remains.counters.entry(sighting.kind.to_owned()).or_default() += 1;
+        }
+        *remains.counters.entry("elections".to_owned()).or_default() += self.elections;
+    }
+}
+
+fn machine(options: &Options, seed: u64, number: u16) -> Machine {
+    let id = MemberId(number);
+    let voters = (1..=options.members as u16).map(MemberId);
+    let voters = voters.map(|id| (id, Place::Member(id).endpoint())).collect();
+    let config = MemberConfig {
+        group: GROUP,
+        recovery_epoch: RecoveryEpoch(0),
+        member: id,
+        voters,
+        seed: quorate_core::hash::mix(seed, u64::from(number)),
+        timing: options.timing.clone(),
+        limits: options.limits.clone(),
+    };
+    let disk = SimDisk::new(TAG, options.limits.frame_bytes_max());
+    Machine {
+        id,
+        edges: Edges::new(id, disk),
+        node: None,
+        spec: NodeSpec { config },
+        before: NodeView::default(),
+        seen: NodeView::default(),
+        wake_at: None,
+        life: 0,
+        clock_error: options.clock_errors.get(usize::from(number) - 1).copied().unwrap_or(0),
+        paused: false,
+        backlog: Vec::new(),
+        disk_ready: 0,
+        held: BTreeMap::new(),
+        holding: Vec::new(),
+        stopped: None,
+        refused: None,
+    }
+}
+
+fn rules(options: &Options) -> Rules {
+    let clock_error =
+        options.clock_errors.iter().map(|error| error.unsigned_abs()).max().unwrap_or(0);
+    Rules { nak_retry: options.timing.nak_retry.0, clock_error, actions_max: usize::MAX }
+}
+
+/// The lane of a place in a story.
+fn lane(place: Place) -> String {
+    match place {
+        Place::Member(member) => format!("m{}", member.0),
+        Place::Client(number) => format!("c{number}"),
+    }
+}

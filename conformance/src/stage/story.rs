@@ -1,0 +1,128 @@
+//! What happened on a stage, for people: the script's steps, datagrams with their fates, roles,
+//! positions, disks, clients, and what broke a rule. The reports draw it.
+
+use serde::{Deserialize, Serialize};
+
+/// Tellings that a story keeps, at most; the oldest datagrams make room.
+pub const TOLD_MAX: usize = 20_000;
+
+/// What happened on one stage.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Story {
+    /// Members, numbered from 1.
+    pub members: usize,
+    /// Clients, numbered from 1.
+    pub clients: usize,
+    /// What happened, by time.
+    pub scenes: Vec<Scene>,
+    /// How many scenes were left out for want of room.
+    pub left_out: usize,
+}
+
+/// Something that happened at a time.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Scene {
+    /// Nanoseconds of virtual time.
+    pub at: u64,
+    /// What.
+    pub told: Told,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Told {
+    /// The script did or said something.
+    Script {
+        /// In words.
+        text: String,
+    },
+    /// A datagram was sent.
+    Sent {
+        /// The lane it left: `m1`, `c1`, or `x` for the suite itself.
+        from: String,
+        /// The lane it was sent to.
+        to: String,
+        /// Its kind: `heartbeat`, `data`, `nak`, …
+        what: String,
+        /// Its content in a few words: terms, positions, ranges.
+        detail: String,
+        /// What became of it.
+        fate: Fate,
+    },
+    /// A member changed its role or its term.
+    Role {
+        /// The member's lane.
+        member: String,
+        /// `leader`, `follower`, `canvasser`, …, or `down`.
+        role: String,
+        /// The term.
+        term: u64,
+    },
+    /// A member's positions changed.
+    Positions {
+        /// The member's lane.
+        member: String,
+        /// The end of what it verified.
+        verified: u64,
+        /// The end of what is durable.
+        durable: u64,
+        /// The end of what it knows to be committed.
+        commit: u64,
+        /// The end of what its service applied.
+        applied: u64,
+    },
+    /// A member's disk was asked for something, or did it.
+    Disk {
+        /// The member's lane.
+        member: String,
+        /// `sync`, `vote`, `history`, `peers`, `read`.
+        what: String,
+        /// Whether it is done, or only asked for.
+        done: bool,
+    },
+    /// A client submitted a message or was answered.
+    Client {
+        /// The client's lane.
+        client: String,
+        /// In words.
+        text: String,
+    },
+    /// A rule was broken.
+    Broken {
+        /// The invariant, or the case.
+        rule: String,
+        /// What happened.
+        text: String,
+        /// Where, if at one member.
+        member: Option<String>,
+    },
+}
+
+/// What became of a datagram.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "fate")]
+pub enum Fate {
+    /// It arrives.
+    Arrives {
+        /// When, in nanoseconds of virtual time.
+        at: u64,
+    },
+    /// The link was cut.
+    Cut,
+    /// A rule of the script lost it.
+    Lost,
+}
+
+impl Story {
+    /// Adds what happened.
+    pub fn tell(&mut self, at: u64, told: Told) {
+        if self.scenes.len() >= TOLD_MAX {
+            let oldest =
+                self.scenes.iter().position(|scene| matches!(scene.told, Told::Sent { .. }));
+            self.scenes.remove(oldest.unwrap_or(0));
+            self.left_out += 1;
+        }
+        self.scenes.push(Scene { at, told });
+    }
+}

@@ -1,0 +1,171 @@
+//! The observers of a stage: they see what members do at their edges, and the disks.
+
+use quorate_codecs::decode;
+use quorate_core::{Action, Apply, Delivery, Destination, Endpoint, Incoming, Stream, View};
+use quorate_sim::observers::{Observed, Observers, Rules, Scene, Violations};
+use quorate_sim::{Place, SimDisk, Work};
+
+use super::clients::hash_of;
+use super::{Stage, TAG};
+use crate::edges::Deed;
+
+/// The observers with what they found.
+pub(super) struct Watch {
+    observers: Observers,
+    pub(super) violations: Violations,
+    rules: Rules,
+}
+
+impl Watch {
+    pub(super) fn new(rules: Rules) -> Self {
+        Self { observers: Observers::default(), violations: Violations::default(), rules }
+    }
+}
+
+impl Stage<'_> {
+    fn show(&mut self, node: usize, observed: Observed<'_>) {
+        let machines = &self.machines;
+        let watch = &mut self.watch;
+        let machine = &machines[node];
+        with_disks(machines, &mut Vec::with_capacity(machines.len()), &mut |disks| {
+            let scene = Scene {
+                now: self.now,
+                member: machine.id,
+                before: &machine.before.view,
+                view: &machine.seen.view,
+                history: &machine.seen.history,
+                disk: disks[node],
+                disks,
+                rules: &watch.rules,
+            };
+            watch.observers.observe(&scene, observed, &mut watch.violations);
+        });
+    }
+
+    pub(super) fn watch_start(&mut self, node: usize) {
+        self.show(node, Observed::Started);
+    }
+
+    pub(super) fn watch_crash(&mut self, node: usize) {
+        self.show(node, Observed::Crashed);
+    }
+
+    pub(super) fn watch_client(&mut self, observed: Observed<'_>) {
+        self.show(0, observed);
+    }
+
+    pub(super) fn watch_durable(&mut self, node: usize, work: &Work) {
+        self.show(node, Observed::Durable(work));
+    }
+
+    pub(super) fn watch_turn(&mut self, node: usize) {
+        self.show(node, Observed::Stepped { actions: 0 });
+    }
+
+    pub(super) fn watch_arrival(&mut self, node: usize, bytes: &[u8]) {
+        let running = self.machines[node].node.is_some() && !self.machines[node].paused;
+        let (true, Ok((_, content))) = (running, decode(bytes, TAG)) else { return };
+        match content {
+            Incoming::Control(message) => self.show(node, Observed::Received(&message)),
+            Incoming::Data { stream: Stream::Log, position, live, slice, .. } => {
+                let end = position.plus(slice.len() as u64);
+                let heard = live.map_or(end, |live| live.newest.max(end));
+                self.show(node, Observed::Heard(heard));
+            }
+            Incoming::Data { .. } => {}
+        }
+    }
+
+    pub(super) fn watch_deed(&mut self, node: usize, deed: &Deed) {
+        match deed {
+            Deed::Sent { to, bytes } => self.watch_sent(node, *to, bytes),
+            Deed::Appended { frames_before, bad } => {
+                let frames = self.machines[node].edges.with_disk(|disk| {
+                    disk.frames().get(*frames_before..).unwrap_or_default().to_vec()
+                });
+                self.show(node, Observed::Written { frames: &frames, bad: *bad });
+            }
+            Deed::Asked { operation, work } => {
+                let operation = *operation;
+                let action = match work.clone() {
+                    Work::Sync { .. } => Action::Sync { operation },
+                    Work::Vote(vote) => Action::PersistVote { operation, vote },
+                    Work::History { history, cut } => {
+                        Action::PersistHistory { operation, history, cut }
+                    }
+                    Work::Peers(peers) => {
+                        Action::PersistPeers { operation, peers: peers.into_iter().collect() }
+                    }
+                    Work::Read(range) => Action::ReadLog { operation, range },
+                };
+                self.show(node, Observed::Acting(&action));
+            }
+            Deed::Applied { apply, payload, reply } => {
+                self.watch_applied(node, apply, payload, reply)
+            }
+        }
+    }
+
+    fn watch_sent(&mut self, node: usize, to: Endpoint, bytes: &[u8]) {
+        let Ok((_, content)) = decode(bytes, TAG) else {
+            let text = format!("member {} sends bytes that cannot be decoded", node + 1);
+            return self.watch.violations.add("codec", text);
+        };
+        match content {
+            Incoming::Control(message) => {
+                let to = match Place::at(to) {
+                    Some(Place::Member(member)) => Destination::Member(member),
+                    _ => Destination::Client(to),
+                };
+                let action = Action::Send { to, message };
+                self.show(node, Observed::Acting(&action));
+            }
+            Incoming::Data { stream: Stream::Egress(key), epoch, position, slice, .. } => {
+                self.show(node, Observed::Egress { key, epoch, start: position, bytes: slice });
+            }
+            Incoming::Data { .. } => {}
+        }
+    }
+
+    fn watch_applied(&mut self, node: usize, apply: &Apply, payload: &[u8], reply: &[u8]) {
+        let end = self.machines[node].edges.with_disk(|disk| {
+            let frames = disk.frames();
+            let index = frames.binary_search_by_key(&apply.position, |frame| frame.start).ok()?;
+            Some(frames[index].end)
+        });
+        // A member may apply, on the word of a quorum of disks, what its own disk does not have.
+        let end = end.unwrap_or(apply.position);
+        let apply = Apply { end, ..*apply };
+        let payload = match apply.delivery {
+            Delivery::Message { .. } => hash_of(payload),
+            _ => 0,
+        };
+        self.show(node, Observed::Applied { apply: &apply, payload, reply });
+    }
+
+    /// Shows what a member's state is, when all that it was handed is applied.
+    pub(super) fn watch_state(&mut self, node: usize) {
+        let machine = &self.machines[node];
+        let applied = |view: &View| (view.applied, view.applied_chain);
+        let (before, seen) = (&machine.before, &machine.seen);
+        if applied(&before.view) == applied(&seen.view) || seen.view.applying {
+            return;
+        }
+        let (service, replicated) = (machine.edges.digest(), seen.replicated);
+        self.show(node, Observed::State { service, replicated });
+    }
+}
+
+/// Calls `look` with the disks of all machines, each locked.
+fn with_disks(
+    machines: &[super::Machine],
+    disks: &mut Vec<&SimDisk>,
+    look: &mut dyn FnMut(&[&SimDisk]),
+) {
+    let Some((first, others)) = machines.split_first() else { return look(disks) };
+    first.edges.with_disk(|disk| {
+        let mut disks = disks.clone();
+        disks.push(disk);
+        with_disks(others, &mut disks, look);
+    });
+}

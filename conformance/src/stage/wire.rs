@@ -1,0 +1,220 @@
+//! The network of a stage: cuts, and the rules of a script.
+
+use std::collections::BTreeSet;
+
+use quorate_codecs::decode;
+use quorate_core::{GroupTag, Incoming, Message, Sender, Stream};
+use quorate_sim::{ALWAYS, Dice, Place};
+
+/// A datagram as a rule sees it.
+#[derive(Clone, Debug)]
+pub struct Passing<'a> {
+    /// Where it was sent.
+    pub from: Place,
+    /// Where it goes.
+    pub to: Place,
+    /// All of its bytes.
+    pub bytes: &'a [u8],
+    /// Its sender and content, if it is a whole datagram of the group.
+    pub content: Option<(Sender, Incoming<'a>)>,
+    /// When it was sent, in nanoseconds.
+    pub at: u64,
+}
+
+impl<'a> Passing<'a> {
+    pub(super) fn new(at: u64, (from, to): (Place, Place), tag: GroupTag, bytes: &'a [u8]) -> Self {
+        Self { from, to, bytes, content: decode(bytes, tag).ok(), at }
+    }
+
+    /// The control message, if it is one.
+    #[must_use]
+    pub fn message(&self) -> Option<&Message> {
+        match &self.content {
+            Some((_, Incoming::Control(message))) => Some(message),
+            _ => None,
+        }
+    }
+
+    /// Whether it carries bytes of the log.
+    #[must_use]
+    pub const fn is_log_data(&self) -> bool {
+        matches!(&self.content, Some((_, Incoming::Data { stream: Stream::Log, .. })))
+    }
+
+    /// Whether it carries new bytes of the log, as the leader sends them first.
+    #[must_use]
+    pub const fn is_live(&self) -> bool {
+        matches!(
+            &self.content,
+            Some((_, Incoming::Data { stream: Stream::Log, live: Some(_), .. }))
+        )
+    }
+
+    /// Whether it carries bytes of the log that were asked for.
+    #[must_use]
+    pub const fn is_repair(&self) -> bool {
+        matches!(&self.content, Some((_, Incoming::Data { stream: Stream::Log, live: None, .. })))
+    }
+
+    /// Whether it goes from one member to another.
+    #[must_use]
+    pub const fn is_between_members(&self) -> bool {
+        matches!((self.from, self.to), (Place::Member(_), Place::Member(_)))
+    }
+
+    /// The name of its kind, in snake case.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match &self.content {
+            None => "unreadable",
+            Some((_, Incoming::Control(message))) => kind_of(message),
+            Some((_, Incoming::Data { stream: Stream::Log, live: Some(_), .. })) => "live",
+            Some((_, Incoming::Data { stream: Stream::Log, .. })) => "repair",
+            Some((_, Incoming::Data { stream: Stream::Ingress(_), .. })) => "ingress",
+            Some((_, Incoming::Data { stream: Stream::Egress(_), .. })) => "egress",
+        }
+    }
+}
+
+/// The name of a control message's kind, in snake case.
+#[must_use]
+pub const fn kind_of(message: &Message) -> &'static str {
+    match message {
+        Message::Canvass { .. } => "canvass",
+        Message::CanvassReply { .. } => "canvass_reply",
+        Message::RequestVote { .. } => "request_vote",
+        Message::Ballot { .. } => "ballot",
+        Message::Heartbeat { .. } => "heartbeat",
+        Message::Abdicate { .. } => "abdicate",
+        Message::HistoryRequest { .. } => "history_request",
+        Message::History { .. } => "history",
+        Message::Acknowledge { .. } => "acknowledge",
+        Message::Nak { .. } => "nak",
+        Message::Unavailable { .. } => "unavailable",
+        Message::Connect { .. } => "connect",
+        Message::ConnectReply { .. } => "connect_reply",
+        Message::StreamStatus { .. } => "stream_status",
+        Message::StreamNewest { .. } => "stream_newest",
+        Message::Close { .. } => "close",
+        Message::Closed { .. } => "closed",
+    }
+}
+
+/// What a rule does to a datagram that it matches. The first rule that matches decides.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Effect {
+    /// It is lost.
+    Lose,
+    /// It is lost as often as this, in millionths.
+    LoseSometimes(u32),
+    /// It arrives once more, so many times.
+    Repeat(u32),
+    /// It takes so many nanoseconds more.
+    Delay(u64),
+    /// It takes up to so many nanoseconds more, at random: datagrams overtake one another.
+    DelayUpTo(u64),
+    /// One bit of it is flipped, at random.
+    Flip,
+    /// It passes, whatever later rules say.
+    Pass,
+}
+
+type Filter = Box<dyn FnMut(&Passing<'_>) -> bool>;
+
+pub(super) struct Rule {
+    number: u32,
+    effect: Effect,
+    filter: Filter,
+    /// How often it has matched.
+    matched: u64,
+}
+
+/// What becomes of one datagram: when its copies arrive, and with which bytes.
+#[derive(Debug, Default)]
+pub(super) struct Passed {
+    pub(super) arrivals: Vec<u64>,
+    pub(super) bytes: Option<Vec<u8>>,
+    pub(super) cut: bool,
+}
+
+/// The links between all places.
+pub(super) struct Wire {
+    latency: (u64, u64),
+    cuts: BTreeSet<(Place, Place)>,
+    rules: Vec<Rule>,
+    rules_made: u32,
+    dice: Dice,
+}
+
+impl Wire {
+    pub(super) fn new(seed: u64, latency: (u64, u64)) -> Self {
+        let dice = Dice::new(seed, "wire");
+        Self { latency, cuts: BTreeSet::new(), rules: Vec::new(), rules_made: 0, dice }
+    }
+
+    pub(super) fn cut(&mut self, from: Place, to: Place) {
+        self.cuts.insert((from, to));
+    }
+
+    pub(super) fn heal(&mut self, from: Place, to: Place) {
+        self.cuts.remove(&(from, to));
+    }
+
+    pub(super) fn heal_all(&mut self) {
+        self.cuts.clear();
+        self.rules.clear();
+    }
+
+    pub(super) fn add(&mut self, effect: Effect, filter: Filter) -> u32 {
+        self.rules_made += 1;
+        self.rules.push(Rule { number: self.rules_made, effect, filter, matched: 0 });
+        self.rules_made
+    }
+
+    /// Takes a rule away; returns how often it matched.
+    pub(super) fn remove(&mut self, number: u32) -> u64 {
+        let Some(index) = self.rules.iter().position(|rule| rule.number == number) else {
+            return 0;
+        };
+        self.rules.remove(index).matched
+    }
+
+    pub(super) fn pass(&mut self, passing: &Passing<'_>) -> Passed {
+        if self.cuts.contains(&(passing.from, passing.to)) {
+            return Passed { cut: true, ..Passed::default() };
+        }
+        let mut effect = Effect::Pass;
+        for rule in &mut self.rules {
+            if (rule.filter)(passing) {
+                rule.matched += 1;
+                effect = rule.effect;
+                break;
+            }
+        }
+        let at = passing.at + self.dice.between(self.latency.0, self.latency.1);
+        let arrivals = match effect {
+            Effect::Lose => Vec::new(),
+            Effect::LoseSometimes(parts) if self.dice.chance(parts) => Vec::new(),
+            Effect::Repeat(times) => {
+                (0..=times).map(|copy| at + u64::from(copy) * self.latency.1).collect()
+            }
+            Effect::Delay(by) => vec![at + by],
+            Effect::DelayUpTo(by) => vec![at + self.dice.between(0, by)],
+            Effect::LoseSometimes(_) | Effect::Flip | Effect::Pass => vec![at],
+        };
+        let bytes = (effect == Effect::Flip).then(|| self.flipped(passing.bytes));
+        Passed { arrivals, bytes, cut: false }
+    }
+
+    fn flipped(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut bytes = bytes.to_vec();
+        let bit = self.dice.below(bytes.len().max(1) as u64 * 8) as usize;
+        if let Some(byte) = bytes.get_mut(bit / 8) {
+            *byte ^= 1 << (bit % 8);
+        }
+        bytes
+    }
+}
+
+/// How often a thing happens that always happens, for [`Effect::LoseSometimes`].
+pub const MILLION: u32 = ALWAYS;

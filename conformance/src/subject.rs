@@ -1,0 +1,100 @@
+//! What is proved: the seam between the suite and a member's run loop.
+
+use quorate_core::{Counters, Instant, MemberConfig, TermHistory, View};
+
+use crate::edges::Edges;
+
+/// Something that can run a member on the suite's edges.
+///
+/// An implementation owns its run loop, its threads and its runtime. What it must take from the
+/// suite are the edges: the socket, the clock, the log, the storage and the service of [`Edges`],
+/// which are ports of [`quorate_driver`].
+pub trait Subject {
+    /// Who it is and what it can do.
+    fn describe(&self) -> Description;
+
+    /// Starts one life of a member. The disk lies in `edges`: recover from [`Edges::recovered`].
+    ///
+    /// # Errors
+    /// The member cannot start; it stays down, and the case sees why.
+    fn spawn(&self, spec: &NodeSpec, edges: Edges) -> Result<Box<dyn Node>, SpawnError>;
+}
+
+/// A member's life under a subject. Dropped, it ends as a killed process does: nothing of it may
+/// touch its edges any more.
+pub trait Node {
+    /// Takes in all that lies at its edges, serves what is due at [`Edges::now`], flushes, and
+    /// returns when nothing more can be done before something happens or time passes.
+    fn turn(&mut self) -> Turned;
+
+    /// The member as it is now.
+    fn view(&mut self) -> NodeView;
+
+    /// Whether the subject can say what its member looks like inside. Without it the observers see
+    /// only its edges.
+    fn is_transparent(&self) -> bool {
+        true
+    }
+}
+
+/// How a turn ended.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Turned {
+    /// When to turn again if nothing happens.
+    pub wake: Option<Instant>,
+    /// Why the member went inert, if it did.
+    pub stopped: Option<String>,
+}
+
+/// What a subject is told of a member that it is to run.
+#[derive(Clone, Debug)]
+pub struct NodeSpec {
+    /// The member's configuration, with addresses and a seed.
+    pub config: MemberConfig,
+}
+
+/// A member seen from outside.
+#[derive(Clone, Debug, Default)]
+pub struct NodeView {
+    /// Role, term and positions.
+    pub view: View,
+    /// Its adopted term history.
+    pub history: TermHistory,
+    /// What it has counted.
+    pub counters: Counters,
+    /// The hash of its replicated state.
+    pub replicated: u64,
+}
+
+/// Who a subject is and what it can do.
+#[derive(Clone, Debug, Default, serde::Deserialize, serde::Serialize)]
+pub struct Description {
+    /// A short name, as in `--subject`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What it is, in one sentence.
+    pub about: String,
+    /// What it can do beside running members.
+    pub features: Vec<Feature>,
+}
+
+/// Something that not every subject can do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Feature {
+    /// The suite can let the member's storage fail and stall.
+    VirtualDisk,
+    /// The member stops on request, and says when it is done.
+    GracefulStop,
+    /// The loop runs on a thread or runtime of its own.
+    OwnThread,
+}
+
+/// A member could not start.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub struct SpawnError(
+    /// Why, and what to do.
+    pub String,
+);

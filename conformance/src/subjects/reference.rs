@@ -1,0 +1,239 @@
+//! The core in the smallest loop that keeps the law: one event in, all its actions out, then the
+//! next. Core and codecs only; every binding has to do at least this.
+
+use quorate_codecs::{DATAGRAM_BYTES_MAX, Header, decode, encode_control, encode_data};
+use quorate_core::{
+    Action, Actions, Apply, Delivery, Destination, Endpoint, Event, Instant, Member, PositionRange,
+    Sender, Source, Stream,
+};
+use quorate_driver::{
+    AppendError, Completion, DatagramPort, LogPort, ServiceHost, StoragePort, StorageRequest,
+};
+
+use crate::edges::{EdgeLog, EdgeService, EdgeSocket, EdgeStorage, Edges, Input};
+use crate::subject::{Description, Feature, Node, NodeSpec, NodeView, SpawnError, Subject, Turned};
+
+/// The subject `core`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reference;
+
+impl Subject for Reference {
+    fn describe(&self) -> Description {
+        Description {
+            name: "core".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            about: "the core in the smallest loop that keeps its law".into(),
+            features: vec![Feature::VirtualDisk, Feature::GracefulStop],
+        }
+    }
+
+    fn spawn(&self, spec: &NodeSpec, edges: Edges) -> Result<Box<dyn Node>, SpawnError> {
+        let recovered = edges.recovered().ok_or_else(|| SpawnError("nothing recovered".into()))?;
+        let member = Member::new(spec.config.clone(), recovered, edges.now())
+            .map_err(|error| SpawnError(error.to_string()))?;
+        Ok(Box::new(ReferenceNode {
+            member,
+            actions: Actions::new(),
+            service: ServiceHost::new(edges.service()),
+            socket: edges.socket(),
+            log: edges.log(),
+            storage: edges.storage(),
+            edges,
+            refused: None,
+            broken: None,
+            stopped: None,
+            datagram: vec![0; DATAGRAM_BYTES_MAX],
+        }))
+    }
+}
+
+struct ReferenceNode {
+    member: Member,
+    actions: Actions,
+    service: ServiceHost<EdgeService>,
+    socket: EdgeSocket,
+    log: EdgeLog,
+    storage: EdgeStorage,
+    edges: Edges,
+    refused: Option<quorate_core::Position>,
+    broken: Option<Event<'static>>,
+    stopped: Option<String>,
+    datagram: Vec<u8>,
+}
+
+impl Node for ReferenceNode {
+    fn turn(&mut self) -> Turned {
+        let now = self.edges.now();
+        while let Some(input) = self.edges.next_input() {
+            self.take_in(now, input);
+        }
+        if self.member.next_deadline().is_some_and(|due| due <= now) {
+            self.step(now, Event::Timer);
+        }
+        self.step(now, Event::Flush);
+        Turned { wake: self.member.next_deadline(), stopped: self.stopped.clone() }
+    }
+
+    fn view(&mut self) -> NodeView {
+        NodeView {
+            view: self.member.view(),
+            history: self.member.history().clone(),
+            counters: *self.member.counters(),
+            replicated: self.member.replicated_hash(),
+        }
+    }
+}
+
+impl ReferenceNode {
+    fn take_in(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Datagram { source, bytes } => {
+                let tag = self.member.config().tag();
+                if let Ok((sender, content)) = decode(&bytes, tag) {
+                    self.step(now, Event::Received { sender, source, content });
+                }
+            }
+            Input::Storage(Completion::Durable { operation }) => {
+                self.step(now, Event::Durable { operation });
+            }
+            Input::Storage(Completion::Read { operation, bytes }) => {
+                self.step(now, Event::LogRead { operation, bytes: &bytes });
+            }
+            Input::Storage(Completion::Failed { .. }) => self.step(now, Event::StorageFailed),
+            Input::Shutdown => self.step(now, Event::Shutdown),
+        }
+    }
+
+    /// One event, all its actions, and then what performing them brought about, as events.
+    fn step(&mut self, now: Instant, event: Event<'_>) {
+        let read = if let Event::LogRead { bytes, .. } = &event { *bytes } else { &[] };
+        self.member.step(now, event, &mut self.actions);
+        self.perform_all(read);
+        loop {
+            if let Some(broken) = self.broken.take() {
+                self.member.step(now, broken, &mut self.actions);
+            } else if let Some(position) = self.refused.take() {
+                self.member.step(now, Event::StorageFull { position }, &mut self.actions);
+            } else if let Some((through, outputs)) = self.service.unreported() {
+                let event = Event::Applied { through, outputs };
+                self.member.step(now, event, &mut self.actions);
+                self.service.reported();
+            } else {
+                return;
+            }
+            self.perform_all(&[]);
+        }
+    }
+
+    fn perform_all(&mut self, read: &[u8]) {
+        let mut actions = core::mem::take(&mut self.actions);
+        for action in actions.drain() {
+            self.perform(action, read);
+        }
+        self.actions = actions;
+    }
+
+    fn perform(&mut self, action: Action, read: &[u8]) {
+        match action {
+            Action::Send { to, message } => {
+                let length = encode_control(&self.header(), &message, &mut self.datagram);
+                if let (Some(to), Ok(length)) = (self.endpoint(to), length) {
+                    self.send(to, length);
+                }
+            }
+            Action::SendData { to, stream, epoch, range, source, live } => {
+                let Some(to) = self.endpoint(to) else { return };
+                let bytes = self.bytes(stream, range, source, read);
+                let mut position = range.start;
+                for slice in bytes.chunks(self.member.config().limits.slice_bytes as usize) {
+                    let (header, both) = (self.header(), (slice, &[][..]));
+                    let datagram = &mut self.datagram;
+                    let length =
+                        encode_data(&header, stream, epoch, position, live, both, datagram);
+                    if let Ok(length) = length {
+                        self.send(to, length);
+                    }
+                    position = position.plus(slice.len() as u64);
+                }
+            }
+            Action::Append { range } => self.append(range),
+            Action::Sync { operation } => self.storage.submit(StorageRequest::Sync { operation }),
+            Action::PersistVote { operation, vote } => {
+                self.storage.submit(StorageRequest::PersistVote { operation, vote });
+            }
+            Action::PersistHistory { operation, history, cut } => {
+                let cut = self.log.cut(cut);
+                self.storage.submit(StorageRequest::PersistHistory { operation, history, cut });
+            }
+            Action::PersistPeers { operation, peers } => {
+                let peers = peers.into_vec();
+                self.storage.submit(StorageRequest::PersistPeers { operation, peers });
+            }
+            Action::ReadLog { operation, range } => {
+                self.storage.submit(StorageRequest::Read { operation, range });
+            }
+            Action::Apply(apply) => self.apply(&apply, read),
+            Action::Notify(_) => {}
+            Action::FailStop(reason) => self.stopped = Some(reason.to_string()),
+        }
+    }
+
+    fn append(&mut self, range: PositionRange) {
+        if self.refused.is_some() || self.broken.is_some() {
+            return;
+        }
+        match self.log.append(range.start, self.member.bytes(Stream::Log, range)) {
+            Ok(()) => {}
+            Err(AppendError::Full) => self.refused = Some(range.start),
+            Err(AppendError::Broken(_)) => self.broken = Some(Event::StorageFailed),
+        }
+    }
+
+    fn apply(&mut self, apply: &Apply, read: &[u8]) {
+        if self.broken.is_some() {
+            return;
+        }
+        let payload = match apply.delivery {
+            Delivery::Message { payload, source, .. } => {
+                self.bytes(Stream::Log, payload, source, read)
+            }
+            _ => Vec::new(),
+        };
+        if self.service.apply(apply, &payload).is_err() {
+            self.broken = Some(Event::ServiceFailed);
+        }
+    }
+
+    fn bytes(&self, stream: Stream, range: PositionRange, source: Source, read: &[u8]) -> Vec<u8> {
+        match source {
+            Source::Member => {
+                let (first, second) = self.member.bytes(stream, range);
+                [first, second].concat()
+            }
+            Source::Read(begin) => {
+                let start = range.start.since(begin) as usize;
+                let bytes = read.get(start..start + range.len() as usize);
+                bytes.unwrap_or_default().to_vec()
+            }
+        }
+    }
+
+    fn send(&mut self, to: Endpoint, length: usize) {
+        // What the socket does not take is lost, as it could be anywhere on its way.
+        let _ = self.socket.send(to, &self.datagram[..length], length);
+    }
+
+    fn endpoint(&self, to: Destination) -> Option<Endpoint> {
+        match to {
+            Destination::Client(endpoint) => Some(endpoint),
+            Destination::Member(member) => self.member.config().voters.get(&member).copied(),
+        }
+    }
+
+    fn header(&self) -> Header {
+        let life = self.member.view().life;
+        let (member, incarnation, boot_epoch) = (life.member, life.incarnation, life.boot_epoch);
+        let sender = Sender::Member { member, incarnation, boot_epoch };
+        Header { tag: self.member.config().tag(), sender }
+    }
+}
