@@ -16,6 +16,7 @@
 
 mod case;
 pub mod catalogue;
+pub mod desk;
 pub mod edges;
 mod runner;
 pub mod stage;

@@ -1,6 +1,6 @@
 //! One run of one case: what its script may ask the suite for.
 
-use std::cell::RefCell;
+use core::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 

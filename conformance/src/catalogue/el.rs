@@ -1,6 +1,6 @@
 //! Elections.
 
-use super::super::case::{Case, Verdict};
+use crate::case::{Case, Verdict};
 use crate::stage::Options;
 use crate::trial::Trial;
 

@@ -18,7 +18,7 @@ pub mod story;
 mod watch;
 mod wire;
 
-use std::cell::RefCell;
+use core::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 

@@ -27,7 +27,7 @@ impl Stage<'_> {
         let machines = &self.machines;
         let watch = &mut self.watch;
         let machine = &machines[node];
-        with_disks(machines, &mut Vec::with_capacity(machines.len()), &mut |disks| {
+        with_disks(machines, &[], &mut |disks| {
             let scene = Scene {
                 now: self.now,
                 member: machine.id,
@@ -157,15 +157,11 @@ impl Stage<'_> {
 }
 
 /// Calls `look` with the disks of all machines, each locked.
-fn with_disks(
-    machines: &[super::Machine],
-    disks: &mut Vec<&SimDisk>,
-    look: &mut dyn FnMut(&[&SimDisk]),
-) {
+fn with_disks(machines: &[super::Machine], disks: &[&SimDisk], look: &mut dyn FnMut(&[&SimDisk])) {
     let Some((first, others)) = machines.split_first() else { return look(disks) };
     first.edges.with_disk(|disk| {
-        let mut disks = disks.clone();
+        let mut disks = disks.to_vec();
         disks.push(disk);
-        with_disks(others, &mut disks, look);
+        with_disks(others, &disks, look);
     });
 }

@@ -1,0 +1,5 @@
+//! Bad input.
+
+use crate::case::Case;
+
+pub(super) const CASES: &[Case] = &[];

@@ -1,0 +1,5 @@
+//! Commit and durability.
+
+use crate::case::Case;
+
+pub(super) const CASES: &[Case] = &[];

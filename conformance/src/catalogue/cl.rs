@@ -1,0 +1,5 @@
+//! Clients, sessions, redirects, failover, exactly once.
+
+use crate::case::Case;
+
+pub(super) const CASES: &[Case] = &[];

@@ -1,0 +1,5 @@
+//! Log sequencing.
+
+use crate::case::Case;
+
+pub(super) const CASES: &[Case] = &[];

@@ -1,0 +1,5 @@
+//! NAKs and retransmission.
+
+use crate::case::Case;
+
+pub(super) const CASES: &[Case] = &[];

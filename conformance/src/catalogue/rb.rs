@@ -1,0 +1,5 @@
+//! Resource bounds.
+
+use crate::case::Case;
+
+pub(super) const CASES: &[Case] = &[];
