@@ -15,9 +15,12 @@
 #![forbid(unsafe_code)]
 
 mod case;
+
 pub mod catalogue;
 pub mod desk;
 pub mod edges;
+mod lists;
+pub mod report;
 mod runner;
 pub mod stage;
 mod subject;
@@ -25,7 +28,10 @@ pub mod subjects;
 mod trial;
 
 pub use case::{Case, Failure, Level, Script, Verdict, check};
-pub use runner::{CaseReport, Outcome, REPORT_SCHEMA, RunReport, Totals, run_case, run_cases};
+pub use lists::Lists;
+pub use runner::{
+    CaseReport, Outcome, REPORT_SCHEMA, RunReport, Totals, run_case, run_cases, run_of, skipped,
+};
 pub use stage::story::{Fate, Scene, Story, Told};
 pub use stage::{Effect, Options, Passing, Stage};
 pub use subject::{Description, Feature, Node, NodeSpec, NodeView, SpawnError, Subject, Turned};

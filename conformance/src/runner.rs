@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::case::{Case, Failure, Level, Script, Verdict};
 use crate::stage::story::Story;
 use crate::subject::{Description, Subject};
-use crate::trial::{Profile, Trial};
+use crate::trial::{Profile, Remains, Trial};
 
 /// The version of [`RunReport`]'s shape.
 pub const REPORT_SCHEMA: u32 = 1;
@@ -35,6 +35,14 @@ pub enum Outcome {
     Unknown,
     /// The suite itself could not go on.
     Error,
+}
+
+impl Outcome {
+    /// Whether something is wrong, or may be.
+    #[must_use]
+    pub const fn is_bad(self) -> bool {
+        matches!(self, Self::Fail | Self::Error | Self::Unknown)
+    }
 }
 
 /// One case in a report.
@@ -122,6 +130,18 @@ pub fn run_cases<'c>(
         progress(&report);
         report
     });
+    let cases = cases.collect();
+    run_of(subject, seed, profile, cases)
+}
+
+/// The report of a run with these cases.
+#[must_use]
+pub fn run_of(
+    subject: &dyn Subject,
+    seed: u64,
+    profile: Profile,
+    cases: Vec<CaseReport>,
+) -> RunReport {
     RunReport {
         schema: REPORT_SCHEMA,
         subject: subject.describe(),
@@ -129,8 +149,15 @@ pub fn run_cases<'c>(
         profile,
         seed,
         host: host(),
-        cases: cases.collect(),
+        cases,
     }
+}
+
+/// The report of a case that was left out.
+#[must_use]
+pub fn skipped(subject: &dyn Subject, case: &Case, seed: u64, reason: String) -> CaseReport {
+    let name = subject.describe().name;
+    report_of(case, &name, seed, (Outcome::Skipped, Some(reason), None), Remains::default(), 0)
 }
 
 /// Runs one case; a panic of the script, the core or the subject is a failure.
@@ -144,8 +171,20 @@ pub fn run_case(subject: &dyn Subject, case: &Case, seed: u64, profile: Profile)
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Err(Failure::broken(format!("panic: {}", text.unwrap_or_default())))
     });
-    let remains = trial.into_remains();
-    let (outcome, reason, observer) = judge(case, verdict);
+    let (judged, real_ms) = (judge(case, verdict), begun.elapsed().as_millis() as u64);
+    report_of(case, &name, seed, judged, trial.into_remains(), real_ms)
+}
+
+type Judged = (Outcome, Option<String>, Option<String>);
+
+fn report_of(
+    case: &Case,
+    subject: &str,
+    seed: u64,
+    (outcome, reason, observer): Judged,
+    remains: Remains,
+    real_ms: u64,
+) -> CaseReport {
     CaseReport {
         id: case.id.into(),
         group: case.group().into(),
@@ -159,10 +198,10 @@ pub fn run_case(subject: &dyn Subject, case: &Case, seed: u64, profile: Profile)
         observer,
         seed,
         virtual_ns: remains.virtual_ns,
-        real_ms: begun.elapsed().as_millis() as u64,
+        real_ms,
         counters: remains.counters,
-        repeat: format!("quorate-conformance run {} --subject {name} --seed {seed}", case.id),
-        story: remains.story,
+        repeat: format!("quorate-conformance run {} --subject {subject} --seed {seed}", case.id),
+        story: remains.story.map(|story| story.shortened(outcome.is_bad())),
     }
 }
 
@@ -177,7 +216,7 @@ fn perform(case: &Case, subject: &str, trial: &mut Trial<'_>) -> Verdict {
     }
 }
 
-fn judge(case: &Case, verdict: Verdict) -> (Outcome, Option<String>, Option<String>) {
+fn judge(case: &Case, verdict: Verdict) -> Judged {
     let failure = match verdict {
         Ok(()) => return (Outcome::Pass, None, None),
         Err(failure) => failure,

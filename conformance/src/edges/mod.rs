@@ -226,6 +226,23 @@ impl Edges {
         work
     }
 
+    /// What the member asked to be made durable since the last [`Edges::take_deeds`].
+    #[must_use]
+    pub fn asked_to_persist(&self) -> Vec<OperationId> {
+        let state = self.state();
+        let asked = state.deeds.iter().filter_map(|deed| match deed {
+            Deed::Asked { work: Work::Read(_), .. } => None,
+            Deed::Asked { operation, .. } => Some(*operation),
+            _ => None,
+        });
+        asked.collect()
+    }
+
+    /// Drops the inputs that are not wanted.
+    pub fn retain_inputs(&self, wanted: impl Fn(&Input) -> bool) {
+        self.state().inputs.retain(wanted);
+    }
+
     /// Looks at the disk.
     pub fn with_disk<T>(&self, look: impl FnOnce(&SimDisk) -> T) -> T {
         look(&self.state().disk)

@@ -125,4 +125,37 @@ impl Story {
         }
         self.scenes.push(Scene { at, told });
     }
+
+    /// The part that a report keeps: the end of a failure's story, the beginning of another's.
+    #[must_use]
+    pub fn shortened(mut self, failed: bool) -> Self {
+        let most = if failed { SCENES_FAILED_MAX } else { SCENES_PASSED_MAX };
+        let extra = self.scenes.len().saturating_sub(most);
+        self.left_out += extra;
+        if failed {
+            self.scenes.drain(..extra);
+        } else {
+            self.scenes.truncate(most);
+        }
+        self
+    }
+
+    /// What the script did, step by step.
+    #[must_use]
+    pub fn steps(&self) -> Vec<String> {
+        let steps = self.scenes.iter().filter_map(|scene| match &scene.told {
+            Told::Script { text } => Some(text.clone()),
+            _ => None,
+        });
+        let steps: Vec<String> = steps.collect();
+        let begin = steps.len().saturating_sub(STEPS_MAX);
+        steps[begin..].to_vec()
+    }
 }
+
+/// Scenes that a report keeps of a case that failed, at most.
+const SCENES_FAILED_MAX: usize = 4_000;
+/// Scenes that a report keeps of any other case, at most.
+const SCENES_PASSED_MAX: usize = 600;
+/// Steps that a short story has, at most: the last ones.
+const STEPS_MAX: usize = 12;

@@ -1,0 +1,162 @@
+//! What the command understands.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use quorate_conformance::Profile;
+
+/// Proves a member's run loop: cases with one rule each, random runs, and reports of both.
+#[derive(Debug, Parser)]
+#[command(name = "quorate-conformance", version, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 all that was claimed holds; 1 something failed; 2 something \
+                        stayed undecided; 3 the suite could not go on, or the arguments are wrong."
+)]
+pub(crate) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) task: Task,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Task {
+    /// Lists the cases: group, level, bindings, state
+    List(ListArguments),
+    /// Tells all about a case: its rule, its edge cases, how it is bound
+    Explain(ExplainArguments),
+    /// Runs cases against a subject
+    Run(RunArguments),
+    /// Runs random seeds in the simulator, with all observers
+    Sweep(SweepArguments),
+    /// Runs one seed of the simulator again, exactly
+    Replay(ReplayArguments),
+    /// Hunts deliberate mistakes in the core: each must be found
+    Mutants(MutantsArguments),
+    /// Puts several runs side by side: cases by subjects
+    Matrix(ReportArguments),
+    /// Makes reports of saved runs
+    Report(ReportArguments),
+}
+
+/// Arguments of `list`.
+#[derive(Args, Debug)]
+pub(crate) struct ListArguments {
+    /// Globs over ids and titles, or parts of titles: `NK-*`, `*torn*`, `tail loss`
+    pub(crate) patterns: Vec<String>,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `explain`.
+#[derive(Args, Debug)]
+pub(crate) struct ExplainArguments {
+    /// The case
+    pub(crate) id: String,
+}
+
+/// Arguments of `run`.
+#[derive(Args, Debug)]
+pub(crate) struct RunArguments {
+    /// Globs over ids and titles, or parts of titles; all cases of the profile without any
+    pub(crate) patterns: Vec<String>,
+    /// What to prove: `core`, or another that `--subject help` names
+    #[arg(long, default_value = "core")]
+    pub(crate) subject: String,
+    /// How thorough to be
+    #[arg(long, value_enum, default_value_t = ProfileName::Standard)]
+    pub(crate) profile: ProfileName,
+    /// The seed of everything random
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Skips and expected failures
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+    /// Where to put report.json, report.html, junit.xml and summary.md
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    /// Names what would run, and runs nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// One JSON object for each case instead of a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How thorough to be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum ProfileName {
+    /// The safety essentials
+    Quick,
+    /// All that MUST hold
+    Standard,
+    /// What SHOULD hold too, and more seeds
+    Strict,
+}
+
+impl From<ProfileName> for Profile {
+    fn from(name: ProfileName) -> Self {
+        match name {
+            ProfileName::Quick => Self::Quick,
+            ProfileName::Standard => Self::Standard,
+            ProfileName::Strict => Self::Strict,
+        }
+    }
+}
+
+/// Arguments of `sweep`.
+#[derive(Args, Debug)]
+pub(crate) struct SweepArguments {
+    /// How many seeds
+    #[arg(long, default_value_t = 200)]
+    pub(crate) seeds: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 1)]
+    pub(crate) start: u64,
+    /// Steps behind the first leader, with faults, of each seed
+    #[arg(long, default_value_t = 2_000)]
+    pub(crate) steps: u64,
+}
+
+/// Arguments of `replay`.
+#[derive(Args, Debug)]
+pub(crate) struct ReplayArguments {
+    /// The seed
+    pub(crate) seed: u64,
+    /// Steps behind the first leader, with faults
+    #[arg(long, default_value_t = 2_000)]
+    pub(crate) steps: u64,
+    /// Prints each event and each action
+    #[arg(long)]
+    pub(crate) trace: bool,
+}
+
+/// Arguments of `mutants`.
+#[derive(Args, Debug)]
+pub(crate) struct MutantsArguments {
+    /// Seeds until a mutant counts as survivor
+    #[arg(long, default_value_t = 500)]
+    pub(crate) seeds: u64,
+    /// Only the mutant with this number
+    #[arg(long)]
+    pub(crate) only: Option<u32>,
+}
+
+/// Arguments of `report` and `matrix`.
+#[derive(Args, Debug)]
+pub(crate) struct ReportArguments {
+    /// Saved runs: `report.json` of `run --out`
+    #[arg(required = true)]
+    pub(crate) runs: Vec<PathBuf>,
+    /// Writes one self-contained page here
+    #[arg(long)]
+    pub(crate) html: Option<PathBuf>,
+    /// Writes JUnit XML here (of the first run)
+    #[arg(long)]
+    pub(crate) junit: Option<PathBuf>,
+    /// Writes Markdown here; to standard output without any of the three
+    #[arg(long)]
+    pub(crate) markdown: Option<PathBuf>,
+}

@@ -1,0 +1,77 @@
+//! `list`: the catalogue.
+
+use super::Exit;
+use super::arguments::ListArguments;
+use quorate_conformance::catalogue;
+use quorate_conformance::{Case, Level, Script};
+
+pub(super) fn list(arguments: &ListArguments) -> Result<Exit, String> {
+    let chosen = choose(&arguments.patterns)?;
+    for case in &chosen {
+        if arguments.json {
+            let line = serde_json::json!({
+                "id": case.id, "group": case.group(), "title": case.title, "rule": case.rule,
+                "level": case.level, "quick": case.quick, "bindings": bindings(case),
+                "state": state(case), "edges": case.edges,
+            });
+            println!("{line}");
+        } else {
+            let star = if case.quick { "*" } else { " " };
+            let (level, bindings) = (level(case.level), bindings(case));
+            println!(
+                "{:<6}{star} {level:<7} {bindings:<8} {:<30} {}",
+                case.id,
+                state(case),
+                case.title
+            );
+        }
+    }
+    if !arguments.json {
+        let waiting = chosen.iter().filter(|case| matches!(case.script, Script::Waits(_))).count();
+        let quick = chosen.iter().filter(|case| case.quick).count();
+        println!("{} cases, {quick} quick (*), {waiting} waiting", chosen.len());
+    }
+    Ok(Exit::Good)
+}
+
+/// The cases that match one of the patterns; all without any.
+///
+/// # Errors
+/// A pattern matches nothing.
+pub(super) fn choose(patterns: &[String]) -> Result<Vec<&'static Case>, String> {
+    for pattern in patterns {
+        if !catalogue::all().any(|case| catalogue::matches(case, pattern)) {
+            return Err(format!(
+                "no case matches {pattern:?}; `quorate-conformance list` names all"
+            ));
+        }
+    }
+    let wanted = |case: &&Case| {
+        patterns.is_empty() || patterns.iter().any(|pattern| catalogue::matches(case, pattern))
+    };
+    Ok(catalogue::all().filter(wanted).collect())
+}
+
+pub(super) const fn level(level: Level) -> &'static str {
+    match level {
+        Level::Must => "must",
+        Level::Should => "should",
+        Level::Informational => "inform",
+    }
+}
+
+/// Where a case can run.
+pub(super) const fn bindings(case: &Case) -> &'static str {
+    match case.script {
+        Script::Core(_) => "core",
+        Script::Cluster(_) => "subject",
+        Script::Waits(_) => "-",
+    }
+}
+
+pub(super) fn state(case: &Case) -> String {
+    match case.script {
+        Script::Core(_) | Script::Cluster(_) => "written".into(),
+        Script::Waits(work) => format!("waits: {work}"),
+    }
+}

@@ -1,0 +1,55 @@
+//! The command `quorate-conformance`: one file for each task.
+
+mod arguments;
+mod explain;
+mod list;
+mod reports;
+mod run;
+mod simulate;
+mod subject;
+
+use std::process::ExitCode;
+
+pub(crate) use arguments::{Arguments, Task};
+
+/// How a command ends. The numbers are stable.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Exit {
+    /// All that was claimed holds.
+    Good = 0,
+    /// Something failed.
+    Failed = 1,
+    /// Something stayed undecided.
+    Unknown = 2,
+    /// The suite itself could not go on, or was asked for something that it does not know.
+    Harness = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Does what the arguments ask for.
+#[must_use]
+pub(crate) fn perform(arguments: Arguments) -> Exit {
+    let done = match arguments.task {
+        Task::List(arguments) => list::list(&arguments),
+        Task::Explain(arguments) => explain::explain(&arguments),
+        Task::Run(arguments) => run::run(&arguments),
+        Task::Sweep(arguments) => Ok(simulate::sweep(&arguments)),
+        Task::Replay(arguments) => simulate::replay(&arguments),
+        Task::Mutants(arguments) => simulate::mutants(&arguments),
+        Task::Matrix(arguments) | Task::Report(arguments) => reports::report(&arguments),
+    };
+    done.unwrap_or_else(|error| {
+        eprint(&error);
+        Exit::Harness
+    })
+}
+
+#[expect(clippy::print_stderr, reason = "a command tells its errors there")]
+fn eprint(error: &str) {
+    eprintln!("quorate-conformance: {error}");
+}

@@ -1,0 +1,138 @@
+//! What a run leaves out, and which failures it expects: `conformance.toml`.
+//!
+//! ```toml
+//! [[skip]]
+//! cases = "NK-26"
+//! reason = "an hour of virtual time; runs at night"
+//! expires = "2027-06-30"
+//!
+//! [[expect]]
+//! cases = "FC-12"
+//! reason = "the event has no member yet"
+//! issue = "https://example.org/issues/12"
+//! ```
+
+use jiff::civil::Date;
+use serde::Deserialize;
+
+use crate::case::Case;
+use crate::catalogue;
+use crate::runner::{CaseReport, Outcome};
+
+/// Skips and expected failures.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lists {
+    #[serde(default)]
+    skip: Vec<Entry>,
+    #[serde(default)]
+    expect: Vec<Entry>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    /// A glob over ids and titles.
+    cases: String,
+    reason: String,
+    issue: Option<String>,
+    /// Year, month, day: the entry is refused from then on.
+    expires: Option<String>,
+}
+
+impl Lists {
+    /// Reads lists, as of `today`.
+    ///
+    /// # Errors
+    /// The text is not TOML of this shape, a reason is empty, a pattern matches no case, or an
+    /// entry has expired. All problems are told at once.
+    pub fn parse(text: &str, today: Date) -> Result<Self, String> {
+        let lists: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        let entries = lists.skip.iter().chain(&lists.expect);
+        let problems: Vec<String> = entries.filter_map(|entry| entry.problem(today)).collect();
+        if problems.is_empty() { Ok(lists) } else { Err(problems.join("\n")) }
+    }
+
+    /// Why a case is to be skipped, if it is.
+    #[must_use]
+    pub fn skipped(&self, case: &Case) -> Option<String> {
+        self.skip.iter().find(|entry| catalogue::matches(case, &entry.cases)).map(Entry::told)
+    }
+
+    /// Judges the report of a case by the expected failures: one that is expected is none, and one
+    /// that does not come is one.
+    pub fn judge(&self, case: &Case, report: &mut CaseReport) {
+        let Some(entry) = self.expect.iter().find(|entry| catalogue::matches(case, &entry.cases))
+        else {
+            return;
+        };
+        match report.outcome {
+            Outcome::Fail | Outcome::NonStrict => {
+                report.outcome = Outcome::ExpectedFail;
+                let reason = report.reason.take().unwrap_or_default();
+                report.reason = Some(format!("{}: {reason}", entry.told()));
+            }
+            Outcome::Pass => {
+                report.outcome = Outcome::Fail;
+                let told = entry.told();
+                report.reason = Some(format!("it passes, and was expected to fail ({told})"));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Entry {
+    fn told(&self) -> String {
+        match &self.issue {
+            Some(issue) => format!("{} ({issue})", self.reason),
+            None => self.reason.clone(),
+        }
+    }
+
+    fn problem(&self, today: Date) -> Option<String> {
+        let cases = &self.cases;
+        if self.reason.trim().is_empty() {
+            return Some(format!("{cases}: a reason has to be given"));
+        }
+        if !catalogue::all().any(|case| catalogue::matches(case, cases)) {
+            return Some(format!("{cases}: no case matches; remove the entry"));
+        }
+        let expires = self.expires.as_ref()?;
+        match expires.parse::<Date>() {
+            Err(_) => Some(format!("{cases}: {expires:?} is no date such as 2027-06-30")),
+            Ok(date) if date <= today => {
+                Some(format!("{cases}: expired on {date}; remove the entry, or give it a new date"))
+            }
+            Ok(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn today() -> Date {
+        "2026-03-01".parse().unwrap()
+    }
+
+    #[test]
+    fn problems_are_told_at_once() {
+        let text = "[[skip]]\ncases = \"EL-09\"\nreason = \" \"\n\
+                    [[skip]]\ncases = \"ZZ-*\"\nreason = \"x\"\n\
+                    [[expect]]\ncases = \"EL-01\"\nreason = \"x\"\nexpires = \"2026-03-01\"\n";
+        let error = Lists::parse(text, today()).unwrap_err();
+        assert_eq!(error.lines().count(), 3, "{error}");
+        assert!(error.contains("expired on 2026-03-01"), "{error}");
+        assert!(Lists::parse("[[skip]]\ncase = 1", today()).is_err());
+    }
+
+    #[test]
+    fn a_skip_gives_its_reason() {
+        let text = "[[skip]]\ncases = \"EL-*\"\nreason = \"slow\"\nissue = \"#4\"\n";
+        let lists = Lists::parse(text, today()).unwrap();
+        let case = catalogue::find("EL-09").unwrap();
+        assert_eq!(lists.skipped(case).as_deref(), Some("slow (#4)"));
+    }
+}
