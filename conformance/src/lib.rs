@@ -26,6 +26,7 @@ pub mod stage;
 mod subject;
 pub mod subjects;
 mod trial;
+pub mod vectors;
 
 pub use case::{Case, Failure, Level, Script, Verdict, check};
 pub use lists::Lists;

@@ -34,6 +34,8 @@ pub(crate) enum Task {
     Replay(ReplayArguments),
     /// Hunts deliberate mistakes in the core: each must be found
     Mutants(MutantsArguments),
+    /// Golden datagrams for codecs in any language: writes them, or proves a decoder on them
+    Vectors(VectorsArguments),
     /// Puts several runs side by side: cases by subjects
     Matrix(ReportArguments),
     /// Makes reports of saved runs
@@ -142,6 +144,19 @@ pub(crate) struct MutantsArguments {
     /// Only the mutant with this number
     #[arg(long)]
     pub(crate) only: Option<u32>,
+}
+
+/// Arguments of `vectors`.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = true)]
+pub(crate) struct VectorsArguments {
+    /// Writes vectors.json into this folder
+    #[arg(long)]
+    pub(crate) emit: Option<PathBuf>,
+    /// A command that decodes: a question a line on its standard input, an answer a line on its
+    /// standard output
+    #[arg(long)]
+    pub(crate) check: Option<String>,
 }
 
 /// Arguments of `report` and `matrix`.

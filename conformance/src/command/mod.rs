@@ -7,6 +7,7 @@ mod reports;
 mod run;
 mod simulate;
 mod subject;
+mod vectors;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,7 @@ pub(crate) fn perform(arguments: Arguments) -> Exit {
         Task::Sweep(arguments) => Ok(simulate::sweep(&arguments)),
         Task::Replay(arguments) => simulate::replay(&arguments),
         Task::Mutants(arguments) => simulate::mutants(&arguments),
+        Task::Vectors(arguments) => vectors::run(&arguments),
         Task::Matrix(arguments) | Task::Report(arguments) => reports::report(&arguments),
     };
     done.unwrap_or_else(|error| {

@@ -188,7 +188,7 @@ function spaceTime(one, begin, end, broken) {
       shown.has(kind) ? { checked: "" } : {})), " ",
     element("i", { style: `display:inline-block;width:18px;border-top:3px solid var(${tone});vertical-align:middle` }), ` ${name}`));
   page.append(element("h2", {}, "Who told whom what"),
-    element("p", { class: "faint" }, "Time runs downwards. A column is a member or a client; a coloured column is a leader, a hatched one is down. An arrow is a datagram; one that ends in a cross was lost. Point at one to read it."),
+    element("p", { class: "faint" }, "Time runs downwards. A column is a member or a client; a yellow one leads, a violet one wants to, a grey one is down. An arrow is a datagram; one that ends in a cross was lost; a brown square is a write that became durable. Quiet times are drawn shorter than they were. Point at anything to read it."),
     element("div", { class: "filters" }, ...boxes),
     element("div", { class: "filters" }, "from ", move("begin"), " to ", move("end"), label), drawing);
   draw();
@@ -199,19 +199,20 @@ function arrows(one, span, shown, broken) {
   const lanes = [];
   for (let member = 1; member <= one.story.members; member++) lanes.push(`m${member}`);
   for (let client = 1; client <= one.story.clients; client++) lanes.push(`c${client}`);
-  const gap = Math.max(110, Math.min(230, 900 / Math.max(1, lanes.length)));
+  const gap = Math.max(110, Math.min(330, 1030 / Math.max(1, lanes.length)));
   const width = 90 + gap * lanes.length;
   const inside = one.story.scenes.filter((scene) => scene.at >= span.begin && scene.at <= span.end);
   const wanted = inside.filter((scene) => scene.told.kind === "sent" && shown.has(kindOf(scene.told.what)));
   const drawn = wanted.slice(0, ARROWS_MAX);
-  const height = Math.max(320, Math.min(5200, 90 + drawn.length * 15));
   const x = (lane) => 90 + gap * (lanes.indexOf(lane) + 0.5);
-  const y = (at) => 46 + (height - 70) * (at - span.begin) / Math.max(1, span.end - span.begin);
+  const axis = timeAxis(span, inside, drawn);
+  const { y, height } = axis;
   const svg = element("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img" });
   columns(svg, one, lanes, span, x, y, height, gap);
-  ticks(svg, span, y, width);
+  ticks(svg, axis, width);
   for (const scene of drawn) arrow(svg, scene, x, y, height);
-  for (const scene of inside) mark(svg, scene, x, y, width);
+  for (const scene of inside) mark(svg, scene, x, y);
+  for (const [at, texts] of said(inside)) sentence(svg, y(at), texts, width);
   if (wanted.length > drawn.length) svg.append(element("text", { x: 90, y: height - 6 },
     `${wanted.length - drawn.length} more datagrams in this span are not drawn: make it shorter`));
   if (broken && broken.at >= span.begin && broken.at <= span.end) {
@@ -244,13 +245,60 @@ function columns(svg, one, lanes, span, x, y, height, gap) {
   }
 }
 
-function ticks(svg, span, y, width) {
-  const count = 8;
-  for (let tick = 0; tick <= count; tick++) {
-    const at = span.begin + (span.end - span.begin) * tick / count;
-    svg.append(element("text", { x: 4, y: y(at) + 4, class: "small" }, `${milliseconds(at)} ms`),
-      element("line", { x1: 78, x2: width, y1: y(at), y2: y(at), stroke: color("--band") }));
+// Where a time is on the drawing. The distance of two moments grows with the logarithm of the time
+// between them, so that a burst and the quiet around it can both be read.
+function timeAxis(span, inside, drawn) {
+  const moments = new Set([span.begin, span.end]);
+  for (const scene of inside) {
+    if (scene.told.kind !== "sent" && scene.told.kind !== "positions") moments.add(scene.at);
   }
+  for (const scene of drawn) {
+    moments.add(scene.at);
+    if (scene.told.fate.at && scene.told.fate.at <= span.end) moments.add(scene.told.fate.at);
+  }
+  const times = [...moments].sort((one, other) => one - other);
+  const places = [46];
+  for (let index = 1; index < times.length; index++) {
+    places.push(places[index - 1] + 2 + 9 * Math.log10(1 + (times[index] - times[index - 1]) / 10_000));
+  }
+  const y = (at) => {
+    let low = 0;
+    let high = times.length - 1;
+    if (at <= times[0]) return places[0];
+    if (at >= times[high]) return places[high] + Math.min(20, (at - times[high]) / 20_000);
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (times[middle] <= at) low = middle; else high = middle;
+    }
+    return places[low] + (places[high] - places[low]) * (at - times[low]) / (times[high] - times[low]);
+  };
+  return { y, times, height: Math.max(200, places[places.length - 1] + 44) };
+}
+
+function ticks(svg, { y, times }, width) {
+  let last = -100;
+  for (const at of times) {
+    if (y(at) - last < 15) continue;
+    last = y(at);
+    svg.append(element("text", { x: 4, y: last + 4, class: "small" }, `${milliseconds(at)} ms`),
+      element("line", { x1: 84, x2: width, y1: last, y2: last, stroke: color("--band") }));
+  }
+}
+
+// What the script said, by time.
+function said(inside) {
+  const texts = new Map();
+  for (const scene of inside.filter((other) => other.told.kind === "script")) {
+    texts.set(scene.at, [...(texts.get(scene.at) || []), scene.told.text]);
+  }
+  return texts;
+}
+
+function sentence(svg, at, texts, width) {
+  const whole = texts.join("; ");
+  const short = whole.length > 110 ? `${whole.slice(0, 108)} …` : whole;
+  svg.append(element("line", { x1: 84, x2: width, y1: at, y2: at, stroke: "#c9b458", "stroke-dasharray": "2 4" }),
+    element("text", { x: 88, y: at - 4, style: "fill:#8a6d00" }, short, element("title", {}, whole)));
 }
 
 function arrow(svg, scene, x, y, height) {
@@ -259,7 +307,7 @@ function arrow(svg, scene, x, y, height) {
   const tone = color(KINDS[kindOf(what)].color);
   const arrives = fate.fate === "arrives";
   const [x1, y1] = [x(from), y(scene.at)];
-  const full = { x: x(to), y: Math.min(height - 4, y(arrives ? fate.at : scene.at) + (arrives ? 0 : 10)) };
+  const full = { x: x(to), y: Math.min(height - 4, y(arrives ? fate.at : scene.at) + (arrives ? 0 : 14)) };
   const reach = arrives ? 1 : 0.55;
   const [x2, y2] = [x1 + (full.x - x1) * reach, y1 + (full.y - y1) * reach];
   const group = element("g", { class: `datagram ${what} ${fate.fate}` },
@@ -276,14 +324,14 @@ function arrow(svg, scene, x, y, height) {
   svg.append(group);
 }
 
-function mark(svg, scene, x, y, width) {
+function mark(svg, scene, x, y) {
   const told = scene.told;
-  if (told.kind === "script") {
-    svg.append(element("line", { x1: 78, x2: width, y1: y(scene.at), y2: y(scene.at), stroke: "#c9b458", "stroke-dasharray": "2 4" }),
-      element("text", { x: 82, y: y(scene.at) - 3, style: "fill:#8a6d00" }, told.text));
-  } else if (told.kind === "disk" && told.done) {
-    svg.append(element("rect", { x: x(told.member) - 3, y: y(scene.at) - 3, width: 6, height: 6, fill: "#6b4f2a" },
+  if (told.kind === "disk" && told.done) {
+    svg.append(element("rect", { x: x(told.member) - 4, y: y(scene.at) - 4, width: 8, height: 8, fill: "#6b4f2a" },
       element("title", {}, `${told.member}: ${told.what} is durable, ${milliseconds(scene.at)} ms`)));
+  } else if (told.kind === "client") {
+    svg.append(element("circle", { cx: x(told.client), cy: y(scene.at), r: 4, fill: color("--client") },
+      element("title", {}, `${told.client} ${told.text}, ${milliseconds(scene.at)} ms`)));
   }
 }
 

@@ -253,3 +253,11 @@ fn lane(place: Place) -> String {
         Place::Client(number) => format!("c{number}"),
     }
 }
+
+/// A place in words.
+fn named(place: Place) -> String {
+    match place {
+        Place::Member(member) => format!("member {}", member.0),
+        Place::Client(number) => format!("client {number}"),
+    }
+}

@@ -5,7 +5,7 @@ use quorate_sim::{Place, SimDisk};
 
 use super::run::Happening;
 use super::story::Told;
-use super::{Effect, MILLI, Passing, Stage, lane};
+use super::{Effect, MILLI, Passing, Stage, named};
 use crate::case::{Failure, Verdict};
 use crate::edges::{Input, ServiceFault};
 
@@ -187,13 +187,13 @@ impl Stage<'_> {
     /// Heals the direction from one member to another.
     pub fn heal(&mut self, from: u16, to: u16) {
         let (from, to) = (Place::Member(MemberId(from)), Place::Member(MemberId(to)));
-        self.say(format!("heals {} to {}", lane(from), lane(to)));
+        self.say(format!("heals {} to {}", named(from), named(to)));
         self.wire.heal(from, to);
     }
 
     /// Cuts one direction between any two places.
     pub fn cut_place(&mut self, from: Place, to: Place) {
-        self.say(format!("cuts {} to {}", lane(from), lane(to)));
+        self.say(format!("cuts {} to {}", named(from), named(to)));
         self.wire.cut(from, to);
     }
 

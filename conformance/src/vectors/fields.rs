@@ -1,0 +1,221 @@
+//! What a datagram says, under the names of the schema.
+
+use quorate_core::message::{ConnectOutcome, EpochRange, Incoming, Message, Sender, Stream};
+use quorate_core::{TermLine, VoteKey};
+use serde_json::{Value, json};
+
+use super::hex;
+
+fn number(value: impl Into<u64>) -> Value {
+    json!(value.into().to_string())
+}
+
+/// The header's fields that say who sent a datagram.
+pub(super) fn header_of(sender: Sender) -> Value {
+    match sender {
+        Sender::Member { member, incarnation, boot_epoch } => json!({
+            "senderKind": "Member", "sender": number(member.0),
+            "incarnation": number(incarnation.0), "bootEpoch": number(boot_epoch.0),
+        }),
+        Sender::Client { key } => json!({
+            "senderKind": "Client", "sender": number(key.0),
+            "incarnation": "0", "bootEpoch": "0",
+        }),
+    }
+}
+
+/// The name of the template, and the fields of the block and the groups.
+pub(super) fn fields_of(content: &Incoming<'_>) -> (&'static str, Value) {
+    match content {
+        Incoming::Control(message) => control(message),
+        Incoming::Data { stream: Stream::Log, epoch, position, live, .. } => {
+            let newest = live.map(|live| live.newest.0.to_string());
+            let commit = live.map(|live| live.commit.0.to_string());
+            (
+                "LogData",
+                json!({
+                    "term": number(*epoch), "position": number(position.0),
+                    "newest": newest, "commit": commit,
+                }),
+            )
+        }
+        Incoming::Data { stream, epoch, position, .. } => (
+            "SessionData",
+            json!({
+                "connection": number(*epoch), "position": number(position.0),
+                "stream": stream_of(*stream),
+            }),
+        ),
+    }
+}
+
+fn control(message: &Message) -> (&'static str, Value) {
+    match message {
+        Message::Canvass { term, round, key } => (
+            "Canvass",
+            json!({ "term": number(term.0), "round": number(*round), "key": vote_key(*key) }),
+        ),
+        Message::CanvassReply { term, round, granted, key } => (
+            "CanvassReply",
+            json!({
+                "term": number(term.0), "round": number(*round), "key": vote_key(*key),
+                "granted": boolean(*granted),
+            }),
+        ),
+        Message::RequestVote { term, key } => {
+            ("RequestVote", json!({ "term": number(term.0), "key": vote_key(*key) }))
+        }
+        Message::Ballot { term, candidate, granted } => (
+            "Ballot",
+            json!({
+                "term": number(term.0), "candidate": number(candidate.0), "granted": boolean(*granted),
+            }),
+        ),
+        Message::Heartbeat { term, round, newest, commit, chain_at, chain } => (
+            "Heartbeat",
+            json!({
+                "term": number(term.0), "round": number(*round), "newest": number(newest.0),
+                "commit": number(commit.0), "chainAt": number(chain_at.0), "chain": number(chain.0),
+            }),
+        ),
+        Message::Abdicate { term } => ("Abdicate", json!({ "term": number(term.0) })),
+        Message::HistoryRequest { term, commit } => {
+            ("HistoryRequest", json!({ "term": number(term.0), "commit": number(commit.0) }))
+        }
+        Message::History { term, above, part, parts, checksum, lines } => (
+            "History",
+            json!({
+                "term": number(term.0), "above": number(above.0), "checksum": number(*checksum),
+                "part": number(*part), "parts": number(*parts),
+                "lines": lines.iter().map(line).collect::<Vec<_>>(),
+            }),
+        ),
+        Message::Acknowledge { term, sequence, round, durable, received, limit, commit } => (
+            "Acknowledge",
+            json!({
+                "term": number(term.0), "sequence": number(*sequence), "round": number(*round),
+                "durable": number(durable.0), "received": number(received.0),
+                "limit": number(limit.0), "commit": number(commit.0),
+            }),
+        ),
+        other => session(other),
+    }
+}
+
+fn session(message: &Message) -> (&'static str, Value) {
+    match message {
+        Message::Nak { stream, ranges } => (
+            "Nak",
+            json!({
+                "stream": stream_of(*stream), "ranges": ranges.iter().map(range).collect::<Vec<_>>(),
+            }),
+        ),
+        Message::Unavailable { stream, range: asked, oldest } => {
+            let mut fields = range(asked);
+            fields["stream"] = stream_of(*stream);
+            fields["oldest"] = number(oldest.0);
+            ("Unavailable", fields)
+        }
+        Message::Connect { connection, session, ingress_start, unanswered } => (
+            "Connect",
+            json!({
+                "connection": number(*connection), "session": number(session.0),
+                "ingressStart": number(ingress_start.0), "unanswered": number(*unanswered),
+            }),
+        ),
+        Message::ConnectReply { connection, outcome } => {
+            ("ConnectReply", connect_reply(*connection, *outcome))
+        }
+        Message::StreamStatus { stream, epoch, consumed, limit } => (
+            "StreamStatus",
+            json!({
+                "stream": stream_of(*stream), "epoch": number(*epoch),
+                "consumed": number(consumed.0), "limit": number(limit.0),
+            }),
+        ),
+        Message::StreamNewest { stream, epoch, newest } => (
+            "StreamNewest",
+            json!({
+                "stream": stream_of(*stream), "epoch": number(*epoch), "newest": number(newest.0),
+            }),
+        ),
+        Message::Close { connection, session } => {
+            ("Close", json!({ "connection": number(*connection), "session": number(session.0) }))
+        }
+        Message::Closed { connection, session } => {
+            ("Closed", json!({ "connection": number(*connection), "session": number(session.0) }))
+        }
+        other => unreachable!("{other:?} is no message of sessions"),
+    }
+}
+
+/// What the outcome does not have is zero.
+fn connect_reply(connection: u64, outcome: ConnectOutcome) -> Value {
+    let mut fields = json!({
+        "connection": number(connection), "session": "0", "term": "0", "limit": "0",
+        "retryAfter": "0", "endpoint": hex(&[0; 18]), "leader": "0",
+    });
+    let name = match outcome {
+        ConnectOutcome::Open { session, leader, term, limit } => {
+            fields["session"] = number(session.0);
+            fields["leader"] = number(leader.0);
+            fields["term"] = number(term.0);
+            fields["limit"] = number(limit.0);
+            "Open"
+        }
+        ConnectOutcome::Redirect { leader, term, endpoint } => {
+            fields["leader"] = number(leader.0);
+            fields["term"] = number(term.0);
+            fields["endpoint"] = json!(hex(&endpoint.0));
+            "Redirect"
+        }
+        ConnectOutcome::RetryAfter { nanos } => {
+            fields["retryAfter"] = number(nanos);
+            "RetryAfter"
+        }
+        ConnectOutcome::SessionsExhausted => "SessionsExhausted",
+        ConnectOutcome::MessageTooLarge { limit } => {
+            fields["limit"] = number(limit);
+            "MessageTooLarge"
+        }
+        ConnectOutcome::SessionLost { session } => {
+            fields["session"] = number(session.0);
+            "SessionLost"
+        }
+    };
+    fields["outcome"] = json!(name);
+    fields
+}
+
+fn vote_key(key: VoteKey) -> Value {
+    json!({ "term": number(key.term.0), "position": number(key.position.0) })
+}
+
+fn boolean(value: bool) -> Value {
+    json!(if value { "Yes" } else { "No" })
+}
+
+fn stream_of(stream: Stream) -> Value {
+    let (client, kind) = match stream {
+        Stream::Log => (0, "Log"),
+        Stream::Ingress(client) => (client.0, "Ingress"),
+        Stream::Egress(client) => (client.0, "Egress"),
+    };
+    json!({ "client": number(client), "kind": kind })
+}
+
+fn range(range: &EpochRange) -> Value {
+    json!({
+        "epoch": number(range.epoch), "start": number(range.range.start.0),
+        "end": number(range.range.end.0),
+    })
+}
+
+fn line(line: &TermLine) -> Value {
+    json!({
+        "term": number(line.term.0), "base": number(line.base.0), "chain": number(line.chain.0),
+        "bootEpoch": number(line.leader.boot_epoch.0),
+        "incarnation": number(line.leader.incarnation.0),
+        "recoveryEpoch": number(line.recovery_epoch.0), "member": number(line.leader.member.0),
+    })
+}
