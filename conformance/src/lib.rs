@@ -14,6 +14,7 @@
 //! members are whatever a [`Subject`] puts there. Time is virtual: a script never waits.
 #![forbid(unsafe_code)]
 
+pub mod blackbox;
 mod case;
 
 pub mod catalogue;

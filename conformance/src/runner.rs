@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::case::{Case, Failure, Level, Script, Verdict};
 use crate::stage::story::Story;
 use crate::subject::{Description, Subject};
-use crate::trial::{Profile, Remains, Trial};
+use crate::trial::{Profile, Trial};
+
+pub(crate) use crate::trial::Remains;
 
 /// The version of [`RunReport`]'s shape.
 pub const REPORT_SCHEMA: u32 = 1;
@@ -131,20 +133,20 @@ pub fn run_cases<'c>(
         report
     });
     let cases = cases.collect();
-    run_of(subject, seed, profile, cases)
+    run_of(subject.describe(), seed, profile, cases)
 }
 
 /// The report of a run with these cases.
 #[must_use]
 pub fn run_of(
-    subject: &dyn Subject,
+    subject: Description,
     seed: u64,
     profile: Profile,
     cases: Vec<CaseReport>,
 ) -> RunReport {
     RunReport {
         schema: REPORT_SCHEMA,
-        subject: subject.describe(),
+        subject,
         suite: env!("CARGO_PKG_VERSION").into(),
         profile,
         seed,
@@ -155,9 +157,15 @@ pub fn run_of(
 
 /// The report of a case that was left out.
 #[must_use]
-pub fn skipped(subject: &dyn Subject, case: &Case, seed: u64, reason: String) -> CaseReport {
-    let name = subject.describe().name;
-    report_of(case, &name, seed, (Outcome::Skipped, Some(reason), None), Remains::default(), 0)
+pub fn skipped(subject: &Description, case: &Case, seed: u64, reason: String) -> CaseReport {
+    report_of(
+        case,
+        &subject.name,
+        seed,
+        (Outcome::Skipped, Some(reason), None),
+        Remains::default(),
+        0,
+    )
 }
 
 /// Runs one case; a panic of the script, the core or the subject is a failure.
@@ -175,9 +183,9 @@ pub fn run_case(subject: &dyn Subject, case: &Case, seed: u64, profile: Profile)
     report_of(case, &name, seed, judged, trial.into_remains(), real_ms)
 }
 
-type Judged = (Outcome, Option<String>, Option<String>);
+pub(crate) type Judged = (Outcome, Option<String>, Option<String>);
 
-fn report_of(
+pub(crate) fn report_of(
     case: &Case,
     subject: &str,
     seed: u64,
@@ -216,7 +224,7 @@ fn perform(case: &Case, subject: &str, trial: &mut Trial<'_>) -> Verdict {
     }
 }
 
-fn judge(case: &Case, verdict: Verdict) -> Judged {
+pub(crate) fn judge(case: &Case, verdict: Verdict) -> Judged {
     let failure = match verdict {
         Ok(()) => return (Outcome::Pass, None, None),
         Err(failure) => failure,

@@ -36,6 +36,14 @@ pub(crate) enum Task {
     Mutants(MutantsArguments),
     /// Golden datagrams for codecs in any language: writes them, or proves a decoder on them
     Vectors(VectorsArguments),
+    /// Says what this machine can do for cases with real processes
+    Doctor,
+    /// Holds a host of real processes; started by `run`
+    #[command(hide = true)]
+    HostAgent {
+        /// The host's address
+        address: core::net::Ipv4Addr,
+    },
     /// Puts several runs side by side: cases by subjects
     Matrix(ReportArguments),
     /// Makes reports of saved runs
@@ -64,7 +72,7 @@ pub(crate) struct ExplainArguments {
 pub(crate) struct RunArguments {
     /// Globs over ids and titles, or parts of titles; all cases of the profile without any
     pub(crate) patterns: Vec<String>,
-    /// What to prove: `core`, or another that `--subject help` names
+    /// What to prove: `core`, a runtime, or `blackbox:FILE`, real processes that FILE describes
     #[arg(long, default_value = "core")]
     pub(crate) subject: String,
     /// How thorough to be
@@ -96,13 +104,15 @@ pub(crate) enum ProfileName {
     Standard,
     /// What SHOULD hold too, and more seeds
     Strict,
+    /// The cases with a script for real processes (with --subject blackbox:FILE)
+    Real,
 }
 
 impl From<ProfileName> for Profile {
     fn from(name: ProfileName) -> Self {
         match name {
             ProfileName::Quick => Self::Quick,
-            ProfileName::Standard => Self::Standard,
+            ProfileName::Standard | ProfileName::Real => Self::Standard,
             ProfileName::Strict => Self::Strict,
         }
     }

@@ -1,6 +1,7 @@
 //! The command `quorate-conformance`: one file for each task.
 
 mod arguments;
+mod doctor;
 mod explain;
 mod list;
 mod reports;
@@ -42,6 +43,10 @@ pub(crate) fn perform(arguments: Arguments) -> Exit {
         Task::Sweep(arguments) => Ok(simulate::sweep(&arguments)),
         Task::Replay(arguments) => simulate::replay(&arguments),
         Task::Mutants(arguments) => simulate::mutants(&arguments),
+        Task::Doctor => Ok(doctor::doctor()),
+        Task::HostAgent { address } => {
+            quorate_conformance::blackbox::relay(address).map(|()| Exit::Good)
+        }
         Task::Vectors(arguments) => vectors::run(&arguments),
         Task::Matrix(arguments) | Task::Report(arguments) => reports::report(&arguments),
     };

@@ -4,21 +4,22 @@ use std::fs;
 use std::path::Path;
 
 use super::Exit;
-use super::arguments::RunArguments;
+use super::arguments::{ProfileName, RunArguments};
 use super::list::choose;
 use super::reports::{exit_of, write};
 use quorate_conformance::Lists;
 use quorate_conformance::Profile;
-use quorate_conformance::Subject;
+use quorate_conformance::blackbox::{self, Product};
 use quorate_conformance::report;
 use quorate_conformance::{Case, Level};
 use quorate_conformance::{CaseReport, Outcome, RunReport, run_case, run_of, skipped};
+use quorate_conformance::{Description, Subject};
 
 pub(super) fn run(arguments: &RunArguments) -> Result<Exit, String> {
-    let subject = super::subject::by_name(&arguments.subject)?;
+    let ground = Ground::of(&arguments.subject)?;
     let lists = arguments.config.as_deref().map(lists).transpose()?.unwrap_or_default();
     let profile = Profile::from(arguments.profile);
-    let cases = chosen(arguments, profile)?;
+    let cases = chosen(arguments)?;
     if arguments.dry_run {
         for case in &cases {
             println!("{} {}", case.id, case.title);
@@ -31,11 +32,11 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Exit, String> {
     let begun = std::time::Instant::now();
     let mut reports = Vec::new();
     for case in &cases {
-        let report = one(subject.as_ref(), case, &lists, arguments.seed, profile);
+        let report = one(&ground, case, &lists, arguments.seed, profile);
         tell(&report, arguments.json);
         reports.push(report);
     }
-    let run = run_of(subject.as_ref(), arguments.seed, profile, reports);
+    let run = run_of(ground.describe(), arguments.seed, profile, reports);
     if !arguments.json {
         summary(&run, begun.elapsed().as_secs_f64());
     }
@@ -46,29 +47,53 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Exit, String> {
 }
 
 /// The cases of the patterns; without any, those of the profile.
-fn chosen(arguments: &RunArguments, profile: Profile) -> Result<Vec<&'static Case>, String> {
+fn chosen(arguments: &RunArguments) -> Result<Vec<&'static Case>, String> {
     let mut cases = choose(&arguments.patterns)?;
     if arguments.patterns.is_empty() {
-        cases.retain(|case| match profile {
-            Profile::Quick => case.quick,
-            Profile::Standard => case.level == Level::Must,
-            Profile::Strict => true,
+        cases.retain(|case| match arguments.profile {
+            ProfileName::Quick => case.quick,
+            ProfileName::Standard => case.level == Level::Must,
+            ProfileName::Strict => true,
+            ProfileName::Real => blackbox::find(case.id).is_some(),
         });
     }
     Ok(cases)
 }
 
-fn one(
-    subject: &dyn Subject,
-    case: &Case,
-    lists: &Lists,
-    seed: u64,
-    profile: Profile,
-) -> CaseReport {
-    if let Some(reason) = lists.skipped(case) {
-        return skipped(subject, case, seed, reason);
+/// On what cases run: virtual edges, or real processes.
+enum Ground {
+    Virtual(Box<dyn Subject>),
+    Real(Product),
+}
+
+impl Ground {
+    fn of(name: &str) -> Result<Self, String> {
+        Ok(match name.strip_prefix("blackbox:") {
+            Some(path) => Self::Real(Product::load(Path::new(path))?),
+            None => Self::Virtual(super::subject::by_name(name)?),
+        })
     }
-    let mut report = run_case(subject, case, seed, profile);
+
+    fn describe(&self) -> Description {
+        match self {
+            Self::Virtual(subject) => subject.describe(),
+            Self::Real(product) => blackbox::describe(product),
+        }
+    }
+
+    fn run(&self, case: &Case, seed: u64, profile: Profile) -> CaseReport {
+        match self {
+            Self::Virtual(subject) => run_case(subject.as_ref(), case, seed, profile),
+            Self::Real(product) => blackbox::run_real(product, case, seed, profile),
+        }
+    }
+}
+
+fn one(ground: &Ground, case: &Case, lists: &Lists, seed: u64, profile: Profile) -> CaseReport {
+    if let Some(reason) = lists.skipped(case) {
+        return skipped(&ground.describe(), case, seed, reason);
+    }
+    let mut report = ground.run(case, seed, profile);
     lists.judge(case, &mut report);
     if profile == Profile::Strict && report.outcome == Outcome::NonStrict {
         report.outcome = Outcome::Fail;

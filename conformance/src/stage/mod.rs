@@ -41,7 +41,8 @@ use self::clients::StageClient;
 use self::run::Happening;
 use self::story::{Story, Told};
 use self::watch::Watch;
-use self::wire::Wire;
+use self::wire::Filter;
+pub(crate) use self::wire::Wire;
 
 /// The group of all stages.
 pub const GROUP: GroupId = GroupId(0x5155_4f52);
@@ -141,7 +142,7 @@ pub struct Stage<'a> {
     seed: u64,
     now: u64,
     queue: Scheduler<Happening>,
-    wire: Wire,
+    wire: Wire<Filter>,
     dice: Dice,
     machines: Vec<Machine>,
     clients: Vec<StageClient>,

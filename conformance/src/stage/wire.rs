@@ -22,7 +22,7 @@ pub struct Passing<'a> {
 }
 
 impl<'a> Passing<'a> {
-    pub(super) fn new(at: u64, (from, to): (Place, Place), tag: GroupTag, bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(at: u64, (from, to): (Place, Place), tag: GroupTag, bytes: &'a [u8]) -> Self {
         Self { from, to, bytes, content: decode(bytes, tag).ok(), at }
     }
 
@@ -119,67 +119,68 @@ pub enum Effect {
     Pass,
 }
 
-type Filter = Box<dyn FnMut(&Passing<'_>) -> bool>;
+/// What a rule of a stage wants.
+pub(super) type Filter = Box<dyn FnMut(&Passing<'_>) -> bool>;
 
-pub(super) struct Rule {
+struct Rule<F> {
     number: u32,
     effect: Effect,
-    filter: Filter,
+    filter: F,
     /// How often it has matched.
     matched: u64,
 }
 
 /// What becomes of one datagram: when its copies arrive, and with which bytes.
 #[derive(Debug, Default)]
-pub(super) struct Passed {
-    pub(super) arrivals: Vec<u64>,
-    pub(super) bytes: Option<Vec<u8>>,
-    pub(super) cut: bool,
+pub(crate) struct Passed {
+    pub(crate) arrivals: Vec<u64>,
+    pub(crate) bytes: Option<Vec<u8>>,
+    pub(crate) cut: bool,
 }
 
 /// The links between all places.
-pub(super) struct Wire {
+pub(crate) struct Wire<F> {
     latency: (u64, u64),
     cuts: BTreeSet<(Place, Place)>,
-    rules: Vec<Rule>,
+    rules: Vec<Rule<F>>,
     rules_made: u32,
     dice: Dice,
 }
 
-impl Wire {
-    pub(super) fn new(seed: u64, latency: (u64, u64)) -> Self {
+impl<F: FnMut(&Passing<'_>) -> bool> Wire<F> {
+    pub(crate) fn new(seed: u64, latency: (u64, u64)) -> Self {
         let dice = Dice::new(seed, "wire");
         Self { latency, cuts: BTreeSet::new(), rules: Vec::new(), rules_made: 0, dice }
     }
 
-    pub(super) fn cut(&mut self, from: Place, to: Place) {
+    pub(crate) fn cut(&mut self, from: Place, to: Place) {
         self.cuts.insert((from, to));
     }
 
-    pub(super) fn heal(&mut self, from: Place, to: Place) {
+    pub(crate) fn heal(&mut self, from: Place, to: Place) {
         self.cuts.remove(&(from, to));
     }
 
-    pub(super) fn heal_all(&mut self) {
+    pub(crate) fn heal_all(&mut self) {
         self.cuts.clear();
         self.rules.clear();
     }
 
-    pub(super) fn add(&mut self, effect: Effect, filter: Filter) -> u32 {
+    pub(crate) fn add(&mut self, effect: Effect, filter: F) -> u32 {
         self.rules_made += 1;
         self.rules.push(Rule { number: self.rules_made, effect, filter, matched: 0 });
         self.rules_made
     }
 
     /// Takes a rule away; returns how often it matched.
-    pub(super) fn remove(&mut self, number: u32) -> u64 {
+    pub(crate) fn remove(&mut self, number: u32) -> u64 {
         let Some(index) = self.rules.iter().position(|rule| rule.number == number) else {
             return 0;
         };
         self.rules.remove(index).matched
     }
 
-    pub(super) fn pass(&mut self, passing: &Passing<'_>) -> Passed {
+    pub(crate) fn pass(&mut self, passing: &Passing<'_>) -> Passed {
         if self.cuts.contains(&(passing.from, passing.to)) {
             return Passed { cut: true, ..Passed::default() };
         }

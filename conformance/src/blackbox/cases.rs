@@ -1,0 +1,419 @@
+//! The scripts of cases that run on real processes. Their rules stand in the catalogue.
+
+use core::time::Duration;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::RealTrial;
+use super::client::RealClient;
+use super::grounds::Grounds;
+use crate::case::{Failure, Verdict, check};
+use crate::stage::{Effect, MILLION};
+
+/// A script that plays with real processes.
+pub type RealCase = fn(&RealTrial<'_>) -> Verdict;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The script of a case, if it has one for real processes.
+#[must_use]
+pub fn find(id: &str) -> Option<RealCase> {
+    SCRIPTS.iter().find(|(known, _)| *known == id).map(|(_, script)| *script)
+}
+
+const SCRIPTS: &[(&str, RealCase)] = &[
+    ("EL-01", el_01),
+    ("EL-09", el_09),
+    ("EL-18", el_18),
+    ("EL-20", el_20),
+    ("EL-23", el_23),
+    ("LS-01", ls_01),
+    ("CD-16", cd_16),
+    ("CD-17", cd_17),
+    ("NK-01", nk_01),
+    ("NK-02", nk_02),
+    ("NK-16", nk_16),
+    ("NK-25", nk_25),
+    ("CL-01", cl_01),
+    ("CL-04", cl_04),
+    ("AD-19", ad_19),
+    ("AD-27", ad_27),
+    ("AD-31", ad_31),
+    ("DF-01", df_01),
+    ("DF-12", df_12),
+];
+
+/// Sends so many lines, a few at a time.
+fn send(client: &mut RealClient, count: usize) -> Verdict {
+    for _ in 0..count {
+        let line = format!("message {}", client.sent() + 1);
+        client.send(&line).map_err(Failure::broken)?;
+    }
+    Ok(())
+}
+
+/// The number that each reply begins with is that of its message in the log of the group: with one
+/// client they are 1, 2, 3 and so on, whatever happened in between.
+fn counts_up(client: &mut RealClient) -> Verdict {
+    for (wanted, (_, reply)) in (1..).zip(client.replies()) {
+        let number: Option<usize> =
+            reply.split_whitespace().next().and_then(|word| word.parse().ok());
+        check(number == Some(wanted), || format!("reply {wanted} is {reply:?}"))?;
+    }
+    Ok(())
+}
+
+/// A message and its reply, to see that the group serves.
+fn serves(grounds: &mut Grounds, within: Duration) -> Verdict {
+    let mut client = grounds.client()?;
+    send(&mut client, 1)?;
+    grounds.answered(&mut client, 1, within)
+}
+
+fn el_01(trial: &RealTrial<'_>) -> Verdict {
+    let mut grounds = trial.grounds(1)?;
+    for _ in 0..2 {
+        grounds.start(1)?;
+        serves(&mut grounds, 5 * SECOND)?;
+        grounds.kill(1);
+    }
+    check(grounds.sent("heartbeat") == 0, || "it sends heartbeats to somebody")
+}
+
+fn el_09(trial: &RealTrial<'_>) -> Verdict {
+    let mut grounds = trial.grounds(3)?;
+    let leader = grounds.settle()?;
+    let term = grounds.term();
+    let away = grounds.other_than(leader);
+    grounds.isolate(away);
+    grounds.run(3 * SECOND)?;
+    grounds.heal_all();
+    grounds.run(SECOND)?;
+    let same = grounds.leader() == Some(leader) && grounds.term() == term;
+    check(same, || {
+        format!(
+            "member {leader} led {term} before; now {:?} leads {}",
+            grounds.leader(),
+            grounds.term()
+        )
+    })
+}
+
+fn el_18(trial: &RealTrial<'_>) -> Verdict {
+    let mut grounds = trial.grounds(3)?;
+    let leader = grounds.settle()?;
+    // It hears nobody any more, and everybody hears it.
+    for other in grounds.numbers().filter(|other| *other != leader) {
+        grounds.cut(other, leader);
+    }
+    let within = 5 * SECOND;
+    grounds.until("another leader", within, |grounds| {
+        grounds.leader().is_some_and(|now| now != leader)
+    })?;
+    serves(&mut grounds, within)
+}
+
+fn el_20(trial: &RealTrial<'_>) -> Verdict {
+    let mut grounds = trial.grounds(3)?;
+    grounds.settle()?;
+    let mut client = grounds.client()?;
+    let mut slowest = Duration::ZERO;
+    for _ in 0..trial.times(2, 5, 20) {
+        let before = client.sent() + 20;
+        send(&mut client, 20)?;
+        grounds.answered(&mut client, before, 10 * SECOND)?;
+        let Some(leader) = grounds.leader() else { continue };
+        grounds.kill(leader);
+        let killed = Instant::now();
+        send(&mut client, 1)?;
+        grounds.answered(&mut client, before + 1, 10 * SECOND)?;
+        slowest = slowest.max(killed.elapsed());
+        grounds.start(leader)?;
+    }
+    counts_up(&mut client)?;
+    check(slowest < 2 * SECOND, || format!("the slowest failover took {slowest:?}"))
+}
+
+fn el_23(trial: &RealTrial<'_>) -> Verdict {
+    let mut grounds = trial.grounds(3)?;
+    let leader = grounds.settle()?;
+    let term = grounds.term();
+    for _ in 0..trial.times(2, 5, 20) {
+        let follower = grounds.other_than(leader);
+        grounds.kill(follower);
+        serves(&mut grounds, 5 * SECOND)?;
+        grounds.start(follower)?;
+        serves(&mut grounds, 5 * SECOND)?;
+    }
+    check(grounds.term() == term, || format!("the term was {term}, and is {}", grounds.term()))
+}
+
+fn ls_01(trial: &RealTrial<'_>) -> Verdict {
+    let mut grounds = trial.grounds(3)?;
+    grounds.settle()?;
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        clients.push(grounds.client()?);
+    }
+    let each = trial.times(50, 200, 1_000) as usize;
+    for client in &mut clients {
+        send(client, each)?;
+    }
+    let mut numbers = Vec::new();
+    for client in &mut clients {
+        grounds.answered(client, each, 30 * SECOND)?;
+        let mut own: Vec<u64> = Vec::new();
+        for (_, reply) in client.replies() {
+            let number = reply.split_whitespace().next().and_then(|word| word.parse().ok());
+            own.push(number.ok_or_else(|| Failure::broken(format!("a reply is {reply:?}")))?);
+        }
+        check(own.is_sorted(), || "a client's messages are out of order")?;
+        numbers.extend(own);
+    }
+    numbers.sort_unstable();
+    let wanted: Vec<u64> = (1..=numbers.len() as u64).collect();
+    check(numbers == wanted, || "some message has no place of its own in the order")
+}
+
+fn cd_16(trial: &RealTrial<'_>) -> Verdict {
+    let mut grounds = trial.grounds(3)?;
+    // Each sync of member 1 takes three seconds; when it leads, it has to give that up.
+    grounds.start_with_faulty_calls(1, "fdatasync,fsync:delay_enter=3000000")?;
+    grounds.start(2)?;
+    grounds.start(3)?;
+    grounds.until("a leader with a disk that works", 30 * SECOND, |grounds| {
+        grounds.leader().is_some_and(|leader| leader != 1)
+    })?;
+    serves(&mut grounds, 10 * SECOND)
+}
+
+fn cd_17(trial: &RealTrial<'_>) -> Verdict {
+    let mut grounds = trial.grounds(3)?;
+    let mut sent = 0;
+    let mut term = 0;
+    for _ in 0..trial.times(2, 4, 20) {
+        grounds.settle()?;
+        check(grounds.term() >= term, || "a term fell over a cold start")?;
+        term = grounds.term();
+        let mut client = grounds.client()?;
+        send(&mut client, 20)?;
+        grounds.answered(&mut client, 20, 10 * SECOND)?;
+        let first = client.replies().first().map(|(_, reply)| reply.clone()).unwrap_or_default();
+        let wanted = (sent + 1).to_string();
+        check(first.starts_with(&wanted), || {
+            format!("{sent} were applied, and the next is {first:?}")
+        })?;
+        sent += 20;
+        drop(client);
+        grounds.kill_all();
+    }
+    Ok(())
+}
+
+fn nk_01(trial: &RealTrial<'_>) -> Verdict {
+    let mut grounds = trial.grounds(3)?;
+    grounds.settle()?;
+    grounds.rule(Effect::LoseSometimes(MILLION / 10 * 3), |passing| {
+        passing.is_between_members() && passing.is_log_data()
+    });
+    let mut client = grounds.client()?;
+    let count = trial.times(200, 1_000, 5_000) as usize;
+    send(&mut client, count)?;
+    grounds.answered(&mut client, count, 60 * SECOND)?;
+    counts_up(&mut client)?;
+    let (naks, repairs) = (grounds.sent("nak"), grounds.sent("repair"));
+    check(naks > 0 && repairs > 0, || format!("{naks} NAKs and {repairs} repairs healed nothing"))
+}
+
+fn nk_02(trial: &RealTrial<'_>) -> Verdict {
+    let mut grounds = trial.grounds(3)?;
+    grounds.settle()?;
+    grounds.run(SECOND)?;
+    let before = grounds.sent("nak");
+    let mut client = grounds.client()?;
+    for round in 1..=trial.times(20, 100, 400) as usize {
+        send(&mut client, 5)?;
+        grounds.answered(&mut client, 5 * round, 10 * SECOND)?;
+    }
+    let naks = grounds.sent("nak") - before;
+    check(naks == 0, || format!("{naks} NAKs, and nothing was lost"))
+}
+
+fn nk_16(trial: &RealTrial<'_>) -> Verdict {
+    let mut grounds = trial.grounds(3)?;
+    grounds.settle()?;
+    let mut client = grounds.client()?;
+    send(&mut client, 1)?;
+    grounds.answered(&mut client, 1, 5 * SECOND)?;
+    // The next live datagram to each follower is lost, and nothing comes behind it.
+    let mut lost = 0;
+    grounds.rule(Effect::Lose, move |passing| {
+        lost += u32::from(passing.is_live());
+        passing.is_live() && lost <= 2
+    });
+    let begun = Instant::now();
+    send(&mut client, 1)?;
+    grounds.answered(&mut client, 2, 5 * SECOND)?;
+    let took = begun.elapsed();
+    check(took < SECOND, || format!("the lost tail took {took:?}"))
+}
+
+fn nk_25(trial: &RealTrial<'_>) -> Verdict {
+    let mut grounds = trial.grounds(3)?;
+    let leader = grounds.settle()?;
+    let term = grounds.term();
+    // One in ten runs of fifty datagrams is lost as a whole.
+    let mut passed = 0_u64;
+    grounds.rule(Effect::Lose, move |passing| {
+        passed += u64::from(passing.is_between_members());
+        passing.is_between_members() && passing.is_log_data() && (passed / 50).is_multiple_of(10)
+    });
+    let mut client = grounds.client()?;
+    let count = trial.times(500, 3_000, 10_000) as usize;
+    send(&mut client, count)?;
+    grounds.answered(&mut client, count, 60 * SECOND)?;
+    counts_up(&mut client)?;
+    let same = grounds.term() == term && grounds.leader() == Some(leader);
+    check(same, || format!("there was an election: term {} behind {term}", grounds.term()))
+}
+
+fn cl_01(trial: &RealTrial<'_>) -> Verdict {
+    let mut grounds = trial.grounds(3)?;
+    grounds.settle()?;
+    for _ in 0..trial.times(2, 5, 20) {
+        serves(&mut grounds, 5 * SECOND)?;
+    }
+    Ok(())
+}
+
+fn cl_04(trial: &RealTrial<'_>) -> Verdict {
+    let mut grounds = trial.grounds(3)?;
+    let leader = grounds.settle()?;
+    let mut client = grounds.client()?;
+    send(&mut client, 10)?;
+    grounds.answered(&mut client, 10, 5 * SECOND)?;
+    // Replies are lost; what they answer is committed, and then the leader dies.
+    let rule = grounds.rule(Effect::Lose, |passing| passing.kind() == "egress");
+    send(&mut client, 10)?;
+    grounds.run(SECOND / 2)?;
+    grounds.kill(leader);
+    let _ = rule;
+    grounds.heal_all();
+    grounds.answered(&mut client, 20, 10 * SECOND)?;
+    counts_up(&mut client)
+}
+
+fn ad_19(trial: &RealTrial<'_>) -> Verdict {
+    let mut grounds = trial.grounds(3)?;
+    let leader = grounds.settle()?;
+    let mut client = grounds.client()?;
+    send(&mut client, 50)?;
+    let stopped = Instant::now();
+    let code = grounds.stop(leader, 5 * SECOND)?;
+    check(code == 0, || format!("the leader ends with {code}"))?;
+    grounds.until("a successor", 5 * SECOND, |grounds| {
+        grounds.leader().is_some_and(|now| now != leader)
+    })?;
+    grounds.answered(&mut client, 50, 10 * SECOND)?;
+    counts_up(&mut client)?;
+    check(stopped.elapsed() < 5 * SECOND, || format!("all of it took {:?}", stopped.elapsed()))
+}
+
+fn ad_27(trial: &RealTrial<'_>) -> Verdict {
+    let mut grounds = trial.grounds(3)?;
+    let leader = grounds.settle()?;
+    grounds.pause(leader);
+    grounds.until("a successor", 10 * SECOND, |grounds| {
+        grounds.leader().is_some_and(|now| now != leader)
+    })?;
+    serves(&mut grounds, 5 * SECOND)?;
+    grounds.run(Duration::from_secs(trial.times(1, 3, 30)))?;
+    let term = grounds.term();
+    grounds.resume(leader);
+    grounds.run(SECOND)?;
+    serves(&mut grounds, 5 * SECOND)?;
+    check(grounds.term() == term, || format!("its return raised the term to {}", grounds.term()))
+}
+
+fn ad_31(trial: &RealTrial<'_>) -> Verdict {
+    let mut grounds = trial.grounds(3)?;
+    let leader = grounds.settle()?;
+    let follower = grounds.other_than(leader);
+    let code = grounds.second_process(follower, 5 * SECOND)?;
+    check(code.is_some_and(|code| code != 0), || {
+        format!("a second process on the same directory ends with {code:?}")
+    })?;
+    check(!grounds.has_ended(follower), || "the first process ended of it")?;
+    serves(&mut grounds, 5 * SECOND)
+}
+
+fn df_01(trial: &RealTrial<'_>) -> Verdict {
+    let mut grounds = trial.grounds(3)?;
+    grounds.start_with_faulty_calls(1, "fdatasync,fsync:error=EIO:when=12+")?;
+    grounds.start(2)?;
+    grounds.start(3)?;
+    let mut client = grounds.client()?;
+    for round in 1..=10 {
+        send(&mut client, 5)?;
+        grounds.answered(&mut client, 5 * round, 20 * SECOND)?;
+    }
+    counts_up(&mut client)?;
+    grounds.until("member 1 to give up", 10 * SECOND, |grounds| grounds.has_ended(1))?;
+    serves(&mut grounds, 10 * SECOND)?;
+    // Started again on what is really there, it takes part again.
+    grounds.kill(1);
+    grounds.start(1)?;
+    serves(&mut grounds, 10 * SECOND)
+}
+
+fn df_12(trial: &RealTrial<'_>) -> Verdict {
+    let mut grounds = trial.grounds(3)?;
+    grounds.settle()?;
+    serves(&mut grounds, 5 * SECOND)?;
+    grounds.kill_all();
+    let data = grounds.data_of(2);
+    let files = files_of(&data)?;
+    check(!files.is_empty(), || "the member has written no file")?;
+    for (damaged, content) in &files {
+        write(damaged, &vec![0xa5; content.len()])?;
+        if let Ok(reason) = grounds.refuses_to_start(2) {
+            check(!reason.contains("panicked"), || format!("{}: {reason}", damaged.display()))?;
+        }
+        grounds.kill(2);
+        // It may have gone on with what was left: all of it is put back.
+        for (path, _) in files_of(&data)? {
+            fs::remove_file(&path).map_err(|error| Failure::Harness(error.to_string()))?;
+        }
+        for (path, content) in &files {
+            write(path, content)?;
+        }
+    }
+    grounds.settle()?;
+    serves(&mut grounds, 5 * SECOND)
+}
+
+type Files = Vec<(PathBuf, Vec<u8>)>;
+
+/// The files of a folder, with what is in them.
+fn files_of(folder: &Path) -> Result<Files, Failure> {
+    let harness =
+        |error: std::io::Error| Failure::Harness(format!("{}: {error}", folder.display()));
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(harness)? {
+        let path = entry.map_err(harness)?.path();
+        if path.is_dir() {
+            files.extend(files_of(&path)?);
+        } else {
+            let content = fs::read(&path).map_err(harness)?;
+            files.push((path, content));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn write(path: &Path, content: &[u8]) -> Verdict {
+    fs::write(path, content)
+        .map_err(|error| Failure::Harness(format!("{}: {error}", path.display())))
+}

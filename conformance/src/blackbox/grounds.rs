@@ -1,0 +1,320 @@
+//! What a script of real processes plays on: hosts, members, clients, and the network between them.
+
+use core::net::Ipv4Addr;
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Instant;
+
+use quorate_core::{GroupTag, MemberId, RecoveryEpoch};
+use quorate_sim::Place;
+
+use super::client::RealClient;
+use super::description::{Product, fill};
+use super::process::{Host, Process};
+use super::switch::Switch;
+use crate::case::{Failure, Verdict};
+use crate::stage::{Effect, GROUP, Passing};
+
+/// How often a script looks whether what it waits for has come about.
+const LOOK_INTERVAL: Duration = Duration::from_millis(2);
+/// A leader that was not heard for so long is not taken for one: many heartbeats.
+const LEADER_SILENT_MAX: u64 = 150_000_000;
+/// The host of the clients.
+const CLIENTS: u8 = 100;
+
+/// Hosts with members on them, none of which runs at first. Dropped, everything ends.
+pub struct Grounds {
+    members: Vec<Process>,
+    // Behind the members: they end before their network.
+    clients_host: Host,
+    switch: Switch,
+    client_start: Vec<String>,
+    _folder: tempfile::TempDir,
+}
+
+impl Grounds {
+    pub(super) fn new(product: &Product, members: u16, seed: u64) -> Result<Self, Failure> {
+        Self::make(product, members, seed).map_err(Failure::Harness)
+    }
+
+    fn make(product: &Product, members: u16, seed: u64) -> Result<Self, String> {
+        let folder = tempfile::tempdir().map_err(|error| format!("no folder: {error}"))?;
+        let mut wires = BTreeMap::new();
+        let mut hosts = Vec::new();
+        for id in 1..=members {
+            let (host, wire) = Host::make(address(id as u8))?;
+            wires.insert(host.address, (Place::Member(MemberId(id)), wire));
+            hosts.push(host);
+        }
+        let (clients_host, wire) = Host::make(address(CLIENTS))?;
+        wires.insert(clients_host.address, (Place::Client(1), wire));
+        let tag = GroupTag::new(GROUP, RecoveryEpoch(0));
+        let switch = Switch::start(seed, tag, wires);
+        let switch = switch.map_err(|error| format!("cannot start the switch: {error}"))?;
+        let each = (1..=members).map(|id| {
+            let address = format!("{}:{}", address(id as u8), product.port);
+            fill(&product.member.each, &[("id", id.to_string()), ("address", address)])
+        });
+        let values = [
+            ("here", product.here().display().to_string()),
+            ("group", format!("{:#018x}", GROUP.0)),
+            ("members", each.collect::<Vec<_>>().join(", ")),
+        ];
+        let mut processes = Vec::new();
+        for (host, id) in hosts.into_iter().zip(1..) {
+            processes.push(Process::prepare(product, folder.path(), host, id, &values)?);
+        }
+        let config = processes.first().map(|process| process.config().display().to_string());
+        let mut values = values.to_vec();
+        values.push(("config", config.unwrap_or_default()));
+        let client_start = product.client.start.iter().map(|word| fill(word, &values)).collect();
+        Ok(Self { members: processes, clients_host, switch, client_start, _folder: folder })
+    }
+
+    fn member(&mut self, id: u16) -> &mut Process {
+        let index = usize::from(id).wrapping_sub(1);
+        assert!(index < self.members.len(), "the script names member {id}, which is not there");
+        &mut self.members[index]
+    }
+}
+
+/// Members.
+impl Grounds {
+    /// The members' numbers.
+    #[must_use]
+    pub fn numbers(&self) -> core::ops::RangeInclusive<u16> {
+        1..=self.members.len() as u16
+    }
+
+    /// Starts all members and waits for a leader.
+    ///
+    /// # Errors
+    /// A member does not start, or nobody leads within ten seconds.
+    pub fn settle(&mut self) -> Result<u16, Failure> {
+        for id in self.numbers() {
+            self.start(id)?;
+        }
+        self.until("a leader", Duration::from_secs(10), |grounds| grounds.leader().is_some())?;
+        Ok(self.leader().unwrap_or_default())
+    }
+
+    /// Starts a member, unless it runs.
+    ///
+    /// # Errors
+    /// It does not say that it runs.
+    pub fn start(&mut self, id: u16) -> Verdict {
+        self.member(id).start().map_err(Failure::broken)
+    }
+
+    /// Starts a member under `strace`, which lets system calls fail or take long: `inject` is its
+    /// argument of that name.
+    ///
+    /// # Errors
+    /// It does not say that it runs, or there is no `strace`.
+    pub fn start_with_faulty_calls(&mut self, id: u16, inject: &str) -> Verdict {
+        if Command::new("strace").arg("--version").output().is_err() {
+            return Err(Failure::NotApplicable("there is no strace here".into()));
+        }
+        let inject = format!("inject={inject}");
+        let words = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", inject.as_str()];
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        self.member(id).start_under(&words).map_err(Failure::broken)
+    }
+
+    /// Why a member refuses to start now.
+    ///
+    /// # Errors
+    /// It does start.
+    pub fn refuses_to_start(&mut self, id: u16) -> Result<String, Failure> {
+        match self.member(id).start() {
+            Err(reason) => Ok(reason),
+            Ok(()) => Err(Failure::broken(format!("member {id} starts, and should not"))),
+        }
+    }
+
+    /// Kills a member.
+    pub fn kill(&mut self, id: u16) {
+        self.member(id).kill();
+    }
+
+    /// Kills all members as one.
+    pub fn kill_all(&mut self) {
+        self.members.iter_mut().for_each(Process::kill);
+    }
+
+    /// Asks a member to stop and waits for it; its exit code.
+    ///
+    /// # Errors
+    /// It does not stop in time.
+    pub fn stop(&mut self, id: u16, patience: Duration) -> Result<i32, Failure> {
+        self.member(id).signal("TERM");
+        let code = self.member(id).wait(patience);
+        code.ok_or_else(|| Failure::broken(format!("member {id} does not stop in {patience:?}")))
+    }
+
+    /// Stops a member's process without its knowledge.
+    pub fn pause(&mut self, id: u16) {
+        self.member(id).signal("STOP");
+    }
+
+    /// Lets a paused process go on.
+    pub fn resume(&mut self, id: u16) {
+        self.member(id).signal("CONT");
+    }
+
+    /// Whether a member's process has ended by itself, or was never started.
+    pub fn has_ended(&mut self, id: u16) -> bool {
+        self.member(id).has_ended()
+    }
+
+    /// What a member has written to its standard error.
+    pub fn log_of(&mut self, id: u16) -> String {
+        self.member(id).log()
+    }
+
+    /// The data directory of a member.
+    pub fn data_of(&mut self, id: u16) -> std::path::PathBuf {
+        self.member(id).data.clone()
+    }
+
+    /// Starts a second process on the directory of a member that runs; its exit code, or none when
+    /// it still runs after `patience`.
+    ///
+    /// # Errors
+    /// It cannot be started at all.
+    pub fn second_process(&mut self, id: u16, patience: Duration) -> Result<Option<i32>, Failure> {
+        self.member(id).second(patience).map_err(Failure::Harness)
+    }
+
+    /// Who was last heard to lead, in the highest term, if it still speaks.
+    #[must_use]
+    pub fn leader(&self) -> Option<u16> {
+        let now = self.switch.now();
+        let shared = self.switch.shared();
+        let (_, (member, at)) = shared.leaders.last_key_value()?;
+        (now.saturating_sub(*at) < LEADER_SILENT_MAX).then_some(member.0)
+    }
+
+    /// The highest term that was heard of.
+    #[must_use]
+    pub fn term(&self) -> u64 {
+        self.switch.shared().leaders.last_key_value().map_or(0, |(term, _)| *term)
+    }
+
+    /// Another member than `id`.
+    #[must_use]
+    pub fn other_than(&self, id: u16) -> u16 {
+        self.numbers().find(|other| *other != id).unwrap_or(id)
+    }
+}
+
+/// The network.
+impl Grounds {
+    /// Cuts both directions between two members.
+    pub fn part(&mut self, one: u16, other: u16) {
+        self.cut(one, other);
+        self.cut(other, one);
+    }
+
+    /// Cuts one direction between two members.
+    pub fn cut(&mut self, from: u16, to: u16) {
+        let place = |id| Place::Member(MemberId(id));
+        self.switch.shared().wire.cut(place(from), place(to));
+    }
+
+    /// Cuts a member from all others; clients still reach it.
+    pub fn isolate(&mut self, id: u16) {
+        for other in self.numbers().filter(|other| *other != id) {
+            self.part(id, other);
+        }
+    }
+
+    /// Heals all links and takes away all rules.
+    pub fn heal_all(&mut self) {
+        self.switch.shared().wire.heal_all();
+    }
+
+    /// From now on, `effect` is done to each datagram that `filter` wants.
+    pub fn rule(
+        &mut self,
+        effect: Effect,
+        filter: impl FnMut(&Passing<'_>) -> bool + Send + 'static,
+    ) -> u32 {
+        self.switch.shared().wire.add(effect, Box::new(filter))
+    }
+
+    /// How many datagrams of a kind were sent so far.
+    #[must_use]
+    pub fn sent(&self, kind: &str) -> u64 {
+        self.switch.shared().seen.get(kind).copied().unwrap_or(0)
+    }
+}
+
+/// Clients and time.
+impl Grounds {
+    /// Starts a client process.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn client(&self) -> Result<RealClient, Failure> {
+        let command = self.clients_host.command(&self.client_start);
+        RealClient::start(command).map_err(Failure::Harness)
+    }
+
+    /// Lets real time pass.
+    ///
+    /// # Errors
+    /// The wire showed what must not be.
+    pub fn run(&mut self, duration: Duration) -> Verdict {
+        std::thread::sleep(duration);
+        self.found()
+    }
+
+    /// Waits until `holds`.
+    ///
+    /// # Errors
+    /// It does not come about within the time, or the wire showed what must not be.
+    pub fn until(
+        &mut self,
+        what: &str,
+        within: Duration,
+        mut holds: impl FnMut(&mut Self) -> bool,
+    ) -> Verdict {
+        let limit = Instant::now() + within;
+        loop {
+            self.found()?;
+            if holds(self) {
+                return Ok(());
+            }
+            if Instant::now() > limit {
+                let (leader, term) = (self.leader(), self.term());
+                return Err(Failure::broken(format!(
+                    "not within {within:?}: {what}; the leader is {leader:?}, the highest term {term}"
+                )));
+            }
+            std::thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
+    /// Waits until a client has so many replies.
+    ///
+    /// # Errors
+    /// They do not come within the time.
+    pub fn answered(&mut self, client: &mut RealClient, count: usize, within: Duration) -> Verdict {
+        let what = format!("{count} replies");
+        self.until(&what, within, |_| client.replies().len() >= count)
+    }
+
+    fn found(&self) -> Verdict {
+        let shared = self.switch.shared();
+        if shared.overrun > 0 {
+            return Err(Failure::Harness(format!("the switch lost {} packets", shared.overrun)));
+        }
+        shared.broken.clone().map_or(Ok(()), |text| Err(Failure::broken(text)))
+    }
+}
+
+const fn address(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 88, 0, number)
+}

@@ -1,0 +1,233 @@
+//! One host and the member process on it.
+
+use core::net::Ipv4Addr;
+use core::time::Duration;
+use std::fs::{self, File};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use super::description::{Product, fill};
+
+/// How long a host, or a member, may take until it is there.
+const UP_WITHIN: Duration = Duration::from_secs(20);
+/// How often a member's standard error is looked at until it says that it runs.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// A process that holds the namespaces of a host. The host ends with it.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) address: Ipv4Addr,
+    agent: Child,
+}
+
+impl Host {
+    /// Makes a host at this address; returns it with the switch's end of its wire.
+    pub(super) fn make(address: Ipv4Addr) -> Result<(Self, UnixDatagram), String> {
+        let told = |error: std::io::Error| format!("cannot make a host: {error}");
+        let (ours, theirs) = UnixDatagram::pair().map_err(told)?;
+        let program = std::env::current_exe().map_err(told)?;
+        let agent = Command::new("unshare")
+            .args(["--net", "--mount", "--propagation", "private"])
+            .arg(program)
+            .args(["host-agent", &address.to_string()])
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("cannot start `unshare`: {error}"))?;
+        let mut host = Self { address, agent };
+        ours.set_read_timeout(Some(UP_WITHIN)).map_err(told)?;
+        let mut word = [0; 8];
+        match ours.recv(&mut word) {
+            Ok(2) => Ok((host, ours)),
+            _ => Err(host.complaint()),
+        }
+    }
+
+    /// Why the agent is not there.
+    fn complaint(&mut self) -> String {
+        // It has ended, or never will: what it said is all that there is.
+        let _ = self.agent.kill();
+        let mut said = String::new();
+        if let Some(mut stderr) = self.agent.stderr.take() {
+            let _ = std::io::Read::read_to_string(&mut stderr, &mut said);
+        }
+        format!("the host {} does not come up: {}", self.address, said.trim())
+    }
+
+    /// A command that runs on this host.
+    pub(super) fn command(&self, words: &[String]) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg("--target").arg(self.agent.id().to_string()).args(["--net", "--mount", "--"]);
+        command.args(words);
+        command
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // Whoever is left in the namespaces is a member or a client, and dropped on its own.
+        let _ = self.agent.kill();
+        let _ = self.agent.wait();
+    }
+}
+
+/// A member on its host, running or not.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) host: Host,
+    config: PathBuf,
+    pub(super) data: PathBuf,
+    log: PathBuf,
+    start: Vec<String>,
+    ready: String,
+    running: Option<Child>,
+}
+
+impl Process {
+    /// Writes the configuration of a member and prepares its directory.
+    pub(super) fn prepare(
+        product: &Product,
+        folder: &Path,
+        host: Host,
+        id: u16,
+        values: &[(&str, String)],
+    ) -> Result<Self, String> {
+        let data = folder.join(format!("member-{id}"));
+        let config = folder.join(format!("member-{id}.toml"));
+        let mut values = values.to_vec();
+        values.push(("id", id.to_string()));
+        values.push(("address", format!("{}:{}", host.address, product.port)));
+        values.push(("data", data.display().to_string()));
+        values.push(("config", config.display().to_string()));
+        let template = product.here().join(&product.member.config);
+        let text = fs::read_to_string(&template)
+            .map_err(|error| format!("cannot read {}: {error}", template.display()))?;
+        fs::write(&config, fill(&text, &values))
+            .map_err(|error| format!("cannot write {}: {error}", config.display()))?;
+        let words = |words: &[String]| words.iter().map(|word| fill(word, &values)).collect();
+        let init: Vec<String> = words(&product.member.init);
+        let prepared = host.command(&init).output();
+        let prepared = prepared.map_err(|error| format!("cannot start {init:?}: {error}"))?;
+        if !prepared.status.success() {
+            let said = String::from_utf8_lossy(&prepared.stderr);
+            return Err(format!("{init:?} fails: {}", said.trim()));
+        }
+        Ok(Self {
+            start: words(&product.member.start),
+            log: folder.join(format!("member-{id}.log")),
+            ready: product.member.ready.clone(),
+            host,
+            config,
+            data,
+            running: None,
+        })
+    }
+
+    /// The member's configuration file.
+    pub(super) fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// Starts the member, unless it runs, and waits until it says so.
+    pub(super) fn start(&mut self) -> Result<(), String> {
+        self.start_under(&[])
+    }
+
+    /// Starts the member under another program, such as one that lets system calls fail.
+    pub(super) fn start_under(&mut self, wrapper: &[String]) -> Result<(), String> {
+        if self.running.is_some() {
+            return Ok(());
+        }
+        let shown = self.log.display().to_string();
+        let log = File::options().create(true).append(true).open(&self.log);
+        let log = log.map_err(|error| format!("cannot write {shown}: {error}"))?;
+        let begin = log.metadata().map_or(0, |metadata| metadata.len()) as usize;
+        let words: Vec<String> = wrapper.iter().chain(&self.start).cloned().collect();
+        let mut command = self.host.command(&words);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::from(log));
+        let child = command.spawn();
+        self.running = Some(child.map_err(|error| format!("cannot start {words:?}: {error}"))?);
+        let limit = Instant::now() + UP_WITHIN;
+        loop {
+            let said = fs::read_to_string(&self.log).unwrap_or_default();
+            let said = said.get(begin..).unwrap_or_default();
+            if said.contains(&self.ready) {
+                return Ok(());
+            }
+            if self.has_ended() || Instant::now() > limit {
+                self.kill();
+                return Err(format!("a member does not start: {}", said.trim()));
+            }
+            std::thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
+    /// Whether the process has ended by itself.
+    pub(super) fn has_ended(&mut self) -> bool {
+        match &mut self.running {
+            Some(child) => !matches!(child.try_wait(), Ok(None)),
+            None => true,
+        }
+    }
+
+    /// Kills the process with SIGKILL.
+    pub(super) fn kill(&mut self) {
+        if let Some(mut child) = self.running.take() {
+            // A stopped process dies of it too. That it is gone already is what is wanted.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Sends a signal by its name, such as `STOP`, `CONT` or `TERM`.
+    pub(super) fn signal(&self, name: &str) {
+        if let Some(child) = &self.running {
+            // nsenter replaces itself by the member: the number is the member's.
+            let _ =
+                Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+        }
+    }
+
+    /// Waits for the end of a process that was asked to stop; its exit code.
+    pub(super) fn wait(&mut self, patience: Duration) -> Option<i32> {
+        let limit = Instant::now() + patience;
+        while Instant::now() < limit {
+            if let Some(child) = &mut self.running
+                && let Ok(Some(status)) = child.try_wait()
+            {
+                self.running = None;
+                return Some(status.code().unwrap_or(-1));
+            }
+            std::thread::sleep(LOOK_INTERVAL);
+        }
+        None
+    }
+
+    /// Starts a second process on the same directory; its exit code if it ends in time.
+    pub(super) fn second(&mut self, patience: Duration) -> Result<Option<i32>, String> {
+        let mut command = self.host.command(&self.start);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let second =
+            command.spawn().map_err(|error| format!("cannot start {:?}: {error}", self.start))?;
+        let first = self.running.replace(second);
+        let code = self.wait(patience);
+        self.kill();
+        self.running = first;
+        Ok(code)
+    }
+
+    /// What the member has written to its standard error, in all lives.
+    pub(super) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
