@@ -46,9 +46,11 @@ pub struct Timing {
     pub election_timeout_max: Duration,
     /// How long a hole may be mere reordering before it is asked for.
     pub nak_delay: Duration,
-    /// How long an unanswered request for a hole is left alone.
+    /// How long an unanswered request for a hole is left alone. Above the round trip: else each hole
+    /// is asked for, and repaired, several times.
     pub nak_retry: Duration,
-    /// How long a repair that was sent is not sent again to the same destination.
+    /// How long a repair that was sent is not sent again to the same destination. Below `nak_retry`
+    /// of those who ask: else every other request of theirs is in vain.
     pub repair_linger: Duration,
     /// How long a leader with uncommitted bytes and a quorum of answers goes without a rise of its
     /// commit position, or without a completed sync, before it abdicates (rule 8, E49).
@@ -63,12 +65,12 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             heartbeat_interval: Duration::from_millis(20),
-            heartbeat_first: Duration::from_millis(1),
+            heartbeat_first: Duration::from_micros(300),
             election_timeout_min: Duration::from_millis(150),
             election_timeout_max: Duration::from_millis(300),
-            nak_delay: Duration::from_micros(300),
-            nak_retry: Duration::from_millis(10),
-            repair_linger: Duration::from_millis(5),
+            nak_delay: Duration::from_micros(100),
+            nak_retry: Duration::from_millis(1),
+            repair_linger: Duration::from_micros(500),
             progress_timeout: Duration::from_millis(1_000),
             session_timeout: Duration::from_millis(10_000),
             peer_record_interval: Duration::from_millis(1_000),

@@ -114,11 +114,11 @@ impl Default for ClientTiming {
             tries_per_member: 2,
             server_timeout: Duration::from_millis(250),
             keepalive_interval: Duration::from_millis(50),
-            newest_first: Duration::from_millis(1),
+            newest_first: Duration::from_micros(300),
             give_up_after: Duration::from_millis(30_000),
-            nak_delay: Duration::from_micros(300),
-            nak_retry: Duration::from_millis(10),
-            repair_linger: Duration::from_millis(5),
+            nak_delay: Duration::from_micros(100),
+            nak_retry: Duration::from_millis(1),
+            repair_linger: Duration::from_micros(500),
         }
     }
 }
