@@ -174,6 +174,7 @@ impl Actions {
     }
 
     /// Adds an action behind the others of its sort.
+    #[inline]
     pub fn push(&mut self, action: Action) {
         match action {
             Action::Send { .. } | Action::SendData { .. } => self.sends.push(action),
@@ -212,6 +213,21 @@ impl Actions {
     pub fn drain(&mut self) -> impl Iterator<Item = Action> {
         let applies = self.applies.drain(..).map(Action::Apply);
         self.sends.drain(..).chain(self.others.drain(..)).chain(applies)
+    }
+
+    /// Takes all actions out and performs them, in order: [`Actions::drain`] for who has a closure.
+    #[inline]
+    pub fn perform(&mut self, mut perform: impl FnMut(Action)) {
+        // Most events lead to actions of one sort, or to none.
+        if !self.sends.is_empty() {
+            self.sends.drain(..).for_each(&mut perform);
+        }
+        if !self.others.is_empty() {
+            self.others.drain(..).for_each(&mut perform);
+        }
+        if !self.applies.is_empty() {
+            self.applies.drain(..).map(Action::Apply).for_each(perform);
+        }
     }
 
     /// Forgets all actions.

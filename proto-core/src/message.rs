@@ -62,7 +62,7 @@ pub struct EpochRange {
 }
 
 /// The ranges of a NAK.
-pub type NakRanges = SmallVec<[EpochRange; 4]>;
+pub type NakRanges = SmallVec<[EpochRange; 1]>;
 /// The lines of one part of an announced history.
 pub type HistoryLines = SmallVec<[TermLine; 1]>;
 

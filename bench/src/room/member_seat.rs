@@ -112,8 +112,7 @@ impl MemberSeat {
         let from = self.place;
         let Self { member, actions, completed, page_cache, page_cache_at, .. } = self;
         let (applied, applied_through) = (&mut self.applied, &mut self.applied_through);
-        // Iterated inside: the parts of the list are then gone through by a loop each.
-        actions.drain().for_each(|action| {
+        actions.perform(|action| {
             match action {
                 Action::Send { to, message } => {
                     let content = Content::Control(message);

@@ -1,11 +1,13 @@
 //! The leader's side of its clients: who is connected. `ingress` has what comes in, `egress` what
 //! goes out.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use super::deadlines::Deadlines;
 use super::egress::send_egress;
+use super::table::Table;
 use super::{Handled, Member};
 use crate::action::{Action, Actions, Destination};
 use crate::frame::{Body, SessionCloseReason, frame_bytes};
@@ -15,10 +17,13 @@ use crate::position::{Position, PositionRange};
 use crate::stream::{Inlet, NakTiming, Outlet, egress_tag, ingress_tag, session_epoch};
 use crate::time::{Duration, Instant};
 
+/// Connections by client. They are large, and a client that comes or goes moves others.
+pub(super) type ByClient = Table<ClientKey, Box<Connection>>;
+
 /// All clients of this leader. Empty while it does not lead.
 #[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Connections {
-    pub(super) by_client: BTreeMap<ClientKey, Connection>,
+    pub(super) by_client: ByClient,
     /// Those that the next flush looks at: something came in, was applied, or is due.
     awake: Vec<ClientKey>,
     /// When others are to be looked at.
@@ -102,21 +107,19 @@ impl Connections {
     }
 
     fn insert(&mut self, client: ClientKey, connection: Connection) {
-        self.by_client.insert(client, connection);
+        self.by_client.insert(client, Box::new(connection));
         self.wake(client);
     }
 
-    pub(super) fn remove(&mut self, client: ClientKey) -> Option<Connection> {
+    pub(super) fn remove(&mut self, client: ClientKey) -> Option<Box<Connection>> {
         // Where it is listed, it is passed over.
-        self.by_client.remove(&client)
+        self.by_client.remove(client)
     }
 
     /// The next flush looks at this client's connection, if there is one.
     pub(super) fn wake(&mut self, client: ClientKey) {
-        if let Some(connection) = self.by_client.get_mut(&client)
-            && !core::mem::replace(&mut connection.is_awake, true)
-        {
-            self.awake.push(client);
+        if let Some(connection) = self.by_client.get_mut(client) {
+            connection.wake(client, &mut self.awake);
         }
     }
 
@@ -134,7 +137,7 @@ impl Connections {
     /// first changes each time.
     pub(super) fn begin_flush(&mut self, now: Instant) {
         while let Some((at, client)) = self.deadlines.pop_due(now) {
-            if let Some(connection) = self.by_client.get_mut(&client)
+            if let Some(connection) = self.by_client.get_mut(client)
                 && connection.listed_at == Some(at)
             {
                 connection.listed_at = None;
@@ -153,29 +156,43 @@ impl Connections {
         }
     }
 
-    /// Lists a connection under its deadline, or keeps it awake if it is not done.
-    pub(super) fn settle(&mut self, client: ClientKey, timing: NakTiming, is_done: bool) {
-        let Some(connection) = self.by_client.get_mut(&client) else { return };
-        let deadline = connection.deadline(timing);
+    /// Lends those that the flush under way looks at, and all connections, to be given back.
+    pub(super) fn take_turn(&mut self) -> (Vec<ClientKey>, ByClient) {
+        (core::mem::take(&mut self.turn), core::mem::take(&mut self.by_client))
+    }
+
+    /// Takes back what [`Connections::take_turn`] has lent.
+    pub(super) fn give_back(&mut self, turn: Vec<ClientKey>, by_client: ByClient) {
+        self.turn = turn;
+        self.by_client = by_client;
+    }
+
+    /// A flush has looked at a connection, which stays awake if it is not done. Returns its deadline
+    /// if it is to be listed under that.
+    pub(super) fn settle(
+        &mut self,
+        client: ClientKey,
+        connection: &mut Connection,
+        timing: NakTiming,
+    ) -> Option<Instant> {
         connection.is_awake = false;
-        let is_listed = deadline == connection.listed_at;
-        connection.listed_at = deadline;
-        if let Some(at) = deadline
-            && !is_listed
-        {
-            let by_client = &self.by_client;
-            let holds = |at, client| {
-                by_client.get(&client).is_some_and(|known| known.listed_at == Some(at))
-            };
-            self.deadlines.add(at, client, by_client.len(), holds);
+        if connection.has_waiting || connection.outlet.has_unsent() {
+            connection.wake(client, &mut self.awake);
         }
-        if !is_done {
-            self.wake(client);
-        }
+        let deadline = connection.deadline(timing);
+        let listed = core::mem::replace(&mut connection.listed_at, deadline);
+        deadline.filter(|_| deadline != listed)
+    }
+
+    /// Lists a connection under its deadline.
+    pub(super) fn list(&mut self, at: Instant, client: ClientKey, by_client: &ByClient) {
+        let holds =
+            |at, client| by_client.get(client).is_some_and(|known| known.listed_at == Some(at));
+        self.deadlines.add(at, client, by_client.len(), holds);
     }
 
     pub(super) fn egress_bytes(&self, client: ClientKey, range: PositionRange) -> (&[u8], &[u8]) {
-        self.by_client.get(&client).map_or((&[], &[]), |connection| connection.outlet.slices(range))
+        self.by_client.get(client).map_or((&[], &[]), |connection| connection.outlet.slices(range))
     }
 }
 
@@ -208,6 +225,13 @@ impl Connection {
             newest_pause: Duration::ZERO,
             listed_at: None,
             is_awake: false,
+        }
+    }
+
+    /// The next flush looks at it, which is that of `client`.
+    fn wake(&mut self, client: ClientKey, awake: &mut Vec<ClientKey>) {
+        if !core::mem::replace(&mut self.is_awake, true) {
+            awake.push(client);
         }
     }
 
@@ -254,10 +278,10 @@ impl Member {
         &mut self,
         client: ClientKey,
         source: Endpoint,
-        content: Incoming<'_>,
+        content: &Incoming<'_>,
         actions: &mut Actions,
     ) -> Handled {
-        let Some(number) = connection_number(client, &content) else {
+        let Some(number) = connection_number(client, content) else {
             self.counters.datagrams_ignored += 1;
             return Ok(());
         };
@@ -265,31 +289,30 @@ impl Member {
             self.refer(source, number, actions);
             return Ok(());
         }
-        if let Incoming::Control(Message::Connect { session, ingress_start, unanswered, .. }) =
+        if let &Incoming::Control(Message::Connect { session, ingress_start, unanswered, .. }) =
             content
         {
             let opening = Opening { number, endpoint: source, ingress_start, unanswered };
             self.handle_connect(client, session, opening, actions);
             return Ok(());
         }
-        if let Incoming::Control(Message::Close { session, .. }) = content {
+        if let &Incoming::Control(Message::Close { session, .. }) = content {
             self.handle_close(client, session, number, source, actions);
             return Ok(());
         }
-        let connections = &mut self.state.connections.by_client;
-        let Some(connection) = connections.get_mut(&client).filter(|known| known.epoch == number)
+        let Connections { by_client, awake, .. } = &mut self.state.connections;
+        let Some(connection) = by_client.get_mut(client).filter(|known| known.epoch == number)
         else {
             // Not served here: it has to connect (again).
             self.refer(source, number, actions);
             return Ok(());
         };
         connection.endpoint = source;
-        let session = connection.session;
+        connection.wake(client, awake);
         if let Some(leading) = &mut self.state.leading {
-            leading.heard.insert(session, self.state.now);
+            leading.heard.insert(connection.session, self.state.now);
         }
         self.state.flush_wanted = true;
-        self.state.connections.wake(client);
         self.handle_stream(client, content, actions);
         Ok(())
     }
@@ -319,7 +342,7 @@ impl Member {
             self.counters.datagrams_ignored += 1;
             return;
         }
-        if let Some(known) = self.state.connections.by_client.get_mut(&client) {
+        if let Some(known) = self.state.connections.by_client.get_mut(client) {
             if opening.number < known.number {
                 self.counters.datagrams_ignored += 1;
                 return;
@@ -410,7 +433,7 @@ impl Member {
     }
 
     fn confirm(&self, client: ClientKey, actions: &mut Actions) {
-        let Some(connection) = self.state.connections.by_client.get(&client) else { return };
+        let Some(connection) = self.state.connections.by_client.get(client) else { return };
         let outcome = ConnectOutcome::Open {
             session: connection.session,
             leader: self.state.life.member,
@@ -497,7 +520,7 @@ impl Member {
         let mut silent = Vec::new();
         for session in self.state.sessions.ids() {
             // A new leader gives every client the whole time-out to find it (rule 16).
-            let heard = *leading.heard.entry(session).or_insert(now);
+            let heard = *leading.heard.get_or_insert(session, now);
             if now.since(heard) >= timeout {
                 silent.push(session);
             }
@@ -516,8 +539,8 @@ impl Member {
     ) {
         let Some(leading) = &mut self.state.leading else { return };
         leading.closing.retain(|&closing| closing != session);
-        leading.heard.remove(&session);
-        leading.appended.remove(&session);
+        leading.heard.remove(session);
+        leading.appended.remove(session);
         if let Some(closed) = self.state.connections.remove(client) {
             let message = Message::Closed { connection: closed.number, session };
             actions.push(Action::Send { to: Destination::Client(closed.endpoint), message });
@@ -525,11 +548,11 @@ impl Member {
     }
 
     /// What a connected client says about its streams.
-    fn handle_stream(&mut self, client: ClientKey, content: Incoming<'_>, actions: &mut Actions) {
+    fn handle_stream(&mut self, client: ClientKey, content: &Incoming<'_>, actions: &mut Actions) {
         let (now, timing) = (self.state.now, self.repair_timing());
         let connections = &mut self.state.connections.by_client;
-        let Some(connection) = connections.get_mut(&client) else { return };
-        match content {
+        let Some(connection) = connections.get_mut(client) else { return };
+        match *content {
             Incoming::Data { position, slice, .. } => {
                 connection.inlet.receive(now, position, slice);
             }
@@ -541,9 +564,9 @@ impl Member {
                 connection.release(consumed);
                 connection.outlet.allow(limit);
             }
-            Incoming::Control(Message::Nak { ranges, .. }) => {
+            Incoming::Control(Message::Nak { ref ranges, .. }) => {
                 let to = Destination::Client(connection.endpoint);
-                for asked in &ranges {
+                for asked in ranges {
                     for part in connection.outlet.repair(now, timing, to, asked.range) {
                         for range in part.runs(self.config.limits.run_bytes_max) {
                             send_egress(to, (client, connection.epoch, range), actions);

@@ -30,19 +30,19 @@ impl Member {
             return;
         }
         let timing = self.nak_timing();
-        let mut connections = core::mem::take(&mut self.state.connections);
-        let mut turn = core::mem::take(&mut connections.turn);
-        for client in turn.drain(..) {
-            let Some(connection) = connections.by_client.get_mut(&client) else { continue };
+        let (mut turn, mut by_client) = self.state.connections.take_turn();
+        for &client in &turn {
+            let Some(connection) = by_client.get_mut(client) else { continue };
             self.push_replies(connection);
             self.send_replies(client, connection, actions);
             self.send_ingress_nak(client, connection, actions);
             send_status(client, connection, actions);
-            let is_done = !connection.has_waiting && !connection.outlet.has_unsent();
-            connections.settle(client, timing, is_done);
+            if let Some(at) = self.state.connections.settle(client, connection, timing) {
+                self.state.connections.list(at, client, &by_client);
+            }
         }
-        connections.turn = turn;
-        self.state.connections = connections;
+        turn.clear();
+        self.state.connections.give_back(turn, by_client);
     }
 
     fn push_replies(&self, connection: &mut Connection) {

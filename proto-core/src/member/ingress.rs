@@ -17,19 +17,17 @@ impl Member {
         if !self.is_serving() || self.state.connections.is_idle(self.state.now) {
             return;
         }
-        let mut connections = core::mem::take(&mut self.state.connections);
-        connections.begin_flush(self.state.now);
-        let turn = core::mem::take(&mut connections.turn);
+        self.state.connections.begin_flush(self.state.now);
+        let (turn, mut by_client) = self.state.connections.take_turn();
         for &client in &turn {
-            let Some(connection) = connections.by_client.get_mut(&client) else { continue };
+            let Some(connection) = by_client.get_mut(client) else { continue };
             if let Err(breach) = self.admit_from(connection) {
                 self.refuse(connection, breach, actions);
                 // Who does not keep to the rules has to begin anew.
-                connections.remove(client);
+                by_client.remove(client);
             }
         }
-        connections.turn = turn;
-        self.state.connections = connections;
+        self.state.connections.give_back(turn, by_client);
     }
 
     /// Tells a client that its connection is over because of what it sent.
@@ -125,7 +123,7 @@ impl Member {
 
     fn last_appended(&self, session: SessionId, last_applied: u64) -> u64 {
         let leading = self.state.leading.as_ref();
-        let appended = leading.and_then(|leading| leading.appended.get(&session).copied());
+        let appended = leading.and_then(|leading| leading.appended.get(session).copied());
         appended.map_or(last_applied, |appended| appended.max(last_applied))
     }
 

@@ -1,12 +1,12 @@
 //! What a leader does: opens its term, sends what it appends, counts what a quorum holds, says that
 //! it is there, and gives up when it cannot lead.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
 use super::decisions::{commit_position, quorum};
-use super::{Handled, Member};
+use super::table::Table;
+use super::{Handled, Member, State};
 use crate::action::{Action, Actions, Destination, Source};
 use crate::config::{Timing, VOTERS_MAX};
 use crate::frame::{Body, LOG_VERSION, TermOpen, frame_bytes};
@@ -15,7 +15,7 @@ use crate::message::{Live, Message, Stream};
 use crate::mutant;
 use crate::notice::{Abdication, Notice, Role};
 use crate::position::{Position, PositionRange};
-use crate::term::TermLine;
+use crate::term::{Term, TermHistory, TermLine};
 use crate::time::{Duration, Instant, LogTime};
 
 /// Runs to one member in one flush, at most; more are sent with the next.
@@ -28,7 +28,7 @@ pub(super) struct Leading {
     base: Position,
     /// Whether the line is durable and the opening frame appended.
     is_open: bool,
-    followers: BTreeMap<MemberId, Follower>,
+    followers: Table<MemberId, Follower>,
     /// Acknowledgements came in since commits were counted.
     has_acknowledgements: bool,
     /// What this member held when they were.
@@ -44,9 +44,9 @@ pub(super) struct Leading {
     won_at: Instant,
     won_log_time: LogTime,
     /// The newest message of each session that was appended in this term or before.
-    pub(super) appended: BTreeMap<SessionId, u64>,
+    pub(super) appended: Table<SessionId, u64>,
     /// When each session's client was last heard.
-    pub(super) heard: BTreeMap<SessionId, Instant>,
+    pub(super) heard: Table<SessionId, Instant>,
     /// Sessions that are being closed.
     pub(super) closing: Vec<SessionId>,
     /// Timers that were appended and not applied yet.
@@ -71,6 +71,37 @@ struct Follower {
     heard_at: Instant,
     /// The newest heartbeat round that it has answered.
     round: u64,
+}
+
+/// What live data is sent with.
+struct Sending<'a> {
+    history: &'a TermHistory,
+    term: Term,
+    live: Live,
+    run_bytes_max: u64,
+}
+
+impl Sending<'_> {
+    /// The next bytes for a follower: of one term, and as long as a run may be.
+    fn next_run(&self, follower: &Follower) -> Option<PositionRange> {
+        let (start, head) = (follower.sent, self.live.newest);
+        let term_end = self.history.owner_end(start).unwrap_or(head);
+        let end = head.min(follower.limit).min(start.plus(self.run_bytes_max)).min(term_end);
+        (start < end).then_some(PositionRange::new(start, end))
+    }
+
+    fn send_run(&self, to: MemberId, range: PositionRange, actions: &mut Actions) {
+        let epoch = self.history.owner(range.start).map_or(self.term, |line| line.term);
+        actions.push(Action::SendData {
+            to: Destination::Member(to),
+            stream: Stream::Log,
+            epoch: epoch.0,
+            range,
+            source: Source::Member,
+            // Newest and commit ride on data of the current term only (rule 4).
+            live: (epoch == self.term).then_some(self.live),
+        });
+    }
 }
 
 impl Leading {
@@ -137,8 +168,8 @@ impl Member {
             silence_checked_at: now,
             won_at: now,
             won_log_time: state.log.verified_time,
-            appended: BTreeMap::new(),
-            heard: BTreeMap::new(),
+            appended: Table::new(),
+            heard: Table::new(),
             closing: Vec::new(),
             firing: Vec::new(),
         });
@@ -173,7 +204,7 @@ impl Member {
         self.append_frame(&body, &[]);
         let Some(mut leading) = self.state.leading.take() else { return Ok(()) };
         leading.is_open = true;
-        for (&peer, follower) in &mut leading.followers {
+        for (peer, follower) in leading.followers.iter_mut() {
             if let Some(commit) = follower.awaits_history.take() {
                 self.send_history(peer, commit, actions);
             }
@@ -187,7 +218,7 @@ impl Member {
     pub(super) fn note_heard(&mut self, from: MemberId) {
         let now = self.state.now;
         let leading = self.state.leading.as_mut();
-        if let Some(follower) = leading.and_then(|leading| leading.followers.get_mut(&from)) {
+        if let Some(follower) = leading.and_then(|leading| leading.followers.get_mut(from)) {
             follower.heard_at = now;
         }
     }
@@ -195,7 +226,7 @@ impl Member {
     /// A follower asked for a history that is not durable yet: it gets it as soon as it is.
     pub(super) fn note_history_request(&mut self, from: MemberId, commit: Position) {
         let leading = self.state.leading.as_mut();
-        if let Some(follower) = leading.and_then(|leading| leading.followers.get_mut(&from)) {
+        if let Some(follower) = leading.and_then(|leading| leading.followers.get_mut(from)) {
             follower.awaits_history = Some(commit);
         }
     }
@@ -236,58 +267,33 @@ impl Member {
     /// Sends new data to each follower that is level and has room. One that falls out of the
     /// window is left to repair itself; the others do not wait for it.
     pub(super) fn send_live(&mut self, actions: &mut Actions) {
-        let head = self.state.log.verified;
-        let lags = |follower: &Follower| follower.is_level && follower.sent < head;
-        let leading = self.state.leading.as_ref();
-        if !leading.is_some_and(|leading| leading.followers.values().any(lags)) {
-            return;
-        }
-        let Some(mut leading) = self.state.leading.take() else { return };
-        let mut has_sent = false;
-        for (&peer, follower) in &mut leading.followers {
-            if !follower.is_level {
+        let State { leading, log, history, flush_wanted, now, term, commit, .. } = &mut self.state;
+        let Some(leading) = leading else { return };
+        let sending = Sending {
+            history,
+            term: *term,
+            live: Live { newest: log.verified, commit: *commit },
+            run_bytes_max: self.config.limits.run_bytes_max & !7,
+        };
+        let (head, mut has_sent) = (log.verified, false);
+        for (peer, follower) in leading.followers.iter_mut() {
+            if !follower.is_level || follower.sent >= head {
                 continue;
             }
-            if follower.sent < self.state.log.low {
+            if follower.sent < log.low {
                 follower.sent = head;
             }
             for _ in 0..RUNS_PER_FLUSH_MAX {
-                let Some(run) = self.next_run(follower, head) else { break };
+                let Some(run) = sending.next_run(follower) else { break };
                 follower.sent = run.end;
-                self.send_run(peer, run, head, actions);
+                sending.send_run(peer, run, actions);
                 has_sent = true;
             }
-            self.state.flush_wanted |= follower.sent < head.min(follower.limit);
+            *flush_wanted |= follower.sent < head.min(follower.limit);
         }
         if has_sent {
-            leading.hasten_heartbeat(self.state.now, &self.config.timing);
+            leading.hasten_heartbeat(*now, &self.config.timing);
         }
-        self.state.leading = Some(leading);
-    }
-
-    /// The next bytes for a follower: of one term, and as long as a run may be.
-    fn next_run(&self, follower: &Follower, head: Position) -> Option<PositionRange> {
-        let start = follower.sent;
-        let whole = self.config.limits.run_bytes_max & !7;
-        let term_end = self.state.history.owner_end(start).unwrap_or(head);
-        let end = head.min(follower.limit).min(start.plus(whole)).min(term_end);
-        (start < end).then_some(PositionRange::new(start, end))
-    }
-
-    fn send_run(&self, to: MemberId, range: PositionRange, head: Position, actions: &mut Actions) {
-        let owner = self.state.history.owner(range.start);
-        let epoch = owner.map_or(self.state.term.0, |line| line.term.0);
-        // Newest and commit ride on data of the current term only (rule 4).
-        let live = (epoch == self.state.term.0)
-            .then_some(Live { newest: head, commit: self.state.commit });
-        actions.push(Action::SendData {
-            to: Destination::Member(to),
-            stream: Stream::Log,
-            epoch,
-            range,
-            source: Source::Member,
-            live,
-        });
     }
 
     fn send_heartbeats(&mut self, actions: &mut Actions) {
@@ -332,7 +338,7 @@ impl Member {
             return Ok(());
         };
         leading.has_acknowledgements = true;
-        let Some(follower) = leading.followers.get_mut(&from) else { return Ok(()) };
+        let Some(follower) = leading.followers.get_mut(from) else { return Ok(()) };
         let is_new_life = follower.boot_epoch != life.boot_epoch;
         let is_stale = !is_new_life && sequence <= follower.sequence;
         if term < self.state.term || is_stale || durable > head || !leading.is_open {
@@ -375,10 +381,12 @@ impl Member {
             return;
         }
         leading.counted = own;
-        let mut durable: SmallVec<[Position; VOTERS_MAX]> =
-            leading.followers.values().map(|follower| follower.durable).collect();
-        durable.push(own);
-        let commit = commit_position(&mut durable, leading.base, self.state.commit);
+        let mut durable = [own; VOTERS_MAX];
+        for (place, follower) in durable[1..].iter_mut().zip(leading.followers.values()) {
+            *place = follower.durable;
+        }
+        let voters = leading.followers.len() + 1;
+        let commit = commit_position(&mut durable[..voters], leading.base, self.state.commit);
         if leading.is_open && commit > self.state.commit {
             self.state.commit = commit;
             leading.progress_at = self.state.now;

@@ -34,6 +34,11 @@ pub(super) struct Log {
     pub(super) rejections: u32,
 }
 
+/// The oldest byte that `ring` still has once it was written up to `end`.
+fn oldest_kept(ring: &Ring, end: Position) -> Position {
+    Position(end.0.saturating_sub(ring.capacity()))
+}
+
 /// A frame read from the window or from the archive.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LogFrame {
@@ -87,15 +92,12 @@ impl Log {
             return 0;
         }
         let window = PositionRange::new(self.verified, self.limit());
-        let mut new = 0;
-        for part in self.image.missing(range.intersection(window)) {
+        let Self { ring, low, image, .. } = self;
+        image.take_in(now, range.intersection(window), |part| {
             let from = part.start.since(position) as usize;
-            self.ring.write(part.start, &slice[from..from + part.len() as usize]);
-            self.image.insert(now, part);
-            self.raise_low(part.end);
-            new += part.len();
-        }
-        new
+            ring.write(part.start, &slice[from..from + part.len() as usize]);
+            *low = (*low).max(oldest_kept(ring, part.end));
+        })
     }
 
     /// Appends a frame as leader: it is held and verified at once.
@@ -112,7 +114,7 @@ impl Log {
         let (range, checksum) = self.ring.write_frame(seed, body, payload);
         debug_assert!(range.len() <= self.frame_bytes_max, "no follower would take the frame");
         self.image.extend(range.end);
-        self.raise_low(range.end);
+        self.low = self.low.max(oldest_kept(&self.ring, range.end));
         self.verified = range.end;
         self.verified_chain = chain_after(self.verified_chain, term, position, checksum);
         self.verified_time = self.verified_time.max(body.time());
@@ -233,12 +235,6 @@ impl Log {
         self.written = self.written.min(end);
         self.durable = self.durable.min(end);
         self.low = self.low.min(end);
-    }
-
-    /// The ring has been overwritten up to where `end` needs its room.
-    fn raise_low(&mut self, end: Position) {
-        let oldest = Position(end.0.saturating_sub(self.ring.capacity()));
-        self.low = self.low.max(oldest);
     }
 
     pub(super) fn check_invariants(&self) {

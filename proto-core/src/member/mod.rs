@@ -25,6 +25,7 @@ mod repair;
 mod replies;
 mod sessions;
 mod storage;
+mod table;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -184,17 +185,21 @@ impl Member {
             // Kept until now, since the actions of the last event may have named their bytes.
             self.state.connections.clear();
         }
-        let handled = self.handle(event, actions).and_then(|()| self.settle(actions));
+        if matches!(event, Event::Flush) && !self.state.flush_wanted {
+            // Nothing was collected, and what is due comes with a timer.
+            return;
+        }
+        let handled = self.handle(&event, actions).and_then(|()| self.settle(actions));
         if let Err(reason) = handled {
             self.stop(reason, actions);
         }
     }
 
-    fn handle(&mut self, event: Event<'_>, actions: &mut Actions) -> Handled {
-        match event {
+    fn handle(&mut self, event: &Event<'_>, actions: &mut Actions) -> Handled {
+        match *event {
             Event::Timer => self.handle_timer(actions),
             Event::Flush => self.flush(actions),
-            Event::Received { sender, source, content } => match sender {
+            Event::Received { sender, source, ref content } => match sender {
                 Sender::Member { member, incarnation, boot_epoch } => {
                     let life = Life { member, incarnation, boot_epoch };
                     self.handle_member(life, content, actions)
@@ -246,7 +251,7 @@ impl Member {
     fn handle_member(
         &mut self,
         life: Life,
-        content: Incoming<'_>,
+        content: &Incoming<'_>,
         actions: &mut Actions,
     ) -> Handled {
         if life.member == self.state.life.member {
@@ -263,11 +268,11 @@ impl Member {
             return Ok(());
         }
         let from = life.member;
-        match content {
+        match *content {
             Incoming::Data { stream: Stream::Log, epoch, position, live, slice } => {
                 self.handle_slice(from, Term(epoch), position, live, slice)
             }
-            Incoming::Control(message) => self.handle_control(from, message, actions),
+            Incoming::Control(ref message) => self.handle_control(from, message, actions),
             Incoming::Data { .. } => {
                 self.counters.datagrams_ignored += 1;
                 Ok(())
@@ -278,10 +283,10 @@ impl Member {
     fn handle_control(
         &mut self,
         from: MemberId,
-        message: Message,
+        message: &Message,
         actions: &mut Actions,
     ) -> Handled {
-        match message {
+        match *message {
             Message::Canvass { term, round, key } => {
                 self.handle_canvass(from, term, round, key, actions);
                 Ok(())
@@ -295,18 +300,16 @@ impl Member {
             Message::Ballot { term, candidate, granted } => {
                 self.handle_ballot(from, term, candidate, granted, actions)
             }
-            heartbeat @ Message::Heartbeat { .. } => {
-                self.handle_heartbeat(from, &heartbeat, actions)
-            }
+            Message::Heartbeat { .. } => self.handle_heartbeat(from, message, actions),
             Message::HistoryRequest { term, commit } => {
                 self.handle_history_request(from, term, commit, actions)
             }
-            history @ Message::History { .. } => self.handle_history(from, history, actions),
-            acknowledge @ Message::Acknowledge { .. } => {
-                self.handle_acknowledge(from, &acknowledge, actions)
-            }
+            Message::History { .. } => self.handle_history(from, message.clone(), actions),
+            Message::Acknowledge { .. } => self.handle_acknowledge(from, message, actions),
             Message::Abdicate { term } => self.handle_abdicate(from, term, actions),
-            Message::Nak { stream: Stream::Log, ranges } => self.handle_nak(from, &ranges, actions),
+            Message::Nak { stream: Stream::Log, ref ranges } => {
+                self.handle_nak(from, ranges, actions)
+            }
             Message::Unavailable { stream: Stream::Log, range, .. } => {
                 self.handle_unavailable(from, range.range);
                 Ok(())
@@ -342,7 +345,13 @@ impl Member {
 
     /// Appends verified bytes to the archive, and has them synced: one sync at a time, which then
     /// covers all that was appended meanwhile.
+    #[inline]
     fn write_log(&mut self, actions: &mut Actions) -> Handled {
+        let log = &self.state.log;
+        if log.durable == log.verified { Ok(()) } else { self.write_verified(actions) }
+    }
+
+    fn write_verified(&mut self, actions: &mut Actions) -> Handled {
         // Rule 1: no byte of a term goes to the archive before the term's line is durable.
         let state = &mut self.state;
         if state.storage.history_is_pending() || state.space.is_full() {

@@ -1,7 +1,5 @@
 //! What a member remembers of the others, over their lives and its own (rule 9).
 
-use alloc::collections::BTreeMap;
-
 use crate::config::{PeerRecord, PeerRecords};
 use crate::identity::{BootEpoch, Life, MemberId};
 use crate::position::Position;
@@ -9,11 +7,12 @@ use crate::term::{Term, TermHistory};
 use crate::time::{Duration, Instant};
 
 use super::decisions::has_regressed;
+use super::table::Table;
 
 /// The other members.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Peers {
-    peers: BTreeMap<MemberId, Peer>,
+    peers: Table<MemberId, Peer>,
     /// Something is remembered that is not durable yet.
     is_dirty: bool,
     written_at: Instant,
@@ -42,11 +41,11 @@ impl Peers {
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = MemberId> {
-        self.peers.keys().copied()
+        self.peers.keys()
     }
 
     pub(super) fn at(&self, index: usize) -> Option<MemberId> {
-        self.peers.keys().nth(index).copied()
+        self.peers.keys().nth(index)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -55,7 +54,7 @@ impl Peers {
 
     /// Notes a datagram of `life`; `false` if it is of a stranger or of a former life (E93).
     pub(super) fn hear(&mut self, life: Life) -> bool {
-        let Some(peer) = self.peers.get_mut(&life.member) else { return false };
+        let Some(peer) = self.peers.get_mut(life.member) else { return false };
         let known = peer.record.life;
         if known.boot_epoch.0 != 0 && life.incarnation != known.incarnation {
             // A member comes back under a new incarnation only by being readmitted.
@@ -80,7 +79,7 @@ impl Peers {
         durable: Position,
         history: &TermHistory,
     ) -> bool {
-        let Some(peer) = self.peers.get_mut(&member) else { return false };
+        let Some(peer) = self.peers.get_mut(member) else { return false };
         // Within one life a fall is always a cut, whoever ordered it.
         let is_new_life = peer.record.life.boot_epoch > peer.acknowledged_in;
         if is_new_life && has_regressed(&peer.record, history, durable) {
@@ -99,11 +98,11 @@ impl Peers {
 
     /// Whether what the member says counts towards a quorum.
     pub(super) fn counts(&self, member: MemberId) -> bool {
-        self.peers.get(&member).is_some_and(|peer| !peer.has_regressed)
+        self.peers.get(member).is_some_and(|peer| !peer.has_regressed)
     }
 
     pub(super) fn life(&self, member: MemberId) -> Life {
-        self.peers.get(&member).map_or_else(Life::default, |peer| peer.record.life)
+        self.peers.get(member).map_or_else(Life::default, |peer| peer.record.life)
     }
 
     pub(super) fn is_due(&self, now: Instant, interval: Duration) -> bool {

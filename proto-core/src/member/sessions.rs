@@ -160,6 +160,10 @@ impl Sessions {
         true
     }
 
+    pub(super) fn has_timers(&self) -> bool {
+        !self.due.is_empty()
+    }
+
     /// Timers by rising deadline.
     pub(super) fn timers(&self) -> impl Iterator<Item = (LogTime, u64)> {
         self.due.iter().copied()

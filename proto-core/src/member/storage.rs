@@ -104,7 +104,7 @@ impl Storage {
                 || (ghosts && pending.operation.sequence == operation.sequence)
         };
         let at = self.pending.iter().position(known)?;
-        let write = self.pending.remove(at).write;
+        let write = self.pending.swap_remove(at).write;
         match write {
             Write::Vote(vote) => self.vote = vote,
             Write::History(term) => self.history_term = term,

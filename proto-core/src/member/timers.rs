@@ -10,8 +10,8 @@ impl Member {
         if !self.is_serving() {
             return;
         }
-        let time = self.cluster_time();
         while let Some((deadline, timer)) = self.next_service_timer() {
+            let time = self.cluster_time();
             let body = Body::Timer { time, timer, deadline };
             if deadline > time || frame_bytes(&body, 0) > self.append_room() {
                 return;
@@ -25,6 +25,9 @@ impl Member {
 
     /// The next timer that is not under way already.
     pub(super) fn next_service_timer(&self) -> Option<(LogTime, u64)> {
+        if !self.state.sessions.has_timers() {
+            return None;
+        }
         let firing = &self.state.leading.as_ref()?.firing;
         self.state.sessions.timers().find(|(_, timer)| !firing.contains(timer))
     }

@@ -100,6 +100,33 @@ impl Image {
         self.beyond.missing(above).collect()
     }
 
+    /// Takes in what of `range` is missing: `write` is called for each part. Returns how many bytes
+    /// that were.
+    #[inline]
+    pub fn take_in(
+        &mut self,
+        now: Instant,
+        range: PositionRange,
+        mut write: impl FnMut(PositionRange),
+    ) -> u64 {
+        if self.beyond.is_empty() {
+            // The usual: there is no hole, and all behind what is held is missing.
+            let part = PositionRange::new(range.start.max(self.received), range.end);
+            if !part.is_empty() {
+                write(part);
+                self.insert(now, part);
+            }
+            return part.len();
+        }
+        let mut taken = 0;
+        for part in self.missing(range) {
+            write(part);
+            self.insert(now, part);
+            taken += part.len();
+        }
+        taken
+    }
+
     /// Notes that `range` is held now.
     pub fn insert(&mut self, now: Instant, range: PositionRange) {
         if range.is_empty() {
@@ -164,7 +191,21 @@ impl Image {
 
     /// The ranges to ask for now, below `limit`; none most of the time. Call it at every event:
     /// it also arms the delay for holes that are new.
+    #[inline]
     pub fn poll(
+        &mut self,
+        now: Instant,
+        timing: NakTiming,
+        limit: Position,
+    ) -> SmallVec<[PositionRange; 4]> {
+        let is_at_rest = self.asked.is_empty() && self.probe.is_none();
+        if is_at_rest && self.received >= self.seen.min(limit) {
+            return SmallVec::new();
+        }
+        self.poll_holes(now, timing, limit)
+    }
+
+    fn poll_holes(
         &mut self,
         now: Instant,
         timing: NakTiming,

@@ -50,14 +50,11 @@ impl Inlet {
             return 0;
         }
         let window = PositionRange::new(self.consumed, self.limit());
-        let mut new = 0;
-        for part in self.image.missing(range.intersection(window)) {
+        let ring = &mut self.ring;
+        self.image.take_in(now, range.intersection(window), |part| {
             let from = part.start.since(position) as usize;
-            self.ring.write(part.start, &slice[from..from + part.len() as usize]);
-            self.image.insert(now, part);
-            new += part.len();
-        }
-        new
+            ring.write(part.start, &slice[from..from + part.len() as usize]);
+        })
     }
 
     /// Notes that the sender has written up to `newest`.
