@@ -1,5 +1,6 @@
 //! What members and clients say to each other, one datagram each. `codecs` maps them to bytes.
 
+use alloc::vec::Vec;
 use smallvec::SmallVec;
 
 use crate::identity::{BootEpoch, ClientKey, Endpoint, Incarnation, MemberId, SessionId};
@@ -64,7 +65,7 @@ pub struct EpochRange {
 /// The ranges of a NAK.
 pub type NakRanges = SmallVec<[EpochRange; 1]>;
 /// The lines of one part of an announced history.
-pub type HistoryLines = SmallVec<[TermLine; 1]>;
+pub type HistoryLines = Vec<TermLine>;
 
 /// One datagram's content, apart from the header and from data. The term of a message is always the
 /// sender's current one.

@@ -123,17 +123,31 @@ impl TermHistory {
 
     /// The line that owns the byte at `position`: the last with a base at or below it. Of lines
     /// with equal bases the last owns.
+    #[inline]
     #[must_use]
     pub fn owner(&self, position: Position) -> Option<&TermLine> {
+        if let Some(last) = self.last_if_owner(position) {
+            return Some(last);
+        }
         let after = self.lines.partition_point(|line| line.base <= position);
         self.lines[..after].last()
     }
 
     /// Where the bytes of the owner of `position` end: the next line's base, if there is one.
+    #[inline]
     #[must_use]
     pub fn owner_end(&self, position: Position) -> Option<Position> {
+        if self.last_if_owner(position).is_some() {
+            return None;
+        }
         let after = self.lines.partition_point(|line| line.base <= position);
         self.lines.get(after).map(|line| line.base)
+    }
+
+    /// The newest line, if its term owns `position`: nearly all that is asked for is new.
+    #[inline]
+    fn last_if_owner(&self, position: Position) -> Option<&TermLine> {
+        self.lines.last().filter(|last| last.base <= position)
     }
 
     /// The term of the byte before `position`; zero at the beginning of the log.

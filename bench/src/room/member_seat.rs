@@ -1,5 +1,7 @@
 //! A member and its host: disk that is durable at once, service that replies with nothing.
 
+use std::collections::VecDeque;
+
 use quorate_core::{
     Action, Actions, Delivery, Destination, Event, Instant, Member, OperationId, Outputs, Position,
     Sender, Source, Stream,
@@ -37,7 +39,7 @@ pub(super) struct MemberSeat {
     actions: Actions,
     outputs: Outputs,
     /// Operations that completed and are not reported yet.
-    completed: Vec<OperationId>,
+    completed: VecDeque<OperationId>,
     /// The end of what the service applied and was not reported yet.
     applied_through: Option<Position>,
     /// Where appended bytes are copied to, as a write into the page cache would.
@@ -63,7 +65,7 @@ impl MemberSeat {
             },
             actions: Actions::new(),
             outputs: Outputs::new(),
-            completed: Vec::new(),
+            completed: VecDeque::new(),
             applied_through: None,
             page_cache: vec![0; page_cache_bytes],
             page_cache_at: 0,
@@ -89,8 +91,7 @@ impl MemberSeat {
         self.perform(post);
         let mut followed = false;
         loop {
-            if !self.completed.is_empty() {
-                let operation = self.completed.remove(0);
+            if let Some(operation) = self.completed.pop_front() {
                 self.member.step(now, Event::Durable { operation }, &mut self.actions);
             } else if let Some(through) = self.applied_through.take() {
                 let outputs = &self.outputs;
@@ -131,7 +132,7 @@ impl MemberSeat {
                 Action::Sync { operation }
                 | Action::PersistVote { operation, .. }
                 | Action::PersistHistory { operation, .. }
-                | Action::PersistPeers { operation, .. } => completed.push(operation),
+                | Action::PersistPeers { operation, .. } => completed.push_back(operation),
                 Action::ReadLog { range, .. } => panic!("{range} was to be read from the log"),
                 Action::Apply(apply) => {
                     *applied_through = Some(apply.end);

@@ -155,6 +155,7 @@ impl Room {
             let count = free.min(messages - submitted);
             self.submit(count);
             submitted += count;
+            self.flush_clients();
             if replies + count > 0 {
                 self.clients_ns += self.present().since(self.now).0;
                 self.readings += 1;
@@ -216,6 +217,7 @@ impl Room {
             }
             self.read_clock();
             self.receive_replies();
+            self.flush_clients();
             if !self.members_turn() && !self.post.has_called() {
                 let members = self.members.iter().filter_map(|s| s.member.next_deadline());
                 let clients = self.clients.iter().filter_map(|s| s.client.next_deadline());
@@ -246,26 +248,37 @@ impl Room {
                 });
             }
             replies += seat.take_replies(*now, latencies);
-            seat.step(*now, ClientEvent::Flush, post);
         }
         replies
     }
 
     /// Submits `count` messages, of one client after the other.
     fn submit(&mut self, count: u64) {
-        let Self { clients, post, payload, now, next_client, .. } = self;
+        let Self { clients, post, payload, now, next_client, called, .. } = self;
         if let [only] = clients.as_mut_slice() {
             if count > 0 {
                 only.submit(*now, count, payload, post);
-                only.step(*now, ClientEvent::Flush, post);
+                called.push(0);
             }
             return;
         }
         for _ in 0..count {
-            let seat = &mut clients[*next_client];
-            seat.submit(*now, 1, payload, post);
-            seat.step(*now, ClientEvent::Flush, post);
+            clients[*next_client].submit(*now, 1, payload, post);
+            called.push(*next_client);
             *next_client = (*next_client + 1) % clients.len();
+        }
+    }
+
+    /// Says to each client that took something, or was given something to send, that there is no
+    /// more.
+    fn flush_clients(&mut self) {
+        let Self { clients, post, now, called, .. } = self;
+        if called.len() > 1 {
+            called.sort_unstable();
+            called.dedup();
+        }
+        for index in called.drain(..) {
+            clients[index].step(*now, ClientEvent::Flush, post);
         }
     }
 

@@ -151,7 +151,7 @@ impl Flow {
     }
 
     /// A connection was opened: everything unanswered goes again, up to `limit`.
-    pub(super) fn open(&mut self, config: &ClientConfig, link: Link, limit: Position) {
+    pub(super) fn open(&mut self, config: &ClientConfig, link: &Link, limit: Position) {
         let limits = &config.limits;
         self.outlet.rewind(limit);
         self.inlet = Inlet::new(
@@ -179,7 +179,7 @@ impl Flow {
     pub(super) fn receive(
         &mut self,
         context: &mut Context<'_>,
-        link: Link,
+        link: &Link,
         content: &Incoming<'_>,
     ) -> Verdict {
         let (ingress, egress) = (Stream::Ingress(self.key), Stream::Egress(self.key));
@@ -214,7 +214,7 @@ impl Flow {
     }
 
     /// Delivers the replies that are whole, in order, each once (E111).
-    fn deliver(&mut self, context: &mut Context<'_>, link: Link) -> Verdict {
+    fn deliver(&mut self, context: &mut Context<'_>, link: &Link) -> Verdict {
         let mut unanswered = self.unanswered();
         let mut frames = self.inlet.frames();
         let mut consumed = frames.position();
@@ -263,7 +263,7 @@ impl Flow {
         }
     }
 
-    fn repair(&mut self, context: &mut Context<'_>, link: Link, ranges: &NakRanges) -> Verdict {
+    fn repair(&mut self, context: &mut Context<'_>, link: &Link, ranges: &NakRanges) -> Verdict {
         let config = context.config;
         let timing = RepairTiming {
             linger: config.timing.repair_linger,
@@ -297,7 +297,7 @@ impl Flow {
     }
 
     /// Sends what is worth a run of its own.
-    pub(super) fn send_eagerly(&mut self, context: &mut Context<'_>, link: Link) {
+    pub(super) fn send_eagerly(&mut self, context: &mut Context<'_>, link: &Link) {
         let slice = u64::from(context.config.limits.slice_bytes);
         let unsent = self.outlet.head().since(self.outlet.sent());
         if unsent >= context.config.limits.run_bytes_max.min(EAGER_SLICES * slice) {
@@ -310,14 +310,14 @@ impl Flow {
     }
 
     /// Sends everything that may be sent, and what was collected for the leader.
-    pub(super) fn flush(&mut self, context: &mut Context<'_>, link: Link) {
+    pub(super) fn flush(&mut self, context: &mut Context<'_>, link: &Link) {
         self.send(context, link, u64::MAX);
         if self.status_due {
             self.send_status(context, link);
         }
     }
 
-    fn send(&mut self, context: &mut Context<'_>, link: Link, bytes_max: u64) {
+    fn send(&mut self, context: &mut Context<'_>, link: &Link, bytes_max: u64) {
         let mut left = bytes_max;
         while left > 0 {
             let Some(run) = self.outlet.next_run(left.min(context.config.limits.run_bytes_max))
@@ -331,7 +331,7 @@ impl Flow {
         }
     }
 
-    fn send_run(&self, actions: &mut ClientActions, link: Link, range: PositionRange) {
+    fn send_run(&self, actions: &mut ClientActions, link: &Link, range: PositionRange) {
         actions.push(ClientAction::SendData {
             to: link.endpoint,
             stream: Stream::Ingress(self.key),
@@ -340,7 +340,7 @@ impl Flow {
         });
     }
 
-    fn send_status(&mut self, context: &mut Context<'_>, link: Link) {
+    fn send_status(&mut self, context: &mut Context<'_>, link: &Link) {
         self.status_due = false;
         self.reported = self.inlet.consumed();
         let message = Message::StreamStatus {
@@ -354,7 +354,7 @@ impl Flow {
 
     /// Says how far the ingress stream was written, if it is time: soon after data, since its last
     /// datagram may be lost (E86), then ever more seldom.
-    pub(super) fn say_newest(&mut self, context: &mut Context<'_>, link: Link) {
+    pub(super) fn say_newest(&mut self, context: &mut Context<'_>, link: &Link) {
         if context.now < self.newest_at {
             return;
         }
@@ -375,7 +375,7 @@ impl Flow {
     }
 
     /// Asks for missing bytes of replies, if it is time.
-    pub(super) fn ask(&mut self, context: &mut Context<'_>, link: Link) {
+    pub(super) fn ask(&mut self, context: &mut Context<'_>, link: &Link) {
         let ranges = self.inlet.poll_nak(context.now, nak_timing(context.config));
         if ranges.is_empty() {
             return;

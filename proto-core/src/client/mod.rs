@@ -25,7 +25,7 @@ use core::hash::{Hash, Hasher};
 
 use crate::config::ConfigError;
 use crate::hash::StateHasher;
-use crate::identity::SessionId;
+use crate::identity::{MemberId, SessionId};
 use crate::message::{ConnectOutcome, Incoming, Message, Sender, Stream};
 use crate::position::PositionRange;
 use crate::stream::session_epoch;
@@ -230,12 +230,9 @@ impl Client {
             (_, Incoming::Control(Message::ConnectReply { connection, outcome })) => {
                 self.is_current(*connection) && self.handle_connect_reply(*outcome, actions)
             }
-            (Sender::Member { member, .. }, _) => match self.phase {
-                Phase::Served(link) if link.leader == member => {
-                    self.handle_from_leader(link, content, actions)
-                }
-                _ => false,
-            },
+            (Sender::Member { member, .. }, _) => {
+                self.handle_from_member(member, content, actions)
+            }
         };
         match &mut self.phase {
             Phase::Served(link) if believed => link.heard = self.now,
@@ -249,13 +246,17 @@ impl Client {
         is_epoch || connection == self.search.connection()
     }
 
-    /// Handles what the leader says; whether it belongs to the connection.
-    fn handle_from_leader(
+    /// Handles what a member says; whether it leads, and it belongs to the connection.
+    fn handle_from_member(
         &mut self,
-        link: Link,
+        member: MemberId,
         content: &Incoming<'_>,
         actions: &mut ClientActions,
     ) -> bool {
+        let Phase::Served(link) = &self.phase else { return false };
+        if link.leader != member {
+            return false;
+        }
         if let Incoming::Control(Message::Closed { connection, session }) = content {
             let ours = *connection == link.connection && *session == self.session;
             if ours {
@@ -278,6 +279,7 @@ impl Client {
             }
             Verdict::Broken => {
                 self.counters.protocol_errors += 1;
+                let link = *link;
                 self.lose(link, actions);
                 // Asked at once it would break the protocol at the network's pace.
                 let pause = self.config.timing.connect_retry;
@@ -370,7 +372,7 @@ impl Client {
             opened: self.now,
             heard: self.now,
         };
-        self.flow.open(&self.config, link, limit);
+        self.flow.open(&self.config, &link, limit);
         self.phase = Phase::Served(link);
         actions.push(ClientAction::Connected { session, leader, term });
         self.with_link(actions, Flow::send_eagerly);
@@ -434,9 +436,9 @@ impl Client {
     fn with_link(
         &mut self,
         actions: &mut ClientActions,
-        work: impl FnOnce(&mut Flow, &mut Context<'_>, Link),
+        work: impl FnOnce(&mut Flow, &mut Context<'_>, &Link),
     ) {
-        if let Phase::Served(link) = self.phase {
+        if let Phase::Served(link) = &self.phase {
             let (config, counters) = (&self.config, &mut self.counters);
             let mut context = Context { config, now: self.now, counters, actions };
             work(&mut self.flow, &mut context, link);

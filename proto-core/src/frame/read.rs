@@ -120,11 +120,11 @@ impl<'a> Reader<'a> {
     /// Any [`FrameError`] but `Truncated`.
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Result<Option<Frame<'a>>, FrameError> {
-        let Some(front) = self.first.first_chunk() else { return self.next_of_two() };
+        let Some(front) = self.first.first_chunk() else { return self.next_beyond() };
         let header = FrameHeader::parse(front, self.length_max)?;
         let length = header.aligned_length() as usize;
         let Some((frame, rest)) = self.first.split_at_checked(length) else {
-            return self.next_of_two();
+            return self.next_beyond();
         };
         let seed = self.owner.at(self.position);
         if seed.checksum(header.length, &frame[SEALED_FROM..], &[]) != header.checksum {
@@ -133,6 +133,13 @@ impl<'a> Reader<'a> {
         self.first = rest;
         self.position = self.position.plus(length as u64);
         Ok(Some(Frame { header, first: frame, second: &[] }))
+    }
+
+    /// The next frame, which does not lie in the first piece. Nearly always there is no other: all
+    /// was read.
+    #[inline(always)]
+    fn next_beyond(&mut self) -> Result<Option<Frame<'a>>, FrameError> {
+        if self.second.is_empty() { Ok(None) } else { self.next_of_two() }
     }
 
     /// The next frame, which begins in the first piece and ends in the second, or lies in that.

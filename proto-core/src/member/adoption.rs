@@ -87,7 +87,7 @@ impl Member {
                 part: part as u16,
                 parts: parts as u16,
                 checksum,
-                lines: HistoryLines::from_slice(lines),
+                lines: lines.to_vec(),
             };
             self.send(to, message, actions);
         }

@@ -146,11 +146,13 @@ impl Connections {
         }
         core::mem::swap(&mut self.turn, &mut self.awake);
         self.awake.clear();
-        // One that was removed while awake, and came back, is there twice.
-        self.turn.sort_unstable();
-        self.turn.dedup();
-        let first = self.turn.partition_point(|&client| client < self.next_client);
-        self.turn.rotate_left(first);
+        if self.turn.len() > 1 {
+            // One that was removed while awake, and came back, is there twice.
+            self.turn.sort_unstable();
+            self.turn.dedup();
+            let first = self.turn.partition_point(|&client| client < self.next_client);
+            self.turn.rotate_left(first);
+        }
         if let Some(first) = self.turn.first() {
             self.next_client = ClientKey(first.0.wrapping_add(1));
         }

@@ -195,6 +195,7 @@ impl Member {
         }
     }
 
+    #[inline]
     fn handle(&mut self, event: &Event<'_>, actions: &mut Actions) -> Handled {
         match *event {
             Event::Timer => self.handle_timer(actions),
