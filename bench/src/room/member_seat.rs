@@ -88,6 +88,9 @@ impl MemberSeat {
     pub(super) fn step(&mut self, now: Instant, event: Event<'_>, post: &mut Post) -> bool {
         self.member.step(now, event, &mut self.actions);
         self.steps += 1;
+        if self.actions.is_empty() {
+            return false;
+        }
         self.perform(post);
         let mut followed = false;
         loop {
@@ -102,48 +105,46 @@ impl MemberSeat {
             }
             followed = true;
             self.steps += 1;
-            self.perform(post);
+            if !self.actions.is_empty() {
+                self.perform(post);
+            }
         }
     }
 
     fn perform(&mut self, post: &mut Post) {
-        if self.actions.is_empty() {
-            return;
-        }
-        let from = self.place;
-        let Self { member, actions, completed, page_cache, page_cache_at, .. } = self;
+        let Self { member, actions, completed, place, .. } = self;
+        let (page_cache, page_cache_at) = (&mut self.page_cache, &mut self.page_cache_at);
         let (applied, applied_through) = (&mut self.applied, &mut self.applied_through);
-        actions.perform(|action| {
-            match action {
-                Action::Send { to, message } => {
-                    let content = Content::Control(message);
-                    post.send(place_of(to), Posted { from, content });
-                }
-                Action::SendData { to, stream, epoch, range, source, live } => {
-                    assert_eq!(source, Source::Member, "nothing is read from a log here");
-                    let content = Content::Run { stream, epoch, range, live };
-                    post.send(place_of(to), Posted { from, content });
-                }
-                Action::Append { range } => {
-                    let (first, second) = member.bytes(Stream::Log, range);
-                    write(page_cache, page_cache_at, first);
-                    write(page_cache, page_cache_at, second);
-                }
-                Action::Sync { operation }
-                | Action::PersistVote { operation, .. }
-                | Action::PersistHistory { operation, .. }
-                | Action::PersistPeers { operation, .. } => completed.push_back(operation),
-                Action::ReadLog { range, .. } => panic!("{range} was to be read from the log"),
-                Action::Apply(apply) => {
-                    *applied_through = Some(apply.end);
-                    if let Delivery::Message { session, sequence, .. } = apply.delivery {
-                        // A reply that is not set is an empty one.
-                        applied.add(session.0, sequence);
-                    }
-                }
-                Action::Notify(_) => {}
-                Action::FailStop(reason) => panic!("{from:?} stopped: {reason}"),
+        let from = *place;
+        actions.perform(|action| match action {
+            Action::Send { to, message } => {
+                let content = Content::Control(message);
+                post.send(place_of(to), Posted { from, content });
             }
+            Action::SendData { to, stream, epoch, range, source, live } => {
+                assert_eq!(source, Source::Member, "nothing is read from a log here");
+                let content = Content::Run { stream, epoch, range, live };
+                post.send(place_of(to), Posted { from, content });
+            }
+            Action::Append { range } => {
+                let (first, second) = member.bytes(Stream::Log, range);
+                write(page_cache, page_cache_at, first);
+                write(page_cache, page_cache_at, second);
+            }
+            Action::Sync { operation }
+            | Action::PersistVote { operation, .. }
+            | Action::PersistHistory { operation, .. }
+            | Action::PersistPeers { operation, .. } => completed.push_back(operation),
+            Action::ReadLog { range, .. } => panic!("{range} was to be read from the log"),
+            Action::Apply(apply) => {
+                *applied_through = Some(apply.end);
+                if let Delivery::Message { session, sequence, .. } = apply.delivery {
+                    // A reply that is not set is an empty one.
+                    applied.add(session.0, sequence);
+                }
+            }
+            Action::Notify(_) => {}
+            Action::FailStop(reason) => panic!("{from:?} stopped: {reason}"),
         });
     }
 }

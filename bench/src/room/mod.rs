@@ -160,7 +160,10 @@ impl Room {
                 self.clients_ns += self.present().since(self.now).0;
                 self.readings += 1;
             }
-            let busy = self.members_turn() || count > 0;
+            let mut busy = count > 0;
+            while self.members_turn() {
+                busy = true;
+            }
             if self.now.0 >= self.timers_at {
                 self.serve_timers();
             }
@@ -232,7 +235,8 @@ impl Room {
 
     /// Each client that has something in its inbox takes it.
     fn receive_replies(&mut self) -> u64 {
-        let Self { members, clients, post, scratch, called, latencies, now, options, .. } = self;
+        let Self { members, clients, post, scratch, called, latencies, .. } = self;
+        let (now, slice_bytes) = (self.now, self.options.slice_bytes);
         post.take_called(called);
         let mut replies = 0;
         for &index in called.iter() {
@@ -241,13 +245,13 @@ impl Room {
                 let Place::Member(from) = from else { continue };
                 let (sender, source) = (members[from].sender(), Place::Member(from).endpoint());
                 let mut take = |content: Incoming<'_>| {
-                    seat.step(*now, ClientEvent::Received { sender, source, content }, post);
+                    seat.step(now, ClientEvent::Received { sender, source, content }, post);
                 };
-                hand_over(content, options.slice_bytes, scratch, &mut take, |stream, range| {
+                hand_over(content, slice_bytes, scratch, &mut take, |stream, range| {
                     members[from].member.bytes(stream, range)
                 });
             }
-            replies += seat.take_replies(*now, latencies);
+            replies += seat.take_replies(now, latencies);
         }
         replies
     }

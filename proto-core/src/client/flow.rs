@@ -376,6 +376,9 @@ impl Flow {
 
     /// Asks for missing bytes of replies, if it is time.
     pub(super) fn ask(&mut self, context: &mut Context<'_>, link: &Link) {
+        if self.inlet.is_at_rest() {
+            return;
+        }
         let ranges = self.inlet.poll_nak(context.now, nak_timing(context.config));
         if ranges.is_empty() {
             return;

@@ -230,9 +230,7 @@ impl Client {
             (_, Incoming::Control(Message::ConnectReply { connection, outcome })) => {
                 self.is_current(*connection) && self.handle_connect_reply(*outcome, actions)
             }
-            (Sender::Member { member, .. }, _) => {
-                self.handle_from_member(member, content, actions)
-            }
+            (Sender::Member { member, .. }, _) => self.handle_from_member(member, content, actions),
         };
         match &mut self.phase {
             Phase::Served(link) if believed => link.heard = self.now,

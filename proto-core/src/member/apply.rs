@@ -84,7 +84,13 @@ impl Applier {
 impl Member {
     /// Hands committed frames to the service, a batch at a time: from the window, or through a
     /// read of the archive when the window has moved on.
+    #[inline]
     pub(super) fn pump_apply(&mut self, actions: &mut Actions) -> Handled {
+        let is_pumped = self.state.applier.walked.position >= self.apply_end();
+        if is_pumped { Ok(()) } else { self.apply_committed(actions) }
+    }
+
+    fn apply_committed(&mut self, actions: &mut Actions) -> Handled {
         if self.state.applier.is_applying() || self.state.applier.is_reading {
             return Ok(());
         }

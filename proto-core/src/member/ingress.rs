@@ -45,6 +45,9 @@ impl Member {
     /// Appends the whole messages of one client, as far as there is room. What waits is looked at
     /// again when frames were applied.
     fn admit_from(&mut self, connection: &mut Connection) -> Result<(), Breach> {
+        if !connection.has_waiting && connection.inlet.is_drained() {
+            return Ok(());
+        }
         let session = connection.session;
         // Without a session it waits until there is one.
         let Some(known) = self.state.sessions.get(session) else { return Ok(()) };
@@ -133,6 +136,9 @@ impl Member {
         connection: &mut Connection,
         actions: &mut Actions,
     ) {
+        if connection.inlet.is_at_rest() {
+            return;
+        }
         let missing = connection.inlet.poll_nak(self.state.now, self.nak_timing());
         if missing.is_empty() {
             return;

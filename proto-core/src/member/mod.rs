@@ -148,7 +148,7 @@ impl Member {
                 recovered.vote,
                 recovered.history.last_term(),
             ),
-            peers: Peers::new(others, &recovered.peers),
+            peers: Peers::new(others, &recovered.peers, config.timing.peer_record_interval),
             election: Election::default(),
             following: Following::default(),
             leading: None,
@@ -195,7 +195,8 @@ impl Member {
         }
     }
 
-    #[inline]
+    // The one caller is `step`.
+    #[inline(always)]
     fn handle(&mut self, event: &Event<'_>, actions: &mut Actions) -> Handled {
         match *event {
             Event::Timer => self.handle_timer(actions),
@@ -379,10 +380,10 @@ impl Member {
             let operation = state.storage.begin(state.now, Write::Vote(vote))?;
             actions.push(Action::PersistVote { operation, vote });
         }
-        let interval = self.config.timing.peer_record_interval;
-        if state.peers.is_due(state.now, interval) && !state.storage.is_pending(Write::Peers) {
+        if state.peers.is_due(state.now) && !state.storage.is_pending(Write::Peers) {
             let operation = state.storage.begin(state.now, Write::Peers)?;
-            let peers = state.peers.take_records(state.now);
+            let interval = self.config.timing.peer_record_interval;
+            let peers = state.peers.take_records(state.now, interval);
             actions.push(Action::PersistPeers { operation, peers });
         }
         Ok(())
@@ -462,8 +463,7 @@ impl Member {
         if state.fail_stop.is_some() {
             return None;
         }
-        let interval = self.config.timing.peer_record_interval;
-        let records = state.peers.deadline(interval);
+        let records = state.peers.deadline();
         let timers = [
             (state.flush_wanted.then_some(state.now), TimerKind::Flush),
             (self.election_deadline(), TimerKind::Election),

@@ -15,7 +15,8 @@ pub(super) struct Peers {
     peers: Table<MemberId, Peer>,
     /// Something is remembered that is not durable yet.
     is_dirty: bool,
-    written_at: Instant,
+    /// When that is made durable, if there is something.
+    due_at: Instant,
 }
 
 #[derive(Clone, Copy, Debug, Hash)]
@@ -28,7 +29,12 @@ struct Peer {
 }
 
 impl Peers {
-    pub(super) fn new(others: impl Iterator<Item = MemberId>, recovered: &[PeerRecord]) -> Self {
+    /// `interval` is the shortest time from one time that records are taken to the next.
+    pub(super) fn new(
+        others: impl Iterator<Item = MemberId>,
+        recovered: &[PeerRecord],
+        interval: Duration,
+    ) -> Self {
         let peer = |id: MemberId| {
             let record = recovered.iter().find(|record| record.life.member == id).copied();
             let life = Life { member: id, ..Life::default() };
@@ -37,7 +43,7 @@ impl Peers {
             let acknowledged_in = record.life.boot_epoch;
             (id, Peer { record, acknowledged_in, has_regressed: false })
         };
-        Self { peers: others.map(peer).collect(), is_dirty: false, written_at: Instant(0) }
+        Self { peers: others.map(peer).collect(), is_dirty: false, due_at: Instant(0) + interval }
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = MemberId> {
@@ -105,18 +111,19 @@ impl Peers {
         self.peers.get(member).map_or_else(Life::default, |peer| peer.record.life)
     }
 
-    pub(super) fn is_due(&self, now: Instant, interval: Duration) -> bool {
-        self.deadline(interval).is_some_and(|deadline| deadline <= now)
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.is_dirty && self.due_at <= now
     }
 
     /// When what is remembered is to be made durable.
-    pub(super) fn deadline(&self, interval: Duration) -> Option<Instant> {
-        self.is_dirty.then_some(self.written_at + interval)
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.is_dirty.then_some(self.due_at)
     }
 
-    pub(super) fn take_records(&mut self, now: Instant) -> PeerRecords {
+    /// Takes the records at `now`; the next are due after `interval` at the earliest.
+    pub(super) fn take_records(&mut self, now: Instant, interval: Duration) -> PeerRecords {
         self.is_dirty = false;
-        self.written_at = now;
+        self.due_at = now + interval;
         let heard = self.peers.values().filter(|peer| peer.record.life.boot_epoch.0 != 0);
         heard.map(|peer| peer.record).collect()
     }
@@ -137,7 +144,7 @@ mod tests {
 
     #[test]
     fn e93_former_lives_and_strangers_are_not_heard() {
-        let mut peers = Peers::new([MemberId(2)].into_iter(), &[]);
+        let mut peers = Peers::new([MemberId(2)].into_iter(), &[], Duration(1));
         assert!(peers.hear(life(2, 1, 3)));
         assert!(peers.hear(life(2, 1, 3)));
         assert!(!peers.hear(life(2, 1, 2)));
@@ -148,7 +155,7 @@ mod tests {
 
     #[test]
     fn df14_a_restored_old_image_does_not_count() {
-        let mut peers = Peers::new([MemberId(2)].into_iter(), &[]);
+        let mut peers = Peers::new([MemberId(2)].into_iter(), &[], Duration(1));
         let history = TermHistory::default();
         peers.hear(life(2, 1, 1));
         assert!(peers.acknowledge(MemberId(2), Term(1), Position(80), &history));

@@ -64,7 +64,7 @@ impl Reads {
 impl Member {
     /// Sends the NAK that is due, if one is.
     pub(super) fn ask_for_holes(&mut self, actions: &mut Actions) {
-        if self.state.leading.is_some() {
+        if self.state.leading.is_some() || self.state.log.image.is_at_rest() {
             return;
         }
         let (now, timing) = (self.state.now, self.nak_timing());

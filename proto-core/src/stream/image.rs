@@ -189,23 +189,17 @@ impl Image {
         }
     }
 
-    /// The ranges to ask for now, below `limit`; none most of the time. Call it at every event:
-    /// it also arms the delay for holes that are new.
+    /// Whether all is held that is known of, and nothing is asked for: then [`Image::poll`] has
+    /// nothing to do.
     #[inline]
-    pub fn poll(
-        &mut self,
-        now: Instant,
-        timing: NakTiming,
-        limit: Position,
-    ) -> SmallVec<[PositionRange; 4]> {
-        let is_at_rest = self.asked.is_empty() && self.probe.is_none();
-        if is_at_rest && self.received >= self.seen.min(limit) {
-            return SmallVec::new();
-        }
-        self.poll_holes(now, timing, limit)
+    #[must_use]
+    pub const fn is_at_rest(&self) -> bool {
+        self.received.0 >= self.seen.0 && self.asked.is_empty() && self.probe.is_none()
     }
 
-    fn poll_holes(
+    /// The ranges to ask for now, below `limit`; none most of the time. Call it at every event:
+    /// it also arms the delay for holes that are new.
+    pub fn poll(
         &mut self,
         now: Instant,
         timing: NakTiming,

@@ -97,6 +97,12 @@ impl Inlet {
         self.consumed
     }
 
+    /// Whether all that is held without a hole was consumed.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.consumed == self.image.received()
+    }
+
     /// The sender may send up to here.
     #[must_use]
     pub fn limit(&self) -> Position {
@@ -113,6 +119,13 @@ impl Inlet {
     #[must_use]
     pub fn slices(&self, range: PositionRange) -> (&[u8], &[u8]) {
         self.ring.slices(range)
+    }
+
+    /// Whether [`Inlet::poll_nak`] has nothing to do.
+    #[inline]
+    #[must_use]
+    pub const fn is_at_rest(&self) -> bool {
+        self.image.is_at_rest()
     }
 
     /// The ranges to ask for now. Call it at every event of the stream and at its deadline.
