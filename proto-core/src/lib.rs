@@ -33,7 +33,7 @@ pub use identity::{
     BootEpoch, ClientKey, Endpoint, GroupId, GroupTag, Incarnation, Life, MemberId, RecoveryEpoch,
     SessionId,
 };
-pub use member::{Member, View};
+pub use member::{Member, Usage, View};
 pub use message::{Incoming, Message, Sender, Stream};
 pub use notice::{Counters, FailStop, Notice, Role, TimerKind};
 pub use position::{Position, PositionRange};

@@ -4,70 +4,93 @@
 /// One deliberate mistake.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Mutant {
-    /// Its number, from 1 on: what the core asks [`is`] for.
+    /// Its number, from 1 on: what the core asks [`is`] for. It stays the same for ever.
     pub number: u32,
     /// What is wrong with it, in snake case.
     pub name: &'static str,
+    /// The edge cases that it gets wrong, by their numbers in EDGE_CASES.md.
+    pub edge_cases: &'static [u16],
 }
 
-/// All deliberate mistakes.
-pub const ALL: [Mutant; 18] = [
-    Mutant { number: 1, name: "vote_leaves_before_it_is_durable" },
-    Mutant { number: 2, name: "acknowledgement_does_not_wait_for_the_disk" },
-    Mutant { number: 3, name: "leader_counts_itself_before_it_is_durable" },
-    Mutant { number: 4, name: "commit_counts_bytes_of_an_older_term" },
-    Mutant { number: 5, name: "vote_key_compares_positions_only" },
-    Mutant { number: 6, name: "votes_twice_in_one_term" },
-    Mutant { number: 7, name: "adoption_cuts_nothing" },
-    Mutant { number: 8, name: "data_is_taken_without_asking_the_history" },
-    Mutant { number: 9, name: "follower_commits_beyond_what_it_verified" },
-    Mutant { number: 10, name: "duplicates_are_appended_and_applied" },
-    Mutant { number: 11, name: "reply_leaves_before_the_commit" },
-    Mutant { number: 12, name: "stale_completion_counts_after_a_cut" },
-    Mutant { number: 13, name: "quorum_is_half" },
-    Mutant { number: 14, name: "completions_of_former_lives_count" },
-    Mutant { number: 15, name: "every_timer_asks_again" },
-    Mutant { number: 16, name: "acknowledges_before_the_history_is_adopted" },
-    Mutant { number: 17, name: "believes_a_commit_position_before_adoption" },
-    Mutant { number: 18, name: "failover_forgets_the_reply_window" },
-];
+macro_rules! mutants {
+    ($($constant:ident = $number:literal $name:ident [$($edge_case:literal),*],)*) => {
+        /// All deliberate mistakes.
+        pub const ALL: &[Mutant] = &[$(Mutant {
+            number: $number,
+            name: stringify!($name),
+            edge_cases: &[$($edge_case),*],
+        },)*];
 
-/// Number 1.
-pub const VOTE_BEFORE_DURABLE: u32 = 1;
-/// Number 2.
-pub const ACKNOWLEDGE_BEFORE_DURABLE: u32 = 2;
-/// Number 3.
-pub const LEADER_COUNTS_ITSELF_EARLY: u32 = 3;
-/// Number 4: figure 8 of the Raft paper.
-pub const COMMIT_OLD_TERMS: u32 = 4;
-/// Number 5.
-pub const VOTE_KEY_WITHOUT_TERM: u32 = 5;
-/// Number 6.
-pub const DOUBLE_VOTE: u32 = 6;
-/// Number 7.
-pub const NO_CUT_AT_ADOPTION: u32 = 7;
-/// Number 8.
-pub const SLICES_OF_ANY_TERM: u32 = 8;
-/// Number 9.
-pub const COMMIT_BEYOND_VERIFIED: u32 = 9;
-/// Number 10.
-pub const NO_DEDUPLICATION: u32 = 10;
-/// Number 11.
-pub const REPLY_BEFORE_COMMIT: u32 = 11;
-/// Number 12.
-pub const SYNC_OUTLIVES_CUT: u32 = 12;
-/// Number 13.
-pub const COMMIT_QUORUM_ONE_SHORT: u32 = 13;
-/// Number 14.
-pub const GHOST_COMPLETIONS: u32 = 14;
-/// Number 15.
-pub const NAK_WITHOUT_PATIENCE: u32 = 15;
-/// Number 16.
-pub const ACKNOWLEDGE_BEFORE_ADOPTION: u32 = 16;
-/// Number 17.
-pub const COMMIT_BEFORE_ADOPTION: u32 = 17;
-/// Number 18.
-pub const REPLIES_NOT_KEPT: u32 = 18;
+        $(
+            #[doc = concat!("Number ", $number, ": `", stringify!($name), "`.")]
+            pub const $constant: u32 = $number;
+        )*
+    };
+}
+
+mutants! {
+    VOTE_BEFORE_DURABLE = 1 vote_leaves_before_it_is_durable [2],
+    ACKNOWLEDGE_BEFORE_DURABLE = 2 acknowledgement_does_not_wait_for_the_disk [37],
+    LEADER_COUNTS_ITSELF_EARLY = 3 leader_counts_itself_before_it_is_durable [41],
+    COMMIT_OLD_TERMS = 4 commit_counts_bytes_of_an_older_term [21],
+    VOTE_KEY_WITHOUT_TERM = 5 vote_key_compares_positions_only [4],
+    DOUBLE_VOTE = 6 votes_twice_in_one_term [2],
+    NO_CUT_AT_ADOPTION = 7 adoption_cuts_nothing [27],
+    SLICES_OF_ANY_TERM = 8 data_is_taken_without_asking_the_history [89],
+    COMMIT_BEYOND_VERIFIED = 9 follower_commits_beyond_what_it_verified [23, 92],
+    NO_DEDUPLICATION = 10 duplicates_are_appended_and_applied [106, 107],
+    REPLY_BEFORE_COMMIT = 11 reply_leaves_before_the_commit [24],
+    SYNC_OUTLIVES_CUT = 12 stale_completion_counts_after_a_cut [38],
+    COMMIT_QUORUM_ONE_SHORT = 13 quorum_is_half [22],
+    GHOST_COMPLETIONS = 14 completions_of_former_lives_count [40],
+    NAK_WITHOUT_PATIENCE = 15 every_timer_asks_again [87],
+    ACKNOWLEDGE_BEFORE_ADOPTION = 16 acknowledges_before_the_history_is_adopted [27],
+    COMMIT_BEFORE_ADOPTION = 17 believes_a_commit_position_before_adoption [23, 27],
+    REPLIES_NOT_KEPT = 18 failover_forgets_the_reply_window [111],
+    STANDS_AGAIN_IN_ITS_TERM = 19 candidate_stands_again_in_its_old_term [36, 55],
+    ELECTION_QUORUM_ONE_SHORT = 20 half_of_the_grants_elect [22],
+    GRANTS_COUNT_TWICE = 21 repeated_grants_count_twice [3],
+    VOTE_IS_FORGOTTEN = 22 restart_forgets_the_term_of_the_vote [2, 55],
+    OLD_LEADERS_ARE_FOLLOWED = 23 heartbeat_of_an_old_term_is_followed [5],
+    NEWER_TERM_KEEPS_THE_ROLE = 24 newer_term_does_not_end_a_leadership [6],
+    TWO_LEADERS_MERGE = 25 second_leader_of_the_own_term_is_ignored [11],
+    FOLLOWER_APPLIES_EVERYTHING = 26 follower_applies_what_is_not_committed [24],
+    CUTS_MATCHING_BYTES = 27 adoption_cuts_what_matches [25],
+    COMMIT_OF_TWO_NEEDS_ONE = 28 one_of_two_members_commits_alone [69],
+    ACKNOWLEDGES_RECEIVED = 29 acknowledges_what_it_only_received [37, 92],
+    ACKNOWLEDGEMENTS_BEGIN_ANEW = 30 acknowledgements_are_numbered_anew_for_each_leader [30],
+    FORMER_LIVES_ARE_HEARD = 31 datagrams_of_former_lives_are_heard [93],
+    OTHER_INCARNATIONS_ARE_HEARD = 32 datagrams_of_another_incarnation_are_heard [93],
+    ROUND_WRAPS = 33 heartbeat_round_wraps_at_256 [96],
+    SERVES_BEFORE_ITS_TERM = 34 leader_serves_before_its_opening_frame [98],
+    CLOSES_SESSIONS_ALONE = 35 leader_closes_sessions_without_the_log [108],
+    FOLLOWERS_ANSWER = 36 followers_answer_clients [112],
+    DRAWS_FROM_AN_ADDRESS = 37 time_out_is_drawn_from_an_address [118],
+    CLUSTER_TIME_FALLS = 38 new_leader_counts_cluster_time_from_zero [],
+    CANCELLED_TIMERS_FIRE = 39 cancelled_timers_fire [],
+    TIMERS_FIRE_EARLY = 40 timers_fire_before_their_deadline [],
+    REPAIRS_DO_NOT_LINGER = 41 repairs_are_repeated_at_once [90],
+    REPAIRS_WITHOUT_BUDGET = 42 repairs_have_no_budget [90],
+    FOLLOWER_LIMIT_IS_IGNORED = 43 leader_sends_beyond_the_followers_limit [116],
+    CLIENT_LIMIT_IS_IGNORED = 44 stream_is_sent_beyond_the_receivers_limit [116],
+    FULL_DISK_IS_FORGOTTEN = 45 refused_append_counts_as_written [48],
+    WRITES_BEFORE_THE_LINE = 46 bytes_of_a_term_go_before_its_line [],
+    HEARTBEATS_DO_NOT_QUIET = 47 heartbeats_do_not_put_off_elections [7],
+    HOLES_ARE_ASKED_FOR_ONCE = 48 holes_are_asked_for_once [],
+    HISTORY_IS_ASKED_FOR_ONCE = 49 history_is_asked_for_once [31],
+    UNCOMMITTED_IS_UNBOUNDED = 50 uncommitted_bytes_are_not_bounded [114],
+    UNAPPLIED_IS_UNBOUNDED = 51 unapplied_bytes_are_not_bounded [115],
+    FULL_LOG_WAKES_ITS_TIMER = 52 timer_without_room_is_reported_as_due [105],
+    STOPPED_GOES_ON = 53 stopped_member_goes_on [43],
+    DENIES_WHAT_IT_HOLDS = 54 bytes_of_the_archive_are_denied [88],
+    REGRESSED_MEMBER_COUNTS = 55 member_that_lost_bytes_counts [47],
+    REPLIES_ARE_DELIVERED_TWICE = 56 client_delivers_a_reply_twice [111],
+    SERVICE_ANSWERS_FROM_THE_PAST = 57 service_answers_from_the_past [],
+    RECORDS_ARE_ALWAYS_DIRTY = 58 idle_member_writes_its_peers_again_and_again [],
+    TIMERS_FIRE_ONCE_A_TERM = 59 fired_timers_never_fire_again_in_a_term [],
+    CONNECTIONS_STAY = 60 connections_outlive_their_sessions [],
+    COVERAGE_IS_UNBOUNDED = 61 ranges_behind_holes_are_not_bounded [91],
+}
 
 #[cfg(quorate_mutants)]
 static CHOSEN: core::sync::atomic::AtomicU32 = core::sync::atomic::AtomicU32::new(0);

@@ -233,6 +233,9 @@ impl Flow {
             }
             if sequence < unanswered {
                 context.counters.duplicates += 1;
+                if crate::mutant::is(crate::mutant::REPLIES_ARE_DELIVERED_TWICE) {
+                    context.actions.push_reply(sequence, position, frame.header.payload(at));
+                }
             } else {
                 let Some(end) = self.in_flight.pop_front() else { break Verdict::Broken };
                 self.answered = end;

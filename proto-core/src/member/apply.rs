@@ -166,6 +166,9 @@ impl Member {
         if mutant::is(mutant::REPLY_BEFORE_COMMIT) && self.state.leading.is_some() {
             return self.state.log.verified;
         }
+        if mutant::is(mutant::FOLLOWER_APPLIES_EVERYTHING) && self.state.leading.is_none() {
+            return self.state.log.verified;
+        }
         self.state.commit
     }
 
@@ -306,7 +309,10 @@ impl Member {
                 Some(Delivery::Message { session, sequence, payload: frame.payload, source })
             }
             Body::Timer { timer, deadline, .. } => {
-                if let Some(leading) = &mut self.state.leading {
+                let remembers = mutant::is(mutant::TIMERS_FIRE_ONCE_A_TERM);
+                if let Some(leading) = &mut self.state.leading
+                    && !remembers
+                {
                     leading.firing.retain(|&firing| firing != timer);
                 }
                 let fires = self.state.sessions.fire_timer(timer, deadline);

@@ -93,6 +93,11 @@ impl Connections {
         self.by_client.len()
     }
 
+    /// Connects that wait for their session, and those in doubt.
+    pub(super) fn waiting(&self) -> [usize; 2] {
+        [self.opening.len(), self.doubts.len()]
+    }
+
     /// Whether nothing of any client is known: neither a connection nor a connect that waits, nor a
     /// deadline that one has left behind.
     pub(super) fn knows_nobody(&self) -> bool {
@@ -113,7 +118,8 @@ impl Connections {
 
     pub(super) fn remove(&mut self, client: ClientKey) -> Option<Box<Connection>> {
         // Where it is listed, it is passed over.
-        self.by_client.remove(client)
+        (!crate::mutant::is(crate::mutant::CONNECTIONS_STAY))
+            .then(|| self.by_client.remove(client))?
     }
 
     /// The next flush looks at this client's connection, if there is one.
@@ -287,7 +293,7 @@ impl Member {
             self.counters.datagrams_ignored += 1;
             return Ok(());
         };
-        if !self.is_serving() {
+        if !self.is_serving() && !crate::mutant::is(crate::mutant::FOLLOWERS_ANSWER) {
             self.refer(source, number, actions);
             return Ok(());
         }
@@ -503,7 +509,8 @@ impl Member {
     /// Closes a session through the log, once; if there is no room it is asked for again.
     fn close_session(&mut self, session: SessionId, reason: SessionCloseReason) {
         let body = Body::SessionClose { session, time: self.cluster_time(), reason };
-        let has_room = frame_bytes(&body, 0) <= self.append_room();
+        let fits = frame_bytes(&body, 0) <= self.append_room();
+        let has_room = fits && !self.state.sessions.close_alone(session);
         let Some(leading) = &mut self.state.leading else { return };
         if has_room && !leading.closing.contains(&session) {
             leading.closing.push(session);

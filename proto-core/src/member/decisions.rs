@@ -10,6 +10,14 @@ pub(super) const fn quorum(voters: usize) -> usize {
     voters / 2 + 1
 }
 
+/// The term that a new life begins in: no vote of a former one is forgotten (E02, E55).
+pub(super) fn recovered_term(vote: Vote, history: &TermHistory) -> Term {
+    match crate::mutant::is(crate::mutant::VOTE_IS_FORGOTTEN) {
+        true => history.last_term(),
+        false => vote.term.max(history.last_term()),
+    }
+}
+
 /// What a voter knows when somebody asks for its vote, or whether it would give it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
@@ -61,6 +69,9 @@ pub(super) fn commit_position(
     let mut needed = quorum(durable.len());
     if crate::mutant::is(crate::mutant::COMMIT_QUORUM_ONE_SHORT) {
         needed = (needed - 1).max(1);
+    }
+    if durable.len() == 2 && crate::mutant::is(crate::mutant::COMMIT_OF_TWO_NEEDS_ONE) {
+        needed = 1;
     }
     let held = durable[needed - 1];
     let own_term = held > own_term_base || crate::mutant::is(crate::mutant::COMMIT_OLD_TERMS);

@@ -42,7 +42,10 @@ impl Member {
     pub(super) fn schedule_election(&mut self) {
         let timing = &self.config.timing;
         let (least, most) = (timing.election_timeout_min, timing.election_timeout_max);
-        let pause = self.state.random.between(least, most);
+        let mut pause = self.state.random.between(least, most);
+        if mutant::is(mutant::DRAWS_FROM_AN_ADDRESS) {
+            pause.0 += (core::ptr::from_ref(self).addr() >> 4) as u64 & 0xff;
+        }
         // Who has much to replay would keep clients waiting as leader: the others go first.
         let unapplied = self.state.log.verified.since(self.state.applier.applied);
         let is_behind = unapplied > self.config.limits.unapplied_bytes_max;
@@ -129,7 +132,8 @@ impl Member {
     }
 
     fn has_quorum_of_grants(&self) -> bool {
-        self.state.election.granted.len() >= quorum(self.config.voters.len())
+        let short = usize::from(mutant::is(mutant::ELECTION_QUORUM_ONE_SHORT));
+        self.state.election.granted.len() + short >= quorum(self.config.voters.len())
     }
 
     fn conclude_canvass(&mut self, actions: &mut Actions) -> Handled {
@@ -142,7 +146,11 @@ impl Member {
 
     /// Stands for the next term; nobody is asked before the own vote is durable (E02).
     fn nominate(&mut self, actions: &mut Actions) -> Handled {
-        self.state.term = self.state.term.next().ok_or(FailStop::Exhausted)?;
+        let stands_again = self.state.granted_to == Some(self.state.life.member)
+            && mutant::is(mutant::STANDS_AGAIN_IN_ITS_TERM);
+        if !stands_again {
+            self.state.term = self.state.term.next().ok_or(FailStop::Exhausted)?;
+        }
         self.state.granted_to = Some(self.state.life.member);
         self.set_role(Role::Nominee, actions);
         self.schedule_election();
@@ -244,7 +252,8 @@ impl Member {
 
     fn note_grant(&mut self, from: MemberId) {
         let granted = &mut self.state.election.granted;
-        if self.state.peers.counts(from) && !granted.contains(&from) {
+        let is_new = !granted.contains(&from) || mutant::is(mutant::GRANTS_COUNT_TWICE);
+        if self.state.peers.counts(from) && is_new {
             granted.push(from);
         }
     }
@@ -319,7 +328,9 @@ impl Member {
     /// term wait until it is durable.
     pub(super) fn raise_term(&mut self, term: Term, actions: &mut Actions) {
         debug_assert!(term > self.state.term, "terms only rise");
-        self.step_down(actions);
+        if !mutant::is(mutant::NEWER_TERM_KEEPS_THE_ROLE) {
+            self.step_down(actions);
+        }
         self.state.term = term;
         self.state.granted_to = None;
         self.notify_role(actions);

@@ -37,7 +37,10 @@ pub(super) struct Following {
 impl Following {
     /// Forgets all that was known of a leader or of its term.
     pub(super) fn forget_leader(&mut self) {
-        let (acknowledgements, had_gap) = (self.acknowledgements, self.had_gap);
+        let (mut acknowledgements, had_gap) = (self.acknowledgements, self.had_gap);
+        if mutant::is(mutant::ACKNOWLEDGEMENTS_BEGIN_ANEW) {
+            acknowledgements = 0;
+        }
         *self = Self { acknowledgements, had_gap, ..Self::default() };
     }
 }
@@ -69,7 +72,7 @@ impl Member {
         let &Message::Heartbeat { term, round, newest, commit, chain_at, chain } = message else {
             return Ok(());
         };
-        if term < self.state.term {
+        if term < self.state.term && !mutant::is(mutant::OLD_LEADERS_ARE_FOLLOWED) {
             self.send_term(from, actions);
             return Ok(());
         }
@@ -80,7 +83,9 @@ impl Member {
         }
         self.state.following.round = round;
         self.state.following.heard_at = self.state.now;
-        self.schedule_election();
+        if !mutant::is(mutant::HEARTBEATS_DO_NOT_QUIET) {
+            self.schedule_election();
+        }
         self.believe_commit(commit);
         if self.state.history.last_term() == term {
             self.state.log.image.hear_newest(newest);
@@ -103,6 +108,9 @@ impl Member {
             self.raise_term(term, actions);
         }
         if self.state.role == Role::Leader {
+            if mutant::is(mutant::TWO_LEADERS_MERGE) {
+                return Ok(());
+            }
             return Err(FailStop::TwoLeaders { term });
         }
         match self.state.leader {
@@ -123,7 +131,11 @@ impl Member {
     fn ask_for_history(&mut self, leader: MemberId, actions: &mut Actions) {
         let now = self.state.now;
         let asked_at = self.state.following.history_asked_at;
-        if asked_at.is_none_or(|at| now.since(at) >= self.config.timing.nak_retry) {
+        let retry = match mutant::is(mutant::HISTORY_IS_ASKED_FOR_ONCE) {
+            true => crate::time::Duration(u64::MAX),
+            false => self.config.timing.nak_retry,
+        };
+        if asked_at.is_none_or(|at| now.since(at) >= retry) {
             self.state.following.history_asked_at = Some(now);
             self.request_history(leader, actions);
         }
@@ -238,11 +250,16 @@ impl Member {
         self.state.following.acknowledgements += 1;
         let log = &self.state.log;
         let early = mutant::is(mutant::ACKNOWLEDGE_BEFORE_DURABLE);
+        let loose = mutant::is(mutant::ACKNOWLEDGES_RECEIVED);
         let message = Message::Acknowledge {
             term: self.state.term,
             sequence: self.state.following.acknowledgements,
             round: self.state.following.round,
-            durable: if early { log.written } else { log.durable },
+            durable: match (early, loose) {
+                (true, _) => log.written,
+                (_, true) => log.image.received(),
+                _ => log.durable,
+            },
             received: log.image.received(),
             limit: log.limit(),
             commit: self.state.commit,

@@ -86,7 +86,11 @@ impl Sending<'_> {
     fn next_run(&self, follower: &Follower) -> Option<PositionRange> {
         let (start, head) = (follower.sent, self.live.newest);
         let term_end = self.history.owner_end(start).unwrap_or(head);
-        let end = head.min(follower.limit).min(start.plus(self.run_bytes_max)).min(term_end);
+        let limit = match mutant::is(mutant::FOLLOWER_LIMIT_IS_IGNORED) {
+            true => head,
+            false => follower.limit,
+        };
+        let end = head.min(limit).min(start.plus(self.run_bytes_max)).min(term_end);
         (start < end).then_some(PositionRange::new(start, end))
     }
 
@@ -234,6 +238,9 @@ impl Member {
     /// Whether this member leads, and everything that it inherited is committed and applied: only
     /// then does it serve clients (rule 17, E98).
     pub(super) fn is_serving(&self) -> bool {
+        if mutant::is(mutant::SERVES_BEFORE_ITS_TERM) {
+            return self.state.leading.as_ref().is_some_and(|leading| leading.is_open);
+        }
         let applied = self.state.applier.applied;
         self.state.leading.as_ref().is_some_and(|leading| leading.is_open && applied > leading.base)
     }
@@ -243,6 +250,9 @@ impl Member {
         let log_time = self.state.log.verified_time;
         let Some(leading) = &self.state.leading else { return log_time };
         let passed = self.state.now.since(leading.won_at);
+        if mutant::is(mutant::CLUSTER_TIME_FALLS) {
+            return LogTime(passed.0);
+        }
         LogTime(leading.won_log_time.0.saturating_add(passed.0)).max(log_time)
     }
 
@@ -256,8 +266,14 @@ impl Member {
     /// applied (E115) are bounded.
     pub(super) fn append_room(&self) -> u64 {
         let (log, limits) = (&self.state.log, &self.config.limits);
-        let uncommitted = log.verified.since(self.state.commit);
-        let unapplied = log.verified.since(self.state.applier.applied);
+        let mut uncommitted = log.verified.since(self.state.commit);
+        let mut unapplied = log.verified.since(self.state.applier.applied);
+        if mutant::is(mutant::UNCOMMITTED_IS_UNBOUNDED) {
+            uncommitted = 0;
+        }
+        if mutant::is(mutant::UNAPPLIED_IS_UNBOUNDED) {
+            unapplied = 0;
+        }
         log.room()
             .min(limits.uncommitted_bytes_max.saturating_sub(uncommitted))
             .min(limits.unapplied_bytes_max.saturating_sub(unapplied))
@@ -300,6 +316,9 @@ impl Member {
         let Some(leading) = &mut self.state.leading else { return };
         let interval = self.config.timing.heartbeat_interval;
         leading.round += 1;
+        if mutant::is(mutant::ROUND_WRAPS) {
+            leading.round %= 256;
+        }
         leading.last_heartbeat = self.state.now;
         leading.heartbeat_at = self.state.now + leading.heartbeat_pause;
         leading.heartbeat_pause = leading.heartbeat_pause.times(2).min(interval);

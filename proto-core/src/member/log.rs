@@ -237,6 +237,14 @@ impl Log {
         self.low = self.low.min(end);
     }
 
+    /// The archive refused the bytes at and above `end`: they are to be written again.
+    pub(super) fn refuse(&mut self, end: Position) {
+        if !crate::mutant::is(crate::mutant::FULL_DISK_IS_FORGOTTEN) {
+            self.written = self.written.min(end);
+        }
+        self.durable = self.durable.min(end);
+    }
+
     pub(super) fn check_invariants(&self) {
         assert!(self.durable <= self.written, "durable beyond written");
         assert!(self.written <= self.verified, "written beyond verified");

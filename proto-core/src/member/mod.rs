@@ -29,8 +29,10 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod usage;
 mod view;
 
+pub use usage::Usage;
 pub use view::View;
 
 use core::hash::{Hash, Hasher};
@@ -129,7 +131,7 @@ impl Member {
             return Err(ConfigError::Log { end });
         }
         let limits = &config.limits;
-        let term = recovered.vote.term.max(recovered.history.last_term());
+        let term = decisions::recovered_term(recovered.vote, &recovered.history);
         let granted_to = recovered.vote.granted_to.filter(|_| term == recovered.vote.term);
         let others = config.voters.keys().copied().filter(|&id| id != config.member);
         let state = State {
@@ -176,7 +178,7 @@ impl Member {
     /// An inert member takes in nothing.
     pub fn step(&mut self, now: Instant, event: Event<'_>, actions: &mut Actions) {
         debug_assert!(actions.is_empty(), "take over all actions before the next event");
-        if self.state.fail_stop.is_some() {
+        if self.state.fail_stop.is_some() && !crate::mutant::is(crate::mutant::STOPPED_GOES_ON) {
             return;
         }
         // A clock that goes backwards stands still (E104).
@@ -356,7 +358,7 @@ impl Member {
     fn write_verified(&mut self, actions: &mut Actions) -> Handled {
         // Rule 1: no byte of a term goes to the archive before the term's line is durable.
         let state = &mut self.state;
-        if state.storage.history_is_pending() || state.space.is_full() {
+        if state.storage.line_is_pending() || state.space.is_full() {
             return Ok(());
         }
         let log = &mut state.log;
@@ -396,8 +398,7 @@ impl Member {
             // It came too late, or names bytes that were never handed over.
             return Err(FailStop::StorageFailed);
         }
-        state.log.written = state.log.written.min(position);
-        state.log.durable = state.log.durable.min(position);
+        state.log.refuse(position);
         state.storage.cut(position);
         if state.space == Space::Enough {
             actions.push(Action::Notify(Notice::StorageFull));

@@ -2,6 +2,7 @@
 
 use crate::config::{PeerRecord, PeerRecords};
 use crate::identity::{BootEpoch, Life, MemberId};
+use crate::mutant;
 use crate::position::Position;
 use crate::term::{Term, TermHistory};
 use crate::time::{Duration, Instant};
@@ -62,12 +63,15 @@ impl Peers {
     pub(super) fn hear(&mut self, life: Life) -> bool {
         let Some(peer) = self.peers.get_mut(life.member) else { return false };
         let known = peer.record.life;
-        if known.boot_epoch.0 != 0 && life.incarnation != known.incarnation {
+        if known.boot_epoch.0 != 0
+            && life.incarnation != known.incarnation
+            && !mutant::is(mutant::OTHER_INCARNATIONS_ARE_HEARD)
+        {
             // A member comes back under a new incarnation only by being readmitted.
             return false;
         }
         if life.boot_epoch < known.boot_epoch {
-            return false;
+            return mutant::is(mutant::FORMER_LIVES_ARE_HEARD);
         }
         if life != known {
             peer.record.life = life;
@@ -88,13 +92,15 @@ impl Peers {
         let Some(peer) = self.peers.get_mut(member) else { return false };
         // Within one life a fall is always a cut, whoever ordered it.
         let is_new_life = peer.record.life.boot_epoch > peer.acknowledged_in;
-        if is_new_life && has_regressed(&peer.record, history, durable) {
+        let counts_anyway = mutant::is(mutant::REGRESSED_MEMBER_COUNTS);
+        if is_new_life && has_regressed(&peer.record, history, durable) && !counts_anyway {
             peer.has_regressed = true;
             return false;
         }
         peer.has_regressed = false;
         peer.acknowledged_in = peer.record.life.boot_epoch;
-        if (term, durable) != (peer.record.term, peer.record.acknowledged) {
+        let always = mutant::is(mutant::RECORDS_ARE_ALWAYS_DIRTY);
+        if always || (term, durable) != (peer.record.term, peer.record.acknowledged) {
             peer.record.term = term;
             peer.record.acknowledged = durable;
             self.is_dirty = true;

@@ -8,6 +8,7 @@ use crate::action::{Action, Actions, Destination, Source};
 use crate::event::OperationId;
 use crate::identity::MemberId;
 use crate::message::{EpochRange, Message, NAK_RANGES_MAX, NakRanges, Stream};
+use crate::mutant;
 use crate::position::{Position, PositionRange};
 use crate::term::Term;
 use crate::time::Instant;
@@ -156,7 +157,8 @@ impl Member {
         let log = &self.state.log;
         let held_end = log.verified.min(asked.range.end);
         let held = PositionRange::new(asked.range.start, held_end);
-        let is_ours = !held.is_empty() && self.owns(term, held);
+        let denies = held.start < log.low && mutant::is(mutant::DENIES_WHAT_IT_HOLDS);
+        let is_ours = !held.is_empty() && self.owns(term, held) && !denies;
         if !is_ours {
             self.counters.repairs_refused += 1;
             // A stale request for what nobody has any more is no reason to talk (E88): but for

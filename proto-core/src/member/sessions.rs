@@ -98,6 +98,11 @@ impl Sessions {
         Some(closed.client)
     }
 
+    /// Closes a session without the log: only as a deliberate mistake.
+    pub(super) fn close_alone(&mut self, session: SessionId) -> bool {
+        crate::mutant::is(crate::mutant::CLOSES_SESSIONS_ALONE) && self.close(session).is_some()
+    }
+
     /// Applies the sequence rule to the message frame at `position`: whether the service gets it.
     /// Deduplication at apply is the authority (rule 17, E107).
     #[inline]
@@ -154,7 +159,7 @@ impl Sessions {
     /// fired before is not delivered, so each fires once.
     pub(super) fn fire_timer(&mut self, timer: u64, deadline: LogTime) -> bool {
         if self.timers.get(&timer) != Some(&deadline) {
-            return false;
+            return crate::mutant::is(crate::mutant::CANCELLED_TIMERS_FIRE);
         }
         self.cancel_timer(timer);
         true

@@ -74,6 +74,11 @@ impl Storage {
         Ok(operation)
     }
 
+    /// How many operations are under way.
+    pub(super) fn under_way(&self) -> usize {
+        self.pending.len()
+    }
+
     /// Whether an operation of the kind of `write` is under way.
     pub(super) fn is_pending(&self, write: Write) -> bool {
         self.pending.iter().any(|pending| pending.write.kind() == write.kind())
@@ -89,6 +94,11 @@ impl Storage {
 
     pub(super) fn history_is_pending(&self) -> bool {
         self.is_pending(Write::History(Term(0)))
+    }
+
+    /// Whether bytes of the newest term have to wait for its line (rule 1).
+    pub(super) fn line_is_pending(&self) -> bool {
+        self.history_is_pending() && !mutant::is(mutant::WRITES_BEFORE_THE_LINE)
     }
 
     /// Since when the oldest operation is under way.

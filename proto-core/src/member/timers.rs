@@ -2,6 +2,7 @@
 
 use super::Member;
 use crate::frame::{Body, frame_bytes};
+use crate::mutant;
 use crate::time::{Duration, Instant, LogTime};
 
 impl Member {
@@ -13,7 +14,8 @@ impl Member {
         while let Some((deadline, timer)) = self.next_service_timer() {
             let time = self.cluster_time();
             let body = Body::Timer { time, timer, deadline };
-            if deadline > time || frame_bytes(&body, 0) > self.append_room() {
+            let is_early = deadline > time && !mutant::is(mutant::TIMERS_FIRE_EARLY);
+            if is_early || frame_bytes(&body, 0) > self.append_room() {
                 return;
             }
             self.append_frame(&body, &[]);
@@ -36,7 +38,8 @@ impl Member {
     pub(super) fn timer_deadline(&self) -> Option<Instant> {
         let (deadline, timer) = self.is_serving().then(|| self.next_service_timer())??;
         let body = Body::Timer { time: LogTime(0), timer, deadline };
-        if frame_bytes(&body, 0) > self.append_room() {
+        let has_room = frame_bytes(&body, 0) <= self.append_room();
+        if !has_room && !mutant::is(mutant::FULL_LOG_WAKES_ITS_TIMER) {
             // It is tried again when frames were applied (E105).
             return None;
         }

@@ -44,7 +44,9 @@ impl Coverage {
             merged.end = merged.end.max(self.ranges[to - 1].end);
         }
         self.ranges.splice(from..to, [merged]);
-        self.ranges.truncate(self.ranges_max);
+        if !crate::mutant::is(crate::mutant::COVERAGE_IS_UNBOUNDED) {
+            self.ranges.truncate(self.ranges_max);
+        }
     }
 
     /// Removes everything below `position`.

@@ -9,7 +9,7 @@ use crate::position::{Position, PositionRange};
 use crate::time::{Duration, Instant};
 
 /// Ranges that are asked for within one retry interval, at most.
-const ASKED_MAX: usize = 8 * NAK_RANGES_MAX;
+pub const REQUESTS_MAX: usize = 8 * NAK_RANGES_MAX;
 
 /// When and how much a receiver asks for.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +57,7 @@ impl Image {
             received: start,
             beyond: Coverage::new(ranges_max),
             seen: start,
-            asked: Vec::with_capacity(ASKED_MAX),
+            asked: Vec::with_capacity(REQUESTS_MAX),
             probe: None,
             unanswered: 0,
         }
@@ -85,6 +85,12 @@ impl Image {
     #[must_use]
     pub const fn unanswered(&self) -> u32 {
         self.unanswered
+    }
+
+    /// How many requests are remembered, at most [`REQUESTS_MAX`].
+    #[must_use]
+    pub const fn requests(&self) -> usize {
+        self.asked.len()
     }
 
     /// The ranges held behind the first hole.
@@ -249,7 +255,8 @@ impl Image {
         let (received, beyond) = (self.received, &self.beyond);
         let mut is_unanswered = false;
         self.asked.retain(|asked| {
-            let keeps = now.since(asked.at) < retry;
+            let keeps = now.since(asked.at) < retry
+                || crate::mutant::is(crate::mutant::HOLES_ARE_ASKED_FOR_ONCE);
             let above = PositionRange::new(asked.range.start.max(received), asked.range.end);
             is_unanswered |= !keeps && beyond.missing(above).next().is_some();
             keeps
@@ -276,7 +283,7 @@ impl Image {
                 }
             }
             for part in parts {
-                let is_full = self.asked.len() + found.len() >= ASKED_MAX;
+                let is_full = self.asked.len() + found.len() >= REQUESTS_MAX;
                 if room == 0 || found.len() == NAK_RANGES_MAX || is_full {
                     return found;
                 }

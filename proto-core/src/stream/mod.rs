@@ -17,10 +17,10 @@ mod repairs;
 mod ring;
 
 pub use coverage::Coverage;
-pub use image::{Image, NakTiming};
+pub use image::{Image, NakTiming, REQUESTS_MAX};
 pub use inlet::{Inlet, StreamFrame};
 pub use outlet::Outlet;
-pub use repairs::{RepairTiming, Repairs};
+pub use repairs::{REPAIRS_MAX, RepairTiming, Repairs};
 pub use ring::Ring;
 
 use crate::hash::mix;

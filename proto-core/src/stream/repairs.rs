@@ -5,11 +5,12 @@ use smallvec::SmallVec;
 
 use super::coverage::subtract;
 use crate::action::Destination;
+use crate::mutant;
 use crate::position::{Position, PositionRange};
 use crate::time::{Duration, Instant};
 
 /// Repairs that are remembered as just sent, at most; the oldest is forgotten.
-const RECENT_MAX: usize = 64;
+pub const REPAIRS_MAX: usize = 64;
 
 /// How a sender limits its repairs.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +48,7 @@ impl Repairs {
     /// No repairs yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { recent: VecDeque::with_capacity(RECENT_MAX), interval_start: Instant(0), spent: 0 }
+        Self { recent: VecDeque::with_capacity(REPAIRS_MAX), interval_start: Instant(0), spent: 0 }
     }
 
     /// What of `range` is to be sent to `to` now, and notes it as sent. What the budget does not
@@ -68,7 +69,8 @@ impl Repairs {
         }
         let mut parts: SmallVec<[PositionRange; 4]> = SmallVec::new();
         parts.push(range);
-        for recent in self.recent.iter().filter(|recent| recent.to == to) {
+        let forgets = mutant::is(mutant::REPAIRS_DO_NOT_LINGER);
+        for recent in self.recent.iter().filter(|recent| recent.to == to && !forgets) {
             parts = subtract(&parts, recent.range);
         }
         let mut admitted = SmallVec::new();
@@ -78,14 +80,22 @@ impl Repairs {
             if clipped.is_empty() {
                 break;
             }
-            self.spent += clipped.len();
-            if self.recent.len() == RECENT_MAX {
+            if !mutant::is(mutant::REPAIRS_WITHOUT_BUDGET) {
+                self.spent += clipped.len();
+            }
+            if self.recent.len() == REPAIRS_MAX {
                 self.recent.pop_front();
             }
             self.recent.push_back(Recent { to, range: clipped, at: now });
             admitted.push(clipped);
         }
         admitted
+    }
+
+    /// How many repairs are remembered, at most [`REPAIRS_MAX`].
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        self.recent.len()
     }
 
     /// Forgets what was sent at and above `end`: those bytes are others now.
