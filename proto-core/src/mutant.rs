@@ -85,7 +85,7 @@ mutants! {
     DENIES_WHAT_IT_HOLDS = 54 bytes_of_the_archive_are_denied [88],
     REGRESSED_MEMBER_COUNTS = 55 member_that_lost_bytes_counts [47],
     REPLIES_ARE_DELIVERED_TWICE = 56 client_delivers_a_reply_twice [111],
-    SERVICE_ANSWERS_FROM_THE_PAST = 57 service_answers_from_the_past [],
+    SERVICE_ANSWERS_FOR_ANOTHER = 57 service_answers_what_another_register_held [],
     RECORDS_ARE_ALWAYS_DIRTY = 58 idle_member_writes_its_peers_again_and_again [],
     TIMERS_FIRE_ONCE_A_TERM = 59 fired_timers_never_fire_again_in_a_term [],
     CONNECTIONS_STAY = 60 connections_outlive_their_sessions [],

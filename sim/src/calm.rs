@@ -3,6 +3,7 @@
 use quorate_core::{MemberId, Role, Term};
 
 use crate::dice::Dice;
+use crate::observers::Phase;
 use crate::swarm::{MILLI, SECOND};
 use crate::world::{Occurrence, World};
 
@@ -19,6 +20,7 @@ impl World {
     /// Ends all faults and checks that the group comes to rest.
     pub(crate) fn run_calm(&mut self) {
         let stalled_until = self.heal();
+        self.enter(Phase::Calm);
         let timeout = self.swarm.timing.election_timeout_max.0;
         // A leader that makes no progress has until then to find out (rule 8).
         let patience = self.swarm.timing.progress_timeout.0;
@@ -27,6 +29,7 @@ impl World {
             let text = format!("no leader that all know: {}", self.roles());
             return self.found("L1", text);
         }
+        self.enter(Phase::Led);
         self.draining = true;
         let deadline = self.now + ANSWERED_WITHIN;
         if !self.run_until(deadline, Self::all_answered) {
@@ -44,10 +47,14 @@ impl World {
         // What a stalled disk began is over then, and what a leader concluded from it.
         self.run_until(stalled_until + patience, |_| false);
         let leader = self.leader();
+        self.enter(Phase::Silent);
         self.run_until(self.now + STAYS_TIMEOUTS * timeout, |_| false);
         if self.leader() != leader {
             let text = format!("{leader:?} did not stay: {}", self.roles());
             self.found("L1", text);
+        }
+        if self.finding.is_none() {
+            self.enter(Phase::Over);
         }
     }
 

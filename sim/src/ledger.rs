@@ -1,11 +1,13 @@
-//! The replicated service of the sweeps: a ledger that answers each message with its number and
-//! the running hash of all before it. A service of your own takes its place through [`Service`].
+//! The replicated service of the sweeps: a ledger that answers each message with its number, the
+//! running hash of all before it, and what its register held. A service of your own takes its place
+//! through [`Service`].
 
 use core::hash::Hasher;
 use std::collections::BTreeMap;
 
 use quorate_core::frame::SessionCloseReason;
-use quorate_core::hash::StateHasher;
+use quorate_core::hash::{StateHasher, mix};
+use quorate_core::mutant;
 use quorate_core::{ClientKey, LogTime, Outputs, Position, SessionId};
 
 /// A deterministic service that the world's members replicate.
@@ -107,13 +109,29 @@ impl<'a> Answer<'a> {
 /// Timers that the ledger uses.
 const TIMERS: u64 = 8;
 
+/// Registers of the ledger: each message swaps a value of its own into one of them.
+pub(crate) const REGISTERS: u64 = 16;
+
+/// The value that message `sequence` of `client` puts into the register that it chooses, which is
+/// never zero.
+pub(crate) const fn swapped_in(client: ClientKey, sequence: u64, payload: u64) -> u64 {
+    mix(mix(client.0, sequence), payload) | 1 << 63
+}
+
+/// What a reply of the ledger says, but for the running hash: the number of the frame, and the value
+/// that was in the register. Nothing if it is empty.
+pub(crate) fn read_reply(reply: &[u8]) -> Option<(u64, u64)> {
+    let word = |at: usize| Some(u64::from_le_bytes(*reply.get(at..)?.first_chunk()?));
+    Some((word(0)?, word(16)?))
+}
+
 /// The service of the sweeps.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     applied: u64,
     running: u64,
-    sessions: BTreeMap<SessionId, u64>,
-    timers: BTreeMap<u64, LogTime>,
+    sessions: BTreeMap<SessionId, (ClientKey, u64)>,
+    registers: [u64; REGISTERS as usize],
     reply_bytes_max: usize,
     complaint: Option<String>,
 }
@@ -135,29 +153,28 @@ impl Ledger {
         self.applied += 1;
     }
 
-    fn message(&mut self, session: SessionId, sequence: u64, at: Moment, answer: &mut Answer<'_>) {
-        let last = self.sessions.entry(session).or_insert(0);
+    fn message(
+        &mut self,
+        (session, sequence): (SessionId, u64),
+        at: Moment,
+        payload: u64,
+        answer: &mut Answer<'_>,
+    ) {
+        let (client, last) = self.sessions.entry(session).or_default();
         if sequence != *last + 1 {
             let expected = *last + 1;
             let text = format!("message {sequence} of session {} after {expected}", session.0);
             self.complaint.get_or_insert(text);
         }
         *last = sequence;
-        if self.running.is_multiple_of(16) {
-            let (timer, delay) = (self.running / 16 % TIMERS, self.running / 1_024 % 200_000_000);
-            let deadline = LogTime(at.time.0 + delay);
-            self.timers.insert(timer, deadline);
-            answer.schedule_timer(timer, deadline);
-        } else if self.running % 64 == 1 {
-            let timer = self.running / 64 % TIMERS;
-            self.timers.remove(&timer);
-            answer.cancel_timer(timer);
-        }
+        let value = swapped_in(*client, sequence, payload);
+        let previous = self.swap(value);
+        self.schedule(at, answer);
         if self.running % 32 == 2 {
             return; // an empty reply
         }
-        let mut reply = self.applied.to_le_bytes().to_vec();
-        reply.extend_from_slice(&self.running.to_le_bytes());
+        let words = [self.applied, self.running, previous];
+        let mut reply = words.map(u64::to_le_bytes).concat();
         if self.running % 32 == 3 {
             reply.resize(self.reply_bytes_max, self.running as u8);
         }
@@ -165,17 +182,25 @@ impl Ledger {
         answer.reply(&reply);
     }
 
-    fn timer(&mut self, timer: u64, at: Moment) {
-        match self.timers.remove(&timer) {
-            Some(deadline) if deadline <= at.time => {}
-            Some(deadline) => {
-                let text = format!("timer {timer} of {} fired early at {}", deadline.0, at.time.0);
-                self.complaint.get_or_insert(text);
-            }
-            None => {
-                self.complaint
-                    .get_or_insert_with(|| format!("timer {timer} fired and is not scheduled"));
-            }
+    /// Puts a value into its register, and returns the one before.
+    fn swap(&mut self, value: u64) -> u64 {
+        let at = (value % REGISTERS) as usize;
+        let previous = core::mem::replace(&mut self.registers[at], value);
+        match mutant::is(mutant::SERVICE_ANSWERS_FOR_ANOTHER) {
+            true => self.registers[(at + 1) % self.registers.len()],
+            false => previous,
+        }
+    }
+
+    /// Now and then a timer is scheduled or cancelled.
+    fn schedule(&self, at: Moment, answer: &mut Answer<'_>) {
+        if self.running.is_multiple_of(16) {
+            let (timer, delay) = (self.running / 16 % TIMERS, self.running / 1_024 % 200_000_000);
+            let deadline = LogTime(at.time.0 + delay);
+            answer.schedule_timer(timer, deadline);
+        } else if self.running % 64 == 1 {
+            let timer = self.running / 64 % TIMERS;
+            answer.cancel_timer(timer);
         }
     }
 }
@@ -185,7 +210,7 @@ impl Service for Ledger {
         match delivered {
             Delivered::SessionOpened { session, client } => {
                 self.record(at, [1, session.0, client.0], (&[], &[]));
-                self.sessions.insert(session, 0);
+                self.sessions.insert(session, (client, 0));
             }
             Delivered::SessionClosed { session, .. } => {
                 self.record(at, [2, session.0, 0], (&[], &[]));
@@ -193,11 +218,12 @@ impl Service for Ledger {
             }
             Delivered::Message { session, sequence, payload } => {
                 self.record(at, [3, session.0, sequence], payload);
-                self.message(session, sequence, at, answer);
+                let mut hasher = StateHasher::default();
+                hash_joined(&mut hasher, payload);
+                self.message((session, sequence), at, hasher.finish(), answer);
             }
             Delivered::Timer { timer } => {
                 self.record(at, [4, timer, 0], (&[], &[]));
-                self.timer(timer, at);
             }
         }
     }

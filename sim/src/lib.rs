@@ -31,6 +31,7 @@ mod dice;
 mod disk;
 mod faults;
 mod ledger;
+pub mod linearizability;
 pub mod mutants;
 mod network;
 mod node;

@@ -19,8 +19,6 @@ pub(crate) struct Node {
     pub(crate) view: View,
     /// When the next timer is due that was scheduled, by the world's clock.
     pub(crate) timer_at: Option<u64>,
-    /// Timer steps in a row that did not move the deadline.
-    pub(crate) idle_timers: u32,
     pub(crate) paused_until: u64,
     pub(crate) stalled_until: u64,
     pub(crate) disk_full: bool,
@@ -55,7 +53,6 @@ impl Node {
             before: View::default(),
             view: View::default(),
             timer_at: None,
-            idle_timers: 0,
             paused_until: 0,
             stalled_until: 0,
             disk_full: false,
@@ -73,7 +70,6 @@ impl Node {
     pub(crate) fn forget(&mut self) -> Option<Counters> {
         let member = self.member.take()?;
         self.timer_at = None;
-        self.idle_timers = 0;
         self.disk_ready = [0; 5];
         self.crash_after = None;
         self.applying = None;

@@ -145,6 +145,10 @@ impl World {
         (stream, epoch, range): (Stream, u64, PositionRange),
         bytes: &[u8],
     ) {
+        if let Stream::Ingress(key) = stream {
+            let ingress = Observed::Ingress { key, epoch, range };
+            self.watch.show(&self.nodes, self.now, 0, ingress);
+        }
         let slice_bytes = self.swarm.client_limits.slice_bytes as usize;
         let run = Run { stream, epoch, range, live: None };
         self.send_slices(sender, places, slice_bytes, &run, bytes);
@@ -244,7 +248,8 @@ impl World {
         let applied = Observed::Applied { apply, payload: hasher.finish(), reply: &reply };
         self.watch.show(&self.nodes, self.now, node, applied);
         if let Some(complaint) = complaint {
-            self.found("service", format!("member {}: {complaint}", node + 1));
+            let text = format!("member {}: {complaint}", node + 1);
+            self.watch.violations.add("service", text);
         }
     }
 

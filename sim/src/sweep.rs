@@ -63,7 +63,11 @@ pub fn run_world(world: &mut World, steps: u64) -> Outcome {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| world.run(steps))) {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        world.found("S18", format!("panic: {}", text.unwrap_or_default()));
+        // What an observer saw in the same step says more.
+        match world.watch.violations.first() {
+            Some(violation) => world.found(violation.id, violation.message),
+            None => world.found("panic", text.unwrap_or_default()),
+        }
     }
     world.outcome()
 }

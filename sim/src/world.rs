@@ -14,7 +14,7 @@ use crate::faults::Fault;
 use crate::ledger::{Ledger, Service};
 use crate::network::{Arrival, Datagram, Network, Place};
 use crate::node::{Clock, Node};
-use crate::observers::{Observed, Observers, Rules, Scene, Violations};
+use crate::observers::{Observed, Observers, Phase, Rules, Scene, Violations};
 use crate::report::{Finding, Mark, Outcome, Tally};
 use crate::swarm::{MICRO, MILLI, SECOND, Swarm};
 
@@ -63,6 +63,7 @@ impl Watch {
             before: &node.before,
             view: &node.view,
             history,
+            core: node.member.as_ref(),
             disk: &node.disk,
             disks: &disks[..nodes.len()],
             rules: &self.rules,
@@ -106,8 +107,6 @@ pub struct World {
 
 /// The group of all worlds.
 pub(crate) const GROUP: GroupId = GroupId(0x5157);
-/// Timer steps in a row that may leave the deadline where it was.
-const IDLE_TIMERS_MAX: u32 = 64;
 /// How long the fault phase may go on, in virtual time.
 const FAULTS_MAX: u64 = 3_600 * SECOND;
 
@@ -115,11 +114,13 @@ impl World {
     /// The world of `seed`, with the ledger as its service.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self::with(
+        let mut world = Self::with(
             seed,
             Swarm::draw(seed),
             Box::new(|swarm| Box::new(Ledger::new(swarm.limits.reply_bytes_max as usize))),
-        )
+        );
+        world.watch.rules.is_ledger = true;
+        world
     }
 
     /// A world with these options, whose members replicate a service of `services`.
@@ -254,6 +255,16 @@ impl World {
         self.finding.get_or_insert(Finding { seed, step, at, id, message });
     }
 
+    /// Tells the observers how far the run has come.
+    pub(crate) fn enter(&mut self, phase: Phase) {
+        for node in 0..self.nodes.len() {
+            self.watch.show(&self.nodes, self.now, node, Observed::Phase(phase));
+        }
+        if let Some(violation) = self.watch.violations.first() {
+            self.found(violation.id, violation.message);
+        }
+    }
+
     /// Adds a line to the trace, if there is one.
     pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
@@ -312,7 +323,8 @@ impl World {
         let Some((sender, content)) = self.read(datagram) else { return };
         match &content {
             Incoming::Control(message) => {
-                self.watch.show(&self.nodes, self.now, node, Observed::Received(message));
+                let received = Observed::Received { sender, message };
+                self.watch.show(&self.nodes, self.now, node, received);
             }
             Incoming::Data { stream: Stream::Log, position, live, slice, .. } => {
                 let end = position.plus(slice.len() as u64);
@@ -361,17 +373,6 @@ impl World {
             return self.arm_timer(node);
         }
         self.step_member(node, Event::Timer);
-        let host = &mut self.nodes[node];
-        let after = host.member.as_ref().and_then(|member| member.next_deadline());
-        host.idle_timers = match after {
-            Some(after) if after <= local => host.idle_timers + 1,
-            _ => 0,
-        };
-        if host.idle_timers > IDLE_TIMERS_MAX {
-            let timer = host.member.as_ref().and_then(|member| member.next_timer());
-            let text = format!("the deadline of member {} does not move on: {timer:?}", node + 1);
-            self.found("E105", text);
-        }
     }
 
     /// Lets the member at `node` take in `event`, with all that follows from it at once.
@@ -419,6 +420,9 @@ impl World {
     }
 
     fn step_once(&mut self, node: usize, event: Event<'_>) {
+        let local = self.nodes[node].clock.at(self.now);
+        let stepping = Observed::Stepping { local, event: &event };
+        self.watch.show(&self.nodes, self.now, node, stepping);
         let host = &mut self.nodes[node];
         let Some(member) = host.member.as_mut() else { return };
         let mut actions = core::mem::take(&mut self.actions);
@@ -428,13 +432,15 @@ impl World {
             _ => (&[][..], false),
         };
         host.before = host.view;
-        member.step(host.clock.at(self.now), event, &mut actions);
-        member.check_invariants();
+        member.step(local, event, &mut actions);
         host.view = member.view();
         self.steps += 1;
         self.hash_step(node, actions.len());
-        let stepped = Observed::Stepped { actions: actions.len() };
+        let stepped = Observed::Stepped { actions: &actions };
         self.watch.show(&self.nodes, self.now, node, stepped);
+        if let Some(member) = &self.nodes[node].member {
+            member.check_invariants();
+        }
         self.note_role(node);
         self.perform_all(node, &mut actions, read);
         actions.clear();

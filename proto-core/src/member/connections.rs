@@ -214,8 +214,7 @@ impl Connection {
         );
         let tag = egress_tag(limits.tag, client, opening.number);
         let mut outlet = Outlet::new(tag, Position::ZERO, limits.window_bytes);
-        // A client with a smaller ring drops what does not fit, and says its limit with its first
-        // status.
+        // A client with a smaller ring drops what does not fit, and then says its limit.
         outlet.allow(Position(limits.window_bytes));
         Self {
             number: opening.number,

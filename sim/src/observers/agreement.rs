@@ -3,7 +3,7 @@
 use quorate_core::frame::chain_after;
 use quorate_core::{Action, Chain, Message, Position};
 
-use super::{Ghost, Observed, Observer, Scene, Violations};
+use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 pub(super) struct Agreement;
 
@@ -39,6 +39,14 @@ impl Agreement {
 }
 
 impl Observer for Agreement {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S7"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::STEPPED.and(Kinds::ACTING)
+    }
+
     fn observe(
         &mut self,
         scene: &Scene<'_>,

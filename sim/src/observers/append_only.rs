@@ -2,11 +2,19 @@
 
 use quorate_core::{Action, Role};
 
-use super::{Ghost, Observed, Observer, Scene, Violations};
+use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 pub(super) struct AppendOnly;
 
 impl Observer for AppendOnly {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S6"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::STEPPED.and(Kinds::ACTING).and(Kinds::DISK)
+    }
+
     fn observe(
         &mut self,
         scene: &Scene<'_>,

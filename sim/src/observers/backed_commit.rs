@@ -1,13 +1,21 @@
-//! S8 and S13: when a leader commits, a quorum of disks has those bytes for certain, its own only
-//! if it does; and the bytes are of its own term.
+//! S8: when a leader commits, a quorum of disks has those bytes for certain, and they are of its own
+//! term.
 
 use quorate_core::{Position, Role};
 
-use super::{Ghost, Observed, Observer, Scene, Violations};
+use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 pub(super) struct BackedCommit;
 
 impl Observer for BackedCommit {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S8"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::STEPPED
+    }
+
     fn observe(
         &mut self,
         scene: &Scene<'_>,

@@ -2,11 +2,19 @@
 
 use quorate_core::Role;
 
-use super::{Ghost, Observed, Observer, Scene, Violations};
+use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 pub(super) struct Completeness;
 
 impl Observer for Completeness {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S9"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::STEPPED
+    }
+
     fn observe(
         &mut self,
         scene: &Scene<'_>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use quorate_core::{ClientKey, Delivery, SessionId};
 
-use super::{Ghost, Observed, Observer, Scene, Violations};
+use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 #[derive(Default)]
 pub(super) struct ExactDelivery {
@@ -15,6 +15,14 @@ pub(super) struct ExactDelivery {
 }
 
 impl Observer for ExactDelivery {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S17"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::CLIENTS.and(Kinds::APPLIED)
+    }
+
     fn observe(
         &mut self,
         _scene: &Scene<'_>,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use quorate_core::hash::StateHasher;
 use quorate_core::{ClientKey, Delivery, MemberId, Position, SessionId};
 
-use super::{Ghost, Observed, Observer, Scene, Violations};
+use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Effect {
@@ -65,6 +65,14 @@ fn hash(bytes: &[u8]) -> u64 {
 }
 
 impl Observer for ExactlyOnce {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S15"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::LIVES.and(Kinds::APPLIED).and(Kinds::CLIENTS)
+    }
+
     fn observe(
         &mut self,
         scene: &Scene<'_>,

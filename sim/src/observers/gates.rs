@@ -3,11 +3,19 @@
 
 use quorate_core::{Action, Message};
 
-use super::{Ghost, Observed, Observer, Scene, Violations};
+use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 pub(super) struct Gates;
 
 impl Observer for Gates {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S36"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::DISK.and(Kinds::ACTING)
+    }
+
     fn observe(
         &mut self,
         scene: &Scene<'_>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use quorate_core::{Action, Message, Position, Term, TermHistory};
 
-use super::{Ghost, Observed, Observer, Scene, Violations};
+use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 #[derive(Default)]
 pub(super) struct HonestAcknowledgement {
@@ -12,6 +12,14 @@ pub(super) struct HonestAcknowledgement {
 }
 
 impl Observer for HonestAcknowledgement {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S12"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::ACTING
+    }
+
     fn observe(
         &mut self,
         scene: &Scene<'_>,

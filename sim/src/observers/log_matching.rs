@@ -1,10 +1,18 @@
 //! S5: frames of one term at one position are the same frame, with the same log before it.
 
-use super::{Ghost, Observed, Observer, Scene, Violations};
+use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 pub(super) struct LogMatching;
 
 impl Observer for LogMatching {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S5"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::DISK
+    }
+
     fn observe(
         &mut self,
         scene: &Scene<'_>,

@@ -6,169 +6,53 @@ mod ghost;
 
 mod agreement;
 mod append_only;
+mod at_rest;
 mod backed_commit;
 mod bounds;
+mod catalogue;
+mod client_history;
 mod completeness;
+mod contested_term;
+mod counters;
+mod deadlines;
 mod exact_delivery;
 mod exactly_once;
+mod experiment;
+mod gaps;
 mod gates;
 mod honest_acknowledgement;
+mod level;
 mod log_matching;
 mod nak_discipline;
 mod no_early_reply;
 mod no_rewrite;
+mod observed;
 mod one_leader;
 mod one_vote;
+mod own_copy;
 mod position_order;
+mod repair_discipline;
 mod same_state;
+mod scene;
+mod shadow;
+mod silence;
+mod stopped;
 mod terms_rise;
+mod time_in_the_log;
+mod two_members;
+mod unknown_is_not_absent;
 mod vote_before_grant;
+mod voters_only;
+mod window;
+mod worlds_apart;
 
 #[cfg(test)]
 mod tests;
 
+pub use catalogue::{CATALOGUE, Entry, State};
 pub use ghost::{Chosen, Ghost};
-
-use quorate_core::{
-    Action, Apply, ClientKey, Endpoint, MemberId, Message, Position, SessionId, TermHistory, View,
-};
-
-use crate::disk::{FrameMark, SimDisk, Work};
-use crate::swarm::Swarm;
-
-/// What an observer may look at: one member as it is now, and the disks of all.
-#[derive(Clone, Copy)]
-pub struct Scene<'a> {
-    /// The virtual time, in nanoseconds.
-    pub now: u64,
-    /// Whom it concerns.
-    pub member: MemberId,
-    /// How the member was before the event.
-    pub before: &'a View,
-    /// How it is now.
-    pub view: &'a View,
-    /// Its adopted history.
-    pub history: &'a TermHistory,
-    /// Its disk.
-    pub disk: &'a SimDisk,
-    /// The disks of all members.
-    pub disks: &'a [&'a SimDisk],
-    /// What the rules of this world are.
-    pub rules: &'a Rules,
-}
-
-/// What observers need to know of the configuration.
-#[derive(Clone, Copy, Debug)]
-pub struct Rules {
-    /// How long a request for a hole is left alone, in nanoseconds of a member's clock.
-    pub nak_retry: u64,
-    /// How much a member's clock may err, in millionths.
-    pub clock_error: u64,
-    /// The most actions of one event.
-    pub actions_max: usize,
-}
-
-impl Rules {
-    /// The rules of a world with the options `swarm`.
-    pub(crate) fn of(swarm: &Swarm) -> Self {
-        let limits = &swarm.limits;
-        Self {
-            nak_retry: swarm.timing.nak_retry.0,
-            clock_error: swarm.clock_error,
-            // Each session may be sent a run and a status; each member all runs of a window,
-            // repairs and control messages; each frame is applied once.
-            actions_max: 256
-                + limits.apply_batch_max
-                + limits.sessions_max
-                    * (4 + limits.session_window_bytes.div_ceil(limits.run_bytes_max) as usize)
-                + swarm.members
-                    * (16 + 2 * limits.window_bytes.div_ceil(limits.run_bytes_max) as usize),
-        }
-    }
-}
-
-/// Something that happened.
-#[derive(Clone, Copy)]
-pub enum Observed<'a> {
-    /// A member came up.
-    Started,
-    /// A member took a step that asks for this many actions; nothing of them was done yet.
-    Stepped {
-        /// The actions.
-        actions: usize,
-    },
-    /// A member received a control message.
-    Received(&'a Message),
-    /// A member received log data up to here.
-    Heard(Position),
-    /// A member's action is about to be performed.
-    Acting(&'a Action),
-    /// Session data leaves a member.
-    Egress {
-        /// To whom.
-        key: ClientKey,
-        /// The connection number.
-        epoch: u64,
-        /// The position of the first byte.
-        start: Position,
-        /// The bytes.
-        bytes: &'a [u8],
-    },
-    /// Bytes were written to a log.
-    Written {
-        /// The frames that became whole.
-        frames: &'a [FrameMark],
-        /// Where the bytes are no frame under the durable history, if so.
-        bad: Option<Position>,
-    },
-    /// An operation became durable.
-    Durable(&'a Work),
-    /// A member crashed; the disk is what is left.
-    Crashed,
-    /// A member's service took in a frame.
-    Applied {
-        /// The frame.
-        apply: &'a Apply,
-        /// A hash of the message's payload.
-        payload: u64,
-        /// What the service replied.
-        reply: &'a [u8],
-    },
-    /// A member has reported frames applied, and is at rest.
-    State {
-        /// The digest of its service.
-        service: u64,
-        /// The hash of its replicated state.
-        replicated: u64,
-    },
-    /// A client's message was accepted.
-    Accepted {
-        /// Whose.
-        key: ClientKey,
-        /// Its number.
-        sequence: u64,
-        /// A hash of its payload.
-        payload: u64,
-    },
-    /// A client was handed a reply.
-    Replied {
-        /// Whose.
-        key: ClientKey,
-        /// The number of the message.
-        sequence: u64,
-        /// Where the message lies.
-        position: Position,
-        /// The reply.
-        reply: &'a [u8],
-    },
-    /// A client was told that its session is lost.
-    SessionLost {
-        /// The session.
-        session: SessionId,
-    },
-    /// A client is at this address.
-    ClientAt(ClientKey, Endpoint),
-}
+pub use observed::{Kinds, Observed, Phase};
+pub use scene::{Rules, Scene};
 
 /// A finding before it is stamped with seed, step and time.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -205,8 +89,16 @@ impl Violations {
     }
 }
 
-/// One invariant that is watched.
+/// One invariant that is watched, or a few that belong together.
 pub trait Observer {
+    /// The ids of what it watches.
+    fn ids(&self) -> &'static [&'static str];
+
+    /// What it wants to be shown.
+    fn kinds(&self) -> Kinds {
+        Kinds::ALL
+    }
+
     /// Takes note of what happened, and says what of it must not.
     fn observe(
         &mut self,
@@ -220,48 +112,83 @@ pub trait Observer {
 /// All observers, and the record that they share.
 pub struct Observers {
     all: Vec<Box<dyn Observer>>,
+    /// Who wants to be shown what: indexes by the number of the sort.
+    wanting: [Vec<usize>; Kinds::COUNT],
     ghost: Ghost,
 }
 
 impl Default for Observers {
     fn default() -> Self {
-        Self {
-            all: vec![
-                Box::new(one_leader::OneLeader::default()),
-                Box::new(one_vote::OneVote::default()),
-                Box::new(vote_before_grant::VoteBeforeGrant),
-                Box::new(terms_rise::TermsRise::default()),
-                Box::new(log_matching::LogMatching),
-                Box::new(append_only::AppendOnly),
-                Box::new(agreement::Agreement),
-                Box::new(backed_commit::BackedCommit),
-                Box::new(completeness::Completeness),
-                Box::new(position_order::PositionOrder),
-                Box::new(no_rewrite::NoRewrite),
-                Box::new(honest_acknowledgement::HonestAcknowledgement::default()),
-                Box::new(no_early_reply::NoEarlyReply::default()),
-                Box::new(exactly_once::ExactlyOnce::default()),
-                Box::new(same_state::SameState::default()),
-                Box::new(exact_delivery::ExactDelivery::default()),
-                Box::new(bounds::Bounds),
-                Box::new(nak_discipline::NakDiscipline::default()),
-                Box::new(gates::Gates),
-            ],
-            ghost: Ghost::default(),
-        }
+        Self::new(every_observer())
     }
 }
 
+/// All observers. Of those that see the same mistake the one that names it best comes first.
+fn every_observer() -> Vec<Box<dyn Observer>> {
+    vec![
+        Box::new(one_leader::OneLeader::default()),
+        Box::new(contested_term::ContestedTerm::default()),
+        Box::new(one_vote::OneVote::default()),
+        Box::new(voters_only::VotersOnly::default()),
+        Box::new(vote_before_grant::VoteBeforeGrant),
+        Box::new(terms_rise::TermsRise::default()),
+        Box::new(gates::Gates),
+        Box::new(log_matching::LogMatching),
+        Box::new(append_only::AppendOnly),
+        Box::new(agreement::Agreement),
+        Box::new(own_copy::OwnCopy),
+        Box::new(two_members::TwoMembers),
+        Box::new(backed_commit::BackedCommit),
+        Box::new(completeness::Completeness),
+        Box::new(position_order::PositionOrder),
+        Box::new(no_rewrite::NoRewrite),
+        Box::new(honest_acknowledgement::HonestAcknowledgement::default()),
+        Box::new(no_early_reply::NoEarlyReply::default()),
+        Box::new(exactly_once::ExactlyOnce::default()),
+        Box::new(same_state::SameState::default()),
+        Box::new(exact_delivery::ExactDelivery::default()),
+        Box::new(bounds::Bounds::default()),
+        Box::new(nak_discipline::NakDiscipline::default()),
+        Box::new(repair_discipline::RepairDiscipline::default()),
+        Box::new(window::Window::default()),
+        Box::new(time_in_the_log::TimeInTheLog::default()),
+        Box::new(worlds_apart::WorldsApart::default()),
+        Box::new(stopped::Stopped::default()),
+        Box::new(shadow::Shadow::default()),
+        Box::new(unknown_is_not_absent::UnknownIsNotAbsent::default()),
+        Box::new(counters::Counters::default()),
+        Box::new(deadlines::Deadlines::default()),
+        Box::new(client_history::ClientHistory::default()),
+        Box::new(level::Level::default()),
+        Box::new(gaps::Gaps::default()),
+        Box::new(silence::Silence::default()),
+        Box::new(at_rest::AtRest),
+    ]
+}
+
 impl Observers {
-    /// Shows all observers what happened, then puts it on record.
+    fn new(all: Vec<Box<dyn Observer>>) -> Self {
+        let wanting = core::array::from_fn(|sort| {
+            let wants = |at: &usize| all[*at].kinds().has(sort);
+            (0..all.len()).filter(wants).collect()
+        });
+        Self { all, wanting, ghost: Ghost::default() }
+    }
+
+    /// The ids of all that is watched.
+    pub fn ids(&self) -> impl Iterator<Item = &'static str> {
+        self.all.iter().flat_map(|observer| observer.ids().iter().copied())
+    }
+
+    /// Shows the observers what happened, then puts it on record.
     pub fn observe(
         &mut self,
         scene: &Scene<'_>,
         observed: Observed<'_>,
         violations: &mut Violations,
     ) {
-        for observer in &mut self.all {
-            observer.observe(scene, &self.ghost, observed, violations);
+        for &at in &self.wanting[observed.sort()] {
+            self.all[at].observe(scene, &self.ghost, observed, violations);
         }
         self.ghost.record(scene, observed);
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use quorate_core::message::EpochRange;
 use quorate_core::{Action, Destination, MemberId, Message, Position, PositionRange, Stream};
 
-use super::{Ghost, Observed, Observer, Scene, Violations};
+use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 #[derive(Default)]
 pub(super) struct NakDiscipline {
@@ -54,9 +54,7 @@ impl Asked {
         to: Destination,
         asked: EpochRange,
     ) -> Option<u64> {
-        // The member's clock may be fast.
-        let error = scene.rules.nak_retry * (scene.rules.clock_error + 1) / 1_000_000;
-        let retry = scene.rules.nak_retry.saturating_sub(2 * error + 1);
+        let retry = scene.rules.at_least(scene.rules.timing.nak_retry);
         self.recent.retain(|(at, ..)| scene.now.saturating_sub(*at) < retry);
         let again = self.recent.iter().find(|(_, target, old)| {
             *target == to
@@ -72,6 +70,14 @@ impl Asked {
 }
 
 impl Observer for NakDiscipline {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S19"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::LIVES.and(Kinds::STEPPED).and(Kinds::RECEIVED).and(Kinds::ACTING)
+    }
+
     fn observe(
         &mut self,
         scene: &Scene<'_>,
@@ -83,7 +89,7 @@ impl Observer for NakDiscipline {
         match observed {
             Observed::Started => *asked = Asked::default(),
             Observed::Heard(end) => asked.hear(end),
-            Observed::Received(message) => match message {
+            Observed::Received { message, .. } => match message {
                 Message::Canvass { key, .. }
                 | Message::CanvassReply { key, .. }
                 | Message::RequestVote { key, .. } => asked.hear(key.position),

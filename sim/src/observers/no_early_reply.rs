@@ -1,11 +1,13 @@
-//! S14: a reply leaves only a leader, and only for a message that it has committed and applied.
+//! S14: a reply leaves only a leader, and only for a message that it has committed and applied; and
+//! only a leader whose opening frame is applied has anything to say of sessions (E98, E112).
 
 use std::collections::BTreeMap;
 
 use quorate_core::frame::{Body, FrameHeader, HEADER_BYTES, parse_body};
-use quorate_core::{Action, ClientKey, MemberId, Message, Position, Role};
+use quorate_core::message::ConnectOutcome;
+use quorate_core::{Action, ClientKey, Destination, MemberId, Message, Position, Role};
 
-use super::{Ghost, Observed, Observer, Scene, Violations};
+use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 /// Follows the egress streams of each member frame by frame.
 #[derive(Default)]
@@ -48,7 +50,41 @@ impl Tail {
     }
 }
 
+/// Why a member may not say anything of sessions, if so.
+fn may_not_serve(scene: &Scene<'_>) -> Option<String> {
+    let (before, view) = (scene.before, scene.view);
+    let leads = view.role == Role::Leader || before.role == Role::Leader;
+    let base = scene.history.last().map_or(Position::ZERO, |line| line.base);
+    if !leads {
+        return Some("does not lead".to_owned());
+    }
+    (view.applied <= base).then(|| format!("has applied {} of a term from {base} on", view.applied))
+}
+
+/// Whether a message to a client says something of a session.
+const fn is_of_a_session(message: &Message) -> bool {
+    matches!(
+        message,
+        Message::ConnectReply {
+            outcome: ConnectOutcome::Open { .. }
+                | ConnectOutcome::SessionLost { .. }
+                | ConnectOutcome::SessionsExhausted,
+            ..
+        } | Message::Closed { .. }
+            | Message::StreamStatus { .. }
+            | Message::StreamNewest { .. }
+    )
+}
+
 impl Observer for NoEarlyReply {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S14"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::LIVES.and(Kinds::STREAMS).and(Kinds::ACTING)
+    }
+
     fn observe(
         &mut self,
         scene: &Scene<'_>,
@@ -77,16 +113,19 @@ impl Observer for NoEarlyReply {
                     }
                 }
             }
-            Observed::Acting(Action::Send {
-                message:
-                    Message::ConnectReply {
-                        outcome: quorate_core::message::ConnectOutcome::Open { session, .. },
-                        ..
-                    },
-                ..
-            }) if Position(session.0) >= scene.view.commit => {
-                let text = format!("member {} opens {session:?} early", scene.member);
-                violations.add("S14", text);
+            Observed::Acting(Action::Send { to: Destination::Client(_), message }) => {
+                if let Some(problem) = may_not_serve(scene).filter(|_| is_of_a_session(message)) {
+                    let text = format!("member {} {problem}, and says {message:?}", scene.member);
+                    violations.add("S14", text);
+                }
+                if let Message::ConnectReply {
+                    outcome: ConnectOutcome::Open { session, .. }, ..
+                } = message
+                    && Position(session.0) >= scene.view.commit
+                {
+                    let text = format!("member {} opens {session:?} early", scene.member);
+                    violations.add("S14", text);
+                }
             }
             _ => {}
         }

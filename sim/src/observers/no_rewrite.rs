@@ -2,11 +2,19 @@
 
 use quorate_core::Action;
 
-use super::{Ghost, Observed, Observer, Scene, Violations};
+use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 pub(super) struct NoRewrite;
 
 impl Observer for NoRewrite {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S11"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::ACTING
+    }
+
     fn observe(
         &mut self,
         scene: &Scene<'_>,

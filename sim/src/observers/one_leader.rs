@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use quorate_core::{Action, Life, Role, Term, TermLine};
 
-use super::{Ghost, Observed, Observer, Scene, Violations};
+use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 #[derive(Default)]
 pub(super) struct OneLeader {
@@ -22,6 +22,14 @@ impl OneLeader {
 }
 
 impl Observer for OneLeader {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S1"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::STEPPED.and(Kinds::ACTING)
+    }
+
     fn observe(
         &mut self,
         scene: &Scene<'_>,

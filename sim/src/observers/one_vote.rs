@@ -23,6 +23,10 @@ impl OneVote {
 }
 
 impl Observer for OneVote {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S2"]
+    }
+
     fn observe(
         &mut self,
         scene: &Scene<'_>,

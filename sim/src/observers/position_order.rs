@@ -1,10 +1,18 @@
 //! S10: a member's positions are in order, and commit and applied never fall within a life.
 
-use super::{Ghost, Observed, Observer, Scene, Violations};
+use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 pub(super) struct PositionOrder;
 
 impl Observer for PositionOrder {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S10"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::STEPPED
+    }
+
     fn observe(
         &mut self,
         scene: &Scene<'_>,

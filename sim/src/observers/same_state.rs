@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use quorate_core::{Chain, MemberId, Position};
 
-use super::{Ghost, Observed, Observer, Scene, Violations};
+use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 #[derive(Default)]
 pub(super) struct SameState {
@@ -28,6 +28,14 @@ impl SameState {
 }
 
 impl Observer for SameState {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S16"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::STATE
+    }
+
     fn observe(
         &mut self,
         scene: &Scene<'_>,

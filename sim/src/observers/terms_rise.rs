@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use quorate_core::{Action, MemberId, Message, Term};
 
-use super::{Ghost, Observed, Observer, Scene, Violations};
+use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 #[derive(Default)]
 pub(super) struct TermsRise {
@@ -12,6 +12,14 @@ pub(super) struct TermsRise {
 }
 
 impl Observer for TermsRise {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S4"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::LIVES.and(Kinds::STEPPED).and(Kinds::DISK).and(Kinds::ACTING)
+    }
+
     fn observe(
         &mut self,
         scene: &Scene<'_>,

@@ -2,11 +2,19 @@
 
 use quorate_core::{Action, Destination, Message};
 
-use super::{Ghost, Observed, Observer, Scene, Violations};
+use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 pub(super) struct VoteBeforeGrant;
 
 impl Observer for VoteBeforeGrant {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S3"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::ACTING
+    }
+
     fn observe(
         &mut self,
         scene: &Scene<'_>,

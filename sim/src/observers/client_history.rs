@@ -1,0 +1,116 @@
+//! H1: the history of the ledger's registers, as clients saw it, is linearizable. H2: the answers to
+//! a client come from ever later moments, in the order in which it asked. H3: no message took effect
+//! twice. All of that from times and values alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use quorate_core::ClientKey;
+
+use super::{Ghost, Kinds, Observed, Observer, Phase, Scene, Violations};
+use crate::ledger::{REGISTERS, read_reply, swapped_in};
+use crate::linearizability::{Operation, Swap, Verdict, check_by_key};
+
+/// Steps of the search for each register.
+const STEPS_MAX: u64 = 1_000_000;
+
+#[derive(Default)]
+pub(super) struct ClientHistory {
+    operations: Vec<Operation<u64, u64>>,
+    /// Where each message of a client stands.
+    places: BTreeMap<(ClientKey, u64), usize>,
+    /// The newest frame that answered each client.
+    newest: BTreeMap<ClientKey, u64>,
+    /// Which message each frame answered.
+    answered: BTreeMap<u64, (ClientKey, u64)>,
+    /// Which message found each value in its register.
+    found: BTreeMap<u64, (ClientKey, u64)>,
+}
+
+impl ClientHistory {
+    fn accepted(&mut self, now: u64, (key, sequence): (ClientKey, u64), payload: u64) {
+        let input = swapped_in(key, sequence, payload);
+        let (session, returned, output) = (key.0, None, None);
+        self.places.insert((key, sequence), self.operations.len());
+        self.operations.push(Operation { session, invoked: now, returned, input, output });
+    }
+
+    fn replied(
+        &mut self,
+        now: u64,
+        message: (ClientKey, u64),
+        reply: &[u8],
+        violations: &mut Violations,
+    ) {
+        let Some(&place) = self.places.get(&message) else { return };
+        self.operations[place].returned.get_or_insert(now);
+        let Some((number, previous)) = read_reply(reply) else { return };
+        self.operations[place].output.get_or_insert(previous);
+        let newest = self.newest.entry(message.0).or_insert(0);
+        if number <= *newest {
+            let text = format!("{message:?} is answered from frame {number} after {newest}");
+            violations.add("H2", text);
+        }
+        *newest = number;
+        let others = [
+            self.answered.insert(number, message),
+            (previous != 0).then(|| self.found.insert(previous, message)).flatten(),
+        ];
+        if let Some(other) = others.into_iter().flatten().find(|other| *other != message) {
+            let text = format!("{message:?} is answered {number}, {previous:x}: so was {other:?}");
+            violations.add("H3", text);
+        }
+    }
+
+    /// What never returned and whose value nobody found may as well not have been done.
+    fn judge(&self) -> Result<(), String> {
+        let seen: BTreeSet<u64> = self.operations.iter().filter_map(|done| done.output).collect();
+        let counts = |operation: &&Operation<u64, u64>| {
+            operation.returned.is_some() || seen.contains(&operation.input)
+        };
+        let history: Vec<_> = self.operations.iter().filter(counts).copied().collect();
+        match check_by_key(&Swap::default(), &history, |input| input % REGISTERS, STEPS_MAX) {
+            Verdict::Valid => Ok(()),
+            Verdict::Unknown => Err(format!("no verdict after {STEPS_MAX} steps")),
+            Verdict::Invalid { operation } => {
+                Err(format!("nowhere does {:?} fit", history[operation]))
+            }
+        }
+    }
+}
+
+impl Observer for ClientHistory {
+    fn ids(&self) -> &'static [&'static str] {
+        &["H1", "H2", "H3"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::CLIENTS.and(Kinds::PHASE)
+    }
+
+    fn observe(
+        &mut self,
+        scene: &Scene<'_>,
+        _ghost: &Ghost,
+        observed: Observed<'_>,
+        violations: &mut Violations,
+    ) {
+        if !scene.rules.is_ledger {
+            return;
+        }
+        match observed {
+            Observed::Accepted { key, sequence, payload } => {
+                self.accepted(scene.now, (key, sequence), payload);
+            }
+            Observed::Replied { key, sequence, reply, .. } => {
+                self.replied(scene.now, (key, sequence), reply, violations);
+            }
+            // It is shown for each member; one look is enough.
+            Observed::Phase(Phase::Over) if scene.member.0 == 1 => {
+                if let Err(problem) = self.judge() {
+                    violations.add("H1", problem);
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! S40: numbers that rise never fall, wrap, or come near their end (E30, E96): terms, positions,
+//! operations, rounds, acknowledgements, connections.
+
+use std::collections::BTreeMap;
+
+use quorate_core::{Action, Life, MemberId, Message, Position, Sender};
+
+use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
+
+#[derive(Default)]
+pub(super) struct Counters {
+    /// The newest value of each counter of a life.
+    newest: BTreeMap<(MemberId, Counter), u64>,
+    lives: BTreeMap<MemberId, Life>,
+    clients: BTreeMap<quorate_core::ClientKey, u64>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Counter {
+    Operation,
+    Acknowledgement,
+    /// A canvass is asked again under its number.
+    Canvass,
+    /// Of one term: heartbeats of one round go to all.
+    Heartbeat(u64),
+}
+
+/// What a counter that begins at zero reaches in no run, but for having wrapped below it.
+const NEVER_REACHED: u64 = 1 << 60;
+
+impl Counters {
+    fn count(&mut self, scene: &Scene<'_>, counter: Counter, value: u64, to: &mut Violations) {
+        let repeats = matches!(counter, Counter::Canvass | Counter::Heartbeat(_));
+        let newest = self.newest.entry((scene.member, counter)).or_insert(0);
+        if value < *newest || (value == *newest && !repeats) || value > NEVER_REACHED {
+            let text = format!("member {}: {counter:?} {value} after {newest}", scene.member);
+            to.add("S40", text);
+        }
+        *newest = value.max(*newest);
+    }
+
+    fn acts(&mut self, scene: &Scene<'_>, action: &Action, violations: &mut Violations) {
+        let operation = match action {
+            Action::Send { message: Message::Heartbeat { term, round, .. }, .. } => {
+                return self.count(scene, Counter::Heartbeat(term.0), *round, violations);
+            }
+            Action::Send { message: Message::Canvass { round, .. }, .. } => {
+                return self.count(scene, Counter::Canvass, *round, violations);
+            }
+            Action::Send { message: Message::Acknowledge { sequence, .. }, .. } => {
+                return self.count(scene, Counter::Acknowledgement, *sequence, violations);
+            }
+            Action::Sync { operation }
+            | Action::PersistVote { operation, .. }
+            | Action::PersistHistory { operation, .. }
+            | Action::PersistPeers { operation, .. }
+            | Action::ReadLog { operation, .. } => operation,
+            _ => return,
+        };
+        if operation.boot_epoch != scene.view.life.boot_epoch {
+            let text = format!("member {} asks for {operation:?} of another life", scene.member);
+            violations.add("S40", text);
+        }
+        self.count(scene, Counter::Operation, operation.sequence, violations);
+    }
+
+    fn started(&mut self, scene: &Scene<'_>, violations: &mut Violations) {
+        let (member, life) = (scene.member, scene.view.life);
+        self.newest.retain(|(old, _), _| *old != member);
+        if let Some(former) = self.lives.insert(member, life)
+            && former.boot_epoch >= life.boot_epoch
+        {
+            violations.add("S40", format!("{life:?} comes after {former:?}"));
+        }
+    }
+}
+
+impl Observer for Counters {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S40"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::LIVES.and(Kinds::STEPPED).and(Kinds::RECEIVED).and(Kinds::ACTING)
+    }
+
+    fn observe(
+        &mut self,
+        scene: &Scene<'_>,
+        _ghost: &Ghost,
+        observed: Observed<'_>,
+        violations: &mut Violations,
+    ) {
+        match observed {
+            Observed::Started => self.started(scene, violations),
+            Observed::Stepped { .. } => {
+                let view = scene.view;
+                let end = view.seen.max(view.received).max(view.commit);
+                if end >= Position::MAX || view.term.0 > NEVER_REACHED {
+                    let (member, term) = (scene.member, view.term);
+                    violations.add("S40", format!("member {member} is at {end} in term {term}"));
+                }
+            }
+            Observed::Acting(action) => self.acts(scene, action, violations),
+            // Old copies come late: only what nobody can have reached is wrong.
+            Observed::Received {
+                sender: Sender::Client { key },
+                message: Message::Connect { connection, .. },
+            } => {
+                let newest = self.clients.entry(key).or_insert(0);
+                if *connection > NEVER_REACHED {
+                    let text = format!("{key:?} connects as {connection} after {newest}");
+                    violations.add("S40", text);
+                }
+                *newest = (*connection).max(*newest);
+            }
+            _ => {}
+        }
+    }
+}

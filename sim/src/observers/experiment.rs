@@ -1,0 +1,71 @@
+//! Experiments in thought: a copy of a member is fed what the world does not offer, and what it
+//! does is judged. The member itself is not touched.
+
+use core::fmt::Write;
+use core::hash::Hasher;
+
+use quorate_core::hash::{StateHasher, mix};
+use quorate_core::{
+    Action, Actions, BootEpoch, Event, Instant, Member, Notice, OperationId, Source,
+};
+
+use super::Scene;
+
+/// Whether an experiment is due: once in `one_in` steps, at the same ones whenever the seed is run.
+pub(super) fn is_due(scene: &Scene<'_>, salt: u64, one_in: u64) -> bool {
+    mix(mix(scene.now, scene.view.received.0 ^ u64::from(scene.member.0)), salt)
+        .is_multiple_of(one_in)
+}
+
+/// An event that says nothing: a completion of no life.
+pub(super) const fn nothing() -> Event<'static> {
+    let boot_epoch = BootEpoch(u64::MAX);
+    Event::Durable { operation: OperationId { boot_epoch, sequence: u64::MAX } }
+}
+
+/// Feeds `event` to `member`, and returns what it asks for.
+pub(super) fn feed(member: &mut Member, local: Instant, event: &Event<'_>) -> Vec<Action> {
+    let mut actions = Actions::new();
+    member.step(local, event.clone(), &mut actions);
+    actions.drain().collect()
+}
+
+/// Whether only notices and one reason go out, and at least that.
+pub(super) fn is_a_stop(actions: &[Action]) -> bool {
+    let reasons = actions.iter().filter(|action| matches!(action, Action::FailStop(_))).count();
+    let notices = |action: &Action| matches!(action, Action::Notify(_) | Action::FailStop(_));
+    reasons == 1 && actions.iter().all(notices)
+}
+
+/// Whether one of the notices is `wanted`.
+pub(super) fn notes(actions: &[Action], wanted: Notice) -> bool {
+    actions.iter().any(|action| matches!(action, Action::Notify(notice) if *notice == wanted))
+}
+
+/// Hashes what it is told to print.
+struct Digest(StateHasher);
+
+impl Write for Digest {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// A hash of `actions`, and of the bytes that they name in `member`.
+pub(super) fn digest(member: &Member, actions: impl Iterator<Item = Action>) -> u64 {
+    let mut digest = Digest(StateHasher::default());
+    for action in actions {
+        // Writing to a hasher cannot fail.
+        let _ = write!(digest, "{action:?}");
+        let bytes = match action {
+            Action::SendData { stream, range, source: Source::Member, .. } => {
+                member.bytes(stream, range)
+            }
+            Action::Append { range } => member.bytes(quorate_core::Stream::Log, range),
+            _ => continue,
+        };
+        crate::ledger::hash_joined(&mut digest.0, bytes);
+    }
+    digest.0.finish()
+}

@@ -1,0 +1,77 @@
+//! L4: in the calm a member that lags is level within a time that follows from its lag and from the
+//! budget of repairs.
+
+use std::collections::BTreeMap;
+
+use quorate_core::{MemberId, Position, Term};
+
+use super::{Ghost, Kinds, Observed, Observer, Phase, Scene, Violations};
+
+/// The time besides, in nanoseconds: to adopt the history, on a disk that may still be busy with
+/// what it was told before the calm.
+const SLACK: u64 = 4_000_000_000;
+
+#[derive(Default)]
+pub(super) struct Level {
+    /// Where each lagging member has to be, when, and under which term.
+    lagging: BTreeMap<MemberId, Lag>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Lag {
+    target: Position,
+    until: u64,
+    term: Term,
+}
+
+impl Level {
+    fn begin(&mut self, scene: &Scene<'_>, target: Position) {
+        let view = scene.view;
+        let lag = target.since(view.verified);
+        if lag == 0 {
+            return;
+        }
+        let (limits, timing) = (&scene.rules.limits, &scene.rules.timing);
+        // Half of the leader's budget, shared by all that lag, of which each asks for so much at a
+        // time.
+        let share = limits.repair_budget_bytes / 2 / scene.rules.members as u64;
+        let each = share.min(limits.repair_request_bytes_max).max(8);
+        let intervals = lag.div_ceil(each);
+        let slowest = timing.heartbeat_interval.0 + timing.nak_retry.0 + timing.nak_delay.0;
+        let until = scene.now + intervals * slowest + SLACK;
+        self.lagging.insert(scene.member, Lag { target, until, term: view.term });
+    }
+}
+
+impl Observer for Level {
+    fn ids(&self) -> &'static [&'static str] {
+        &["L4"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::STEPPED.and(Kinds::PHASE)
+    }
+
+    fn observe(
+        &mut self,
+        scene: &Scene<'_>,
+        ghost: &Ghost,
+        observed: Observed<'_>,
+        violations: &mut Violations,
+    ) {
+        match observed {
+            Observed::Phase(Phase::Led) => self.begin(scene, ghost.chosen_end()),
+            Observed::Stepped { .. } | Observed::Phase(_) => {
+                let Some(lag) = self.lagging.get(&scene.member).copied() else { return };
+                if scene.view.verified >= lag.target || scene.view.term != lag.term {
+                    self.lagging.remove(&scene.member);
+                } else if scene.now > lag.until {
+                    let (member, verified) = (scene.member, scene.view.verified);
+                    let text = format!("member {member} has {verified}, and not {lag:?}");
+                    violations.add("L4", text);
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! S13: a leader counts its own disk by the rule that it counts others by (E41).
+
+use quorate_core::Role;
+
+use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
+
+pub(super) struct OwnCopy;
+
+impl Observer for OwnCopy {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S13"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::STEPPED
+    }
+
+    fn observe(
+        &mut self,
+        scene: &Scene<'_>,
+        ghost: &Ghost,
+        _observed: Observed<'_>,
+        violations: &mut Violations,
+    ) {
+        let commit = scene.view.commit;
+        if scene.view.role != Role::Leader || commit <= scene.before.commit.max(ghost.chosen_end())
+        {
+            return;
+        }
+        let Some(chain) = ghost.chain_at(commit, scene.history) else { return };
+        let copies = scene.disks.iter().filter(|disk| disk.holds_durably(commit, chain)).count();
+        let needed = scene.disks.len() / 2 + 1;
+        if copies + 1 == needed && !scene.disk.holds_durably(commit, chain) {
+            let text = format!(
+                "leader {} commits {commit} and counts itself; its disk keeps {}",
+                scene.member,
+                scene.disk.durable_end()
+            );
+            violations.add("S13", text);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! S20: nothing is repaired twice to one destination while it lingers, repairs keep to their budget,
+//! and only held bytes of the term that was asked for are sent (E90).
+
+use std::collections::{BTreeMap, VecDeque};
+
+use quorate_core::stream::REPAIRS_MAX;
+use quorate_core::{
+    Action, ClientKey, Destination, Endpoint, MemberId, Message, PositionRange, Sender, Stream,
+};
+
+use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
+
+#[derive(Default)]
+pub(super) struct RepairDiscipline {
+    members: BTreeMap<MemberId, Repairer>,
+}
+
+#[derive(Default)]
+struct Repairer {
+    /// Who has just asked.
+    asker: Option<Sender>,
+    /// For whom the step under way repairs.
+    repairs_for: Option<Sender>,
+    /// What was repaired lately, of the log and of each client's replies.
+    recent: BTreeMap<Option<ClientKey>, VecDeque<Repair>>,
+}
+
+#[derive(Clone, Copy)]
+struct Repair {
+    at: u64,
+    to: Sender,
+    source: Option<Endpoint>,
+    epoch: u64,
+    range: PositionRange,
+}
+
+impl Repairer {
+    /// Notes a repair; returns what is wrong with it.
+    fn repair(
+        &mut self,
+        scene: &Scene<'_>,
+        stream: Option<ClientKey>,
+        repair: Repair,
+    ) -> Option<String> {
+        let timing = &scene.rules.timing;
+        let linger = scene.rules.at_least(timing.repair_linger);
+        let interval = scene.rules.at_least(timing.heartbeat_interval);
+        let recent = self.recent.entry(stream).or_default();
+        let keeps = linger.max(interval);
+        recent.retain(|old| scene.now - old.at < keeps);
+        // Only the newest are remembered: what was sent before may be sent again.
+        let again = recent.iter().rev().take(REPAIRS_MAX).find(|old| {
+            scene.now - old.at < linger
+                && (old.to, old.source, old.epoch) == (repair.to, repair.source, repair.epoch)
+                && !old.range.intersection(repair.range).is_empty()
+        });
+        let again = again.map(|old| {
+            format!("{} ns after {} was repaired for it", scene.now - old.at, old.range)
+        });
+        recent.push_back(repair);
+        // The budget is of intervals one after the other: two of them may be used up in a row.
+        let bytes = |old: &Repair| if scene.now - old.at < interval { old.range.len() } else { 0 };
+        let spent: u64 = recent.iter().map(bytes).sum();
+        let budget = 2 * scene.rules.limits.repair_budget_bytes;
+        again.or_else(|| {
+            (spent > budget).then(|| format!("{spent} bytes in an interval; {budget} may be"))
+        })
+    }
+
+    fn acts(&mut self, scene: &Scene<'_>, action: &Action) -> Option<String> {
+        let to = self.repairs_for?;
+        let at = scene.now;
+        match action {
+            Action::SendData { to: target, stream, epoch, range, .. } => {
+                let source = match target {
+                    Destination::Client(endpoint) => Some(*endpoint),
+                    Destination::Member(_) => None,
+                };
+                let (stream, epoch, range) = (key_of(*stream), *epoch, *range);
+                self.repair(scene, stream, Repair { at, to, source, epoch, range })
+            }
+            // Cold bytes are read first. What the service reads begins where it is.
+            Action::ReadLog { range, .. } if range.start != scene.view.applied => {
+                let epoch = scene.history.owner(range.start).map_or(0, |line| line.term.0);
+                self.repair(scene, None, Repair { at, to, source: None, epoch, range: *range })
+            }
+            _ => None,
+        }
+    }
+}
+
+const fn key_of(stream: Stream) -> Option<ClientKey> {
+    match stream {
+        Stream::Log => None,
+        Stream::Ingress(key) | Stream::Egress(key) => Some(key),
+    }
+}
+
+/// What is wrong with log bytes that leave, whether repaired or not.
+fn foreign(scene: &Scene<'_>, action: &Action) -> Option<String> {
+    let Action::SendData { stream: Stream::Log, epoch, range, .. } = action else { return None };
+    let owner = scene.history.owner(range.start).map(|line| line.term.0);
+    let end = scene.history.owner_end(range.start).unwrap_or(range.end);
+    if range.end > scene.view.verified {
+        return Some(format!("it holds {}", scene.view.verified));
+    }
+    (owner != Some(*epoch) || end < range.end)
+        .then(|| format!("term {epoch} does not own it, but {owner:?} up to {end}"))
+}
+
+impl Observer for RepairDiscipline {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S20"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::LIVES.and(Kinds::RECEIVED).and(Kinds::STEPPED).and(Kinds::ACTING)
+    }
+
+    fn observe(
+        &mut self,
+        scene: &Scene<'_>,
+        _ghost: &Ghost,
+        observed: Observed<'_>,
+        violations: &mut Violations,
+    ) {
+        let repairer = self.members.entry(scene.member).or_default();
+        match observed {
+            Observed::Started => *repairer = Repairer::default(),
+            Observed::Received { sender, message: Message::Nak { .. } } => {
+                repairer.asker = Some(sender);
+            }
+            // Data is sent for a request in the very step that takes it in.
+            Observed::Stepped { .. } => repairer.repairs_for = repairer.asker.take(),
+            Observed::Acting(Action::PersistHistory { cut, .. }) => {
+                if let Some(log) = repairer.recent.get_mut(&None) {
+                    log.retain(|old| old.range.end <= *cut);
+                }
+            }
+            Observed::Acting(action) => {
+                let problem = foreign(scene, action).or_else(|| repairer.acts(scene, action));
+                if let Some(problem) = problem {
+                    let text = format!("member {}: {action:?}: {problem}", scene.member);
+                    violations.add("S20", text);
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What observers may look at.
+
+use quorate_core::{Duration, Limits, Member, MemberId, TermHistory, Timing, View};
+
+use crate::disk::SimDisk;
+use crate::swarm::Swarm;
+
+/// What an observer may look at: one member as it is now, and the disks of all.
+#[derive(Clone, Copy)]
+pub struct Scene<'a> {
+    /// The virtual time, in nanoseconds.
+    pub now: u64,
+    /// Whom it concerns.
+    pub member: MemberId,
+    /// How the member was before the event.
+    pub before: &'a View,
+    /// How it is now.
+    pub view: &'a View,
+    /// Its adopted history.
+    pub history: &'a TermHistory,
+    /// The member itself, while it runs: to be asked how full its queues are, or to be copied for
+    /// an experiment in thought.
+    pub core: Option<&'a Member>,
+    /// Its disk.
+    pub disk: &'a SimDisk,
+    /// The disks of all members.
+    pub disks: &'a [&'a SimDisk],
+    /// What the rules of this world are.
+    pub rules: &'a Rules,
+}
+
+/// What observers need to know of the configuration.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The members' time-outs, by their own clocks.
+    pub timing: Timing,
+    /// The members' limits.
+    pub limits: Limits,
+    /// How many members there are: all of them vote.
+    pub members: usize,
+    /// How much a member's clock may err, in millionths.
+    pub clock_error: u64,
+    /// The most actions of one event.
+    pub actions_max: usize,
+    /// Whether the service is [`crate::Ledger`], whose replies the history checkers can read.
+    pub is_ledger: bool,
+}
+
+impl Rules {
+    /// The rules of a world with the options `swarm`.
+    pub(crate) fn of(swarm: &Swarm) -> Self {
+        let limits = &swarm.limits;
+        Self {
+            timing: swarm.timing.clone(),
+            limits: limits.clone(),
+            members: swarm.members,
+            clock_error: swarm.clock_error,
+            // Each session may be sent a run and a status; each member all runs of a window,
+            // repairs and control messages; each frame is applied once.
+            actions_max: 256
+                + limits.apply_batch_max
+                + limits.sessions_max
+                    * (4 + limits.session_window_bytes.div_ceil(limits.run_bytes_max) as usize)
+                + swarm.members
+                    * (16 + 2 * limits.window_bytes.div_ceil(limits.run_bytes_max) as usize),
+            is_ledger: false,
+        }
+    }
+
+    /// The least time of the world, in nanoseconds, in which a member's clock may go on by `span`.
+    #[must_use]
+    pub const fn at_least(&self, span: Duration) -> u64 {
+        span.0.saturating_sub(2 * (span.0 * (self.clock_error + 1) / 1_000_000) + 1)
+    }
+}

@@ -1,0 +1,132 @@
+//! S25: log time never falls and is the same on all members; a timer fires once for each time that
+//! it was scheduled, and not before its deadline. L8: in the calm, timers that are due are fired.
+
+use std::collections::BTreeMap;
+
+use quorate_core::{Delivery, Event, LogTime, MemberId, Position};
+
+use super::{Ghost, Kinds, Observed, Observer, Phase, Scene, Violations};
+
+/// L8: how long after its deadline a timer may fire in the calm, in nanoseconds.
+const LATE_MAX: u64 = 2_000_000_000;
+
+#[derive(Default)]
+pub(super) struct TimeInTheLog {
+    /// The time of each applied frame, as whoever applied it first was told.
+    times: BTreeMap<Position, LogTime>,
+    members: BTreeMap<MemberId, Clockwork>,
+    /// Since when nothing fails any more.
+    calm_since: Option<u64>,
+}
+
+/// What one life of a member has applied.
+#[derive(Default)]
+struct Clockwork {
+    time: LogTime,
+    timers: BTreeMap<u64, Scheduled>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Scheduled {
+    deadline: LogTime,
+    /// When it should have fired at the latest, by the world's clock, had nothing failed.
+    due: u64,
+}
+
+impl TimeInTheLog {
+    fn applied(
+        &mut self,
+        member: MemberId,
+        at: Position,
+        time: LogTime,
+        fired: Option<u64>,
+    ) -> Option<String> {
+        let first = *self.times.entry(at).or_insert(time);
+        let clockwork = self.members.entry(member).or_default();
+        let before = core::mem::replace(&mut clockwork.time, time);
+        if time < before {
+            return Some(format!("the time falls from {} to {} at {at}", before.0, time.0));
+        }
+        if first != time {
+            return Some(format!("the time at {at} is {}, and was {}", time.0, first.0));
+        }
+        let timer = fired?;
+        match clockwork.timers.remove(&timer) {
+            None => Some(format!("timer {timer} fires at {at} and is not scheduled")),
+            Some(Scheduled { deadline, .. }) if deadline > time => {
+                Some(format!("timer {timer} of {} fires at {}", deadline.0, time.0))
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// Timers that should have fired long ago.
+    fn overdue(&self, scene: &Scene<'_>, violations: &mut Violations) {
+        let since = self.calm_since.unwrap_or(scene.now);
+        for (member, clockwork) in &self.members {
+            for (timer, scheduled) in &clockwork.timers {
+                if scheduled.due.max(since) + LATE_MAX < scene.now {
+                    let text = format!("timer {timer} of member {member} waits: {scheduled:?}");
+                    violations.add("L8", text);
+                }
+            }
+        }
+    }
+}
+
+impl Observer for TimeInTheLog {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S25", "L8"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::LIVES.and(Kinds::STEPPING).and(Kinds::DISK).and(Kinds::APPLIED).and(Kinds::PHASE)
+    }
+
+    fn observe(
+        &mut self,
+        scene: &Scene<'_>,
+        ghost: &Ghost,
+        observed: Observed<'_>,
+        violations: &mut Violations,
+    ) {
+        let member = scene.member;
+        match observed {
+            Observed::Started => {
+                self.members.insert(member, Clockwork::default());
+            }
+            Observed::Stepping { event: Event::Applied { outputs, .. }, .. } => {
+                let clockwork = self.members.entry(member).or_default();
+                for (timer, deadline) in outputs.timers() {
+                    clockwork.timers.remove(&timer);
+                    if let Some(deadline) = deadline {
+                        let wait = deadline.0.saturating_sub(clockwork.time.0);
+                        let due = scene.now + wait + wait / 10;
+                        clockwork.timers.insert(timer, Scheduled { deadline, due });
+                    }
+                }
+            }
+            Observed::Written { frames, .. } => {
+                for frame in frames {
+                    let before = ghost.frame_ending_at(frame.start, scene.history);
+                    if let Some(before) = before.filter(|before| before.time > frame.time) {
+                        let text = format!("member {member} writes {frame:?} after {before:?}");
+                        violations.add("S25", text);
+                    }
+                }
+            }
+            Observed::Applied { apply, .. } => {
+                let fired = match apply.delivery {
+                    Delivery::Timer { timer } => Some(timer),
+                    _ => None,
+                };
+                if let Some(problem) = self.applied(member, apply.position, apply.time, fired) {
+                    violations.add("S25", format!("member {member}: {problem}"));
+                }
+            }
+            Observed::Phase(Phase::Calm) => self.calm_since = Some(scene.now),
+            Observed::Phase(Phase::Over) => self.overdue(scene, violations),
+            _ => {}
+        }
+    }
+}

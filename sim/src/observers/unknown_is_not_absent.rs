@@ -1,0 +1,160 @@
+//! S37, as far as it goes without healing: nobody denies what it holds, nobody claims to have less
+//! than it has acknowledged unless an adopted history took it away, and who came back with less
+//! counts for nothing (E47; that one as an experiment, for disks of this world keep what is durable).
+
+use std::collections::BTreeMap;
+
+use quorate_core::{
+    Action, BootEpoch, Endpoint, Event, Incarnation, Incoming, Instant, MemberId, Message, Notice,
+    Position, Role, Sender, Stream, Term,
+};
+
+use super::experiment::{feed, is_due, notes};
+use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
+use crate::disk::Work;
+
+pub(super) struct UnknownIsNotAbsent {
+    /// What each member acknowledged and no durable history has taken away since.
+    acknowledged: BTreeMap<MemberId, Position>,
+    /// What the life of a leader has heard of a follower.
+    heard: BTreeMap<(MemberId, MemberId), Heard>,
+    /// Once in so many steps of leaders.
+    one_in: u64,
+}
+
+/// The newest acknowledgement of a follower's newest life.
+#[derive(Clone, Copy, Debug, Default)]
+struct Heard {
+    term: Term,
+    boot_epoch: u64,
+    sequence: u64,
+    durable: Position,
+}
+
+impl Default for UnknownIsNotAbsent {
+    fn default() -> Self {
+        Self { acknowledged: BTreeMap::new(), heard: BTreeMap::new(), one_in: 512 }
+    }
+}
+
+impl UnknownIsNotAbsent {
+    #[cfg(test)]
+    pub(super) fn eager() -> Self {
+        Self { one_in: 1, ..Self::default() }
+    }
+
+    fn hear(&mut self, leader: MemberId, sender: Sender, message: &Message) {
+        let Sender::Member { member, boot_epoch, .. } = sender else { return };
+        let &Message::Acknowledge { term, sequence, durable, .. } = message else { return };
+        let heard = self.heard.entry((leader, member)).or_default();
+        if (boot_epoch.0, sequence) > (heard.boot_epoch, heard.sequence) {
+            *heard = Heard { term, boot_epoch: boot_epoch.0, sequence, durable };
+        }
+    }
+
+    /// A follower comes back without a byte: the leader has to say that it does not count.
+    fn examine(&self, scene: &Scene<'_>, local: Instant) -> Option<String> {
+        let core = scene.core?;
+        let known =
+            self.heard.range((scene.member, MemberId(0))..).map(|(key, heard)| (*key, *heard));
+        let mut known = known.take_while(|((leader, _), _)| *leader == scene.member);
+        let fits = |heard: &Heard| {
+            let lost = Position::ZERO < heard.durable && heard.durable <= scene.view.commit;
+            heard.term == scene.view.term && lost
+        };
+        let ((_, follower), heard) = known.find(|(_, heard)| fits(heard))?;
+        let sender = Sender::Member {
+            member: follower,
+            incarnation: Incarnation(1),
+            boot_epoch: BootEpoch(heard.boot_epoch + 1),
+        };
+        let message = Message::Acknowledge {
+            term: scene.view.term,
+            sequence: 1,
+            round: 0,
+            durable: Position::ZERO,
+            received: Position::ZERO,
+            limit: Position::ZERO,
+            commit: Position::ZERO,
+        };
+        let content = Incoming::Control(message);
+        let event = Event::Received { sender, source: Endpoint::default(), content };
+        let mut member = core.clone();
+        let actions = feed(&mut member, local, &event);
+        let is_noticed = notes(&actions, Notice::PeerRegressed { member: follower });
+        (!is_noticed).then(|| {
+            format!("leader {} counts {follower}, which lost {heard:?}: {actions:?}", scene.member)
+        })
+    }
+
+    /// What is wrong with what a member says of its log.
+    fn claims(&self, scene: &Scene<'_>, message: &Message) -> Option<String> {
+        match message {
+            Message::Unavailable { stream: Stream::Log, range: asked, .. } => {
+                let owner = scene.history.owner(asked.range.start).map(|line| line.term.0);
+                let held = asked.range.start < scene.view.verified && owner == Some(asked.epoch);
+                let end = scene.history.owner_end(asked.range.start);
+                let ends = end.is_none_or(|end| asked.range.end.min(scene.view.verified) <= end);
+                (held && ends && !asked.range.is_empty())
+                    .then(|| format!("denies {asked:?} and holds {}", scene.view.verified))
+            }
+            Message::Canvass { key, .. }
+            | Message::CanvassReply { key, .. }
+            | Message::RequestVote { key, .. } => {
+                let known = self.acknowledged.get(&scene.member).copied();
+                let known = known.filter(|known| key.position < *known)?;
+                Some(format!("claims {key:?} and has acknowledged {known}"))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Observer for UnknownIsNotAbsent {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S37"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::LIVES.and(Kinds::STEPPING).and(Kinds::RECEIVED).and(Kinds::ACTING).and(Kinds::DISK)
+    }
+
+    fn observe(
+        &mut self,
+        scene: &Scene<'_>,
+        _ghost: &Ghost,
+        observed: Observed<'_>,
+        violations: &mut Violations,
+    ) {
+        let member = scene.member;
+        match observed {
+            Observed::Started => self.heard.retain(|(leader, _), _| *leader != member),
+            Observed::Received { sender, message } => self.hear(member, sender, message),
+            Observed::Acting(Action::Send {
+                message: Message::Acknowledge { durable, .. },
+                ..
+            }) => {
+                let known = self.acknowledged.entry(member).or_default();
+                *known = (*durable).max(*known);
+            }
+            // A history that is on its way to the disk has cut the log in memory.
+            Observed::Acting(Action::PersistHistory { cut, .. })
+            | Observed::Durable(Work::History { cut, .. }) => {
+                let known = self.acknowledged.entry(member).or_default();
+                *known = (*cut).min(*known);
+            }
+            Observed::Acting(Action::Send { message, .. }) => {
+                if let Some(problem) = self.claims(scene, message) {
+                    violations.add("S37", format!("member {member} {problem}"));
+                }
+            }
+            Observed::Stepping { local, .. }
+                if scene.view.role == Role::Leader && is_due(scene, 37, self.one_in) =>
+            {
+                let problem = self.examine(scene, local);
+                problem.into_iter().for_each(|text| violations.add("S37", text));
+            }
+            _ => {}
+        }
+    }
+}

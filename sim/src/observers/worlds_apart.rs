@@ -1,0 +1,117 @@
+//! S33: what a stranger, another incarnation, or a former life says has no effect (E93). An
+//! experiment: a datagram that was received in earnest comes from such a sender instead, and must
+//! do no more than an event that says nothing. (Datagrams of another group or recovery epoch never
+//! reach the core: their tag is not ours.)
+
+use std::collections::BTreeMap;
+
+use quorate_core::{BootEpoch, Event, Incarnation, Instant, MemberId, Sender};
+
+use super::experiment::{digest, feed, is_due, nothing};
+use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
+
+pub(super) struct WorldsApart {
+    /// The newest life of each member that a member has heard of in its own life.
+    heard: BTreeMap<(MemberId, MemberId), u64>,
+    /// Once in so many datagrams of members.
+    one_in: u64,
+}
+
+/// A member that no group has.
+const STRANGER: MemberId = MemberId(60_000);
+/// A window up to which the whole state is hashed.
+const HASHED_WINDOW_MAX: u64 = 64 << 10;
+
+impl Default for WorldsApart {
+    fn default() -> Self {
+        Self { heard: BTreeMap::new(), one_in: 2_048 }
+    }
+}
+
+impl WorldsApart {
+    #[cfg(test)]
+    pub(super) const fn eager() -> Self {
+        Self { heard: BTreeMap::new(), one_in: 1 }
+    }
+
+    fn examine(
+        &self,
+        scene: &Scene<'_>,
+        local: Instant,
+        event: &Event<'_>,
+    ) -> Option<(Sender, String)> {
+        let (core, Event::Received { sender, source, content }) = (scene.core?, event) else {
+            return None;
+        };
+        let &Sender::Member { member, incarnation, boot_epoch } = sender else { return None };
+        let known = self.heard.get(&(scene.member, member)).copied()?;
+        let other = Incarnation(incarnation.0 + 1);
+        let former = BootEpoch(known.checked_sub(1)?);
+        let senders = [
+            Sender::Member { member: STRANGER, incarnation, boot_epoch },
+            Sender::Member { member, incarnation: other, boot_epoch: BootEpoch(known + 1) },
+            Sender::Member { member, incarnation, boot_epoch: former },
+        ];
+        let quiet = outcome(scene, core, local, &nothing());
+        for sender in senders {
+            let content = content.clone();
+            let event = Event::Received { sender, source: *source, content };
+            if outcome(scene, core, local, &event) != quiet {
+                return Some((sender, format!("{event:?}")));
+            }
+        }
+        None
+    }
+}
+
+/// What an event makes of a copy of `core`: its view, and hashes of its actions and of its state.
+fn outcome(
+    scene: &Scene<'_>,
+    core: &quorate_core::Member,
+    local: Instant,
+    event: &Event<'_>,
+) -> (quorate_core::View, u64, u64) {
+    let mut member = core.clone();
+    let actions = feed(&mut member, local, event);
+    let is_small = scene.rules.limits.window_bytes <= HASHED_WINDOW_MAX;
+    let state = if is_small { member.state_hash() } else { 0 };
+    (member.view(), digest(&member, actions.into_iter()), state)
+}
+
+impl Observer for WorldsApart {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S33"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::LIVES.and(Kinds::STEPPING)
+    }
+
+    fn observe(
+        &mut self,
+        scene: &Scene<'_>,
+        _ghost: &Ghost,
+        observed: Observed<'_>,
+        violations: &mut Violations,
+    ) {
+        match observed {
+            Observed::Started => self.heard.retain(|(member, _), _| *member != scene.member),
+            Observed::Stepping { local, event } => {
+                let Event::Received { sender: Sender::Member { member, boot_epoch, .. }, .. } =
+                    event
+                else {
+                    return;
+                };
+                if is_due(scene, 33, self.one_in)
+                    && let Some((sender, event)) = self.examine(scene, local, event)
+                {
+                    let text = format!("{sender:?} has an effect on {}: {event}", scene.member);
+                    violations.add("S33", text);
+                }
+                let heard = self.heard.entry((scene.member, *member)).or_insert(0);
+                *heard = boot_epoch.0.max(*heard);
+            }
+            _ => {}
+        }
+    }
+}
