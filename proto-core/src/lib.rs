@@ -15,6 +15,7 @@ pub mod event;
 pub mod frame;
 pub mod hash;
 pub mod identity;
+pub mod mark;
 pub mod member;
 pub mod message;
 pub mod mutant;

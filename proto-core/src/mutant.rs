@@ -72,7 +72,7 @@ mutants! {
     REPAIRS_DO_NOT_LINGER = 41 repairs_are_repeated_at_once [90],
     REPAIRS_WITHOUT_BUDGET = 42 repairs_have_no_budget [90],
     FOLLOWER_LIMIT_IS_IGNORED = 43 leader_sends_beyond_the_followers_limit [116],
-    CLIENT_LIMIT_IS_IGNORED = 44 stream_is_sent_beyond_the_receivers_limit [116],
+    LIMIT_FALLS = 44 limit_of_a_stream_falls_with_what_is_held [116],
     FULL_DISK_IS_FORGOTTEN = 45 refused_append_counts_as_written [48],
     WRITES_BEFORE_THE_LINE = 46 bytes_of_a_term_go_before_its_line [],
     HEARTBEATS_DO_NOT_QUIET = 47 heartbeats_do_not_put_off_elections [7],

@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use quorate_core::mark;
 use quorate_sim::sweep::{Sweep, Swept, run_world};
 use quorate_sim::{World, mutants};
 
@@ -40,6 +41,15 @@ enum Task {
         #[arg(long)]
         trace: bool,
     },
+    /// Runs many seeds with marks in the core; fails when a marked place was never reached
+    Marks {
+        /// How many seeds
+        #[arg(long, default_value_t = 500)]
+        seeds: u64,
+        /// Steps behind the first leader, with faults, of each seed
+        #[arg(long, default_value_t = 2_000)]
+        steps: u64,
+    },
     /// Compiles deliberate mistakes into the core; fails when one is not found
     Mutants {
         /// Seeds until a mutant counts as survivor
@@ -58,6 +68,7 @@ fn main() -> ExitCode {
     let ok = match Arguments::parse().command {
         Task::Sweep { seeds, start, steps } => sweep(seeds, start, steps),
         Task::Replay { seed, steps, trace } => replay(seed, steps, trace),
+        Task::Marks { seeds, steps } => marks(seeds, steps),
         Task::Mutants { seeds, steps, only } => hunt(seeds, steps, only),
     };
     if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -130,26 +141,53 @@ fn hunt(seeds: u64, steps: u64, only: Option<u32>) -> bool {
         let mutant = fate.mutant;
         match &fate.killed {
             Some((taken, finding)) => println!(
-                "{:>2} {:<46} found at seed {taken} ({})",
+                "{:>2} {:<48} found at seed {taken} ({})",
                 mutant.number, mutant.name, finding.id
             ),
-            None => println!("{:>2} {:<46} SURVIVED {seeds} seeds", mutant.number, mutant.name),
+            None => println!("{:>2} {:<48} SURVIVED {seeds} seeds", mutant.number, mutant.name),
         }
     });
-    let killed = fates.iter().filter(|fate| fate.killed.is_some()).count();
-    println!("{killed} of {} mutants found", fates.len());
-    killed == fates.len()
+    let summary = mutants::Summary::of(&fates);
+    println!(
+        "{} of {} mutants found; seeds that it took: median {}, maximum {}",
+        summary.killed, summary.all, summary.median, summary.maximum
+    );
+    summary.killed == summary.all
 }
 
 fn hunt_in_another_build(seeds: u64, steps: u64, only: Option<u32>) -> bool {
-    let mut arguments = vec![format!("--seeds={seeds}"), format!("--steps={steps}")];
+    let mut arguments =
+        vec!["mutants".to_owned(), format!("--seeds={seeds}"), format!("--steps={steps}")];
     arguments.extend(only.map(|only| format!("--only={only}")));
-    let status = mutants::build_and_run(&arguments).and_then(|mut command| command.status());
+    run_other_build(&arguments)
+}
+
+fn run_other_build(arguments: &[String]) -> bool {
+    let status = mutants::build_and_run(arguments).and_then(|mut command| command.status());
     match status {
         Ok(status) => status.success(),
         Err(error) => {
-            println!("cannot build the mutants with cargo: {error}; run this inside the workspace");
+            println!("cannot build with cargo: {error}; run this inside the workspace");
             false
         }
     }
+}
+
+fn marks(seeds: u64, steps: u64) -> bool {
+    if !cfg!(quorate_marks) {
+        let arguments =
+            ["marks".to_owned(), format!("--seeds={seeds}"), format!("--steps={steps}")];
+        return run_other_build(&arguments);
+    }
+    silence_panics();
+    let sweep = Sweep { start: 1, seeds, steps, threads: 2, stop_at_first: false };
+    let swept = sweep.run(|_| {});
+    let mut missing = 0;
+    for (mark, count) in mark::counts() {
+        println!("{count:>12}  {}", mark.name);
+        missing += usize::from(count == 0);
+    }
+    println!("{missing} of {} marks never reached in {seeds} seeds", mark::ALL.len());
+    swept.findings.iter().for_each(|finding| println!("{finding}"));
+    missing == 0 && swept.findings.is_empty()
 }

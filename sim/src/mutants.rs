@@ -14,6 +14,50 @@ pub struct Fate {
     pub killed: Option<(u64, crate::Finding)>,
 }
 
+/// What became of all mutants.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Summary {
+    /// How many there were.
+    pub all: usize,
+    /// How many were found.
+    pub killed: usize,
+    /// The median of the seeds that those took.
+    pub median: u64,
+    /// The most.
+    pub maximum: u64,
+}
+
+impl Summary {
+    /// Sums up `fates`.
+    #[must_use]
+    pub fn of(fates: &[Fate]) -> Self {
+        let mut taken: Vec<u64> =
+            fates.iter().filter_map(|fate| fate.killed.as_ref().map(|(seeds, _)| *seeds)).collect();
+        taken.sort_unstable();
+        Self {
+            all: fates.len(),
+            killed: taken.len(),
+            median: taken.get(taken.len() / 2).copied().unwrap_or(0),
+            maximum: taken.last().copied().unwrap_or(0),
+        }
+    }
+}
+
+/// Edge cases that have no mutant, and why not.
+pub const WITHOUT_MUTANT: [(u16, &str); 11] = [
+    (26, "a history that disowns committed bytes takes another mistake: S11 looks for that"),
+    (34, "a datagram is one slice at one position: there is no code that could do it wrong"),
+    (35, "what an application does with an outcome that is not known, no run can see"),
+    (42, "of the archive: tests of files and faults"),
+    (45, "of the archive: tests of files and faults"),
+    (50, "of the archive: tests of files and crashes"),
+    (51, "of the archive: a member's disk in the world does not misdirect"),
+    (52, "neither is stored: there is no code that could do it wrong"),
+    (54, "of the archive: tests of files"),
+    (68, "of the codec and the archive: tests of headers and directories"),
+    (94, "of the codec: fuzzing"),
+];
+
 /// Whether this build has the mutants in it.
 #[must_use]
 pub const fn are_compiled_in() -> bool {
@@ -24,10 +68,10 @@ pub const fn are_compiled_in() -> bool {
 #[cfg(quorate_mutants)]
 pub fn hunt(only: Option<u32>, seeds: u64, steps: u64, mut report: impl FnMut(&Fate)) -> Vec<Fate> {
     let chosen = quorate_core::mutant::ALL
-        .into_iter()
+        .iter()
         .filter(|mutant| only.is_none_or(|only| only == mutant.number));
     let mut fates = Vec::new();
-    for mutant in chosen {
+    for &mutant in chosen {
         quorate_core::mutant::choose(mutant.number);
         let sweep = crate::sweep::Sweep { start: 1, seeds, steps, threads: 2, stop_at_first: true };
         let swept = sweep.run(|_| {});
@@ -46,8 +90,8 @@ pub fn hunt(_: Option<u32>, _: u64, _: u64, _: impl FnMut(&Fate)) -> Vec<Fate> {
     Vec::new()
 }
 
-/// The command that builds this program with the mutants in it, beside the normal build, and runs
-/// it with `arguments`.
+/// The command that builds this program with mutants and marks in it, beside the normal build, and
+/// runs it with `arguments`.
 ///
 /// # Errors
 /// When the path of this program is not known.
@@ -61,8 +105,46 @@ pub fn build_and_run(arguments: &[String]) -> std::io::Result<Command> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["run", "--release", "--quiet", "--manifest-path"]).arg(manifest);
-    command.arg("--target-dir").arg(target).args(["--bin", "quorate-sim", "--", "mutants"]);
-    command.args(arguments).env("RUSTFLAGS", "--cfg quorate_mutants");
+    command.arg("--target-dir").arg(target).args(["--bin", "quorate-sim", "--"]);
+    command.args(arguments).env("RUSTFLAGS", "--cfg quorate_mutants --cfg quorate_marks");
     command.env_remove("CARGO_ENCODED_RUSTFLAGS");
     Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_core::mutant::ALL;
+    use std::collections::BTreeSet;
+
+    /// Edge cases of the first priority (safety) that are covered or watched today.
+    const PRIORITY_ONE: [u16; 41] = [
+        2, 4, 5, 6, 11, 21, 22, 23, 24, 25, 26, 27, 30, 34, 35, 36, 37, 38, 40, 41, 42, 43, 45, 47,
+        50, 51, 52, 54, 55, 68, 89, 92, 93, 94, 96, 98, 106, 107, 108, 112, 118,
+    ];
+
+    #[test]
+    fn every_edge_case_of_safety_has_a_mutant_or_a_reason() {
+        let broken: BTreeSet<u16> =
+            ALL.iter().flat_map(|mutant| mutant.edge_cases.iter().copied()).collect();
+        let without: BTreeSet<u16> =
+            WITHOUT_MUTANT.iter().map(|(edge_case, _)| *edge_case).collect();
+        assert!(broken.is_disjoint(&without), "a reason for what has a mutant");
+        for edge_case in PRIORITY_ONE {
+            let known = broken.contains(&edge_case) || without.contains(&edge_case);
+            assert!(known, "E{edge_case:02} has neither a mutant nor a reason");
+        }
+    }
+
+    #[test]
+    fn the_summary_counts_only_what_was_found() {
+        let fate = |seed: Option<u64>| {
+            let finding =
+                |seed| crate::Finding { seed, step: 1, at: 1, id: "S1", message: "".into() };
+            Fate { mutant: ALL[0], killed: seed.map(|seed| (seed, finding(seed))) }
+        };
+        let fates = [Some(9), None, Some(2), Some(4)].map(fate);
+        let expected = Summary { all: 4, killed: 3, median: 4, maximum: 9 };
+        assert_eq!(Summary::of(&fates), expected);
+    }
 }

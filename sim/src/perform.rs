@@ -78,7 +78,8 @@ impl World {
                 }
             }
             Action::FailStop(reason) => {
-                self.found("fail-stop", format!("member {} stopped: {reason}", node + 1));
+                let text = format!("member {} stopped: {reason}", node + 1);
+                self.watch.violations.add("fail-stop", text);
             }
         }
     }

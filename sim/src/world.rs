@@ -454,9 +454,9 @@ impl World {
         let host = &self.nodes[node];
         let Some(member) = &host.member else { return };
         if host.late.is_empty() && host.applying.is_none() {
-            // The hash over all sessions and their replies is dear: at one position in eight, the
+            // The hash over all sessions and their replies is dear: at one position in 32, the
             // same ones on all members; the calm phase compares it once more.
-            let sampled = quorate_core::hash::mix(0, host.view.applied.0).is_multiple_of(8);
+            let sampled = quorate_core::hash::mix(0, host.view.applied.0).is_multiple_of(32);
             let replicated = if sampled { member.replicated_hash() } else { 0 };
             let service = host.service.digest();
             let state = Observed::State { service, replicated };

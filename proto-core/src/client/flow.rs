@@ -107,6 +107,12 @@ impl Flow {
         self.next_sequence - self.in_flight.len() as u64
     }
 
+    /// The first message whose reply the client lacks.
+    pub(super) fn lacks_from(&self) -> u64 {
+        let forgets = crate::mutant::is(crate::mutant::REPLIES_ARE_DELIVERED_TWICE);
+        self.unanswered().saturating_sub(u64::from(forgets)).max(1)
+    }
+
     /// Where the ingress stream goes on at the next connection. It stays where it is until that is
     /// open, so that each repetition of a connect says the same.
     pub(super) const fn ingress_start(&self) -> Position {
@@ -233,6 +239,7 @@ impl Flow {
             }
             if sequence < unanswered {
                 context.counters.duplicates += 1;
+                crate::mark::reached(crate::mark::REPLY_SKIPPED);
                 if crate::mutant::is(crate::mutant::REPLIES_ARE_DELIVERED_TWICE) {
                     context.actions.push_reply(sequence, position, frame.header.payload(at));
                 }

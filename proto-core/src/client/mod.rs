@@ -385,6 +385,7 @@ impl Client {
     /// The leader serves the client no more.
     fn lose(&mut self, link: Link, actions: &mut ClientActions) {
         self.counters.reconnects += 1;
+        crate::mark::reached(crate::mark::CLIENT_LOSES_LEADER);
         self.flow.close();
         if self.flow.in_flight() == 0 {
             self.search.succeeded(self.now);
@@ -400,7 +401,7 @@ impl Client {
                 connection: self.search.connection(),
                 session: self.session,
                 ingress_start: self.flow.ingress_start(),
-                unanswered: self.flow.unanswered(),
+                unanswered: self.flow.lacks_from(),
             };
             actions.push(ClientAction::Send { to: self.search.endpoint(), message });
         }

@@ -69,6 +69,7 @@ impl Member {
         }
         // A line is announced once it is durable (rule 7).
         if self.state.storage.history_is_pending() {
+            crate::mark::reached(crate::mark::HISTORY_WAITS);
             self.note_history_request(from, commit);
         } else {
             self.send_history(from, commit, actions);
@@ -136,6 +137,9 @@ impl Member {
             && self.state.leader.is_none()
             && self.state.following.teacher.is_some_and(|(teacher, _)| teacher == from);
         // A teacher may be of a lower term than ours: its history counts, not its term (E09).
+        if is_teacher {
+            crate::mark::reached(crate::mark::TAUGHT_BY_FOLLOWER);
+        }
         let wanted = is_teacher || (is_leader && term == self.state.term);
         if !wanted || above > self.state.commit || part >= parts || parts > HISTORY_PARTS_MAX {
             self.counters.datagrams_ignored += 1;
@@ -177,10 +181,12 @@ impl Member {
             return Ok(());
         }
         let received = self.state.log.image.received();
-        let cut = match mutant::is(mutant::CUTS_MATCHING_BYTES) {
-            true => self.state.commit,
-            false => self.state.history.divergence(&adopted, received),
-        };
+        let mut cut = self.state.history.divergence(&adopted, received);
+        if mutant::is(mutant::CUTS_MATCHING_BYTES) {
+            // The base of a line, so that nothing but the bytes is missing.
+            let base = self.state.history.owner(cut).map_or(cut, |line| line.base);
+            cut = if base < self.state.commit { cut } else { base };
+        }
         if cut < self.state.commit {
             return Err(FailStop::CutBelowCommit { cut, commit: self.state.commit });
         }
@@ -205,6 +211,7 @@ impl Member {
     /// whenever verified bytes lie above it.
     fn cut(&mut self, cut: Position, adopted: &TermHistory) -> Handled {
         if cut < self.state.log.verified {
+            crate::mark::reached(crate::mark::ADOPTION_CUTS);
             self.counters.cuts += 1;
         }
         let chain = chain_at(cut, adopted).or_else(|| chain_at(cut, &self.state.history));

@@ -110,6 +110,7 @@ impl Member {
             };
             // A commit position inside a frame is a lie, and commits nothing of the frame.
             if frame.end > end || (batch > 0 && is_barrier(&frame.body)) {
+                crate::mark::reached(crate::mark::BATCH_BARRIER);
                 break;
             }
             match self.walk(position, &frame, Source::Member, actions)? {
@@ -193,6 +194,7 @@ impl Member {
         actions: &mut Actions,
     ) -> Handled {
         self.state.applier.is_reading = false;
+        crate::mark::reached(crate::mark::APPLIED_FROM_ARCHIVE);
         let mut batch = 0;
         while batch < self.state.applier.batch_max {
             let position = self.state.applier.walked.position;
@@ -269,6 +271,9 @@ impl Member {
 
     fn compare_chains(&mut self, at: Position, position: Position, chain: Chain) -> Handled {
         self.state.following.chain_check = None;
+        if at == position {
+            crate::mark::reached(crate::mark::CHAINS_COMPARED);
+        }
         if at == position && self.state.applier.walked.chain != chain {
             return Err(FailStop::ChainMismatch { at });
         }

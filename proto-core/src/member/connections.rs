@@ -384,6 +384,7 @@ impl Member {
             return;
         }
         self.state.connections.doubts.remove(&client);
+        crate::mark::reached(crate::mark::SESSION_RESUMED);
         let applied = self.state.sessions.get(session).map_or(0, |known| known.last_applied);
         self.counters.replies_resent += (applied + 1).saturating_sub(opening.unanswered);
         let sizes = Sizes {

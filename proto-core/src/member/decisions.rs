@@ -75,6 +75,9 @@ pub(super) fn commit_position(
     }
     let held = durable[needed - 1];
     let own_term = held > own_term_base || crate::mutant::is(crate::mutant::COMMIT_OLD_TERMS);
+    if !own_term && held > commit {
+        crate::mark::reached(crate::mark::OLD_TERM_COUNTED);
+    }
     if own_term { held.max(commit) } else { commit }
 }
 

@@ -154,6 +154,10 @@ impl Member {
         self.state.granted_to = Some(self.state.life.member);
         self.set_role(Role::Nominee, actions);
         self.schedule_election();
+        if stands_again {
+            let vote = Vote { term: self.state.term, granted_to: self.state.granted_to };
+            return self.handle_vote_durable(vote, actions);
+        }
         Ok(())
     }
 
@@ -245,6 +249,7 @@ impl Member {
             self.state.election.deadline = self.state.now + pause;
         }
         if key > self.own_key() {
+            crate::mark::reached(crate::mark::CANVASS_TEACHES);
             self.learn_from(from, key, actions);
         }
         Ok(())
@@ -274,6 +279,7 @@ impl Member {
         }
         let vote = Vote { term: self.state.term, granted_to: self.state.granted_to };
         if !vote_granted(from, Asked { term, key }, vote, self.own_key()) {
+            crate::mark::reached(crate::mark::BALLOT_REFUSED);
             self.send_ballot(from, false, actions);
             return Ok(());
         }
@@ -282,6 +288,7 @@ impl Member {
         self.schedule_election();
         let granted = Vote { term, granted_to: Some(from) };
         if durable == granted || mutant::is(mutant::VOTE_BEFORE_DURABLE) {
+            crate::mark::reached(crate::mark::BALLOT_REPEATED);
             self.send_ballot(from, true, actions);
         }
         Ok(())
@@ -311,6 +318,7 @@ impl Member {
         }
         let is_ours = term == self.state.term && candidate == self.state.life.member;
         if self.state.role != Role::Candidate || !is_ours || !granted {
+            crate::mark::reached(crate::mark::LATE_GRANT);
             return Ok(());
         }
         self.note_grant(from);
@@ -339,6 +347,7 @@ impl Member {
     /// Becomes a follower without a leader.
     pub(super) fn step_down(&mut self, actions: &mut Actions) {
         if self.state.leading.take().is_some() {
+            crate::mark::reached(crate::mark::TERM_ENDS_LEADERSHIP);
             // Deadlines of a leader are none of a follower's.
             self.schedule_election();
         }

@@ -117,6 +117,9 @@ impl Member {
             Some(leader) if leader == from => Ok(()),
             Some(_) => Err(FailStop::TwoLeaders { term }),
             None => {
+                if self.state.role != Role::Follower {
+                    crate::mark::reached(crate::mark::CANDIDATE_MEETS_LEADER);
+                }
                 self.set_role(Role::Follower, actions);
                 self.state.leader = Some(from);
                 self.state.following.teacher = None;
@@ -177,6 +180,7 @@ impl Member {
         let is_live = live.is_some() && self.state.leader == Some(from) && term == self.state.term;
         if self.state.role == Role::Leader || !self.owns(term, range) {
             self.counters.slices_dropped += 1;
+            crate::mark::reached(crate::mark::SLICE_NOT_OWNED);
             return Ok(());
         }
         if let (Some(live), true) = (live, is_live) {

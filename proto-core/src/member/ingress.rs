@@ -108,6 +108,7 @@ impl Member {
                 Admission::Duplicate => self.counters.duplicates_suppressed += 1,
                 Admission::Wait => {
                     self.counters.back_pressure += 1;
+                    crate::mark::reached(crate::mark::MESSAGE_WAITS);
                     has_waiting = true;
                     break;
                 }
@@ -168,6 +169,9 @@ fn admission(sequence: u64, appended: u64, is_allowed: bool, has_room: bool) -> 
         return Admission::Refuse(Breach::TooLarge);
     }
     let is_duplicate = sequence <= appended;
+    if is_duplicate {
+        crate::mark::reached(crate::mark::DUPLICATE_MESSAGE);
+    }
     if is_duplicate && !mutant::is(mutant::NO_DEDUPLICATION) {
         return Admission::Duplicate;
     }

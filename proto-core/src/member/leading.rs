@@ -297,6 +297,7 @@ impl Member {
                 continue;
             }
             if follower.sent < log.low {
+                crate::mark::reached(crate::mark::FOLLOWER_LEFT_BEHIND);
                 follower.sent = head;
             }
             for _ in 0..RUNS_PER_FLUSH_MAX {
@@ -361,6 +362,7 @@ impl Member {
         let is_new_life = follower.boot_epoch != life.boot_epoch;
         let is_stale = !is_new_life && sequence <= follower.sequence;
         if term < self.state.term || is_stale || durable > head || !leading.is_open {
+            crate::mark::reached(crate::mark::STALE_ACKNOWLEDGEMENT);
             self.counters.datagrams_ignored += 1;
             return Ok(());
         }
@@ -443,6 +445,7 @@ impl Member {
         let Some(leading) = &mut self.state.leading else { return };
         let away = now.since(leading.last_heartbeat);
         if away > self.config.timing.heartbeat_interval.times(2) {
+            crate::mark::reached(crate::mark::OWN_ABSENCE);
             for heard in leading.heard.values_mut() {
                 *heard = (*heard + away).min(now);
             }
@@ -456,13 +459,18 @@ impl Member {
             |follower: &&Follower| now.since(follower.heard_at) < timing.election_timeout_min;
         let answering = 1 + leading.followers.values().filter(within).count();
         if answering < quorum(self.config.voters.len()) {
+            crate::mark::reached(crate::mark::QUORUM_LOST);
             return Some(Abdication::QuorumLost);
         }
         let stalled = |since: Instant| now.since(since) >= timing.progress_timeout;
         let nothing_committed =
             self.state.commit < self.state.log.verified && stalled(leading.progress_at);
         let disk_stalled = self.state.storage.oldest().is_some_and(stalled);
-        (nothing_committed || disk_stalled).then_some(Abdication::NoProgress)
+        if nothing_committed || disk_stalled {
+            crate::mark::reached(crate::mark::NO_PROGRESS);
+            return Some(Abdication::NoProgress);
+        }
+        None
     }
 
     /// Gives up the leadership, and tells the others so that they need not wait (rule 8).

@@ -417,6 +417,7 @@ impl Member {
             && retry_at <= self.state.now
         {
             self.state.space = Space::Retrying;
+            crate::mark::reached(crate::mark::STORAGE_RETRIED);
         }
     }
 

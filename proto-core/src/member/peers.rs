@@ -71,6 +71,7 @@ impl Peers {
             return false;
         }
         if life.boot_epoch < known.boot_epoch {
+            crate::mark::reached(crate::mark::FORMER_LIFE);
             return mutant::is(mutant::FORMER_LIVES_ARE_HEARD);
         }
         if life != known {

@@ -58,6 +58,9 @@ impl Reads {
     pub(super) fn cut(&mut self, end: Position) {
         for read in &mut self.reads {
             read.is_void |= read.range.end > end;
+            if read.is_void {
+                crate::mark::reached(crate::mark::VOID_READ);
+            }
         }
     }
 }
@@ -119,7 +122,10 @@ impl Member {
         }
         match (turn % (peers + 1), first) {
             (0, Some(first)) => Some(first),
-            (turn, _) => self.state.peers.at(turn.saturating_sub(1) % peers),
+            (turn, _) => {
+                crate::mark::reached(crate::mark::OTHER_SOURCE);
+                self.state.peers.at(turn.saturating_sub(1) % peers)
+            }
         }
     }
 
@@ -161,6 +167,7 @@ impl Member {
         let is_ours = !held.is_empty() && self.owns(term, held) && !denies;
         if !is_ours {
             self.counters.repairs_refused += 1;
+            crate::mark::reached(crate::mark::BYTES_UNAVAILABLE);
             // A stale request for what nobody has any more is no reason to talk (E88): but for
             // bytes that are beyond us the asker goes on to another at once.
             let message =
@@ -175,6 +182,7 @@ impl Member {
             let cold = PositionRange::new(part.start, part.end.min(low));
             let warm = PositionRange::new(part.start.max(low), part.end);
             if !cold.is_empty() {
+                crate::mark::reached(crate::mark::COLD_REPAIR);
                 self.read_for_repair(to, term, cold, actions)?;
             }
             if !warm.is_empty() {

@@ -159,6 +159,7 @@ impl Sessions {
     /// fired before is not delivered, so each fires once.
     pub(super) fn fire_timer(&mut self, timer: u64, deadline: LogTime) -> bool {
         if self.timers.get(&timer) != Some(&deadline) {
+            crate::mark::reached(crate::mark::TIMER_NOT_DELIVERED);
             return crate::mutant::is(crate::mutant::CANCELLED_TIMERS_FIRE);
         }
         self.cancel_timer(timer);

@@ -113,6 +113,9 @@ impl Storage {
             pending.operation == operation
                 || (ghosts && pending.operation.sequence == operation.sequence)
         };
+        if !self.pending.iter().any(known) {
+            crate::mark::reached(crate::mark::STALE_COMPLETION);
+        }
         let at = self.pending.iter().position(known)?;
         let write = self.pending.swap_remove(at).write;
         match write {
@@ -130,6 +133,9 @@ impl Storage {
         }
         for pending in &mut self.pending {
             if let Write::Log(through) = &mut pending.write {
+                if *through > end {
+                    crate::mark::reached(crate::mark::SYNC_MEETS_CUT);
+                }
                 *through = (*through).min(end);
             }
         }

@@ -44,6 +44,9 @@ impl Coverage {
             merged.end = merged.end.max(self.ranges[to - 1].end);
         }
         self.ranges.splice(from..to, [merged]);
+        if self.ranges.len() > self.ranges_max {
+            crate::mark::reached(crate::mark::FARTHEST_DROPPED);
+        }
         if !crate::mutant::is(crate::mutant::COVERAGE_IS_UNBOUNDED) {
             self.ranges.truncate(self.ranges_max);
         }

@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 
 use super::coverage::{Coverage, subtract};
 use crate::message::NAK_RANGES_MAX;
+use crate::mutant;
 use crate::position::{Position, PositionRange};
 use crate::time::{Duration, Instant};
 
@@ -254,9 +255,11 @@ impl Image {
     fn forget_expired(&mut self, now: Instant, retry: Duration) {
         let (received, beyond) = (self.received, &self.beyond);
         let mut is_unanswered = false;
-        self.asked.retain(|asked| {
-            let keeps = now.since(asked.at) < retry
-                || crate::mutant::is(crate::mutant::HOLES_ARE_ASKED_FOR_ONCE);
+        self.asked.retain_mut(|asked| {
+            if mutant::is(mutant::HOLES_ARE_ASKED_FOR_ONCE) && now.since(asked.at) >= retry {
+                asked.at = now;
+            }
+            let keeps = now.since(asked.at) < retry;
             let above = PositionRange::new(asked.range.start.max(received), asked.range.end);
             is_unanswered |= !keeps && beyond.missing(above).next().is_some();
             keeps

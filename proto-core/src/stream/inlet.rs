@@ -2,6 +2,7 @@
 
 use crate::frame::{self, Body, FrameError, FrameOwner};
 use crate::identity::GroupTag;
+use crate::mutant;
 use crate::position::{Position, PositionRange};
 use crate::stream::{Image, NakTiming, Ring};
 use crate::term::Term;
@@ -106,7 +107,11 @@ impl Inlet {
     /// The sender may send up to here.
     #[must_use]
     pub fn limit(&self) -> Position {
-        self.consumed.plus(self.ring.capacity())
+        let held = match mutant::is(mutant::LIMIT_FALLS) {
+            true => self.image.received().since(self.consumed),
+            false => 0,
+        };
+        self.consumed.plus(self.ring.capacity() - held)
     }
 
     /// The end of what is held without a hole.

@@ -63,9 +63,7 @@ impl Outlet {
 
     /// The next bytes to send, at most `bytes_max`, and notes them as sent.
     pub fn next_run(&mut self, bytes_max: u64) -> Option<PositionRange> {
-        let ignored = crate::mutant::is(crate::mutant::CLIENT_LIMIT_IS_IGNORED);
-        let limit = if ignored { self.head } else { self.limit };
-        let end = self.head.min(limit).min(self.sent.plus(bytes_max & !7));
+        let end = self.head.min(self.limit).min(self.sent.plus(bytes_max & !7));
         if end <= self.sent {
             return None;
         }

@@ -71,6 +71,9 @@ impl Repairs {
         parts.push(range);
         let forgets = mutant::is(mutant::REPAIRS_DO_NOT_LINGER);
         for recent in self.recent.iter().filter(|recent| recent.to == to && !forgets) {
+            if !recent.range.intersection(range).is_empty() {
+                crate::mark::reached(crate::mark::REPAIR_LINGERS);
+            }
             parts = subtract(&parts, recent.range);
         }
         let mut admitted = SmallVec::new();
@@ -78,6 +81,7 @@ impl Repairs {
             let room = timing.budget_bytes.saturating_sub(self.spent) & !7;
             let clipped = PositionRange::at(part.start, part.len().min(room));
             if clipped.is_empty() {
+                crate::mark::reached(crate::mark::REPAIR_BUDGET_SPENT);
                 break;
             }
             if !mutant::is(mutant::REPAIRS_WITHOUT_BUDGET) {

@@ -84,6 +84,7 @@ impl Ring {
         body: &Body,
         payload: (&[u8], &[u8]),
     ) -> u32 {
+        crate::mark::reached(crate::mark::WINDOW_WRAPS);
         let front = FrameFront::new(seed, body, payload);
         let length = front.bytes().len() + payload.0.len() + payload.1.len();
         let padding = frame_bytes(body, payload.0.len() + payload.1.len()) as usize - length;

@@ -11,8 +11,18 @@ use quorate_core::{
 
 use super::Scene;
 
-/// Whether an experiment is due: once in `one_in` steps, at the same ones whenever the seed is run.
+/// A window up to which members are copied often, and their whole state hashed.
+const WINDOW_MAX: u64 = 64 << 10;
+
+/// Whether a copy of a member is cheap.
+pub(super) const fn is_small(scene: &Scene<'_>) -> bool {
+    scene.rules.limits.window_bytes <= WINDOW_MAX
+}
+
+/// Whether an experiment is due: once in `one_in` steps, at the same ones whenever the seed is run,
+/// and more seldom where copies are dear.
 pub(super) fn is_due(scene: &Scene<'_>, salt: u64, one_in: u64) -> bool {
+    let one_in = if one_in == 1 || is_small(scene) { one_in } else { 16 * one_in };
     mix(mix(scene.now, scene.view.received.0 ^ u64::from(scene.member.0)), salt)
         .is_multiple_of(one_in)
 }

@@ -34,7 +34,7 @@ impl Stopped {
         if !is_a_stop(&last) {
             return Err(format!("stops with {last:?}"));
         }
-        let inert = member.state_hash();
+        let inert = member.view();
         let later = Instant(local.0.saturating_add(1_000_000_000));
         for event in [event, &Event::Timer, &Event::Flush, &Event::Shutdown] {
             let actions = feed(&mut member, later, event);
@@ -42,7 +42,7 @@ impl Stopped {
                 return Err(format!("does {actions:?} after it stopped"));
             }
         }
-        if member.next_deadline().is_some() || member.state_hash() != inert {
+        if member.next_deadline().is_some() || member.view() != inert {
             return Err("goes on after it stopped".to_owned());
         }
         Ok(())

@@ -29,6 +29,13 @@ impl Observer for TermsRise {
     ) {
         let durable = scene.disk.vote().term.max(scene.disk.history().last_term());
         match observed {
+            Observed::Stepped { .. } | Observed::Started if scene.view.term < durable => {
+                let text = format!(
+                    "member {} is in term {}, and its disk in {durable}",
+                    scene.member, scene.view.term
+                );
+                violations.add("S4", text);
+            }
             Observed::Stepped { .. } if scene.view.term < scene.before.term => {
                 let (from, to) = (scene.before.term, scene.view.term);
                 violations.add("S4", format!("member {} fell from {from} to {to}", scene.member));

@@ -1,6 +1,12 @@
+mod newer;
+
 use super::*;
-use crate::disk::SimDisk;
-use quorate_core::{Chain, Destination, GroupTag, LogTime, Message, OperationId, Role, Term, Vote};
+use crate::disk::{FrameMark, SimDisk, Work};
+use crate::swarm::Swarm;
+use quorate_core::{
+    Action, Actions, Chain, ClientKey, Destination, GroupTag, LogTime, MemberId, Message, Notice,
+    OperationId, Position, Role, Sender, Term, TermHistory, View, Vote,
+};
 
 /// A member with a disk of its own, and observers that look at it.
 struct Stage {
@@ -9,6 +15,7 @@ struct Stage {
     history: TermHistory,
     before: View,
     view: View,
+    rules: Rules,
 }
 
 impl Stage {
@@ -19,34 +26,76 @@ impl Stage {
             history: TermHistory::default(),
             before: View::default(),
             view: View::default(),
+            rules: rules(),
         }
+    }
+
+    /// A stage with one observer.
+    fn with(observer: impl Observer + 'static) -> Self {
+        Self { observers: Observers::new(vec![Box::new(observer)]), ..Self::new() }
     }
 
     /// The ids of what the observers say to it.
     fn show(&mut self, now: u64, observed: Observed<'_>) -> Vec<&'static str> {
+        self.show_all(now, MemberId(1), None, observed)
+    }
+
+    /// The same of another member.
+    fn show_of(&mut self, member: MemberId, observed: Observed<'_>) -> Vec<&'static str> {
+        self.show_all(0, member, None, observed)
+    }
+
+    /// The same with the member itself at hand.
+    fn show_core(
+        &mut self,
+        core: &quorate_core::Member,
+        observed: Observed<'_>,
+    ) -> Vec<&'static str> {
+        self.show_all(0, MemberId(1), Some(core), observed)
+    }
+
+    fn show_all(
+        &mut self,
+        now: u64,
+        member: MemberId,
+        core: Option<&quorate_core::Member>,
+        observed: Observed<'_>,
+    ) -> Vec<&'static str> {
         let mut violations = Violations::default();
         let scene = Scene {
             now,
-            member: MemberId(1),
+            member,
             before: &self.before,
             view: &self.view,
             history: &self.history,
+            core,
             disk: &self.disk,
             disks: &[&self.disk],
-            rules: &Rules { nak_retry: 1_000, clock_error: 0, actions_max: 10 },
+            rules: &self.rules,
         };
         self.observers.observe(&scene, observed, &mut violations);
         violations.found.iter().map(|violation| violation.id).collect()
     }
 
     fn stepped(&mut self) -> Vec<&'static str> {
-        self.show(0, Observed::Stepped { actions: 0 })
+        self.show(0, Observed::Stepped { actions: &Actions::new() })
     }
 
     fn sends(&mut self, now: u64, message: Message) -> Vec<&'static str> {
         let send = Action::Send { to: Destination::Member(MemberId(2)), message };
         self.show(now, Observed::Acting(&send))
     }
+}
+
+/// Of clocks without error, and round numbers.
+fn rules() -> Rules {
+    let mut rules = Rules::of(&Swarm::draw(1));
+    rules.timing.nak_retry = quorate_core::Duration(1_000);
+    rules.timing.repair_linger = quorate_core::Duration(1_000);
+    rules.timing.heartbeat_interval = quorate_core::Duration(10_000);
+    rules.limits.repair_budget_bytes = 1_024;
+    rules.limits.session_window_bytes = 8_192;
+    Rules { members: 3, clock_error: 0, actions_max: 10, ..rules }
 }
 
 fn mark(term: u64, checksum: u32) -> FrameMark {
@@ -62,7 +111,7 @@ fn mark(term: u64, checksum: u32) -> FrameMark {
 
 #[test]
 fn s1_two_leaders_of_one_term() {
-    let mut stage = Stage::new();
+    let mut stage = Stage::with(one_leader::OneLeader::default());
     stage.view.role = Role::Leader;
     stage.view.term = Term(3);
     assert!(stage.stepped().is_empty());
@@ -149,7 +198,9 @@ fn s17_replies_out_of_order() {
 
 #[test]
 fn s18_too_many_actions() {
-    assert_eq!(Stage::new().show(0, Observed::Stepped { actions: 11 }), ["S18"]);
+    let mut actions = Actions::new();
+    (0..11).for_each(|_| actions.push(Action::Notify(Notice::StorageFull)));
+    assert_eq!(Stage::new().show(0, Observed::Stepped { actions: &actions }), ["S18"]);
 }
 
 #[test]
