@@ -13,9 +13,6 @@ pub struct Mark {
 
 macro_rules! marks {
     ($($constant:ident $name:ident $test:ident,)*) => {
-        #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "they count constants")]
-        enum Index { $($constant),* }
-
         /// All places.
         pub const ALL: &[Mark] = &[$(Mark {
             name: stringify!($name),
@@ -24,50 +21,102 @@ macro_rules! marks {
 
         $(
             #[doc = concat!("The place `", stringify!($name), "`.")]
-            pub const $constant: usize = Index::$constant as usize;
+            pub const $constant: usize = index_of(stringify!($name));
         )*
     };
 }
 
+/// Where the mark of this name stands in [`ALL`]; found at compile time.
+const fn index_of(name: &str) -> usize {
+    let mut index = 0;
+    while index < ALL.len() {
+        if equal(ALL[index].name.as_bytes(), name.as_bytes()) {
+            return index;
+        }
+        index += 1;
+    }
+    panic!("no mark has this name")
+}
+
+const fn equal(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
+
 marks! {
-    CANDIDATE_MEETS_LEADER candidate_meets_a_leader todo,
-    CANVASS_TEACHES refused_canvass_teaches todo,
-    BALLOT_REFUSED ballot_is_refused todo,
-    BALLOT_REPEATED vote_is_granted_again todo,
-    TERM_ENDS_LEADERSHIP newer_term_ends_a_leadership todo,
-    LATE_GRANT grant_comes_late todo,
-    ADOPTION_CUTS adoption_cuts_bytes todo,
-    TAUGHT_BY_FOLLOWER history_comes_from_a_follower todo,
-    HISTORY_WAITS history_is_asked_for_before_it_is_durable todo,
-    STALE_ACKNOWLEDGEMENT acknowledgement_is_stale todo,
-    FOLLOWER_LEFT_BEHIND follower_falls_out_of_the_window todo,
-    QUORUM_LOST leader_abdicates_without_a_quorum todo,
-    NO_PROGRESS leader_abdicates_without_progress todo,
-    OWN_ABSENCE leader_forgives_its_own_absence todo,
-    OLD_TERM_COUNTED quorum_holds_only_an_older_term todo,
-    STALE_COMPLETION completion_of_another_life todo,
-    SYNC_MEETS_CUT cut_lowers_a_sync_under_way todo,
-    VOID_READ read_is_void todo,
-    COLD_REPAIR repair_is_read_from_the_archive todo,
-    REPAIR_LINGERS repair_is_not_repeated todo,
-    REPAIR_BUDGET_SPENT repair_budget_is_spent todo,
-    BYTES_UNAVAILABLE bytes_are_not_there todo,
-    OTHER_SOURCE another_source_is_asked todo,
-    FARTHEST_DROPPED farthest_range_is_dropped todo,
-    SLICE_NOT_OWNED slice_is_not_of_the_history todo,
-    FORMER_LIFE datagram_of_a_former_life todo,
-    CHAINS_COMPARED chain_values_are_compared todo,
-    APPLIED_FROM_ARCHIVE frames_are_applied_from_the_archive todo,
-    BATCH_BARRIER batch_ends_before_a_timer todo,
-    TIMER_NOT_DELIVERED fired_timer_was_cancelled todo,
-    TIMER_WAITS timer_waits_for_room todo,
-    MESSAGE_WAITS message_waits_for_room todo,
-    DUPLICATE_MESSAGE message_is_a_duplicate todo,
-    SESSION_RESUMED session_is_resumed todo,
-    STORAGE_RETRIED full_storage_is_tried_again todo,
-    REPLY_SKIPPED client_skips_a_reply_that_it_had todo,
-    CLIENT_LOSES_LEADER client_loses_its_leader todo,
-    WINDOW_WRAPS frame_lies_around_the_end_of_a_ring todo,
+    CANDIDATE_MEETS_LEADER candidate_meets_a_leader
+        e07_a_member_that_was_away_keeps_the_leader_and_the_term,
+    CANVASS_TEACHES refused_canvass_teaches
+        e81_who_is_refused_learns_history_and_bytes_from_the_refuser,
+    BALLOT_REFUSED ballot_is_refused
+        e104_a_clock_that_goes_backwards_or_jumps_ahead_does_no_harm,
+    BALLOT_REPEATED vote_is_granted_again
+        e03_a_repeated_request_gets_the_same_grant_and_waits_for_no_disk,
+    TERM_ENDS_LEADERSHIP newer_term_ends_a_leadership
+        what_a_stopping_leader_sends_last_is_still_there,
+    LATE_GRANT grant_comes_late
+        who_is_told_to_stop_does_not_come_to_lead,
+    ADOPTION_CUTS adoption_cuts_bytes
+        a_deposed_leader_loses_what_only_it_has,
+    TAUGHT_BY_FOLLOWER history_comes_from_a_follower
+        e81_who_is_refused_learns_history_and_bytes_from_the_refuser,
+    HISTORY_WAITS history_is_asked_for_before_it_is_durable
+        e02_no_ballot_leaves_before_the_vote_is_durable,
+    STALE_ACKNOWLEDGEMENT acknowledgement_is_stale
+        e30_old_acknowledgements_move_nothing,
+    FOLLOWER_LEFT_BEHIND follower_falls_out_of_the_window
+        a_member_behind_the_window_is_repaired_from_an_archive,
+    QUORUM_LOST leader_abdicates_without_a_quorum
+        e83_a_leader_that_sends_but_hears_nobody_steps_down,
+    NO_PROGRESS leader_abdicates_without_progress
+        e49_a_leader_whose_disk_hangs_abdicates,
+    OWN_ABSENCE leader_forgives_its_own_absence
+        a_pause_of_the_leader_closes_no_session_of_a_living_client,
+    OLD_TERM_COUNTED quorum_holds_only_an_older_term
+        e21_old_terms_are_not_committed_by_counting,
+    STALE_COMPLETION completion_of_another_life
+        e40_a_completion_of_another_life_is_inert,
+    SYNC_MEETS_CUT cut_lowers_a_sync_under_way
+        e38_a_cut_lowers_the_sync_that_is_under_way,
+    COLD_REPAIR repair_is_read_from_the_archive
+        a_member_behind_the_window_is_repaired_from_an_archive,
+    REPAIR_LINGERS repair_is_not_repeated
+        e90_a_repair_is_not_repeated_while_it_lingers,
+    REPAIR_BUDGET_SPENT repair_budget_is_spent
+        e90_repairs_stay_within_their_budget,
+    BYTES_UNAVAILABLE bytes_are_not_there
+        nk01_what_is_lost_is_repaired_by_naks_alone,
+    OTHER_SOURCE another_source_is_asked
+        a_member_behind_the_window_is_repaired_from_an_archive,
+    FARTHEST_DROPPED farthest_range_is_dropped
+        the_farthest_ranges_are_dropped,
+    SLICE_NOT_OWNED slice_is_not_of_the_history
+        bytes_of_a_term_that_the_history_lacks_are_dropped,
+    FORMER_LIFE datagram_of_a_former_life
+        e93_former_lives_and_strangers_are_not_heard,
+    CHAINS_COMPARED chain_values_are_compared
+        e11_a_second_leader_of_the_own_term_stops_a_leader,
+    APPLIED_FROM_ARCHIVE frames_are_applied_from_the_archive
+        el01_a_single_voter_leads_at_once_and_alone,
+    BATCH_BARRIER batch_ends_before_a_timer
+        e121_a_commit_position_inside_a_frame_commits_nothing_of_it,
+    TIMER_NOT_DELIVERED fired_timer_was_cancelled
+        a_timer_fires_once_and_only_with_its_deadline,
+    MESSAGE_WAITS message_waits_for_room
+        e114_what_is_not_committed_is_bounded_at_the_leader,
+    DUPLICATE_MESSAGE message_is_a_duplicate
+        replies_stay_in_the_window_of_a_client_that_does_not_get_them,
+    SESSION_RESUMED session_is_resumed
+        e93_an_old_connect_and_old_data_apply_nothing_twice,
+    STORAGE_RETRIED full_storage_is_tried_again
+        e48_a_full_disk_hands_over_and_recovers,
+    CLIENT_LOSES_LEADER client_loses_its_leader
+        a_deposed_leader_is_left,
+    WINDOW_WRAPS frame_lies_around_the_end_of_a_ring
+        a_full_outlet_takes_nothing_until_it_is_released,
 }
 
 #[cfg(quorate_marks)]

@@ -239,7 +239,6 @@ impl Flow {
             }
             if sequence < unanswered {
                 context.counters.duplicates += 1;
-                crate::mark::reached(crate::mark::REPLY_SKIPPED);
                 if crate::mutant::is(crate::mutant::REPLIES_ARE_DELIVERED_TWICE) {
                     context.actions.push_reply(sequence, position, frame.header.payload(at));
                 }

@@ -58,9 +58,6 @@ impl Reads {
     pub(super) fn cut(&mut self, end: Position) {
         for read in &mut self.reads {
             read.is_void |= read.range.end > end;
-            if read.is_void {
-                crate::mark::reached(crate::mark::VOID_READ);
-            }
         }
     }
 }

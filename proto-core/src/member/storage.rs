@@ -165,3 +165,16 @@ impl Space {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e38_a_cut_lowers_the_sync_that_is_under_way() {
+        let mut storage = Storage::new(BootEpoch(1), Vote::default(), Term(0));
+        let operation = storage.begin(Instant(0), Write::Log(Position(64))).unwrap();
+        storage.cut(Position(32));
+        assert_eq!(storage.complete(operation), Some(Write::Log(Position(32))));
+    }
+}

@@ -4,5 +4,6 @@ mod cluster;
 mod durability;
 mod elections;
 mod hardship;
+mod places;
 mod replication;
 mod traces;

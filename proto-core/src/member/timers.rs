@@ -39,9 +39,6 @@ impl Member {
         let (deadline, timer) = self.is_serving().then(|| self.next_service_timer())??;
         let body = Body::Timer { time: LogTime(0), timer, deadline };
         let has_room = frame_bytes(&body, 0) <= self.append_room();
-        if !has_room {
-            crate::mark::reached(crate::mark::TIMER_WAITS);
-        }
         if !has_room && !mutant::is(mutant::FULL_LOG_WAKES_ITS_TIMER) {
             // It is tried again when frames were applied (E105).
             return None;

@@ -40,10 +40,13 @@ struct Choice<State> {
     candidates: Vec<u32>,
 }
 
+/// An operation, and where it stands in the history that is judged.
+type Placed<'a, M> = (usize, &'a Operation<<M as Model>::Input, <M as Model>::Output>);
+
 struct Search<'a, M: Model> {
     model: &'a M,
     /// By rising time of invocation; those of a session in its order.
-    operations: Vec<(usize, &'a Operation<M::Input, M::Output>)>,
+    operations: Vec<Placed<'a, M>>,
     /// The operation before it in its session.
     before: Vec<Option<u32>>,
 }

@@ -55,11 +55,9 @@ impl Observer for Silence {
     ) {
         match observed {
             Observed::Phase(phase) => self.silent = phase == Phase::Silent,
-            Observed::Acting(action) if self.silent => {
-                if self.is_noise(scene, action) {
-                    let text = format!("member {} is at rest, and does {action:?}", scene.member);
-                    violations.add("L6", text);
-                }
+            Observed::Acting(action) if self.silent && self.is_noise(scene, action) => {
+                let text = format!("member {} is at rest, and does {action:?}", scene.member);
+                violations.add("L6", text);
             }
             _ => {}
         }
