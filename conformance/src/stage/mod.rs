@@ -12,6 +12,7 @@
 
 mod clients;
 mod look;
+mod overhear;
 mod play;
 mod run;
 pub mod story;
@@ -35,6 +36,7 @@ use crate::trial::Remains;
 
 pub use clients::{ClientNumber, Replied};
 pub use look::Sighting;
+pub use overhear::Overheard;
 pub use wire::{Effect, MILLION, Passing, kind_of};
 
 use self::clients::StageClient;

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// Tellings that a story keeps, at most; the oldest datagrams make room.
 pub const TOLD_MAX: usize = 20_000;
+/// Scenes that are left out when there is no room for another.
+const LEFT_OUT_AT_ONCE: usize = TOLD_MAX / 8;
 
 /// What happened on one stage.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -118,12 +120,22 @@ impl Story {
     /// Adds what happened.
     pub fn tell(&mut self, at: u64, told: Told) {
         if self.scenes.len() >= TOLD_MAX {
-            let oldest =
-                self.scenes.iter().position(|scene| matches!(scene.told, Told::Sent { .. }));
-            self.scenes.remove(oldest.unwrap_or(0));
-            self.left_out += 1;
+            self.make_room();
         }
         self.scenes.push(Scene { at, told });
+    }
+
+    /// Drops the oldest datagrams, many at a time: each pass goes over all scenes.
+    fn make_room(&mut self) {
+        let (before, mut left) = (self.scenes.len(), LEFT_OUT_AT_ONCE);
+        self.scenes.retain(|scene| {
+            let goes = left > 0 && matches!(scene.told, Told::Sent { .. });
+            left -= usize::from(goes);
+            !goes
+        });
+        // Without datagrams the oldest scenes go, whatever they are.
+        self.scenes.drain(..left);
+        self.left_out += before - self.scenes.len();
     }
 
     /// The part that a report keeps: the end of a failure's story, the beginning of another's.
