@@ -37,6 +37,21 @@ impl DeskOptions {
         let (timing, limits) = (Timing::default(), Limits::default());
         Self { members, member: 1, timing, limits, seed: 1 }
     }
+
+    /// The same with small windows: for scripts that set up many desks.
+    #[must_use]
+    pub fn small(members: u16) -> Self {
+        let limits = Limits {
+            window_bytes: 64 << 10,
+            message_bytes_max: 4 << 10,
+            uncommitted_bytes_max: 32 << 10,
+            unapplied_bytes_max: 32 << 10,
+            session_window_bytes: 32 << 10,
+            reply_bytes_max: 1 << 10,
+            ..Limits::default()
+        };
+        Self { limits, ..Self::member_of(members) }
+    }
 }
 
 /// One member, its disk, and what it last did.
@@ -98,6 +113,24 @@ pub fn opening(line: &TermLine, previous: Term) -> LogPiece {
         log_version: LOG_VERSION,
     };
     piece(line.term.0, line.base, line.chain, &Body::TermOpen(open), &[])
+}
+
+/// `count` frames of a term that begins the log: its opening, then timers of the service.
+#[must_use]
+pub fn frames(line: &TermLine, count: usize) -> Vec<LogPiece> {
+    let mut pieces: Vec<LogPiece> = Vec::new();
+    for number in 0..count as u64 {
+        let next = pieces.last().map_or_else(
+            || opening(line, Term(0)),
+            |last| {
+                let time = LogTime(1);
+                let body = Body::Timer { time, timer: number, deadline: time };
+                piece(line.term.0, last.end, last.chain, &body, &[])
+            },
+        );
+        pieces.push(next);
+    }
+    pieces
 }
 
 /// The line of a term that a member leads, in its first life.
@@ -292,7 +325,7 @@ impl Desk {
                 self.complete_all();
                 return Ok(self.view().term);
             }
-            done = match asked(&done).first() {
+            done = match asked(&done).last() {
                 Some(message) => self.grant(message),
                 None => self.pass(self.options.timing.election_timeout_max),
             };

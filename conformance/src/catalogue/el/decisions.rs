@@ -1,15 +1,14 @@
 //! Decisions of one member about votes and terms, each event by hand.
 
-use quorate_core::frame::Body;
 use quorate_core::message::{Live, Message};
 use quorate_core::{
-    Action, Chain, ConfigError, Destination, Duration, Event, FailStop, Instant, Limits, LogTime,
-    Member, MemberId, Position, Role, Term, TermLine, VoteKey,
+    Action, Chain, ConfigError, Destination, Duration, Event, FailStop, Instant, Member, MemberId,
+    Position, Role, Term, VoteKey,
 };
 use quorate_sim::SimDisk;
 
 use crate::case::{Failure, Verdict, check};
-use crate::desk::{self, Desk, DeskOptions, LogPiece, heartbeat, history, line, opening, piece};
+use crate::desk::{self, Desk, DeskOptions, frames, heartbeat, history, line, opening};
 use crate::stage::TAG;
 use crate::trial::Trial;
 
@@ -20,38 +19,12 @@ const ROLES: [Role; 5] =
     [Role::Follower, Role::Canvasser, Role::Nominee, Role::Candidate, Role::Leader];
 
 fn options() -> DeskOptions {
-    let limits = Limits {
-        window_bytes: 64 << 10,
-        message_bytes_max: 4 << 10,
-        uncommitted_bytes_max: 32 << 10,
-        unapplied_bytes_max: 32 << 10,
-        session_window_bytes: 32 << 10,
-        reply_bytes_max: 1 << 10,
-        ..Limits::default()
-    };
-    DeskOptions { limits, ..DeskOptions::member_of(3) }
+    DeskOptions::small(3)
 }
 
 /// Longer than any election time-out of a desk.
 fn timeout() -> Duration {
     options().timing.election_timeout_max
-}
-
-/// `count` frames of a term that begins the log: its opening, then timers.
-fn frames(line: &TermLine, count: usize) -> Vec<LogPiece> {
-    let mut pieces: Vec<LogPiece> = Vec::new();
-    for number in 0..count {
-        let next = match pieces.last() {
-            None => opening(line, Term(0)),
-            Some(last) => {
-                let time = LogTime(1);
-                let body = Body::Timer { time, timer: number as u64, deadline: time };
-                piece(line.term.0, last.end, last.chain, &body, &[])
-            }
-        };
-        pieces.push(next);
-    }
-    pieces
 }
 
 /// A member that holds this many durable frames of a term whose leader has fallen silent; without

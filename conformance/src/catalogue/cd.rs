@@ -1,5 +1,0 @@
-//! Commit and durability.
-
-use crate::case::Case;
-
-pub(super) const CASES: &[Case] = &[];
