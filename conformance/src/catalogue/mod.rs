@@ -72,7 +72,22 @@ fn hold_for_the_core(cases: &[Case]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runner::{Outcome, run_case};
+    use crate::subjects::Reference;
+    use crate::trial::Profile;
     use std::collections::BTreeSet;
+
+    /// Runs these cases against the core and fails on any outcome that is neither a pass nor a
+    /// wait.
+    pub(super) fn all_pass(cases: &[Case]) {
+        let reports = cases.iter().map(|case| run_case(&Reference, case, 1, Profile::Quick));
+        let failed = reports.filter_map(|report| match report.outcome {
+            Outcome::Pass | Outcome::NotApplicable => None,
+            other => Some(format!("{}: {other:?}: {:?}", report.id, report.reason)),
+        });
+        let failed: Vec<String> = failed.collect();
+        assert!(failed.is_empty(), "{}", failed.join("\n"));
+    }
 
     #[test]
     fn ids_are_unique_and_in_order() {

@@ -18,6 +18,7 @@ mod run;
 pub mod story;
 mod watch;
 mod wire;
+mod written;
 
 use core::cell::RefCell;
 use std::collections::BTreeMap;
@@ -38,6 +39,7 @@ pub use clients::{ClientNumber, Replied};
 pub use look::Sighting;
 pub use overhear::Overheard;
 pub use wire::{Effect, MILLION, Passing, kind_of};
+pub use written::{WrittenFrame, written_bytes, written_frames};
 
 use self::clients::StageClient;
 use self::run::Happening;
@@ -127,6 +129,8 @@ struct Machine {
     wake_at: Option<u64>,
     life: u64,
     clock_error: i64,
+    /// Nanoseconds by which its clock is ahead.
+    clock_offset: i64,
     paused: bool,
     /// Inputs that came during a pause, with the times at which they came.
     backlog: Vec<crate::edges::Input>,
@@ -233,6 +237,7 @@ fn machine(options: &Options, seed: u64, number: u16) -> Machine {
         wake_at: None,
         life: 0,
         clock_error: options.clock_errors.get(usize::from(number) - 1).copied().unwrap_or(0),
+        clock_offset: 0,
         paused: false,
         backlog: Vec::new(),
         disk_ready: 0,

@@ -150,12 +150,14 @@ impl Stage<'_> {
         let error = i128::from(self.machines[node].clock_error);
         let now = i128::from(self.now);
         // Not from zero on: a clock that is slow must not be before its beginning.
-        Instant(u64::try_from(now + now * error / 1_000_000).unwrap_or(0))
+        let offset = i128::from(self.machines[node].clock_offset);
+        Instant(u64::try_from(now + now * error / 1_000_000 + offset).unwrap_or(0))
     }
 
     fn real_time(&self, node: usize, due: Instant) -> u64 {
         let error = i128::from(self.machines[node].clock_error);
-        let scaled = i128::from(due.0) * 1_000_000 / (1_000_000 + error).max(1);
+        let due = i128::from(due.0) - i128::from(self.machines[node].clock_offset);
+        let scaled = due.max(0) * 1_000_000 / (1_000_000 + error).max(1);
         // Rounded up, and by one more when the clock is not exact: never early.
         u64::try_from(scaled).unwrap_or(u64::MAX / 2).saturating_add(u64::from(error != 0))
     }

@@ -1,5 +1,0 @@
-//! Log sequencing.
-
-use crate::case::Case;
-
-pub(super) const CASES: &[Case] = &[];
