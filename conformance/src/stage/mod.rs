@@ -13,6 +13,7 @@
 mod clients;
 mod look;
 mod overhear;
+mod nemesis;
 mod play;
 mod run;
 pub mod story;

@@ -1,10 +1,14 @@
 //! What lies on the disks of a stage or a desk, frame by frame, and how scripts wait for it.
 
+use std::collections::BTreeMap;
+
 use quorate_core::frame::{Body, FrameSeed, parse_body, verify};
-use quorate_core::{BootEpoch, Chain, LogTime, OperationId, Position, PositionRange, Term};
+use quorate_core::{
+    BootEpoch, Chain, LogTime, OperationId, Position, PositionRange, SessionId, Term,
+};
 use quorate_sim::{Completion, SimDisk, Work};
 
-use super::{Stage, TAG};
+use super::{ClientNumber, Stage, TAG};
 use crate::case::Verdict;
 
 /// A whole frame of a log.
@@ -86,6 +90,30 @@ impl Stage<'_> {
             let up: Vec<u16> = stage.numbers().filter(|member| stage.is_up(*member)).collect();
             stage.is_settled_among(&up) && stage.is_level(&up)
         })
+    }
+
+    /// Fails unless the messages of each of these clients stand in a member's log once each, in
+    /// order, and as it sent them.
+    ///
+    /// # Errors
+    /// They do not.
+    pub fn check_written_in_order(&mut self, member: u16, clients: &[ClientNumber]) -> Verdict {
+        let mut of_session: BTreeMap<SessionId, Vec<(u64, Vec<u8>)>> = BTreeMap::new();
+        for frame in self.log_frames(member) {
+            if let Body::Message { session, sequence, .. } = frame.body {
+                of_session.entry(session).or_default().push((sequence, frame.payload));
+            }
+        }
+        for client in clients {
+            let session = self.client_state(*client).session();
+            let submitted = self.submitted(*client).iter().map(|(_, bytes)| bytes.clone());
+            let expected: Vec<_> = (1..).zip(submitted).collect();
+            let written = of_session.get(&session).cloned().unwrap_or_default();
+            self.check(written == expected, || {
+                format!("client {}: the log has {} other messages", client.0, written.len())
+            })?;
+        }
+        Ok(())
     }
 
     /// Lets a machine's monotonic clock jump by so many nanoseconds, back if it is negative.

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use quorate_core::frame::Body;
-use quorate_core::{Position, PositionRange, SessionId, Term};
+use quorate_core::{Position, PositionRange, Term};
 use quorate_sim::Dice;
 
 use crate::case::{Failure, Verdict};
 use crate::stage::story::Fate;
-use crate::stage::{ClientNumber, Effect, MICRO, MILLI, Options, SECOND, Stage};
+use crate::stage::{Effect, MICRO, MILLI, Options, SECOND, Stage};
 use crate::trial::Trial;
 
 const MESSAGES_EACH: usize = 8;
@@ -42,27 +42,7 @@ pub(super) fn ls_01(trial: &mut Trial<'_>) -> Verdict {
         let same = stage.log_bytes(member, all) == bytes;
         stage.check(same, || format!("member {member} has other bytes than the leader"))?;
     }
-    check_order_of_clients(&mut stage, leader, &clients)
-}
-
-/// Whether the messages of each client stand in the log once each, in order, and as it sent them.
-fn check_order_of_clients(stage: &mut Stage<'_>, member: u16, clients: &[ClientNumber]) -> Verdict {
-    let mut of_session: BTreeMap<SessionId, Vec<(u64, Vec<u8>)>> = BTreeMap::new();
-    for frame in stage.log_frames(member) {
-        if let Body::Message { session, sequence, .. } = frame.body {
-            of_session.entry(session).or_default().push((sequence, frame.payload));
-        }
-    }
-    for client in clients {
-        let session = stage.client_state(*client).session();
-        let submitted = stage.submitted(*client).iter().map(|(_, bytes)| bytes.clone());
-        let expected: Vec<_> = (1..).zip(submitted).collect();
-        let written = of_session.get(&session).cloned().unwrap_or_default();
-        stage.check(written == expected, || {
-            format!("client {}: the log has {} other messages", client.0, written.len())
-        })?;
-    }
-    Ok(())
+    stage.check_written_in_order(leader, &clients)
 }
 
 /// What was ever seen written: the checksum of the frame at each position of each term.
