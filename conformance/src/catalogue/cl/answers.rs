@@ -147,7 +147,33 @@ pub(super) fn cl_06(trial: &mut Trial<'_>) -> Verdict {
         stage.until_level(SECOND)?;
         stage.check_written_in_order(leader, &clients)?;
     }
-    Ok(())
+    behind_a_hole(trial)
+}
+
+/// One message does not come through; those behind it have to wait.
+fn behind_a_hole(trial: &Trial<'_>) -> Verdict {
+    let mut stage = trial.stage(Options::members(3));
+    let leader = stage.settle()?;
+    let client = stage.client();
+    stage.request(client, b"first")?;
+    stage.until_level(SECOND)?;
+    let (place, mut lost) = (Stage::place_of_client(client), None);
+    let rule = stage.rule("one message is lost", Effect::Lose, move |passing| {
+        let Some((_, Incoming::Data { position, .. })) = &passing.content else { return false };
+        passing.from == place && *lost.get_or_insert(*position) == *position
+    });
+    let before = stage.view(leader).verified;
+    for _ in 0..10 {
+        send(&mut stage, client, b"pipelined")?;
+        stage.run(100 * MICRO)?;
+    }
+    stage.run(20 * MILLI)?;
+    let waits = stage.view(leader).verified == before;
+    stage.check(waits, || "messages behind a hole are appended".to_owned())?;
+    let matched = stage.remove_rule(rule);
+    stage.check(matched > 1, || "nobody asked for what was lost".to_owned())?;
+    answered(&mut stage, client, 11, SECOND)?;
+    stage.check_written_in_order(leader, &[client])
 }
 
 pub(super) fn cl_09(trial: &mut Trial<'_>) -> Verdict {

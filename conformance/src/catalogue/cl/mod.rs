@@ -4,6 +4,7 @@ mod answers;
 mod faults;
 mod histories;
 mod opening;
+mod search;
 mod sessions;
 mod windows;
 
@@ -26,7 +27,7 @@ pub(super) const CASES: &[Case] = &[
         "CL-03",
         "redirects in a circle, no leader",
         "Redirects in a circle, and a group without a leader, end within the time that a client was given, with one error that lists what each member said.",
-        opening::cl_03,
+        search::cl_03,
     ),
     Case::cluster(
         "CL-04",
@@ -47,7 +48,7 @@ pub(super) const CASES: &[Case] = &[
     Case::cluster(
         "CL-06",
         "holes in the sequence",
-        "Messages that are pipelined, overtaken and lost stand in the log in the order of their numbers; behind a hole nothing is appended.",
+        "Messages that are pipelined, overtaken and lost stand in the log in the order of their numbers; while one is missing none behind it is appended.",
         answers::cl_06,
     )
     .edges(&["E110"]),
@@ -115,7 +116,7 @@ pub(super) const CASES: &[Case] = &[
         "CL-16",
         "whom to ask, and when",
         "A client asks the members in turn, each as often as it is told to, with pauses that have a jitter and a cap and differ by seed; other policies are not covered.",
-        opening::cl_16,
+        search::cl_16,
     )
     .should(),
     Case::cluster(

@@ -1,6 +1,9 @@
 //! Log sequencing.
 
 mod divergence;
+mod exhaustion;
+mod leading;
+mod logs;
 mod order;
 mod whole;
 
@@ -91,9 +94,9 @@ pub(super) const CASES: &[Case] = &[
         "LS-12",
         "exhaustion",
         "Terms, positions and message numbers near their end are refused or stop the member, and never wrap.",
-        whole::ls_12,
+        exhaustion::ls_12,
     )
-    .edges(&["E96"]),
+    .edges(&["E96", "E110"]),
     Case::core(
         "LS-13",
         "torn writing",
@@ -105,7 +108,7 @@ pub(super) const CASES: &[Case] = &[
         "LS-14",
         "leader append-only",
         "Whatever reaches a leader, in its term it only adds frames of that term behind its log, and cuts and rewrites nothing.",
-        whole::ls_14,
+        leading::ls_14,
     ),
     Case::cluster(
         "LS-15",
@@ -124,7 +127,7 @@ pub(super) const CASES: &[Case] = &[
         "LS-17",
         "stale acknowledgements",
         "Acknowledgements that are repeated, reordered, or of another term or life never let the commit position rise or fall wrongly: it equals a brute-force count.",
-        whole::ls_17,
+        leading::ls_17,
     )
     .quick()
     .edges(&["E22", "E30"]),
