@@ -9,8 +9,8 @@ use crate::case::Verdict;
 const LOSS: u32 = 200_000;
 
 impl Stage<'_> {
-    /// Lets one thing go wrong, and perhaps one thing go right again: a crash, a restart, a pause, a
-    /// cut, losses, disorder. There need not be a quorum afterwards.
+    /// Lets one thing go wrong, and perhaps one thing go right again: a crash, a restart, a pause,
+    /// a cut, losses, disorder. There need not be a quorum afterwards.
     ///
     /// # Errors
     /// An observer saw a rule broken.

@@ -112,7 +112,7 @@ pub(super) const CASES: &[Case] = &[
         "A client that was cut off for 500 ms from a server that lives asks it first, and goes on with the same session and without a duplicate.",
         opening::cl_15,
     ),
-    Case::cluster(
+    Case::core(
         "CL-16",
         "whom to ask, and when",
         "A client asks the members in turn, each as often as it is told to, with pauses that have a jitter and a cap and differ by seed; other policies are not covered.",
