@@ -116,8 +116,8 @@ fn torn_on_the_way(log: &Log, bytes: &[u8]) -> Verdict {
         };
         desk.receive_log(leader, 1, &part, None);
         desk.complete_all();
-        let ends = log.pieces.iter().map(|piece| piece.end).filter(|end| end.0 <= torn as u64);
-        let whole = ends.last().unwrap_or_default();
+        let whole = log.pieces.iter().rfind(|piece| piece.end.0 <= torn as u64);
+        let whole = whole.map_or(Position::ZERO, |piece| piece.end);
         let view = desk.view();
         let sound = (view.verified, view.durable, desk.disk.written_end()) == (whole, whole, whole);
         desk.check(sound, &format!("of {torn} bytes it counts others than {whole}"))?;
