@@ -187,8 +187,12 @@ impl Member {
             self.state.log.image.hear_newest(live.newest);
             self.believe_commit(live.commit);
         }
+        let limit = self.state.log.limit();
+        let within = PositionRange::new(range.start, range.end.min(limit));
+        // What is beyond the window is asked for again once there is room (rule 19).
+        self.counters.slices_dropped += u64::from(within != range);
         let new = self.state.log.receive(self.state.now, position, slice);
-        self.counters.duplicate_bytes += range.len().saturating_sub(new);
+        self.counters.duplicate_bytes += within.len().saturating_sub(new);
         if new > 0 {
             self.counters.frames_rejected += self.state.log.verify(&self.state.history)?;
             self.state.flush_wanted |= self.state.following.acknowledgement_wanted;

@@ -1,9 +1,12 @@
 //! Messages, holes, failovers: what clients and services see.
 
 use alloc::format;
+use alloc::vec;
 use alloc::vec::Vec;
 
-use super::cluster::{Cluster, endpoint, id, one_in_so_many};
+use super::cluster::{Cluster, Datagram, endpoint, id, one_in_so_many};
+use crate::message::{Sender, Stream};
+use crate::position::Position;
 
 fn check_applied(cluster: &Cluster, expected: &[Vec<u8>]) {
     for member in cluster.running() {
@@ -116,6 +119,33 @@ fn a_member_behind_the_window_is_repaired_from_an_archive() {
     cluster.cut.isolated.clear();
     cluster.run_until_level();
     check_applied(&cluster, &payloads);
+}
+
+#[test]
+fn e91_what_lies_beyond_the_window_is_counted_as_dropped() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.run_until_led();
+    cluster.run_until_level();
+    let follower = cluster.running().into_iter().find(|&member| member != leader).unwrap();
+    let life = cluster.member(leader).view().life;
+    let sender = Sender::Member {
+        member: life.member,
+        incarnation: life.incarnation,
+        boot_epoch: life.boot_epoch,
+    };
+    let view = cluster.member(follower).view();
+    let limit = view.written.plus(cluster.limits.window_bytes);
+    let before = *cluster.member(follower).counters();
+    for start in [limit.0 - 8, limit.0, limit.0 + 4_096] {
+        let (stream, position) = (Stream::Log, Position(start));
+        let (epoch, slice) = (view.term.0, vec![0; 16]);
+        let data = Datagram::Data { stream, epoch, position, live: None, slice };
+        cluster.deliver(endpoint(leader), endpoint(follower), sender, &data);
+    }
+    let after = *cluster.member(follower).counters();
+    assert_eq!(after.slices_dropped - before.slices_dropped, 3);
+    assert_eq!(after.duplicate_bytes, before.duplicate_bytes);
+    assert_eq!(cluster.member(follower).view().seen, limit, "what fits is taken");
 }
 
 #[test]
