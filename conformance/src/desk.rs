@@ -70,6 +70,9 @@ pub struct Desk {
     pub applied: Vec<Vec<u8>>,
     /// Why it went inert, if it did.
     pub stopped: Option<FailStop>,
+    /// Whether frames stay with its service until [`Desk::serve`] says that it is done.
+    pub is_service_slow: bool,
+    with_service: Option<(Position, Outputs)>,
     options: DeskOptions,
     life: u64,
 }
@@ -174,6 +177,8 @@ impl Desk {
             pending: Vec::new(),
             applied: Vec::new(),
             stopped: None,
+            is_service_slow: false,
+            with_service: None,
             options,
             life,
         })
@@ -230,10 +235,25 @@ impl Desk {
             self.actions.push(action);
         }
         if let Some(through) = through {
-            let mut more = Actions::new();
-            self.member.step(self.now, Event::Applied { through, outputs: &outputs }, &mut more);
-            self.perform(&mut more);
+            self.with_service = Some((through, outputs));
+            if !self.is_service_slow {
+                self.report_applied();
+            }
         }
+    }
+
+    fn report_applied(&mut self) {
+        let Some((through, outputs)) = self.with_service.take() else { return };
+        let mut more = Actions::new();
+        self.member.step(self.now, Event::Applied { through, outputs: &outputs }, &mut more);
+        self.perform(&mut more);
+    }
+
+    /// A slow service is done with the frames that it has; what the member did.
+    pub fn serve(&mut self) -> &[Action] {
+        self.actions.clear();
+        self.report_applied();
+        &self.actions
     }
 
     fn apply(&mut self, apply: &quorate_core::Apply, outputs: &mut Outputs) {

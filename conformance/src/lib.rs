@@ -19,10 +19,12 @@ mod case;
 
 pub mod catalogue;
 pub mod desk;
+
 pub mod edges;
 mod lists;
 pub mod report;
 mod runner;
+mod scripted_log;
 pub mod stage;
 mod subject;
 pub mod subjects;

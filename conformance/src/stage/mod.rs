@@ -11,6 +11,7 @@
 //! ```
 
 mod clients;
+mod load;
 mod look;
 mod overhear;
 mod nemesis;
@@ -37,6 +38,7 @@ use crate::subject::{Node, NodeSpec, NodeView, Subject};
 use crate::trial::Remains;
 
 pub use clients::{ClientNumber, Replied};
+pub use load::{Offered, quantile};
 pub use look::Sighting;
 pub use overhear::Overheard;
 pub use wire::{Effect, MILLION, Passing, kind_of};

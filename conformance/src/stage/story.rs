@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Tellings that a story keeps, at most; the oldest datagrams make room.
+/// Tellings that a story keeps, at most; the oldest datagrams make room,
+/// and if there are few of them, whatever is oldest.
 pub const TOLD_MAX: usize = 20_000;
 /// Scenes that are left out when there is no room for another.
 const LEFT_OUT_AT_ONCE: usize = TOLD_MAX / 8;

@@ -1,5 +1,0 @@
-//! NAKs and retransmission.
-
-use crate::case::Case;
-
-pub(super) const CASES: &[Case] = &[];
