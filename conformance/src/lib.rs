@@ -19,7 +19,7 @@ mod case;
 
 pub mod catalogue;
 pub mod desk;
-
+mod desk_client;
 pub mod edges;
 mod lists;
 pub mod report;

@@ -42,6 +42,15 @@ impl Stage<'_> {
         Ok(clients)
     }
 
+    /// Lets time pass until all members hold, have applied and are the same.
+    ///
+    /// # Errors
+    /// They do not within ten seconds, or an observer saw a rule broken.
+    pub fn even_out(&mut self) -> Verdict {
+        let members: Vec<u16> = self.numbers().collect();
+        self.until("all members hold the same", 10 * SECOND, move |stage| stage.is_level(&members))
+    }
+
     /// Each client submits so many messages of `bytes` bytes as fast as it may, and is answered all
     /// of them.
     ///

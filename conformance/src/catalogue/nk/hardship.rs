@@ -7,7 +7,7 @@ use std::rc::Rc;
 use quorate_core::Duration;
 use quorate_sim::{Dice, Place};
 
-use super::loss::{goes, level, lose_numbers, served, submit};
+use super::loss::{goes, lose_numbers, served, submit};
 use crate::case::Verdict;
 use crate::stage::{Effect, MICRO, MILLI, Options, SECOND, Stage};
 use crate::trial::Trial;
@@ -38,7 +38,7 @@ pub(super) fn nk_07(trial: &mut Trial<'_>) -> Verdict {
     let leader = stage.settle()?;
     let follower = stage.other_than(leader);
     let clients = stage.connected_clients(8)?;
-    level(&mut stage)?;
+    stage.even_out()?;
 
     // A hundred holes of 1 to 50 slices, with one slice between each two.
     let mut dice = Dice::new(trial.seed(), "nk_07");
@@ -103,7 +103,7 @@ pub(super) fn nk_12(trial: &mut Trial<'_>) -> Verdict {
     stage.isolate(follower);
     stage.pour(&[client], trial.times(200, 400, 2_000), 1_500, 60 * SECOND)?;
     stage.heal_all();
-    level(&mut stage)?;
+    stage.even_out()?;
     let refused: u64 = stage.numbers().map(|member| stage.counters(member).repairs_refused).sum();
     let elections = stage.elections();
     stage.check(refused > 0, || "nothing was more than there are slots for".into())?;
@@ -117,7 +117,7 @@ pub(super) fn nk_13(trial: &mut Trial<'_>) -> Verdict {
     let mut stage = trial.stage(options);
     stage.settle()?;
     let clients = stage.connected_clients(4)?;
-    level(&mut stage)?;
+    stage.even_out()?;
     let begun = stage.now();
     let mut dice = Dice::new(trial.seed(), "nk_13");
     stage.rule("20 % of what followers get of the log is lost", Effect::Lose, move |passing| {
@@ -141,7 +141,7 @@ pub(super) fn nk_13(trial: &mut Trial<'_>) -> Verdict {
     stage.check(goodput, || format!("{} of {wanted} messages answered", offered.answered))?;
     let elections = stage.elections();
     stage.check(elections == 1, || format!("{elections} elections"))?;
-    level(&mut stage)
+    stage.even_out()
 }
 
 pub(super) fn nk_17(trial: &mut Trial<'_>) -> Verdict {
@@ -174,7 +174,7 @@ pub(super) fn nk_17(trial: &mut Trial<'_>) -> Verdict {
     let refusals = refusals.count();
     stage.check(refusals > 0, || format!("member {poor} did not say that it lacks the bytes"))?;
     stage.heal_all();
-    level(&mut stage)?;
+    stage.even_out()?;
     let elections = stage.elections();
     stage.check(elections == 1, || format!("{elections} elections"))
 }
@@ -183,7 +183,7 @@ pub(super) fn nk_22(trial: &mut Trial<'_>) -> Verdict {
     let mut stage = trial.stage(Options::members(3));
     stage.settle()?;
     let clients = stage.connected_clients(2)?;
-    level(&mut stage)?;
+    stage.even_out()?;
     let begun = stage.now();
     let mut dice = Dice::new(trial.seed(), "nk_22");
     stage.rule("half of the data is lost", Effect::Lose, move |passing| {
@@ -197,14 +197,14 @@ pub(super) fn nk_22(trial: &mut Trial<'_>) -> Verdict {
     };
     let (naks, data) = (bytes_of(&["nak"]), bytes_of(&["live", "repair"]));
     stage.check(naks * 50 <= data, || format!("{naks} bytes of NAKs beside {data} of data"))?;
-    level(&mut stage)
+    stage.even_out()
 }
 
 pub(super) fn nk_23(trial: &mut Trial<'_>) -> Verdict {
     let mut stage = trial.stage(Options::members(7));
     let leader = stage.settle()?;
     let clients = stage.connected_clients(4)?;
-    level(&mut stage)?;
+    stage.even_out()?;
     let deaf: Vec<u16> = stage.numbers().filter(|member| *member != leader).take(3).collect();
     for round in 0..trial.times(1, 2, 20) {
         let others: Vec<u16> = stage.numbers().filter(|member| !deaf.contains(member)).collect();
@@ -232,7 +232,7 @@ pub(super) fn nk_23(trial: &mut Trial<'_>) -> Verdict {
         let bound = 3 * deaf.len();
         let text = format!("blackout {round}: {} NAKs in the first round trip", asked.len());
         stage.check(!asked.is_empty() && asked.len() <= bound, || text)?;
-        level(&mut stage)?;
+        stage.even_out()?;
     }
     let elections = stage.elections();
     stage.check(elections == 1, || format!("{elections} elections"))
@@ -244,7 +244,7 @@ pub(super) fn nk_24(trial: &mut Trial<'_>) -> Verdict {
     let mut stage = trial.stage(options);
     stage.settle()?;
     let clients = stage.connected_clients(2)?;
-    level(&mut stage)?;
+    stage.even_out()?;
     let mut dice = Dice::new(trial.seed(), "nk_24");
     let lost = Rc::new(RefCell::new(Vec::new()));
     let losses = Rc::clone(&lost);
@@ -289,7 +289,7 @@ pub(super) fn nk_25(trial: &mut Trial<'_>) -> Verdict {
     let mut stage = trial.stage(Options::members(3));
     stage.settle()?;
     let clients = stage.connected_clients(4)?;
-    level(&mut stage)?;
+    stage.even_out()?;
     let rule = burst_loss(&mut stage, trial.seed(), 50, 10);
     let duration = trial.times(500 * MILLI, 3 * SECOND, 60 * SECOND);
     let offered = stage.offer(&clients, 1_000, MILLI, duration)?;
@@ -300,14 +300,14 @@ pub(super) fn nk_25(trial: &mut Trial<'_>) -> Verdict {
     stage.check(good, || format!("{} of {wanted} messages answered", offered.answered))?;
     let elections = stage.elections();
     stage.check(elections == 1, || format!("{elections} elections"))?;
-    level(&mut stage)
+    stage.even_out()
 }
 
 pub(super) fn nk_26(trial: &mut Trial<'_>) -> Verdict {
     let mut stage = trial.stage(Options::members(3));
     stage.settle()?;
     let clients = stage.connected_clients(1)?;
-    level(&mut stage)?;
+    stage.even_out()?;
     let begun = stage.now();
     let mut dice = Dice::new(trial.seed(), "nk_26");
     stage.rule("1 % is lost", Effect::Lose, move |_| dice.chance(10_000));
@@ -315,7 +315,7 @@ pub(super) fn nk_26(trial: &mut Trial<'_>) -> Verdict {
     let duration = trial.times(4 * SECOND, 60 * SECOND, 3_600 * SECOND);
     stage.offer(&clients, 200, 50 * MILLI, duration)?;
     stage.heal_all();
-    level(&mut stage)?;
+    stage.even_out()?;
     let (elections, histories) = (stage.elections(), stage.sent_since(begun, "history"));
     stage.check(elections == 1, || format!("{elections} elections"))?;
     stage.check(histories == 0, || format!("a member had to begin anew {histories} times"))?;
@@ -360,5 +360,5 @@ pub(super) fn nk_31(trial: &mut Trial<'_>) -> Verdict {
     stage.check(count > 0, || "the peer sent no repairs".into())?;
     stage.check(elections == 1, || format!("{elections} elections"))?;
     stage.heal_all();
-    level(&mut stage)
+    stage.even_out()
 }

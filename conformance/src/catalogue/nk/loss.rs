@@ -43,14 +43,8 @@ pub(super) fn served<'a>(
     let mut stage = trial.stage(options);
     let leader = stage.settle()?;
     let client = stage.connected_clients(1)?[0];
-    level(&mut stage)?;
+    stage.even_out()?;
     Ok((stage, leader, client))
-}
-
-/// All members come to hold and to have applied the same.
-pub(super) fn level(stage: &mut Stage<'_>) -> Verdict {
-    let (members, within) = (stage.numbers().collect::<Vec<_>>(), 10 * SECOND);
-    stage.until("all members hold the same", within, move |stage| stage.is_level(&members))
 }
 
 /// A client submits a message, which is not refused.
@@ -72,7 +66,7 @@ pub(super) fn nk_01(trial: &mut Trial<'_>) -> Verdict {
             let apart = stage.round_trip();
             stage.run(apart)?;
         }
-        level(&mut stage)?;
+        stage.even_out()?;
         let lost = stage.remove_rule(rule);
         stage.check(lost == 6, || format!("{lost} slices were lost, not 3 to each follower"))?;
     }
@@ -85,7 +79,7 @@ pub(super) fn nk_01(trial: &mut Trial<'_>) -> Verdict {
         let some = Effect::LoseSometimes(300_000);
         stage.rule("30 % of the log's data is lost", some, |passing| passing.is_log_data());
         stage.pour(&clients, 60, 800, 60 * SECOND)?;
-        level(&mut stage)?;
+        stage.even_out()?;
         repaired_by_naks_alone(&mut stage, &clients)?;
     }
     Ok(())
@@ -102,10 +96,10 @@ pub(super) fn nk_02(trial: &mut Trial<'_>) -> Verdict {
     let mut stage = trial.stage(Options::members(3));
     stage.settle()?;
     let clients = stage.connected_clients(8)?;
-    level(&mut stage)?;
+    stage.even_out()?;
     let begun = stage.now();
     stage.pour(&clients, trial.times(60, 250, 10_000), 8 << 10, 600 * SECOND)?;
-    level(&mut stage)?;
+    stage.even_out()?;
     let is_data = |kind| matches!(kind, "live" | "repair" | "ingress" | "egress");
     let (mut data, mut control) = (0, 0);
     let between_members = |place| matches!(place, Place::Member(_));
@@ -193,7 +187,7 @@ pub(super) fn nk_16(trial: &mut Trial<'_>) -> Verdict {
             let millis = within / MILLI;
             stage.check(asked, || format!("member {loser} had not asked after {millis} ms"))?;
         }
-        level(&mut stage)?;
+        stage.even_out()?;
         stage.remove_rule(rule);
         // Long enough for heartbeats to be at their slowest again.
         let quiet = 4 * stage.heartbeat();
@@ -214,7 +208,7 @@ pub(super) fn nk_29(trial: &mut Trial<'_>) -> Verdict {
         submit(&mut stage, client, 16 << 10)?;
         let wait = stage.round_trip() * 4;
         stage.run(wait)?;
-        level(&mut stage)?;
+        stage.even_out()?;
         let matched = stage.remove_rule(rule);
         let sightings = stage.sightings();
         let new = &sightings[sightings.partition_point(|sent| sent.at < begun)..];
