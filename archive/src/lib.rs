@@ -12,6 +12,8 @@ mod identity;
 mod lock;
 mod log;
 mod marks;
+#[cfg(any(test, feature = "memory"))]
+pub mod memory;
 mod payload;
 mod reader;
 mod record;

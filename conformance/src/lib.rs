@@ -23,6 +23,7 @@ mod desk_client;
 pub mod edges;
 mod lists;
 pub mod report;
+mod files;
 mod runner;
 mod scripted_log;
 pub mod stage;

@@ -1,75 +1,8 @@
 //! One entry for contributors: `cargo xtask --help`.
-
 #![forbid(unsafe_code)]
 
-mod bare_metal;
-mod catalogue;
-mod codegen;
-mod links;
-mod source;
-mod step;
-mod tidy;
-mod verify;
-
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-
-/// Tasks of the workspace.
-#[derive(Debug, Parser)]
-#[command(name = "cargo xtask")]
-struct Arguments {
-    #[command(subcommand)]
-    task: Task,
-}
-
-#[derive(Debug, Subcommand)]
-enum Task {
-    /// Writes the flyweights and the tables of PROTOCOL.md from schema/quorate.xml.
-    Codegen {
-        /// Writes nothing; fails if a checked-in file differs from what would be written.
-        #[arg(long)]
-        check: bool,
-    },
-    /// Checks everything that has to hold before a change is merged; changes nothing.
-    Verify {
-        /// Leaves the tests out, for those who run them anyway.
-        #[arg(long)]
-        no_tests: bool,
-    },
-    /// Tests the core with the checksums of builds that are not this one.
-    Checksums,
-    /// Repairs what repairs itself: generated code, lints with a known remedy, format.
-    Fix,
-    /// Builds core and codecs for a processor without an operating system.
-    BareMetal {
-        /// Installs Debian's compiler with sources first, if it is missing.
-        #[arg(long)]
-        install: bool,
-    },
-}
-
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let result = match arguments.task {
-        Task::Codegen { check } => codegen::run(&root(), check).map_err(|e| e.to_string()),
-        Task::Verify { no_tests } => verify::verify(&root(), !no_tests),
-        Task::Checksums => verify::test_checksums(&root()),
-        Task::Fix => verify::fix(&root()),
-        Task::BareMetal { install } => bare_metal::run(&root(), install),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// The root of the workspace.
-fn root() -> PathBuf {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.parent().unwrap_or(package).into()
+    xtask::main()
 }

@@ -8,8 +8,8 @@ use quorate_core::{
 };
 
 use super::builder::{Builder, OPTIONS, adopt, append, identity};
-use super::memory::{Fate, MemoryDisk};
 use crate::error::AppendError;
+use crate::memory::{Fate, MemoryDisk};
 use crate::{Archive, ArchiveError, Syncer, Writer, init_on};
 
 const DIRECTORY: &str = "/member";
@@ -170,12 +170,12 @@ fn check(disk: &MemoryDisk, progress: &Progress, context: &str) -> Option<Recove
 fn every_crash_leaves_a_legal_state() {
     let disk = MemoryDisk::default();
     let all = run(&disk);
-    let operations = disk.world.lock().unwrap().operations;
+    let operations = disk.world().operations;
     assert_eq!(all.durable, all.logs[0].bytes.len() as u64, "the run is complete");
     assert!(operations > 100, "{operations}");
     for crash_at in 0..=operations {
         let disk = MemoryDisk::default();
-        disk.world.lock().unwrap().crash_at = Some(crash_at);
+        disk.world().crash_at = Some(crash_at);
         let progress = run(&disk);
         let mixed = (0..6).map(|seed| Fate::Mixed(crash_at * 64 + seed * 2 + 1));
         for fate in [Fate::Kept, Fate::Lost].into_iter().chain(mixed) {
@@ -197,16 +197,16 @@ fn a_crash_during_recovery_is_recovered_from() {
     let disk = MemoryDisk::default();
     let operations = {
         run(&disk);
-        disk.world.lock().unwrap().operations
+        disk.world().operations
     };
     // The crash is inside the cut, where recovery has the most to do.
     for crash_at in (operations / 2..operations).step_by(3) {
         let disk = MemoryDisk::default();
-        disk.world.lock().unwrap().crash_at = Some(crash_at);
+        disk.world().crash_at = Some(crash_at);
         let progress = run(&disk);
         for recovery_crash in 0..40 {
             let after = disk.crashed(Fate::Mixed(crash_at | 1));
-            after.world.lock().unwrap().crash_at = Some(recovery_crash);
+            after.world().crash_at = Some(recovery_crash);
             let opened = open(&after).is_ok();
             let context = format!("crash at {crash_at}, then at {recovery_crash}");
             check(&after.crashed(Fate::Mixed(recovery_crash * 2 + 1)), &progress, &context);

@@ -6,8 +6,8 @@ use std::path::Path;
 use quorate_core::{MemberId, Position, Term, Vote};
 
 use super::builder::{Builder, OPTIONS, adopt, append, identity};
-use super::memory::{Fate, MemoryDisk};
 use crate::error::AppendError;
+use crate::memory::{Fate, MemoryDisk};
 use crate::{Archive, ArchiveError, Syncer, Writer, init_on};
 
 const DIRECTORY: &str = "/member";
@@ -34,12 +34,12 @@ fn e43_the_first_failed_sync_ends_everything() {
         let log = Builder::with_messages(3, 100);
         let (mut writer, mut syncer) = opened(&disk, &log);
         append(&mut writer, &log).unwrap();
-        disk.world.lock().unwrap().syncs_left = Some(survived);
+        disk.world().syncs_left = Some(survived);
         let first = syncer.sync().and_then(|_| syncer.persist_vote(&vote));
         let first = first.and_then(|()| syncer.persist_peers(&[])).unwrap_err();
         assert!(matches!(first, ArchiveError::Io { action: "sync", .. }), "{first}");
         // The disk is well again; the archive stays as it is.
-        disk.world.lock().unwrap().syncs_left = None;
+        disk.world().syncs_left = None;
         let cut = writer.cut(Position::ZERO);
         let next = Position::ZERO;
         let all = [
@@ -76,12 +76,12 @@ fn e43_a_sync_that_finds_no_space_ends_everything_too() {
             let log = Builder::with_messages(3, 100);
             let (mut writer, mut syncer) = opened(&disk, &log);
             append(&mut writer, &log).unwrap();
-            disk.world.lock().unwrap().syncs_left = Some(survived);
-            disk.world.lock().unwrap().sync_error = Some(kind);
+            disk.world().syncs_left = Some(survived);
+            disk.world().sync_error = Some(kind);
             let first = syncer.sync().and_then(|_| syncer.persist_vote(&vote));
             let first = first.and_then(|()| syncer.persist_peers(&[])).unwrap_err();
             assert!(matches!(first, ArchiveError::Io { action: "sync", .. }), "{first}");
-            disk.world.lock().unwrap().syncs_left = None;
+            disk.world().syncs_left = None;
             let again = syncer.persist_vote(&vote).unwrap_err();
             assert!(matches!(again, ArchiveError::Poisoned { .. }), "{again}");
         }
@@ -99,7 +99,7 @@ fn e43_a_segment_whose_draft_or_name_is_not_synced_is_no_refused_append() {
             writer.append(Position::ZERO, &log.bytes[..first], &[]).unwrap();
         }
         {
-            let mut world = disk.world.lock().unwrap();
+            let mut world = disk.world();
             world.sync_error = Some(io::ErrorKind::StorageFull);
             // The segments of the log come before the one that is made ahead.
             world.syncs_left = file.then_some(if ahead { 2 } else { 0 });
@@ -115,7 +115,7 @@ fn e43_a_segment_whose_draft_or_name_is_not_synced_is_no_refused_append() {
         };
         let expected = if file { "sync" } else { "sync directory" };
         assert!(matches!(error, ArchiveError::Io { action, .. } if action == expected), "{error}");
-        let mut world = disk.world.lock().unwrap();
+        let mut world = disk.world();
         (world.syncs_left, world.directory_syncs_left) = (None, None);
         drop(world);
         let again = append(&mut writer, &log).unwrap_err();
@@ -143,9 +143,9 @@ fn e43_bytes_that_a_failed_sync_dropped_are_written_again_by_the_next_life() {
     let log = Builder::with_messages(3, 100);
     let (mut writer, mut syncer) = opened(&disk, &log);
     append(&mut writer, &log).unwrap();
-    disk.world.lock().unwrap().syncs_left = Some(0);
+    disk.world().syncs_left = Some(0);
     syncer.sync().unwrap_err();
-    disk.world.lock().unwrap().syncs_left = None;
+    disk.world().syncs_left = None;
     drop((writer, syncer));
     // The same machine: the page cache still has the bytes, the disk never had.
     let (archive, recovered) =
@@ -160,9 +160,9 @@ fn a_failed_write_ends_everything_too() {
     let disk = MemoryDisk::default();
     let log = Builder::with_messages(3, 100);
     let (mut writer, mut syncer) = opened(&disk, &log);
-    disk.world.lock().unwrap().writes_left = Some(0);
+    disk.world().writes_left = Some(0);
     append(&mut writer, &log).unwrap_err();
-    disk.world.lock().unwrap().writes_left = None;
+    disk.world().writes_left = None;
     assert!(matches!(syncer.sync(), Err(ArchiveError::Poisoned { .. })));
     assert_eq!(writer.written(), Position::ZERO);
 }
@@ -170,7 +170,7 @@ fn a_failed_write_ends_everything_too() {
 #[test]
 fn short_writes_are_continued() {
     let disk = MemoryDisk::default();
-    disk.world.lock().unwrap().write_bytes_max = Some(7);
+    disk.world().write_bytes_max = Some(7);
     let log = Builder::with_messages(3, 100);
     let (mut writer, mut syncer) = opened(&disk, &log);
     append(&mut writer, &log).unwrap();
@@ -185,7 +185,7 @@ fn e48_a_full_disk_refuses_the_append_and_recovers_when_space_returns() {
     let log = Builder::with_messages(12, 1_000);
     let (mut writer, mut syncer) = opened(&disk, &log);
     let first = log.whole_below(8_000) as usize;
-    disk.world.lock().unwrap().free = Some(100);
+    disk.world().free = Some(100);
     // There are two segments: this fits, but the third cannot be made.
     writer.append(Position::ZERO, &log.bytes[..first], &[]).unwrap();
     syncer.sync().unwrap();
@@ -205,7 +205,7 @@ fn e48_a_full_disk_refuses_the_append_and_recovers_when_space_returns() {
     syncer.persist_vote(&vote).unwrap();
     let end = writer.written();
     adopt(&mut writer, &mut syncer, &log.history, end).unwrap();
-    disk.world.lock().unwrap().free = None;
+    disk.world().free = None;
     append(&mut writer, &log).unwrap();
     syncer.sync().unwrap();
     assert!(!writer.is_space_short());
@@ -219,9 +219,9 @@ fn e48_an_append_that_runs_out_of_space_midway_leaves_no_half_record() {
     let log = Builder::with_messages(3, 200);
     let (mut writer, mut syncer) = opened(&disk, &log);
     for before in [0, 8, 100, 300, 700] {
-        disk.world.lock().unwrap().write_bytes_left = Some(before);
+        disk.world().write_bytes_left = Some(before);
         assert!(matches!(append(&mut writer, &log), Err(AppendError::Full { .. })));
-        disk.world.lock().unwrap().write_bytes_left = None;
+        disk.world().write_bytes_left = None;
         assert_eq!((writer.written(), syncer.sync().unwrap()), (Position::ZERO, Position::ZERO));
     }
     append(&mut writer, &log).unwrap();

@@ -4,7 +4,6 @@ mod builder;
 mod crashes;
 mod faults;
 mod files;
-mod memory;
 mod processes;
 mod races;
 mod recovery;

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use quorate_core::{MemberId, Term, Vote};
 
 use super::builder::{OPTIONS, identity};
-use super::memory::{MemoryDisk, MemoryFile};
 use crate::disk::{Access, Disk};
+use crate::memory::{MemoryDisk, MemoryFile};
 use crate::{Archive, ArchiveError, init_on};
 
 const DIRECTORY: &str = "/data/group/member";
@@ -123,7 +123,7 @@ fn an_init_that_died_meanwhile_is_not_taken_over() {
 fn the_names_of_all_directories_that_init_makes_are_durable() {
     let disk = MemoryDisk::default();
     init_on(&disk, Path::new(DIRECTORY), &identity()).unwrap();
-    let synced = disk.world.lock().unwrap().synced_directories.clone();
+    let synced = disk.world().synced_directories.clone();
     for directory in ["/", "/data", "/data/group", DIRECTORY, "/data/group/member/log"] {
         assert!(synced.contains(Path::new(directory)), "{directory}: {synced:?}");
     }

@@ -10,6 +10,8 @@ mod el;
 mod fc;
 mod ls;
 mod nk;
+#[cfg(test)]
+mod proof;
 mod rb;
 
 use crate::case::Case;

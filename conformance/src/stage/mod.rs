@@ -12,6 +12,7 @@
 
 mod clients;
 mod load;
+mod disks;
 mod look;
 mod overhear;
 mod nemesis;
@@ -138,6 +139,8 @@ struct Machine {
     /// Inputs that came during a pause, with the times at which they came.
     backlog: Vec<crate::edges::Input>,
     disk_ready: u64,
+    /// How many times slower than others its disk is.
+    disk_factor: u64,
     held: BTreeMap<&'static str, Vec<OperationId>>,
     holding: Vec<&'static str>,
     stopped: Option<String>,
@@ -244,6 +247,7 @@ fn machine(options: &Options, seed: u64, number: u16) -> Machine {
         paused: false,
         backlog: Vec::new(),
         disk_ready: 0,
+        disk_factor: 1,
         held: BTreeMap::new(),
         holding: Vec::new(),
         stopped: None,

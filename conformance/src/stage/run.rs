@@ -237,8 +237,9 @@ impl Stage<'_> {
         let (member, what) = (format!("m{}", node + 1), kind.to_owned());
         self.tell(Told::Disk { member, what, done: false });
         let (least, most) = self.options.disk_latency;
-        let at = self.now + self.dice.between(least, most);
+        let takes = self.dice.between(least, most);
         let machine = &mut self.machines[node];
+        let at = self.now + takes * machine.disk_factor;
         if machine.holding.contains(&kind) {
             return machine.held.entry(kind).or_default().push(operation);
         }

@@ -70,6 +70,14 @@ pub(crate) fn run(root: &Path, check: bool) -> Result<(), CodegenError> {
     if stale.is_empty() { Ok(()) } else { Err(CodegenError::Stale { paths: stale }) }
 }
 
+/// Whether code can be generated from the schema `text`.
+///
+/// # Errors
+/// The first thing that is wrong with it.
+pub(crate) fn check(text: &str) -> Result<(), SchemaError> {
+    schema::parse(text).and_then(reject_data).map(|_| ())
+}
+
 /// Every file that is generated, by its path from the root.
 fn generate(root: &Path) -> Result<Vec<(String, String)>, CodegenError> {
     let schema = load(root, SCHEMA)?;

@@ -1,10 +1,11 @@
-//! A disk in memory. What was not synced may be lost, kept or torn at a crash, in any mixture.
+//! A disk in memory, for tests of what lies above it. What was not synced may be lost, kept or torn
+//! at a crash, in any mixture; calls fail when the test says so.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quorate_core::hash::mix;
 
@@ -24,37 +25,40 @@ struct Content {
     locked: bool,
 }
 
+/// The files of a disk in memory, and how its calls are to fail.
 #[derive(Clone, Debug, Default)]
-pub(super) struct World {
+pub struct World {
     files: Vec<Content>,
     names: BTreeMap<PathBuf, usize>,
     durable_names: BTreeMap<PathBuf, usize>,
     directories: BTreeSet<PathBuf>,
     /// Calls that change something, so far.
-    pub(super) operations: u64,
+    pub operations: u64,
     /// The call that does not return any more.
-    pub(super) crash_at: Option<u64>,
+    pub crash_at: Option<u64>,
     /// How many syncs succeed before one fails.
-    pub(super) syncs_left: Option<u64>,
+    pub syncs_left: Option<u64>,
     /// What a sync fails with then; an input/output error if nothing is said.
-    pub(super) sync_error: Option<io::ErrorKind>,
+    pub sync_error: Option<io::ErrorKind>,
     /// How many syncs of directories succeed before one fails.
-    pub(super) directory_syncs_left: Option<u64>,
+    pub directory_syncs_left: Option<u64>,
     /// Directories that were synced.
-    pub(super) synced_directories: BTreeSet<PathBuf>,
+    pub synced_directories: BTreeSet<PathBuf>,
     /// How many writes succeed before one fails with an input/output error.
-    pub(super) writes_left: Option<u64>,
+    pub writes_left: Option<u64>,
     /// Bytes that files may still grow by.
-    pub(super) free: Option<u64>,
+    pub free: Option<u64>,
     /// The most bytes that one write takes.
-    pub(super) write_bytes_max: Option<usize>,
+    pub write_bytes_max: Option<usize>,
     /// How many bytes of writes succeed before there is no space, reserved or not.
-    pub(super) write_bytes_left: Option<usize>,
+    pub write_bytes_left: Option<usize>,
+    /// Whether every call that changes something is refused: the file system is read-only now.
+    pub read_only: bool,
 }
 
 /// What becomes of what was not synced.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Fate {
+pub enum Fate {
     /// The process died: everything written is there, and no more durable than it was.
     Kept,
     /// All is lost.
@@ -63,22 +67,28 @@ pub(super) enum Fate {
     Mixed(u64),
 }
 
+/// A disk in memory. Copies are the same disk.
 #[derive(Clone, Debug, Default)]
-pub(super) struct MemoryDisk {
-    pub(super) world: Arc<Mutex<World>>,
+pub struct MemoryDisk {
+    world: Arc<Mutex<World>>,
 }
 
+/// An open file of a [`MemoryDisk`].
 #[derive(Debug)]
-pub(super) struct MemoryFile {
+pub struct MemoryFile {
     world: Arc<Mutex<World>>,
     id: usize,
     locks: Mutex<bool>,
 }
 
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Drop for MemoryFile {
     fn drop(&mut self) {
-        if *self.locks.lock().unwrap() {
-            self.world.lock().unwrap().files[self.id].locked = false;
+        if *locked(&self.locks) {
+            locked(&self.world).files[self.id].locked = false;
         }
     }
 }
@@ -94,6 +104,9 @@ fn put(content: &mut Vec<u8>, offset: u64, bytes: &[u8]) {
 impl World {
     fn change(&mut self) -> io::Result<()> {
         self.operations += 1;
+        if self.read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
         match self.crash_at {
             Some(at) if self.operations > at => Err(io::Error::other("the machine is down")),
             _ => Ok(()),
@@ -114,9 +127,29 @@ impl World {
 }
 
 impl MemoryDisk {
+    /// The files, and how calls are to fail.
+    #[must_use]
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        locked(&self.world)
+    }
+
+    /// The names of all files, in order.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.world().names.keys().cloned().collect()
+    }
+
+    /// The bytes of a file as they read now, if it is there.
+    #[must_use]
+    pub fn content(&self, path: &Path) -> Option<Vec<u8>> {
+        let world = self.world();
+        world.names.get(path).map(|id| world.files[*id].live.clone())
+    }
+
     /// What a machine finds after a crash with `fate`.
-    pub(super) fn crashed(&self, fate: Fate) -> Self {
-        let old = self.world.lock().unwrap().clone();
+    #[must_use]
+    pub fn crashed(&self, fate: Fate) -> Self {
+        let old = self.world().clone();
         let mut random = 0;
         let mut keeps = |fate: Fate| match fate {
             Fate::Kept | Fate::Lost => false,
@@ -166,9 +199,15 @@ impl MemoryDisk {
         Self { world: Arc::new(Mutex::new(world)) }
     }
 
-    /// Changes the durable bytes of a file.
-    pub(super) fn edit(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
-        let mut world = self.world.lock().unwrap();
+    /// Changes the durable bytes of a file, and makes it if it is not there.
+    pub fn edit(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut world = self.world();
+        if !world.names.contains_key(path) {
+            let id = world.files.len();
+            world.files.push(Content::default());
+            world.names.insert(path.to_owned(), id);
+            world.durable_names.insert(path.to_owned(), id);
+        }
         let id = world.names[path];
         let content = &mut world.files[id];
         change(&mut content.live);
@@ -176,11 +215,20 @@ impl MemoryDisk {
     }
 }
 
+impl MemoryDisk {
+    /// Removes a file behind everybody's back.
+    pub fn forget(&self, path: &Path) {
+        let mut world = self.world();
+        world.names.remove(path);
+        world.durable_names.remove(path);
+    }
+}
+
 impl Disk for MemoryDisk {
     type File = MemoryFile;
 
     fn open(&self, path: &Path, access: Access) -> io::Result<MemoryFile> {
-        let mut world = self.world.lock().unwrap();
+        let mut world = self.world();
         let id = match (world.names.get(path).copied(), access) {
             (Some(id), Access::Read | Access::Write | Access::Claim) => id,
             (None, Access::Read | Access::Write) => return Err(io::ErrorKind::NotFound.into()),
@@ -196,7 +244,7 @@ impl Disk for MemoryDisk {
     }
 
     fn read_at(&self, file: &MemoryFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let world = self.world.lock().unwrap();
+        let world = self.world();
         let content = &world.files[file.id].live;
         let from = content.get(offset as usize..).unwrap_or_default();
         let count = from.len().min(buffer.len());
@@ -205,7 +253,7 @@ impl Disk for MemoryDisk {
     }
 
     fn write_at(&self, file: &MemoryFile, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        let mut world = self.world.lock().unwrap();
+        let mut world = self.world();
         let mut count = bytes.len().min(world.write_bytes_max.unwrap_or(usize::MAX));
         if let Some(left) = &mut world.writes_left {
             *left = left.checked_sub(1).ok_or_else(|| io::Error::from_raw_os_error(5))?;
@@ -216,6 +264,9 @@ impl Disk for MemoryDisk {
             if count == 0 {
                 return Err(io::ErrorKind::StorageFull.into());
             }
+        }
+        if world.read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
         world.grow(file.id, offset + count as u64)?;
         let down = world.change();
@@ -230,7 +281,7 @@ impl Disk for MemoryDisk {
     }
 
     fn sync(&self, file: &MemoryFile) -> io::Result<()> {
-        let mut world = self.world.lock().unwrap();
+        let mut world = self.world();
         world.change()?;
         if let Some(left) = &mut world.syncs_left {
             let failed = left.checked_sub(1);
@@ -255,7 +306,7 @@ impl Disk for MemoryDisk {
     }
 
     fn allocate(&self, file: &MemoryFile, bytes: u64) -> io::Result<()> {
-        let mut world = self.world.lock().unwrap();
+        let mut world = self.world();
         world.grow(file.id, bytes)?;
         world.change()?;
         let content = &mut world.files[file.id];
@@ -265,11 +316,11 @@ impl Disk for MemoryDisk {
     }
 
     fn length(&self, file: &MemoryFile) -> io::Result<u64> {
-        Ok(self.world.lock().unwrap().files[file.id].live.len() as u64)
+        Ok(self.world().files[file.id].live.len() as u64)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut world = self.world.lock().unwrap();
+        let mut world = self.world();
         world.change()?;
         let id = world.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         world.names.insert(to.to_owned(), id);
@@ -277,18 +328,18 @@ impl Disk for MemoryDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        let mut world = self.world.lock().unwrap();
+        let mut world = self.world();
         world.change()?;
         world.names.remove(path).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn create_directory(&self, path: &Path) -> io::Result<()> {
-        self.world.lock().unwrap().directories.insert(path.to_owned());
+        self.world().directories.insert(path.to_owned());
         Ok(())
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        let mut world = self.world.lock().unwrap();
+        let mut world = self.world();
         world.change()?;
         if let Some(left) = world.directory_syncs_left {
             let error = world.sync_error();
@@ -303,7 +354,7 @@ impl Disk for MemoryDisk {
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
-        let world = self.world.lock().unwrap();
+        let world = self.world();
         if !world.directories.contains(directory) {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -314,16 +365,16 @@ impl Disk for MemoryDisk {
     }
 
     fn free_bytes(&self, _directory: &Path) -> Option<u64> {
-        self.world.lock().unwrap().free
+        self.world().free
     }
 
     fn lock(&self, file: &MemoryFile) -> io::Result<bool> {
-        let mut world = self.world.lock().unwrap();
-        let locked = core::mem::replace(&mut world.files[file.id].locked, true);
-        if !locked {
-            *file.locks.lock().unwrap() = true;
+        let mut world = self.world();
+        let was_locked = core::mem::replace(&mut world.files[file.id].locked, true);
+        if !was_locked {
+            *locked(&file.locks) = true;
         }
-        Ok(!locked)
+        Ok(!was_locked)
     }
 
     fn locked_by(&self, _file: &MemoryFile) -> Option<u32> {

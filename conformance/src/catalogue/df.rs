@@ -1,5 +1,0 @@
-//! Recovery after disk faults.
-
-use crate::case::Case;
-
-pub(super) const CASES: &[Case] = &[];
