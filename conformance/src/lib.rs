@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod blackbox;
+mod allocations;
 mod case;
 
 pub mod catalogue;
@@ -31,6 +32,7 @@ mod subject;
 pub mod subjects;
 mod trial;
 pub mod vectors;
+mod vectors;
 
 pub use case::{Case, Failure, Level, Script, Verdict, check};
 pub use lists::Lists;

@@ -1,5 +1,0 @@
-//! Bad input.
-
-use crate::case::Case;
-
-pub(super) const CASES: &[Case] = &[];
