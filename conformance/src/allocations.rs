@@ -13,6 +13,17 @@ pub(crate) struct Allocated {
     pub(crate) held_bytes: i64,
 }
 
+impl Allocated {
+    /// Adds what came later.
+    pub(crate) const fn add(&mut self, later: Self) {
+        self.count += later.count;
+        self.held_bytes += later.held_bytes;
+        if later.peak_bytes > self.peak_bytes {
+            self.peak_bytes = later.peak_bytes;
+        }
+    }
+}
+
 /// Does the work and counts what it allocates.
 #[cfg(feature = "allocations")]
 pub(crate) fn measure(work: impl FnOnce()) -> Allocated {

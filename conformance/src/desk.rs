@@ -12,6 +12,7 @@ use quorate_core::{
 };
 use quorate_sim::{Place, SimDisk, Work};
 
+use crate::allocations::{self, Allocated};
 use crate::case::{Failure, check};
 use crate::stage::{GROUP, TAG};
 
@@ -73,6 +74,11 @@ pub struct Desk {
     /// Whether frames stay with its service until [`Desk::serve`] says that it is done.
     pub is_service_slow: bool,
     with_service: Option<(Position, Outputs)>,
+    /// What its steps allocated, when allocations are counted.
+    pub(crate) allocated: Allocated,
+    /// Lists that are used again, as a run loop does.
+    taken: Actions,
+    more: Actions,
     options: DeskOptions,
     life: u64,
 }
@@ -179,6 +185,9 @@ impl Desk {
             stopped: None,
             is_service_slow: false,
             with_service: None,
+            allocated: Allocated::default(),
+            taken: Actions::new(),
+            more: Actions::new(),
             options,
             life,
         })
@@ -195,11 +204,18 @@ impl Desk {
     /// One event, and what performing its actions brings about at once.
     pub fn step(&mut self, event: Event<'_>) -> &[Action] {
         self.actions.clear();
-        let mut actions = Actions::new();
-        self.member.step(self.now, event, &mut actions);
+        let mut actions = core::mem::take(&mut self.taken);
+        self.count(event, &mut actions);
         self.member.check_invariants();
         self.perform(&mut actions);
+        self.taken = actions;
         &self.actions
+    }
+
+    fn count(&mut self, event: Event<'_>, actions: &mut Actions) {
+        let member = &mut self.member;
+        let found = allocations::measure(|| member.step(self.now, event, actions));
+        self.allocated.add(found);
     }
 
     fn perform(&mut self, actions: &mut Actions) {
@@ -239,6 +255,10 @@ impl Desk {
             if !self.is_service_slow {
                 self.report_applied();
             }
+            let mut more = core::mem::take(&mut self.more);
+            self.count(Event::Applied { through, outputs: &outputs }, &mut more);
+            self.perform(&mut more);
+            self.more = more;
         }
     }
 

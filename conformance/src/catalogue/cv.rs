@@ -1,5 +1,0 @@
-//! Codec vectors and evolution.
-
-use crate::case::Case;
-
-pub(super) const CASES: &[Case] = &[];

@@ -1,5 +1,0 @@
-//! Resource bounds.
-
-use crate::case::Case;
-
-pub(super) const CASES: &[Case] = &[];
