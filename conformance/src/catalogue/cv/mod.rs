@@ -130,8 +130,8 @@ pub(super) const CASES: &[Case] = &[
     Case::core(
         "CV-11",
         "length of a block",
-        "What a longer block has behind the known fields is skipped, and a shorter one never reads \
-         as the whole.",
+        "What a longer block has behind the known fields is skipped, and a block that is too short \
+         for a field is refused.",
         cv_11,
     ),
     Case::core(
