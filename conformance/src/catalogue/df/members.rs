@@ -3,7 +3,7 @@
 use quorate_core::Role;
 
 use crate::case::{Failure, Verdict, check};
-use crate::stage::{ClientNumber, MILLI, Options, SECOND, Stage};
+use crate::stage::{ClientNumber, Effect, MILLI, Options, SECOND, Stage};
 use crate::trial::Trial;
 
 /// All kinds of operations of a disk.
@@ -212,41 +212,45 @@ pub(super) fn df_11(trial: &mut Trial<'_>) -> Verdict {
 }
 
 pub(super) fn df_14(trial: &mut Trial<'_>) -> Verdict {
-    let mut stage = trial.stage(Options::members(3));
+    let mut stage = trial.stage(Options::members(5));
     let leader = stage.settle()?;
-    let victim = stage.other_than(leader);
-    let third = stage.numbers().find(|member| ![leader, victim].contains(member)).unwrap_or(1);
+    let others: Vec<u16> = stage.numbers().filter(|member| *member != leader).collect();
+    let [victim, slow, ..] = others[..] else { return Err(Failure::Harness("no others".into())) };
     let client = stage.client();
     stage.request(client, b"in the image")?;
     stage.run(stage.heartbeat())?;
     let image = stage.disk(victim, Clone::clone);
-    // From here on the victim is needed for every commit.
-    stage.part(&[third], &[leader, victim]);
-    for _ in 0..20 {
-        stage.request(client, &[1; 200])?;
-    }
-    stage.run(stage.heartbeat())?;
-    let (acknowledged, commit) = (stage.view(victim).durable, stage.view(leader).commit);
+    // The victim and one slow member are left, and the leader needs both.
+    stage.part(&others[2..], &[leader, victim, slow]);
+    stage.hold(slow, "sync");
+    let commit = stage.view(leader).commit;
+    stage.submit(client, &[1; 200]).map_err(|reject| Failure::broken(reject.to_string()))?;
+    stage.run(10 * MILLI)?;
+    let acknowledged = stage.view(victim).durable;
+    stage.check(acknowledged > commit, || "the victim acknowledged nothing".to_owned())?;
     stage.power_off(victim);
     stage.damage(victim, |disk| *disk = image);
+    let place = Stage::place_of(victim);
+    let starved = stage.rule("no log for the victim", Effect::Lose, move |passing| {
+        passing.to == place && passing.is_log_data()
+    });
     stage.start(victim)?;
+    stage.run(2 * stage.heartbeat())?;
     let old = stage.view(victim).durable;
     stage.check(old < acknowledged, || format!("the image is not old: it has {old}"))?;
-    let answered = stage.replies(client).len();
-    stage.submit(client, b"behind it").map_err(|reject| Failure::broken(reject.to_string()))?;
-    // It may count only once it holds again what it had acknowledged, and the new message.
-    while stage.replies(client).len() == answered {
-        let durable = stage.view(victim).durable;
-        let counted = stage.view(leader).commit > commit;
-        stage.check(!counted || durable >= acknowledged, || {
-            format!("it counts with {durable}, and had acknowledged {acknowledged}")
-        })?;
-        let before = stage.now();
-        stage.until("something happens", 10 * SECOND, |stage| {
-            stage.now() > before || stage.replies(client).len() > answered
-        })?;
-        stage.check(stage.now() < 60 * SECOND, || "it never counts again".to_owned())?;
-    }
+    // With what it acknowledged in its former life there would be three of five.
+    stage.release(slow, "sync");
+    stage.always("what the victim has lost does not count", 100 * MILLI, |stage| {
+        stage.view(leader).commit == commit && stage.replies(client).len() == 1
+    })?;
+    let answers = stage.view(leader).role == Role::Leader;
+    stage.check(answers, || "there was no leader that could have counted".to_owned())?;
+    stage.remove_rule(starved);
+    stage.until("it counts once it has all of it again", 2 * SECOND, |stage| {
+        stage.replies(client).len() == 2
+    })?;
+    let durable = stage.view(victim).durable;
+    stage.check(durable >= acknowledged, || format!("it counts with {durable} only"))?;
     stage.heal_all();
     let within = 8 * stage.election_timeout();
     all_level(&mut stage, within)

@@ -39,7 +39,7 @@ fn worlds(
 }
 
 pub(super) fn rb_01(trial: &mut Trial<'_>) -> Verdict {
-    let (count, steps) = (trial.times(2, 12, 400), trial.times(3_000, 10_000, 20_000));
+    let (count, steps) = (trial.times(2, 6, 400), trial.times(3_000, 8_000, 20_000));
     worlds(trial, count, steps, |limits, dice| {
         limits.coverage_ranges_max = dice.pick(&[1, 2, 3]);
         limits.reads_max = 1;
@@ -103,7 +103,7 @@ pub(super) fn rb_04(trial: &mut Trial<'_>) -> Verdict {
     })?;
     trial.count("actions_max", worst);
     // And whatever a simulated group meets stays below it too.
-    let (count, steps) = (trial.times(1, 8, 200), trial.times(3_000, 10_000, 20_000));
+    let (count, steps) = (trial.times(1, 3, 200), trial.times(3_000, 6_000, 20_000));
     worlds(trial, count, steps, |_, _| {})
 }
 

@@ -90,7 +90,7 @@ pub(super) fn rb_05(trial: &mut Trial<'_>) -> Verdict {
 }
 
 pub(super) fn rb_10(trial: &mut Trial<'_>) -> Verdict {
-    let seconds = trial.times(10, 120, 1_800);
+    let seconds = trial.times(10, 40, 1_800);
     let mut stage = trial.stage(Options::members(3));
     let leader = stage.settle()?;
     let client = stage.client();
