@@ -435,6 +435,17 @@ fn wrong_kind() -> Verdict {
     desk.step(Event::LogRead { operation, bytes: &[0; 8] });
     let durable = desk.view().durable;
     desk.check(durable == view.durable, "a read completes a sync")?;
+    let (boot_epoch, sequence) = (operation.boot_epoch, operation.sequence);
+    let former = quorate_core::BootEpoch(boot_epoch.0 - 1);
+    for other in [
+        OperationId { boot_epoch: former, sequence },
+        OperationId { boot_epoch, sequence: sequence - 1 },
+        OperationId { boot_epoch, sequence: sequence + 1 },
+    ] {
+        desk.step(Event::Durable { operation: other });
+        let durable = desk.view().durable;
+        desk.check(durable == view.durable, "another operation completes a sync")?;
+    }
     desk.complete_all();
     let after = desk.view();
     desk.check(after.durable == next.end, "the sync is not taken any more")?;

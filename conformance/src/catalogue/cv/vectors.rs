@@ -161,6 +161,8 @@ const EXEMPT: [core::ops::Range<usize>; 2] = [4..8, 46..48];
 pub(super) fn cv_06(trial: &mut Trial<'_>) -> Verdict {
     for Vector { name, bytes, .. } in vectors() {
         let before = said(name, &bytes)?;
+        let bytes =
+            encoded(before.0, &before.1).map_err(|error| Failure::broken(error.to_string()))?;
         let block = usize::from(u16_at(&bytes, 40));
         let is_data = matches!(before.1, Incoming::Data { .. });
         // The dimension of a group without entries says how long they would be.
