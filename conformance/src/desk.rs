@@ -255,10 +255,6 @@ impl Desk {
             if !self.is_service_slow {
                 self.report_applied();
             }
-            let mut more = core::mem::take(&mut self.more);
-            self.count(Event::Applied { through, outputs: &outputs }, &mut more);
-            self.perform(&mut more);
-            self.more = more;
         }
     }
 
