@@ -44,6 +44,10 @@ pub struct Turned {
     pub wake: Option<Instant>,
     /// Why the member went inert, if it did.
     pub stopped: Option<String>,
+    /// The member was asked to stop, has finished what it had begun, and is gone.
+    pub ended: bool,
+    /// What the run loop did that none may do, such as to overlook a datagram: the case fails.
+    pub fault: Option<String>,
 }
 
 /// What a subject is told of a member that it is to run.
@@ -85,6 +89,8 @@ pub struct Description {
 pub enum Feature {
     /// The suite can let the member's storage fail and stall.
     VirtualDisk,
+    /// It takes datagrams from the suite's socket, and sees its errors.
+    Sockets,
     /// The member stops on request, and says when it is done.
     GracefulStop,
     /// The loop runs on a thread or runtime of its own.

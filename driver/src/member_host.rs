@@ -82,10 +82,10 @@ impl Drop for Report {
     }
 }
 
-/// Where completions are put down for a loop. The loop is woken when the last of them is dropped,
-/// too.
+/// Where a storage puts down completions for its member, from any thread. The member is woken when
+/// the last of them is dropped, too: its storage has ended then.
 #[derive(Clone, Debug)]
-pub(crate) struct Completions {
+pub struct Completions {
     sender: Option<Sender<Completion>>,
     doorbell: Doorbell,
 }
@@ -96,7 +96,8 @@ impl Completions {
         (Self { sender: Some(sender), doorbell }, receiver)
     }
 
-    pub(crate) fn put(&self, completion: Completion) {
+    /// Puts down a completion, and wakes the member if it waits.
+    pub fn put(&self, completion: Completion) {
         if let Some(sender) = &self.sender {
             // The loop is gone when the receiver is: nobody wants to know any more.
             let _ = sender.send(completion);
@@ -161,6 +162,27 @@ where
     Q: StoragePort<L::Cut>,
     C: Clock,
 {
+    /// Hosts `member` over ports of any kind; `address` is what its handle says. The storage puts
+    /// its completions into what comes last; `wake` is as for [`MemberHost::start`].
+    #[must_use]
+    pub fn with_ports(
+        member: MemberLoop<P, L, Q, S>,
+        clock: C,
+        address: SocketAddr,
+        wake: Wake,
+    ) -> (Self, MemberHandle<S>, Completions) {
+        let doorbell = Doorbell::new(wake);
+        let (put, completions) = Completions::new(doorbell.clone());
+        let (host, handle) = Self::over(member, clock, completions, doorbell, address);
+        (host, handle, put)
+    }
+
+    /// The member's loop, to look at.
+    #[must_use]
+    pub const fn member(&self) -> &MemberLoop<P, L, Q, S> {
+        &self.member
+    }
+
     /// Hosts `member`, whose storage tells `completions`.
     pub(crate) fn over(
         member: MemberLoop<P, L, Q, S>,

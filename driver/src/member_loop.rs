@@ -107,6 +107,12 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
         &self.member
     }
 
+    /// Why the member went inert, if it did.
+    #[must_use]
+    pub const fn stopped(&self) -> Option<&Stopped> {
+        self.stopped.as_ref()
+    }
+
     /// The service.
     #[must_use]
     pub const fn service(&self) -> &S {

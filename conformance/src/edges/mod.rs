@@ -5,6 +5,7 @@ mod ledger;
 mod ports;
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use quorate_core::{Apply, Endpoint, Instant, MemberId, OperationId, Position, Recovered};
@@ -92,7 +93,10 @@ struct State {
     recovered: Option<Recovered>,
     full: bool,
     broken: Option<String>,
+    closed: bool,
     unwilling: bool,
+    socket_errors: VecDeque<io::ErrorKind>,
+    coalescing: bool,
     service: Ledger,
     service_fault: Option<ServiceFault>,
 }
@@ -111,7 +115,10 @@ impl Edges {
             recovered: None,
             full: false,
             broken: None,
+            closed: false,
             unwilling: false,
+            socket_errors: VecDeque::new(),
+            coalescing: false,
             service: Ledger::default(),
             service_fault: None,
         })))
@@ -140,18 +147,34 @@ impl Edges {
         self.state().inputs.pop_front()
     }
 
+    /// Takes all inputs that are no datagrams; those stay for [`EdgeSocket`] to receive.
+    #[must_use]
+    pub fn take_others(&self) -> Vec<Input> {
+        let mut state = self.state();
+        let inputs = core::mem::take(&mut state.inputs);
+        let is_datagram = |input: &Input| matches!(input, Input::Datagram { .. });
+        let (datagrams, others): (VecDeque<_>, VecDeque<_>) =
+            inputs.into_iter().partition(is_datagram);
+        state.inputs = datagrams;
+        others.into()
+    }
+
+    /// Whether inputs lie at the edges.
+    #[must_use]
+    pub fn has_inputs(&self) -> bool {
+        !self.state().inputs.is_empty()
+    }
+
+    /// Whether the member has closed its storage in this life: it asks nothing more of it.
+    #[must_use]
+    pub fn is_storage_closed(&self) -> bool {
+        self.state().closed
+    }
+
     /// The next input if it is a datagram.
     #[must_use]
     pub fn next_datagram(&self) -> Option<(Endpoint, Vec<u8>)> {
-        let mut state = self.state();
-        match state.inputs.pop_front() {
-            Some(Input::Datagram { source, bytes }) => Some((source, bytes)),
-            Some(other) => {
-                state.inputs.push_front(other);
-                None
-            }
-            None => None,
-        }
+        self.state().next_datagram()
     }
 
     /// The service that the member replicates, as a port.
@@ -194,6 +217,7 @@ impl Edges {
         state.recovered = Some(recovered.clone());
         state.service = Ledger::default();
         state.broken = None;
+        state.closed = false;
         state.inputs.clear();
         state.deeds.clear();
         recovered
@@ -263,6 +287,16 @@ impl Edges {
         self.state().unwilling = unwilling;
     }
 
+    /// The next calls of the socket fail like this, each once.
+    pub fn fail_socket(&self, errors: &[io::ErrorKind]) {
+        self.state().socket_errors.extend(errors);
+    }
+
+    /// From now on the socket hands over datagrams of one source and size together.
+    pub fn coalesce(&self) {
+        self.state().coalescing = true;
+    }
+
     /// The storage fails for good, at the next append and for all that is under way.
     pub fn break_storage(&self, reason: &str) {
         let mut state = self.state();
@@ -278,6 +312,32 @@ impl Edges {
 }
 
 impl State {
+    fn next_datagram(&mut self) -> Option<(Endpoint, Vec<u8>)> {
+        match self.inputs.pop_front() {
+            Some(Input::Datagram { source, bytes }) => Some((source, bytes)),
+            Some(other) => {
+                self.inputs.push_front(other);
+                None
+            }
+            None => None,
+        }
+    }
+
+    /// The next datagram if it is of this source, and not longer than `length` or the room.
+    fn next_of(&mut self, wanted: Endpoint, length: usize, room: usize) -> Option<Vec<u8>> {
+        match self.inputs.front() {
+            Some(Input::Datagram { source, bytes })
+                if *source == wanted
+                    && !bytes.is_empty()
+                    && bytes.len() <= length
+                    && bytes.len() <= room =>
+            {
+                self.next_datagram().map(|(_, bytes)| bytes)
+            }
+            _ => None,
+        }
+    }
+
     fn fault(&mut self) -> Result<(), ServiceError> {
         match self.service_fault.take() {
             Some(ServiceFault::Error) => Err(ServiceError("the suite asked for an error".into())),

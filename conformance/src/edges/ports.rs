@@ -55,6 +55,9 @@ impl DatagramPort for EdgeSocket {
         if state.life != self.life || state.unwilling {
             return Ok(0);
         }
+        if let Some(error) = state.socket_errors.pop_front() {
+            return Err(error.into());
+        }
         let datagrams = run.chunks(datagram_bytes.max(1));
         let count = datagrams.len();
         state.deeds.extend(datagrams.map(|bytes| Deed::Sent { to, bytes: bytes.to_vec() }));
@@ -62,12 +65,28 @@ impl DatagramPort for EdgeSocket {
     }
 
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
-        let Some((source, bytes)) = self.edges.next_datagram() else { return Ok(None) };
+        let mut state = self.edges.state();
+        if state.life != self.life {
+            return Ok(None);
+        }
+        if let Some(error) = state.socket_errors.pop_front() {
+            return Err(error.into());
+        }
+        let Some((source, bytes)) = state.next_datagram() else { return Ok(None) };
         let Some(room) = buffer.get_mut(..bytes.len()) else {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a datagram without room"));
         };
         room.copy_from_slice(&bytes);
-        Ok(Some(Received::single(source, bytes.len())))
+        let mut received = Received::single(source, bytes.len());
+        while state.coalescing && received.bytes % bytes.len().max(1) == 0 {
+            let Some(next) = state.next_of(source, bytes.len(), buffer.len() - received.bytes)
+            else {
+                break;
+            };
+            buffer[received.bytes..received.bytes + next.len()].copy_from_slice(&next);
+            received.bytes += next.len();
+        }
+        Ok(Some(received))
     }
 }
 
@@ -127,7 +146,7 @@ pub struct EdgeStorage {
 impl StoragePort<EdgeCut> for EdgeStorage {
     fn submit(&mut self, request: StorageRequest<EdgeCut>) {
         let mut state = self.edges.state();
-        if state.life != self.life {
+        if state.life != self.life || state.closed {
             return;
         }
         let (operation, work) = match request {
@@ -143,6 +162,13 @@ impl StoragePort<EdgeCut> for EdgeStorage {
         };
         state.disk.issue(operation, work.clone());
         state.deeds.push(Deed::Asked { operation, work });
+    }
+
+    fn close(&mut self) {
+        let mut state = self.edges.state();
+        if state.life == self.life {
+            state.closed = true;
+        }
     }
 }
 

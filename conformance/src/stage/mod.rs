@@ -16,6 +16,7 @@ mod disks;
 mod look;
 mod overhear;
 mod nemesis;
+mod machines;
 mod play;
 mod run;
 pub mod story;
@@ -145,6 +146,7 @@ struct Machine {
     holding: Vec<&'static str>,
     stopped: Option<String>,
     refused: Option<String>,
+    asked: Vec<(OperationId, &'static str)>,
 }
 
 /// A group of members on virtual edges.
@@ -252,6 +254,7 @@ fn machine(options: &Options, seed: u64, number: u16) -> Machine {
         holding: Vec::new(),
         stopped: None,
         refused: None,
+        asked: Vec::new(),
     }
 }
 

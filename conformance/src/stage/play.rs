@@ -141,7 +141,7 @@ impl Stage<'_> {
         self.end_life(index, true);
     }
 
-    /// Asks a member to stop gracefully; it goes on until killed.
+    /// Asks a member to stop gracefully: it finishes what it has begun, and is down then.
     pub fn shut_down(&mut self, member: u16) {
         self.say(format!("asks member {member} to stop"));
         let index = self.index(member);

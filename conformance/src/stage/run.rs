@@ -180,6 +180,14 @@ impl Stage<'_> {
         }
         self.watch_state(node);
         self.tell_changes(node);
+        if let Some(fault) = turned.fault {
+            self.watch.violations.add("subject", format!("member {}: {fault}", node + 1));
+            return;
+        }
+        if turned.ended {
+            self.say(format!("member {} has ended, as it was asked to", node + 1));
+            return self.end_life(node, false);
+        }
         if let Some(reason) = turned.stopped {
             self.say(format!("member {} went inert: {reason}", node + 1));
             self.machines[node].stopped = Some(reason);
@@ -240,6 +248,7 @@ impl Stage<'_> {
         let takes = self.dice.between(least, most);
         let machine = &mut self.machines[node];
         let at = self.now + takes * machine.disk_factor;
+        machine.asked.push((operation, kind));
         if machine.holding.contains(&kind) {
             return machine.held.entry(kind).or_default().push(operation);
         }

@@ -1,7 +1,10 @@
 //! What this project itself puts on the suite's edges.
 
 mod broken;
+pub mod hosted;
 mod reference;
+#[cfg(feature = "runtimes")]
+mod runtimes;
 
 pub use broken::{Broken, Mistake};
 pub use reference::Reference;
@@ -21,3 +24,5 @@ pub fn by_name(name: &str) -> Option<Box<dyn Subject>> {
         _ => None,
     }
 }
+#[cfg(feature = "runtimes")]
+pub use runtimes::{AsyncStd, Mio, Tokio};

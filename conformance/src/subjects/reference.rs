@@ -10,7 +10,7 @@ use quorate_driver::{
     AppendError, Completion, DatagramPort, LogPort, ServiceHost, StoragePort, StorageRequest,
 };
 
-use crate::edges::{EdgeLog, EdgeService, EdgeSocket, EdgeStorage, Edges, Input};
+use crate::edges::{EdgeCut, EdgeLog, EdgeService, EdgeSocket, EdgeStorage, Edges, Input};
 use crate::subject::{Description, Feature, Node, NodeSpec, NodeView, SpawnError, Subject, Turned};
 
 /// The subject `core`.
@@ -42,6 +42,8 @@ impl Subject for Reference {
             refused: None,
             broken: None,
             stopped: None,
+            outstanding: 0,
+            stop_by: None,
             datagram: vec![0; DATAGRAM_BYTES_MAX],
         }))
     }
@@ -58,8 +60,15 @@ struct ReferenceNode {
     refused: Option<quorate_core::Position>,
     broken: Option<Event<'static>>,
     stopped: Option<String>,
+    /// Operations that make something durable and have not completed yet.
+    outstanding: usize,
+    /// When it is gone at the latest, once it was asked to stop.
+    stop_by: Option<Instant>,
     datagram: Vec<u8>,
 }
+
+/// How long a member that stops waits for its disk, in nanoseconds.
+const STOP_TIMEOUT: u64 = 2_000_000_000;
 
 impl Node for ReferenceNode {
     fn turn(&mut self) -> Turned {
@@ -67,11 +76,17 @@ impl Node for ReferenceNode {
         while let Some(input) = self.edges.next_input() {
             self.take_in(now, input);
         }
+        if let Some(stop_by) = self.stop_by {
+            let ended = self.outstanding == 0 || now >= stop_by;
+            let stopped = self.stopped.clone();
+            return Turned { wake: Some(stop_by), ended, stopped, fault: None };
+        }
         if self.member.next_deadline().is_some_and(|due| due <= now) {
             self.step(now, Event::Timer);
         }
         self.step(now, Event::Flush);
-        Turned { wake: self.member.next_deadline(), stopped: self.stopped.clone() }
+        let wake = self.member.next_deadline();
+        Turned { wake, stopped: self.stopped.clone(), ..Turned::default() }
     }
 
     fn view(&mut self) -> NodeView {
@@ -87,6 +102,9 @@ impl Node for ReferenceNode {
 impl ReferenceNode {
     fn take_in(&mut self, now: Instant, input: Input) {
         match input {
+            // It stops: it hears nothing, and reads nothing, any more.
+            Input::Datagram { .. } | Input::Storage(Completion::Read { .. })
+                if self.stop_by.is_some() => {}
             Input::Datagram { source, bytes } => {
                 let tag = self.member.config().tag();
                 if let Ok((sender, content)) = decode(&bytes, tag) {
@@ -94,13 +112,18 @@ impl ReferenceNode {
                 }
             }
             Input::Storage(Completion::Durable { operation }) => {
+                self.outstanding = self.outstanding.saturating_sub(1);
                 self.step(now, Event::Durable { operation });
             }
             Input::Storage(Completion::Read { operation, bytes }) => {
                 self.step(now, Event::LogRead { operation, bytes: &bytes });
             }
             Input::Storage(Completion::Failed { .. }) => self.step(now, Event::StorageFailed),
-            Input::Shutdown => self.step(now, Event::Shutdown),
+            Input::Shutdown => {
+                self.stop_by.get_or_insert(Instant(now.0.saturating_add(STOP_TIMEOUT)));
+                self.step(now, Event::Shutdown);
+                self.step(now, Event::Flush);
+            }
         }
     }
 
@@ -157,17 +180,17 @@ impl ReferenceNode {
                 }
             }
             Action::Append { range } => self.append(range),
-            Action::Sync { operation } => self.storage.submit(StorageRequest::Sync { operation }),
+            Action::Sync { operation } => self.make_durable(StorageRequest::Sync { operation }),
             Action::PersistVote { operation, vote } => {
-                self.storage.submit(StorageRequest::PersistVote { operation, vote });
+                self.make_durable(StorageRequest::PersistVote { operation, vote });
             }
             Action::PersistHistory { operation, history, cut } => {
                 let cut = self.log.cut(cut);
-                self.storage.submit(StorageRequest::PersistHistory { operation, history, cut });
+                self.make_durable(StorageRequest::PersistHistory { operation, history, cut });
             }
             Action::PersistPeers { operation, peers } => {
                 let peers = peers.into_vec();
-                self.storage.submit(StorageRequest::PersistPeers { operation, peers });
+                self.make_durable(StorageRequest::PersistPeers { operation, peers });
             }
             Action::ReadLog { operation, range } => {
                 self.storage.submit(StorageRequest::Read { operation, range });
@@ -176,6 +199,11 @@ impl ReferenceNode {
             Action::Notify(_) => {}
             Action::FailStop(reason) => self.stopped = Some(reason.to_string()),
         }
+    }
+
+    fn make_durable(&mut self, request: StorageRequest<EdgeCut>) {
+        self.outstanding += 1;
+        self.storage.submit(request);
     }
 
     fn append(&mut self, range: PositionRange) {

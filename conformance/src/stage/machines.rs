@@ -1,0 +1,58 @@
+//! What a script does to one machine's socket and disk, call by call.
+
+use std::io::ErrorKind;
+
+use quorate_core::OperationId;
+
+use super::run::Happening;
+use super::{Passing, Stage};
+
+impl Stage<'_> {
+    /// A member's socket takes no datagrams, as one whose buffer is full, or takes them again.
+    pub fn set_unwilling(&mut self, member: u16, unwilling: bool) {
+        let state = if unwilling { "takes nothing" } else { "takes datagrams again" };
+        self.say(format!("the socket of member {member} {state}"));
+        self.machines[self.index(member)].edges.set_unwilling(unwilling);
+    }
+
+    /// The next calls of a member's socket fail like this, each once. Only a member that uses the
+    /// suite's socket notices: see [`Feature::Sockets`](crate::Feature::Sockets).
+    pub fn fail_socket(&mut self, member: u16, errors: &[ErrorKind]) {
+        self.say(format!("the socket of member {member} is about to fail: {errors:?}"));
+        self.machines[self.index(member)].edges.fail_socket(errors);
+    }
+
+    /// From now on a member's socket hands over datagrams of one source and size together.
+    pub fn coalesce(&mut self, member: u16) {
+        self.say(format!("the socket of member {member} coalesces datagrams"));
+        self.machines[self.index(member)].edges.coalesce();
+    }
+
+    /// As [`Stage::release`], but what was asked for last completes first.
+    pub fn release_backwards(&mut self, member: u16, kind: &'static str) {
+        self.say(format!("lets each {kind} of member {member} complete, the last first"));
+        let index = self.index(member);
+        let machine = &mut self.machines[index];
+        machine.holding.retain(|held| *held != kind);
+        let life = machine.life;
+        for operation in machine.held.remove(kind).unwrap_or_default().into_iter().rev() {
+            self.queue.push(self.now, Happening::DiskDone { node: index, life, operation });
+        }
+    }
+
+    /// What a member asked of its disk so far, over all its lives, in that order.
+    #[must_use]
+    pub fn asked(&self, member: u16) -> &[(OperationId, &'static str)] {
+        &self.machines[self.index(member)].asked
+    }
+
+    /// Shows each datagram that is sent from now on to `listen`, in that order, until
+    /// [`Stage::heal_all`]; those on links that are cut excepted.
+    pub fn listen(&mut self, mut listen: impl FnMut(&Passing<'_>) + 'static) {
+        let only_listen = move |passing: &Passing<'_>| {
+            listen(passing);
+            false
+        };
+        self.wire.add(super::Effect::Pass, Box::new(only_listen));
+    }
+}

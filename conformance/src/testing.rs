@@ -1,0 +1,105 @@
+//! Cases as test functions: one for each, so that the usual runner filters and reports them.
+
+use crate::catalogue;
+use crate::runner::{CaseReport, Outcome, run_case};
+use crate::subject::Subject;
+use crate::trial::Profile;
+
+/// The seed of cases that run as tests.
+const SEED: u64 = 1;
+
+/// Runs one case in the quick profile, as the test functions of [`cases!`](crate::cases) do.
+///
+/// # Panics
+/// The subject fails it, or there is no such case any more.
+#[expect(clippy::print_stderr, reason = "the test runner shows it to who asks for it")]
+pub fn prove(subject: &dyn Subject, id: &str) {
+    let Some(case) = catalogue::find(id) else {
+        panic!("there is no case {id}: write the list of names anew (see its first lines)");
+    };
+    let report = run_case(subject, case, SEED, Profile::Quick);
+    match report.outcome {
+        Outcome::Pass => {}
+        Outcome::NonStrict | Outcome::NotApplicable | Outcome::Skipped | Outcome::ExpectedFail => {
+            eprintln!("{id}: {:?}: {}", report.outcome, report.reason.unwrap_or_default());
+        }
+        Outcome::Fail | Outcome::Unknown | Outcome::Error => panic!("{}", in_three_lines(&report)),
+    }
+}
+
+/// The rule, what happened instead, and how to see it again.
+fn in_three_lines(report: &CaseReport) -> String {
+    let reason = report.reason.as_deref().unwrap_or("no reason given");
+    let CaseReport { id, title, rule, outcome, repeat, .. } = report;
+    format!("{id} {title}: {rule}\n{outcome:?}: {reason}\nagain: {repeat}")
+}
+
+/// One test function; [`cases!`](crate::cases) has one for each case.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! case_test {
+    ($subject:expr, $name:ident, $id:literal) => {
+        #[test]
+        fn $name() {
+            $crate::testing::prove(&$subject, $id);
+        }
+    };
+}
+
+/// The text of the file with the names of all cases.
+#[must_use]
+pub fn names_file() -> String {
+    let tests = catalogue::all().map(|case| {
+        format!("        $crate::case_test!($subject, {}, \"{}\");\n", case.test_name(), case.id)
+    });
+    format!("{HEAD}{}    }};\n}}\n", tests.collect::<String>())
+}
+
+const HEAD: &str = "\
+//! The names of all cases, as test functions. Written by a test, which fails when it is stale:
+//! `QUORATE_GOLDEN=update cargo test -p quorate-conformance --test names`.
+
+/// Turns a subject into test functions, one for each case: `cases!(MySubject::new());` in a module
+/// of its own. The expression is evaluated for each of them.
+#[macro_export]
+macro_rules! cases {
+    ($subject:expr) => {
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edges::Edges;
+    use crate::subject::{Description, Node, NodeSpec, SpawnError};
+
+    /// Starts nothing.
+    struct Refuses;
+
+    impl Subject for Refuses {
+        fn describe(&self) -> Description {
+            Description { name: "refuses".into(), ..Description::default() }
+        }
+
+        fn spawn(&self, _: &NodeSpec, _: Edges) -> Result<Box<dyn Node>, SpawnError> {
+            Err(SpawnError("it never starts".into()))
+        }
+    }
+
+    #[test]
+    fn a_subject_that_fails_is_told_rule_reason_and_command() {
+        let case = catalogue::find("EL-01").expect("EL-01 is there");
+        let report = run_case(&Refuses, case, SEED, Profile::Quick);
+        let text = in_three_lines(&report);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert!(lines[0].starts_with("EL-01 single voter: A group of one leads"), "{text}");
+        assert!(lines[1].starts_with("Fail: not within"), "{text}");
+        assert_eq!(lines[2], "again: quorate-conformance run EL-01 --subject refuses --seed 1");
+    }
+
+    #[test]
+    #[should_panic(expected = "there is no case XX-99")]
+    fn a_name_without_a_case_is_no_pass() {
+        prove(&Refuses, "XX-99");
+    }
+}

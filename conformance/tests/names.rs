@@ -1,0 +1,23 @@
+//! The list of test functions is that of the catalogue.
+
+use std::fs;
+use std::path::Path;
+
+use quorate_conformance::testing::names_file;
+
+#[test]
+fn the_list_of_names_is_that_of_the_catalogue() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/names.rs");
+    let wanted = names_file();
+    if std::env::var("QUORATE_GOLDEN").as_deref() == Ok("update") {
+        fs::write(&path, &wanted).expect("the list can be written");
+        return;
+    }
+    let found = fs::read_to_string(&path).expect("the list can be read");
+    let missing = wanted.lines().find(|line| !found.contains(line));
+    assert!(
+        found == wanted,
+        "src/names.rs is stale, first at {missing:?}: write it anew with \
+         `QUORATE_GOLDEN=update cargo test -p quorate-conformance --test names`"
+    );
+}

@@ -1,0 +1,22 @@
+//! Every case as a test function, on each subject of this project: `cargo test el_09` runs one.
+
+mod core {
+    quorate_conformance::cases!(quorate_conformance::subjects::Reference);
+}
+
+#[cfg(feature = "runtimes")]
+mod tokio {
+    quorate_conformance::cases!(
+        quorate_conformance::subjects::Tokio::new().expect("the system has threads")
+    );
+}
+
+#[cfg(feature = "runtimes")]
+mod mio {
+    quorate_conformance::cases!(quorate_conformance::subjects::Mio::default());
+}
+
+#[cfg(feature = "runtimes")]
+mod async_std {
+    quorate_conformance::cases!(quorate_conformance::subjects::AsyncStd);
+}
