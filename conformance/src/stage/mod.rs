@@ -194,6 +194,12 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// A stage of any subject, which leaves nothing for a report: to compare with another.
+    #[must_use]
+    pub fn apart(subject: &'a dyn Subject, options: Options, seed: u64) -> Self {
+        Self::new(subject, options, seed, Rc::default())
+    }
+
     fn index(&self, member: u16) -> usize {
         let index = usize::from(member).wrapping_sub(1);
         assert!(
