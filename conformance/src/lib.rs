@@ -28,6 +28,7 @@ mod files;
 mod names;
 mod runner;
 mod scripted_log;
+pub mod shim;
 pub mod stage;
 mod subject;
 pub mod subjects;

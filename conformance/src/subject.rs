@@ -99,8 +99,11 @@ pub enum Feature {
 
 /// A member could not start.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{0}")]
-pub struct SpawnError(
+pub enum SpawnError {
     /// Why, and what to do.
-    pub String,
-);
+    #[error("{0}")]
+    Refused(String),
+    /// The subject cannot do what the case needs: the case is not applicable to it.
+    #[error("{0}")]
+    Unimplemented(String),
+}

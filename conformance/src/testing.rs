@@ -81,7 +81,7 @@ mod tests {
         }
 
         fn spawn(&self, _: &NodeSpec, _: Edges) -> Result<Box<dyn Node>, SpawnError> {
-            Err(SpawnError("it never starts".into()))
+            Err(SpawnError::Refused("it never starts".into()))
         }
     }
 

@@ -4,6 +4,13 @@ mod core {
     quorate_conformance::cases!(quorate_conformance::subjects::Reference);
 }
 
+mod shim {
+    quorate_conformance::cases!({
+        let command = vec![env!("CARGO_BIN_EXE_quorate-shim").to_owned()];
+        quorate_conformance::shim::Shim::start_with(command).expect("the shim starts")
+    });
+}
+
 #[cfg(feature = "runtimes")]
 mod tokio {
     quorate_conformance::cases!(

@@ -163,6 +163,7 @@ pub struct Stage<'a> {
     watch: Watch,
     sightings: Vec<Sighting>,
     elections: u64,
+    unimplemented: Option<String>,
     story: Story,
     remains: Rc<RefCell<Remains>>,
 }
@@ -188,6 +189,7 @@ impl<'a> Stage<'a> {
             watch: Watch::new(rules(&options)),
             sightings: Vec::new(),
             elections: 0,
+            unimplemented: None,
             story,
             remains,
             options,

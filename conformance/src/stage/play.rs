@@ -124,6 +124,9 @@ impl Stage<'_> {
         }
         self.say(format!("starts member {member}"));
         self.begin_life(index);
+        if let Some(what) = &self.unimplemented {
+            return Err(Failure::NotApplicable(what.clone()));
+        }
         self.found()
     }
 

@@ -8,7 +8,7 @@ use super::wire::Passing;
 use super::{MILLI, Sighting, Stage, TAG, lane};
 use crate::case::{Failure, Verdict};
 use crate::edges::{Deed, Input};
-use crate::subject::NodeView;
+use crate::subject::{NodeView, SpawnError};
 
 /// Something that will happen.
 pub(super) enum Happening {
@@ -121,7 +121,10 @@ impl Stage<'_> {
             }
             Err(error) => {
                 let text = format!("member {} does not start: {error}", node + 1);
-                self.machines[node].refused = Some(error.0);
+                self.machines[node].refused = Some(error.to_string());
+                if let SpawnError::Unimplemented(what) = error {
+                    self.unimplemented = Some(what);
+                }
                 self.say(text);
             }
         }

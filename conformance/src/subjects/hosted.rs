@@ -57,16 +57,17 @@ pub fn spawn(
     edges: Edges,
     drive: impl FnOnce(Begin) -> Result<Remote, RuntimeError>,
 ) -> Result<Box<dyn Node>, SpawnError> {
-    let recovered = edges.recovered().ok_or_else(|| SpawnError("nothing recovered".into()))?;
+    let recovered =
+        edges.recovered().ok_or_else(|| SpawnError::Refused("nothing recovered".into()))?;
     let member = Member::new(spec.config.clone(), recovered, edges.now())
-        .map_err(|error| SpawnError(error.to_string()))?;
+        .map_err(|error| SpawnError::Refused(error.to_string()))?;
     let view = view_of(&member);
     let (service, log, storage) = (ServiceHost::new(edges.service()), edges.log(), edges.storage());
     let looped = Loop::new(member, FaultyPort::new(edges.socket(), None), log, storage, service);
     let clock = edges.clock();
     let begin: Begin = Box::new(move |wake| VirtualHost::new(looped, clock, wake));
     let Remote { meeting, bell, handle, completions } =
-        drive(begin).map_err(|error| SpawnError(error.to_string()))?;
+        drive(begin).map_err(|error| SpawnError::Refused(error.to_string()))?;
     let (handle, completions) = (Some(handle), Some(completions));
     Ok(Box::new(HostedNode { meeting, bell, handle, completions, edges, view, rests: false }))
 }

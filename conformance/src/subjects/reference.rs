@@ -28,9 +28,10 @@ impl Subject for Reference {
     }
 
     fn spawn(&self, spec: &NodeSpec, edges: Edges) -> Result<Box<dyn Node>, SpawnError> {
-        let recovered = edges.recovered().ok_or_else(|| SpawnError("nothing recovered".into()))?;
+        let recovered =
+            edges.recovered().ok_or_else(|| SpawnError::Refused("nothing recovered".into()))?;
         let member = Member::new(spec.config.clone(), recovered, edges.now())
-            .map_err(|error| SpawnError(error.to_string()))?;
+            .map_err(|error| SpawnError::Refused(error.to_string()))?;
         Ok(Box::new(ReferenceNode {
             member,
             actions: Actions::new(),

@@ -1,0 +1,474 @@
+//! Bodies in JSON. All numbers are whole and have up to 64 bits; times are nanoseconds.
+
+use std::collections::BTreeMap;
+
+use quorate_core::{
+    BootEpoch, Chain, Counters, Duration, Endpoint, FailStop, GroupId, Incarnation, Instant, Life,
+    Limits, LogTime, MemberConfig, MemberId, PeerRecord, Position, Recovered, RecoveryEpoch, Role,
+    Term, TermHistory, TermLine, Timing, View, Vote, VoteKey,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::subject::NodeView;
+
+/// Body of `H`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Hello {
+    /// [`super::PROTOCOL`].
+    pub protocol: u32,
+    /// The suite's version.
+    pub suite: String,
+}
+
+/// Body of `B`: what a member's life begins with.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Begin {
+    /// The time on the node's clock.
+    pub now: u64,
+    /// Its configuration.
+    config: ConfigBody,
+    /// What its disk was found to hold.
+    recovered: RecoveredBody,
+}
+
+/// Body of `k`.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Began {
+    /// Why the node does not start, if it does not.
+    #[serde(default)]
+    pub refused: Option<String>,
+}
+
+/// Body of `t`.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct TurnDone {
+    /// When it wants time to go on if nothing happens before.
+    #[serde(default)]
+    pub wake: Option<u64>,
+    /// Why it went inert, if it did.
+    #[serde(default)]
+    pub stopped: Option<String>,
+    /// It was asked to stop, and has.
+    #[serde(default)]
+    pub ended: bool,
+}
+
+/// A type that is one whole number.
+trait Number: Sized {
+    fn number(&self) -> u64;
+    /// `None` if it does not fit.
+    fn of(number: u64) -> Option<Self>;
+}
+
+macro_rules! wrapped {
+    ($($of:ident($inner:ty)),*) => { $(
+        impl Number for $of {
+            fn number(&self) -> u64 {
+                self.0.number()
+            }
+
+            fn of(number: u64) -> Option<Self> {
+                <$inner>::of(number).map(Self)
+            }
+        }
+    )* };
+}
+
+macro_rules! whole {
+    ($($of:ident),*) => { $(
+        impl Number for $of {
+            fn number(&self) -> u64 {
+                *self as u64
+            }
+
+            fn of(number: u64) -> Option<Self> {
+                Self::try_from(number).ok()
+            }
+        }
+    )* };
+}
+
+whole!(u16, u32, u64, usize);
+wrapped!(
+    BootEpoch(u64),
+    Chain(u64),
+    Duration(u64),
+    GroupId(u64),
+    Incarnation(u32),
+    LogTime(u64),
+    MemberId(u16),
+    Position(u64),
+    RecoveryEpoch(u32),
+    Term(u64)
+);
+
+/// The body of a type whose fields are all numbers: without `..`, so that none is forgotten.
+macro_rules! numbers {
+    ($(#[$attributes:meta])* $body:ident of $of:ident { $($field:ident),* $(,)? }) => {
+        #[derive(Clone, Debug, Default, Deserialize, Serialize)]
+        $(#[$attributes])*
+        struct $body {
+            $($field: u64,)*
+        }
+
+        impl $body {
+            fn from(it: &$of) -> Self {
+                let $of { $($field),* } = it;
+                Self { $($field: $field.number(),)* }
+            }
+
+            fn to(&self) -> Option<$of> {
+                Some($of { $($field: Number::of(self.$field)?,)* })
+            }
+        }
+    };
+}
+
+numbers!(TimingBody of Timing {
+    heartbeat_interval, heartbeat_first, election_timeout_min, election_timeout_max, nak_delay,
+    nak_retry, repair_linger, progress_timeout, session_timeout, peer_record_interval,
+});
+numbers!(LimitsBody of Limits {
+    window_bytes, message_bytes_max, uncommitted_bytes_max, unapplied_bytes_max, slice_bytes,
+    run_bytes_max, coverage_ranges_max, repair_request_bytes_max, repair_budget_bytes, reads_max,
+    read_bytes_max, apply_batch_max, sessions_max, session_window_bytes, in_flight_max,
+    reply_bytes_max, timers_max,
+});
+numbers!(LifeBody of Life { member, incarnation, boot_epoch });
+numbers!(#[serde(default)] CountersBody of Counters {
+    elections_won, canvasses, naks_sent, nak_ranges_sent, naks_received, repair_bytes_sent,
+    repairs_sent, repairs_refused, duplicate_bytes, slices_dropped, frames_rejected, cuts,
+    datagrams_ignored, completions_ignored, duplicates_suppressed, messages_appended,
+    messages_applied, replies_resent, back_pressure,
+});
+numbers!(KeyBody of VoteKey { term, position });
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct ConfigBody {
+    group: u64,
+    recovery_epoch: u32,
+    member: u16,
+    /// Each member's endpoint, as 36 hexadecimal digits.
+    voters: BTreeMap<u16, String>,
+    seed: u64,
+    timing: TimingBody,
+    limits: LimitsBody,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct RecoveredBody {
+    life: LifeBody,
+    vote: VoteBody,
+    history: Vec<LineBody>,
+    log_end: u64,
+    chain: u64,
+    log_time: u64,
+    peers: Vec<PeerBody>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub(super) struct VoteBody {
+    term: u64,
+    granted_to: Option<u16>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct LineBody {
+    recovery_epoch: u32,
+    term: u64,
+    base: u64,
+    leader: LifeBody,
+    chain: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct PeerBody {
+    life: LifeBody,
+    term: u64,
+    acknowledged: u64,
+}
+
+/// JSON behind the operation of a disk request of kind `h`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct HistoryBody {
+    pub(super) lines: Vec<LineBody>,
+    pub(super) cut: u64,
+}
+
+/// Body of `v`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct ViewBody {
+    life: LifeBody,
+    role: String,
+    term: u64,
+    leader: Option<u16>,
+    vote: VoteBody,
+    key: KeyBody,
+    seen: u64,
+    received: u64,
+    verified: u64,
+    written: u64,
+    durable: u64,
+    commit: u64,
+    applied: u64,
+    applied_chain: u64,
+    applying: bool,
+    verified_chain: u64,
+    log_time: u64,
+    serving: bool,
+    sessions: u64,
+    fail_stop: Option<String>,
+    history: Vec<LineBody>,
+    #[serde(default)]
+    counters: CountersBody,
+    replicated: u64,
+}
+
+impl Begin {
+    pub(super) fn new(now: Instant, config: &MemberConfig, recovered: &Recovered) -> Self {
+        let MemberConfig { group, recovery_epoch, member, voters, seed, timing, limits } = config;
+        let voters = voters.iter().map(|(id, endpoint)| (id.0, hex(endpoint)));
+        let config = ConfigBody {
+            group: group.0,
+            recovery_epoch: recovery_epoch.0,
+            member: member.0,
+            voters: voters.collect(),
+            seed: *seed,
+            timing: TimingBody::from(timing),
+            limits: LimitsBody::from(limits),
+        };
+        let Recovered { life, vote, history, log_end, chain, log_time, peers } = recovered;
+        let recovered = RecoveredBody {
+            life: LifeBody::from(life),
+            vote: VoteBody::from(vote),
+            history: lines(history),
+            log_end: log_end.0,
+            chain: chain.0,
+            log_time: log_time.0,
+            peers: peers.iter().map(PeerBody::from).collect(),
+        };
+        Self { now: now.0, config, recovered }
+    }
+
+    /// What the core is constructed with; `None` if a number does not fit.
+    #[must_use]
+    pub fn parts(&self) -> Option<(MemberConfig, Recovered)> {
+        let Self { config, recovered, .. } = self;
+        let voters = config.voters.iter().map(|(id, text)| Some((MemberId(*id), endpoint(text)?)));
+        let parts = (
+            MemberConfig {
+                group: GroupId(config.group),
+                recovery_epoch: RecoveryEpoch(config.recovery_epoch),
+                member: MemberId(config.member),
+                voters: voters.collect::<Option<_>>()?,
+                seed: config.seed,
+                timing: config.timing.to()?,
+                limits: config.limits.to()?,
+            },
+            Recovered {
+                life: recovered.life.to()?,
+                vote: recovered.vote.to(),
+                history: history(&recovered.history)?,
+                log_end: Position(recovered.log_end),
+                chain: Chain(recovered.chain),
+                log_time: LogTime(recovered.log_time),
+                peers: recovered.peers.iter().map(PeerBody::to).collect::<Option<_>>()?,
+            },
+        );
+        Some(parts)
+    }
+}
+
+impl VoteBody {
+    pub(super) fn from(vote: &Vote) -> Self {
+        Self { term: vote.term.0, granted_to: vote.granted_to.map(|member| member.0) }
+    }
+
+    pub(super) fn to(self) -> Vote {
+        Vote { term: Term(self.term), granted_to: self.granted_to.map(MemberId) }
+    }
+}
+
+impl PeerBody {
+    pub(super) fn from(peer: &PeerRecord) -> Self {
+        let PeerRecord { life, term, acknowledged } = peer;
+        Self { life: LifeBody::from(life), term: term.0, acknowledged: acknowledged.0 }
+    }
+
+    pub(super) fn to(&self) -> Option<PeerRecord> {
+        let (term, acknowledged) = (Term(self.term), Position(self.acknowledged));
+        Some(PeerRecord { life: self.life.to()?, term, acknowledged })
+    }
+}
+
+/// The lines of a history as bodies.
+pub(super) fn lines(history: &TermHistory) -> Vec<LineBody> {
+    let line = |line: &TermLine| LineBody {
+        recovery_epoch: line.recovery_epoch.0,
+        term: line.term.0,
+        base: line.base.0,
+        leader: LifeBody::from(&line.leader),
+        chain: line.chain.0,
+    };
+    history.lines().iter().map(line).collect()
+}
+
+/// The history of these lines, if they are one.
+pub(super) fn history(lines: &[LineBody]) -> Option<TermHistory> {
+    let line = |line: &LineBody| {
+        Some(TermLine {
+            recovery_epoch: RecoveryEpoch(line.recovery_epoch),
+            term: Term(line.term),
+            base: Position(line.base),
+            leader: line.leader.to()?,
+            chain: Chain(line.chain),
+        })
+    };
+    TermHistory::new(lines.iter().map(line).collect::<Option<Vec<_>>>()?).ok()
+}
+
+impl ViewBody {
+    pub(super) fn from(node: &NodeView) -> Self {
+        let view = &node.view;
+        Self {
+            life: LifeBody::from(&view.life),
+            role: view.role.name().to_owned(),
+            term: view.term.0,
+            leader: view.leader.map(|member| member.0),
+            vote: VoteBody::from(&view.vote),
+            key: KeyBody::from(&view.key),
+            seen: view.seen.0,
+            received: view.received.0,
+            verified: view.verified.0,
+            written: view.written.0,
+            durable: view.durable.0,
+            commit: view.commit.0,
+            applied: view.applied.0,
+            applied_chain: view.applied_chain.0,
+            applying: view.applying,
+            verified_chain: view.verified_chain.0,
+            log_time: view.log_time.0,
+            serving: view.serving,
+            sessions: view.sessions as u64,
+            fail_stop: view.fail_stop.map(|reason| reason.name().to_owned()),
+            history: lines(&node.history),
+            counters: CountersBody::from(&node.counters),
+            replicated: node.replicated,
+        }
+    }
+
+    pub(super) fn to(&self) -> Option<NodeView> {
+        let fail_stop = match &self.fail_stop {
+            Some(name) => Some(fail_stop(name)?),
+            None => None,
+        };
+        let view = View {
+            life: self.life.to()?,
+            role: role(&self.role)?,
+            term: Term(self.term),
+            leader: self.leader.map(MemberId),
+            vote: self.vote.to(),
+            key: self.key.to()?,
+            seen: Position(self.seen),
+            received: Position(self.received),
+            verified: Position(self.verified),
+            written: Position(self.written),
+            durable: Position(self.durable),
+            commit: Position(self.commit),
+            applied: Position(self.applied),
+            applied_chain: Chain(self.applied_chain),
+            applying: self.applying,
+            verified_chain: Chain(self.verified_chain),
+            log_time: LogTime(self.log_time),
+            serving: self.serving,
+            sessions: usize::of(self.sessions)?,
+            fail_stop,
+        };
+        let (history, counters) = (history(&self.history)?, self.counters.to()?);
+        Some(NodeView { view, history, counters, replicated: self.replicated })
+    }
+}
+
+fn role(name: &str) -> Option<Role> {
+    let roles = [
+        Role::Follower,
+        Role::Canvasser,
+        Role::Nominee,
+        Role::Candidate,
+        Role::Leader,
+        Role::Stopped,
+    ];
+    roles.into_iter().find(|role| role.name() == name)
+}
+
+/// The reason of this name; where it happened is not said in a view.
+fn fail_stop(name: &str) -> Option<FailStop> {
+    let at = Position::ZERO;
+    let reasons = [
+        FailStop::StorageFailed,
+        FailStop::ServiceFailed,
+        FailStop::CutBelowCommit { cut: at, commit: at },
+        FailStop::TwoLeaders { term: Term(0) },
+        FailStop::ChainMismatch { at },
+        FailStop::TermOpening { at },
+        FailStop::NewerLog { at },
+        FailStop::Unreadable { at },
+        FailStop::Exhausted,
+        FailStop::TooManyTimers,
+        FailStop::ReplyTooLong,
+        FailStop::Twin,
+    ];
+    reasons.into_iter().find(|reason| reason.name() == name)
+}
+
+fn hex(endpoint: &Endpoint) -> String {
+    endpoint.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn endpoint(text: &str) -> Option<Endpoint> {
+    let digit = |digit: u8| (digit as char).to_digit(16).map(|value| value as u8);
+    let pairs = text.as_bytes().as_chunks().0.iter();
+    let bytes: Option<Vec<u8>> =
+        pairs.map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect();
+    let whole = text.len() == 36;
+    bytes.filter(|_| whole).and_then(|bytes| bytes.try_into().ok()).map(Endpoint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desk::{Desk, DeskOptions, config, line};
+
+    #[test]
+    fn a_beginning_and_a_view_come_back_as_they_were() {
+        let config = config(&DeskOptions::member_of(3));
+        let mut recovered = Recovered::empty(crate::desk::life(1));
+        recovered.vote = Vote { term: Term(9), granted_to: Some(MemberId(2)) };
+        recovered.history =
+            TermHistory::new(vec![line(9, 2, Position(640), Chain(u64::MAX))]).unwrap();
+        recovered.peers = vec![PeerRecord::default()];
+        let begin = Begin::new(Instant(77), &config, &recovered);
+        let json = serde_json::to_vec(&begin).unwrap();
+        let back: Begin = serde_json::from_slice(&json).unwrap();
+        let (config_back, recovered_back) = back.parts().unwrap();
+        assert_eq!(format!("{config:?}"), format!("{config_back:?}"));
+        assert_eq!(format!("{recovered:?}"), format!("{recovered_back:?}"));
+
+        let mut desk = Desk::new(DeskOptions::member_of(3)).unwrap();
+        desk.lead().unwrap();
+        let node = NodeView { view: desk.view(), replicated: u64::MAX, ..NodeView::default() };
+        let json = serde_json::to_vec(&ViewBody::from(&node)).unwrap();
+        let back: ViewBody = serde_json::from_slice(&json).unwrap();
+        assert_eq!(format!("{:?}", back.to().unwrap()), format!("{node:?}"));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        assert_eq!(endpoint("00"), None);
+        assert_eq!(endpoint(&"é".repeat(18)), None);
+        assert_eq!(endpoint(&"0g".repeat(18)), None);
+        assert_eq!(u16::of(70_000), None);
+        let view = ViewBody { role: "emperor".into(), ..ViewBody::default() };
+        assert!(view.to().is_none());
+    }
+}

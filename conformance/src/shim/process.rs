@@ -1,0 +1,214 @@
+//! A shim process, as the suite has it.
+
+use core::time::Duration;
+use std::io::{BufReader, BufWriter, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::frame::{Frame, FrameError};
+use super::{EXIT_SKIPPED, EXIT_UNIMPLEMENTED, Hello, PROTOCOL, opcode};
+use crate::subject::Description;
+
+/// How long a shim may say nothing when it is to answer.
+const IDLE_LIMIT: Duration = Duration::from_secs(15);
+/// How long a shim that has closed its output may take to end.
+const END_LIMIT: Duration = Duration::from_secs(5);
+/// Frames that a shim may be ahead of the suite.
+const FRAMES_AHEAD_MAX: usize = 65_536;
+
+/// Why a shim is of no use any more.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(super) enum ShimError {
+    /// It cannot do what it was asked for, and has said so by its exit status.
+    #[error("{0}")]
+    Unimplemented(String),
+    /// It broke the protocol, hung, or ended.
+    #[error("{0}")]
+    Broken(String),
+}
+
+fn broken(text: impl Into<String>) -> ShimError {
+    ShimError::Broken(text.into())
+}
+
+pub(super) struct Process {
+    child: Child,
+    input: BufWriter<ChildStdin>,
+    frames: Receiver<Result<Frame, String>>,
+    nodes: u16,
+    failed: Option<ShimError>,
+}
+
+impl Process {
+    /// Starts a shim and asks who it is.
+    pub(super) fn start(command: &[String]) -> Result<(Self, Description), ShimError> {
+        let Some((program, arguments)) = command.split_first() else {
+            return Err(broken("no command: say shim:PROGRAM ARGUMENTS"));
+        };
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .map_err(|error| broken(format!("cannot start the shim {program}: {error}")))?;
+        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(broken("the shim has no pipes"));
+        };
+        let (sender, frames) = sync_channel(FRAMES_AHEAD_MAX);
+        let reading = thread::Builder::new().name("shim-output".into());
+        reading
+            .spawn(move || read_all(output, &sender))
+            .map_err(|error| broken(format!("cannot start a thread: {error}")))?;
+        let input = BufWriter::new(input);
+        let mut process = Self { child, input, frames, nodes: 0, failed: None };
+        let suite = env!("CARGO_PKG_VERSION").to_owned();
+        process.send_json(opcode::HELLO, 0, &Hello { protocol: PROTOCOL, suite })?;
+        let description = process.expect_json(opcode::HELLO_OK, 0)?;
+        Ok((process, description))
+    }
+
+    /// Why it is of no use any more, if so.
+    pub(super) const fn failed(&self) -> Option<&ShimError> {
+        self.failed.as_ref()
+    }
+
+    /// A number for a node that no other has that lives.
+    pub(super) fn new_node(&mut self) -> u16 {
+        // Lives follow one another; 65,535 of them at once are none of this suite's.
+        self.nodes = self.nodes.wrapping_add(1).max(1);
+        self.nodes
+    }
+
+    /// Puts a frame into the pipe; it leaves with the next that is awaited.
+    pub(super) fn send(&mut self, frame: &Frame) -> Result<(), ShimError> {
+        self.usable()?;
+        frame.write(&mut self.input).map_err(|error| self.fail(&error.to_string()))
+    }
+
+    pub(super) fn send_json(
+        &mut self,
+        opcode: u8,
+        node: u16,
+        body: &impl Serialize,
+    ) -> Result<(), ShimError> {
+        let body = serde_json::to_vec(body).map_err(|error| broken(error.to_string()))?;
+        self.send(&Frame::new(opcode, node, body))
+    }
+
+    /// The next frame, which has to be about `node`.
+    pub(super) fn receive(&mut self, node: u16) -> Result<Frame, ShimError> {
+        self.usable()?;
+        if let Err(error) = self.input.flush() {
+            return Err(self.fail(&format!("the pipe broke: {error}")));
+        }
+        let frame = match self.frames.recv_timeout(IDLE_LIMIT) {
+            Ok(Ok(frame)) => frame,
+            Ok(Err(text)) => return Err(self.fail(&text)),
+            Err(RecvTimeoutError::Timeout) => {
+                return Err(self.fail(&format!("it says nothing for {IDLE_LIMIT:?}")));
+            }
+            Err(RecvTimeoutError::Disconnected) => return Err(self.fail("it closed its output")),
+        };
+        if frame.opcode == opcode::ERROR {
+            let text = String::from_utf8_lossy(&frame.body).into_owned();
+            return Err(self.fail(&format!("it says: {text}")));
+        }
+        if frame.node != node {
+            let (found, kind) = (frame.node, frame.opcode as char);
+            return Err(self.fail(&format!("`{kind}` of node {found} in a turn of node {node}")));
+        }
+        Ok(frame)
+    }
+
+    pub(super) fn expect_json<T: DeserializeOwned>(
+        &mut self,
+        opcode: u8,
+        node: u16,
+    ) -> Result<T, ShimError> {
+        let frame = self.receive(node)?;
+        if frame.opcode != opcode {
+            let (found, wanted) = (frame.opcode as char, opcode as char);
+            return Err(self.fail(&format!("`{found}` where `{wanted}` is due")));
+        }
+        self.json(&frame)
+    }
+
+    pub(super) fn json<T: DeserializeOwned>(&mut self, frame: &Frame) -> Result<T, ShimError> {
+        serde_json::from_slice(&frame.body).map_err(|error| {
+            self.fail(&format!(
+                "the body of `{}` is not as it should be: {error}",
+                frame.opcode as char
+            ))
+        })
+    }
+
+    fn usable(&self) -> Result<(), ShimError> {
+        self.failed.clone().map_or(Ok(()), Err)
+    }
+
+    /// Gives the shim up; why.
+    pub(super) fn fail(&mut self, what: &str) -> ShimError {
+        let error = match self.status() {
+            Some(status) if status.code() == Some(i32::from(EXIT_UNIMPLEMENTED)) => {
+                ShimError::Unimplemented("the shim says that it is unimplemented".into())
+            }
+            Some(status) if status.code() == Some(i32::from(EXIT_SKIPPED)) => {
+                ShimError::Unimplemented("the shim's configuration leaves it out".into())
+            }
+            Some(status) => broken(format!("the shim ended with {status}: {what}")),
+            None => broken(format!("the shim was given up: {what}")),
+        };
+        self.failed = Some(error.clone());
+        error
+    }
+
+    /// How it ended, if it has or is about to; if not it is killed.
+    fn status(&mut self) -> Option<ExitStatus> {
+        let begun = std::time::Instant::now();
+        while let Ok(None) = self.child.try_wait() {
+            let closed = matches!(
+                self.frames.recv_timeout(Duration::from_millis(1)),
+                Err(RecvTimeoutError::Disconnected)
+            );
+            if !closed || begun.elapsed() > END_LIMIT {
+                // It lives, and nobody listens to it any more.
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                return None;
+            }
+            thread::yield_now();
+        }
+        self.child.try_wait().ok().flatten()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A shim ends when its input does; one that is used to more is killed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read_all(output: ChildStdout, frames: &SyncSender<Result<Frame, String>>) {
+    let mut output = BufReader::new(output);
+    loop {
+        let frame = match Frame::read(&mut output) {
+            Ok(Some(frame)) => Ok(frame),
+            Ok(None) => return,
+            Err(error) => Err(text(&error)),
+        };
+        let last = frame.is_err();
+        // What is too far ahead is a flood: the pipe is closed, and the suite told by that.
+        if frames.try_send(frame).is_err() || last {
+            return;
+        }
+    }
+}
+
+fn text(error: &FrameError) -> String {
+    format!("its output is no frame: {error}")
+}

@@ -1,0 +1,279 @@
+//! A shim process as a subject: a process for all lives, a node for each.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use quorate_core::{Apply, Instant};
+use quorate_driver::{
+    AppendError, Completion, DatagramPort, LogPort, ServiceHost, StoragePort, StorageRequest,
+};
+
+use super::body::{self, HistoryBody, PeerBody, VoteBody};
+use super::frame::Frame;
+use super::process::{Process, ShimError};
+use super::raw::{DiskOutcome, DiskRequest, Reader, ServiceCall, ServiceOutcome, datagram};
+use super::{Began, Begin, TurnDone, ViewBody, opcode};
+use crate::edges::{EdgeLog, EdgeService, EdgeSocket, EdgeStorage, Edges, Input};
+use crate::subject::{Description, Node, NodeSpec, NodeView, SpawnError, Subject, Turned};
+
+/// Frames that a node may send in one turn.
+const FRAMES_PER_TURN_MAX: u32 = 200_000;
+
+/// The subject `shim:COMMAND`.
+pub struct Shim {
+    command: Vec<String>,
+    description: Description,
+    process: Mutex<Arc<Mutex<Process>>>,
+}
+
+impl core::fmt::Debug for Shim {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Shim").field("command", &self.command).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shim {
+    /// Starts the process: a program and its arguments, divided by white space.
+    ///
+    /// # Errors
+    /// It does not start, or does not answer as it should.
+    pub fn start(command: &str) -> Result<Self, SpawnError> {
+        Self::start_with(command.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// [`Shim::start`] of a program and its arguments.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_with(command: Vec<String>) -> Result<Self, SpawnError> {
+        let (process, mut description) = Process::start(&command).map_err(spawn_error)?;
+        description.name = format!("shim:{}", command.join(" "));
+        let process = Mutex::new(Arc::new(Mutex::new(process)));
+        Ok(Self { command, description, process })
+    }
+
+    /// The process, or a new one if it has failed.
+    fn process(&self) -> Result<Arc<Mutex<Process>>, ShimError> {
+        let mut process = lock(&self.process);
+        if lock(&process).failed().is_some() {
+            *process = Arc::new(Mutex::new(Process::start(&self.command)?.0));
+        }
+        Ok(Arc::clone(&process))
+    }
+}
+
+fn spawn_error(error: ShimError) -> SpawnError {
+    match error {
+        ShimError::Unimplemented(text) => SpawnError::Unimplemented(text),
+        ShimError::Broken(text) => SpawnError::Refused(text),
+    }
+}
+
+impl Subject for Shim {
+    fn describe(&self) -> Description {
+        self.description.clone()
+    }
+
+    fn spawn(&self, spec: &NodeSpec, edges: Edges) -> Result<Box<dyn Node>, SpawnError> {
+        let nothing = || SpawnError::Refused("nothing recovered".into());
+        let recovered = edges.recovered().ok_or_else(nothing)?;
+        let process = self.process().map_err(spawn_error)?;
+        let node = lock(&process).new_node();
+        let begin = Begin::new(edges.now(), &spec.config, &recovered);
+        let began = |process: &mut Process| {
+            process.send_json(opcode::BEGIN, node, &begin)?;
+            process.expect_json::<Began>(opcode::DONE, node)
+        };
+        let began = began(&mut lock(&process)).map_err(spawn_error)?;
+        if let Some(refused) = began.refused {
+            return Err(SpawnError::Refused(refused));
+        }
+        Ok(Box::new(ShimNode {
+            process,
+            node,
+            service: ServiceHost::new(edges.service()),
+            socket: edges.socket(),
+            log: edges.log(),
+            storage: edges.storage(),
+            edges,
+            view: NodeView::default(),
+            fault: None,
+        }))
+    }
+}
+
+struct ShimNode {
+    process: Arc<Mutex<Process>>,
+    node: u16,
+    service: ServiceHost<EdgeService>,
+    socket: EdgeSocket,
+    log: EdgeLog,
+    storage: EdgeStorage,
+    edges: Edges,
+    view: NodeView,
+    fault: Option<String>,
+}
+
+impl Node for ShimNode {
+    fn turn(&mut self) -> Turned {
+        let process = Arc::clone(&self.process);
+        let turned = self.take_turn(&mut lock(&process));
+        turned
+            .unwrap_or_else(|error| Turned { fault: Some(error.to_string()), ..Turned::default() })
+    }
+
+    fn view(&mut self) -> NodeView {
+        let process = Arc::clone(&self.process);
+        match self.ask_view(&mut lock(&process)) {
+            Ok(view) => self.view = view,
+            // The next turn says it.
+            Err(error) => self.fault = Some(error.to_string()),
+        }
+        self.view.clone()
+    }
+}
+
+impl Drop for ShimNode {
+    fn drop(&mut self) {
+        let mut process = lock(&self.process);
+        if process.failed().is_none() {
+            // A process that fails at this is found out by the next life.
+            let _ = process.send(&Frame::new(opcode::KILL, self.node, Vec::new()));
+            let _ = process.expect_json::<Began>(opcode::DONE, self.node);
+        }
+    }
+}
+
+impl ShimNode {
+    fn take_turn(&mut self, process: &mut Process) -> Result<Turned, ShimError> {
+        if let Some(fault) = self.fault.take() {
+            return Err(ShimError::Broken(fault));
+        }
+        while let Some(input) = self.edges.next_input() {
+            process.send(&self.frame_of(&input))?;
+        }
+        let now = self.edges.now().0.to_le_bytes().to_vec();
+        process.send(&Frame::new(opcode::TIME, self.node, now))?;
+        for _ in 0..FRAMES_PER_TURN_MAX {
+            let frame = process.receive(self.node)?;
+            match frame.opcode {
+                opcode::TIME_DONE => {
+                    let TurnDone { wake, stopped, ended } = process.json(&frame)?;
+                    return Ok(Turned { wake: wake.map(Instant), stopped, ended, fault: None });
+                }
+                opcode::DATAGRAM => {
+                    let mut fields = Reader::new(&frame.body);
+                    let to = fields.endpoint();
+                    let to = to.ok_or_else(|| malformed(process, &frame))?;
+                    let bytes = fields.rest();
+                    // What the socket does not take is lost, as it could be anywhere on its way.
+                    let _ = self.socket.send(to, bytes, bytes.len());
+                }
+                opcode::DISK => self.disk(process, &frame)?,
+                opcode::SERVICE => self.serve(process, &frame)?,
+                other => {
+                    let text = format!("`{}` in a turn", other as char);
+                    return Err(process.fail(&text));
+                }
+            }
+        }
+        Err(process.fail(&format!("{FRAMES_PER_TURN_MAX} frames in one turn")))
+    }
+
+    fn frame_of(&self, input: &Input) -> Frame {
+        let (opcode, body) = match input {
+            Input::Datagram { source, bytes } => (opcode::DATAGRAM, datagram(*source, bytes)),
+            Input::Storage(completion) => {
+                let outcome = match completion {
+                    Completion::Durable { operation } => DiskOutcome::Done(*operation, &[]),
+                    Completion::Read { operation, bytes } => DiskOutcome::Done(*operation, bytes),
+                    Completion::Failed { reason } => DiskOutcome::Failed(reason.as_bytes()),
+                };
+                (opcode::DISK_DONE, outcome.to_bytes())
+            }
+            Input::Shutdown => (opcode::QUIT, Vec::new()),
+        };
+        Frame::new(opcode, self.node, body)
+    }
+
+    fn disk(&mut self, process: &mut Process, frame: &Frame) -> Result<(), ShimError> {
+        let Some(request) = DiskRequest::parse(&frame.body) else {
+            return Err(malformed(process, frame));
+        };
+        let request = match request {
+            DiskRequest::Append(position, bytes) => {
+                let appended = self.log.append(position, (bytes, &[]));
+                let text;
+                let outcome = match appended {
+                    Ok(()) => DiskOutcome::Done(Default::default(), &[]),
+                    Err(AppendError::Full) => DiskOutcome::Full,
+                    Err(AppendError::Broken(reason)) => {
+                        text = reason;
+                        DiskOutcome::Failed(text.as_bytes())
+                    }
+                };
+                let answer = Frame::new(opcode::DISK_DONE, self.node, outcome.to_bytes());
+                return process.send(&answer);
+            }
+            DiskRequest::Sync(operation) => Some(StorageRequest::Sync { operation }),
+            DiskRequest::Read(operation, range) => Some(StorageRequest::Read { operation, range }),
+            DiskRequest::Vote(operation, json) => {
+                let vote = serde_json::from_slice::<VoteBody>(json).ok();
+                vote.map(|vote| StorageRequest::PersistVote { operation, vote: vote.to() })
+            }
+            DiskRequest::History(operation, json) => {
+                let body = serde_json::from_slice::<HistoryBody>(json).ok();
+                body.and_then(|body| {
+                    let history = body::history(&body.lines)?;
+                    let cut = self.log.cut(quorate_core::Position(body.cut));
+                    Some(StorageRequest::PersistHistory { operation, history, cut })
+                })
+            }
+            DiskRequest::Peers(operation, json) => {
+                let peers = serde_json::from_slice::<Vec<PeerBody>>(json).ok();
+                let peers = peers.and_then(|peers| peers.iter().map(PeerBody::to).collect());
+                peers.map(|peers| StorageRequest::PersistPeers { operation, peers })
+            }
+        };
+        let request = request.ok_or_else(|| malformed(process, frame))?;
+        self.storage.submit(request);
+        Ok(())
+    }
+
+    fn serve(&mut self, process: &mut Process, frame: &Frame) -> Result<(), ShimError> {
+        let Some(call) = ServiceCall::parse(&frame.body) else {
+            return Err(malformed(process, frame));
+        };
+        let ServiceCall { position, time, delivery, payload } = call;
+        let apply = Apply { position, end: position, time, delivery };
+        let applied = self.service.apply(&apply, payload);
+        let body = match applied {
+            Err(error) => ServiceOutcome::Failed(error.to_string().as_bytes()).to_bytes(),
+            Ok(()) => {
+                let outputs = self.service.unreported().map(|(_, outputs)| outputs);
+                let timers = outputs.into_iter().flat_map(|outputs| outputs.timers());
+                let timers = timers.map(|(timer, deadline)| {
+                    (timer, deadline.map(|deadline| deadline.0.saturating_sub(time.0)))
+                });
+                let reply = outputs.and_then(|outputs| outputs.replies().next());
+                let reply = reply.map_or(&[][..], |(_, _, reply)| reply);
+                ServiceOutcome::Done { timers: timers.collect(), reply }.to_bytes()
+            }
+        };
+        self.service.reported();
+        process.send(&Frame::new(opcode::SERVICE_DONE, self.node, body))
+    }
+
+    fn ask_view(&self, process: &mut Process) -> Result<NodeView, ShimError> {
+        process.send(&Frame::new(opcode::VIEW, self.node, Vec::new()))?;
+        let body: ViewBody = process.expect_json(opcode::VIEW_IS, self.node)?;
+        body.to().ok_or_else(|| process.fail("its view holds a name or number that nobody knows"))
+    }
+}
+
+fn malformed(process: &mut Process, frame: &Frame) -> ShimError {
+    process.fail(&format!("the body of `{}` is not as it should be", frame.opcode as char))
+}
