@@ -14,18 +14,18 @@
 //! members are whatever a [`Subject`] puts there. Time is virtual: a script never waits.
 #![forbid(unsafe_code)]
 
-pub mod blackbox;
 mod allocations;
+pub mod blackbox;
 mod case;
-
 pub mod catalogue;
 pub mod desk;
 mod desk_client;
 pub mod edges;
-mod lists;
-pub mod report;
 mod files;
+mod golden;
+mod lists;
 mod names;
+pub mod report;
 mod runner;
 mod scripted_log;
 pub mod shim;
@@ -35,7 +35,6 @@ pub mod subjects;
 pub mod testing;
 mod trial;
 pub mod vectors;
-mod vectors;
 
 pub use case::{Case, Failure, Level, Script, Verdict, check};
 pub use lists::Lists;
@@ -46,3 +45,8 @@ pub use stage::story::{Fate, Scene, Story, Told};
 pub use stage::{Effect, Options, Passing, Stage};
 pub use subject::{Description, Feature, Node, NodeSpec, NodeView, SpawnError, Subject, Turned};
 pub use trial::{Profile, Trial};
+
+/// The examples of the README compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -6,8 +6,8 @@ mod core {
 
 mod shim {
     quorate_conformance::cases!({
-        let command = vec![env!("CARGO_BIN_EXE_quorate-shim").to_owned()];
-        quorate_conformance::shim::Shim::start_with(command).expect("the shim starts")
+        let shim = quorate_conformance::shim::Shim::start(env!("CARGO_BIN_EXE_quorate-shim"));
+        shim.expect("the shim starts")
     });
 }
 
@@ -20,7 +20,7 @@ mod tokio {
 
 #[cfg(feature = "runtimes")]
 mod mio {
-    quorate_conformance::cases!(quorate_conformance::subjects::Mio::default());
+    quorate_conformance::cases!(quorate_conformance::subjects::Mio);
 }
 
 #[cfg(feature = "runtimes")]

@@ -22,7 +22,7 @@ pub use body::{Began, Begin, Hello, TurnDone, ViewBody};
 pub use frame::{FRAME_BYTES_MAX, Frame, FrameError};
 pub use program::{ShimExit, run_program};
 pub use raw::{DiskOutcome, DiskRequest, Reader, ServiceCall, ServiceOutcome};
-pub use subject::Shim;
+pub use subject::{Shim, ShimOptions};
 
 /// The version of the protocol.
 pub const PROTOCOL: u32 = 1;

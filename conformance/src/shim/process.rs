@@ -1,20 +1,21 @@
 //! A shim process, as the suite has it.
 
 use core::time::Duration;
+use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
+use std::time::Instant;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::frame::{Frame, FrameError};
+use super::subject::ShimOptions;
 use super::{EXIT_SKIPPED, EXIT_UNIMPLEMENTED, Hello, PROTOCOL, opcode};
 use crate::subject::Description;
 
-/// How long a shim may say nothing when it is to answer.
-const IDLE_LIMIT: Duration = Duration::from_secs(15);
 /// How long a shim that has closed its output may take to end.
 const END_LIMIT: Duration = Duration::from_secs(5);
 /// Frames that a shim may be ahead of the suite.
@@ -40,13 +41,15 @@ pub(super) struct Process {
     input: BufWriter<ChildStdin>,
     frames: Receiver<Result<Frame, String>>,
     nodes: u16,
+    idle_limit: Duration,
+    mirror: Option<BufWriter<File>>,
     failed: Option<ShimError>,
 }
 
 impl Process {
     /// Starts a shim and asks who it is.
-    pub(super) fn start(command: &[String]) -> Result<(Self, Description), ShimError> {
-        let Some((program, arguments)) = command.split_first() else {
+    pub(super) fn start(options: &ShimOptions) -> Result<(Self, Description), ShimError> {
+        let Some((program, arguments)) = options.command.split_first() else {
             return Err(broken("no command: say shim:PROGRAM ARGUMENTS"));
         };
         let mut command = Command::new(program);
@@ -62,8 +65,14 @@ impl Process {
         reading
             .spawn(move || read_all(output, &sender))
             .map_err(|error| broken(format!("cannot start a thread: {error}")))?;
-        let input = BufWriter::new(input);
-        let mut process = Self { child, input, frames, nodes: 0, failed: None };
+        let idle_limit = options.idle_limit.unwrap_or(Duration::MAX);
+        let mirror = options.mirror.as_ref().map(|path| {
+            let opened = File::options().create(true).append(true).open(path);
+            let refused = |error| broken(format!("cannot write {}: {error}", path.display()));
+            opened.map(BufWriter::new).map_err(refused)
+        });
+        let (input, mirror) = (BufWriter::new(input), mirror.transpose()?);
+        let mut process = Self { child, input, frames, nodes: 0, idle_limit, mirror, failed: None };
         let suite = env!("CARGO_PKG_VERSION").to_owned();
         process.send_json(opcode::HELLO, 0, &Hello { protocol: PROTOCOL, suite })?;
         let description = process.expect_json(opcode::HELLO_OK, 0)?;
@@ -85,7 +94,8 @@ impl Process {
     /// Puts a frame into the pipe; it leaves with the next that is awaited.
     pub(super) fn send(&mut self, frame: &Frame) -> Result<(), ShimError> {
         self.usable()?;
-        frame.write(&mut self.input).map_err(|error| self.fail(&error.to_string()))
+        self.reflect("shim", frame);
+        frame.write(&mut self.input).map_err(|error| self.ended(&error.to_string()))
     }
 
     pub(super) fn send_json(
@@ -102,16 +112,17 @@ impl Process {
     pub(super) fn receive(&mut self, node: u16) -> Result<Frame, ShimError> {
         self.usable()?;
         if let Err(error) = self.input.flush() {
-            return Err(self.fail(&format!("the pipe broke: {error}")));
+            return Err(self.ended(&format!("the pipe broke: {error}")));
         }
-        let frame = match self.frames.recv_timeout(IDLE_LIMIT) {
+        let frame = match self.frames.recv_timeout(self.idle_limit) {
             Ok(Ok(frame)) => frame,
             Ok(Err(text)) => return Err(self.fail(&text)),
             Err(RecvTimeoutError::Timeout) => {
-                return Err(self.fail(&format!("it says nothing for {IDLE_LIMIT:?}")));
+                return Err(self.fail(&format!("it says nothing for {:?}", self.idle_limit)));
             }
-            Err(RecvTimeoutError::Disconnected) => return Err(self.fail("it closed its output")),
+            Err(RecvTimeoutError::Disconnected) => return Err(self.ended("it closed its output")),
         };
+        self.reflect("suite", &frame);
         if frame.opcode == opcode::ERROR {
             let text = String::from_utf8_lossy(&frame.body).into_owned();
             return Err(self.fail(&format!("it says: {text}")));
@@ -145,13 +156,35 @@ impl Process {
         })
     }
 
+    /// Writes a frame into the mirror, if there is one: a line of JSON.
+    fn reflect(&mut self, to: &str, frame: &Frame) {
+        let Some(mirror) = &mut self.mirror else { return };
+        let line = serde_json::json!({
+            "to": to,
+            "opcode": (frame.opcode as char).to_string(),
+            "node": frame.node,
+            "body": body_for_people(&frame.body),
+        });
+        // A mirror that cannot be written is no reason to end a case.
+        let _ = writeln!(mirror, "{line}");
+    }
+
     fn usable(&self) -> Result<(), ShimError> {
         self.failed.clone().map_or(Ok(()), Err)
     }
 
     /// Gives the shim up; why.
     pub(super) fn fail(&mut self, what: &str) -> ShimError {
-        let error = match self.status() {
+        self.give_up(what, Duration::ZERO)
+    }
+
+    /// Gives up a shim that has closed a pipe: it is about to end, and its status says why.
+    fn ended(&mut self, what: &str) -> ShimError {
+        self.give_up(what, END_LIMIT)
+    }
+
+    fn give_up(&mut self, what: &str, within: Duration) -> ShimError {
+        let error = match self.status(within) {
             Some(status) if status.code() == Some(i32::from(EXIT_UNIMPLEMENTED)) => {
                 ShimError::Unimplemented("the shim says that it is unimplemented".into())
             }
@@ -165,21 +198,17 @@ impl Process {
         error
     }
 
-    /// How it ended, if it has or is about to; if not it is killed.
-    fn status(&mut self) -> Option<ExitStatus> {
-        let begun = std::time::Instant::now();
+    /// How it ended, if it does within that time; if not it is killed.
+    fn status(&mut self, within: Duration) -> Option<ExitStatus> {
+        let begun = Instant::now();
         while let Ok(None) = self.child.try_wait() {
-            let closed = matches!(
-                self.frames.recv_timeout(Duration::from_millis(1)),
-                Err(RecvTimeoutError::Disconnected)
-            );
-            if !closed || begun.elapsed() > END_LIMIT {
+            if begun.elapsed() >= within {
                 // It lives, and nobody listens to it any more.
                 let _ = self.child.kill();
                 let _ = self.child.wait();
                 return None;
             }
-            thread::yield_now();
+            thread::park_timeout(Duration::from_millis(1));
         }
         self.child.try_wait().ok().flatten()
     }
@@ -191,6 +220,13 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A body as JSON, if it is that, else as hexadecimal digits.
+fn body_for_people(body: &[u8]) -> serde_json::Value {
+    serde_json::from_slice(body).unwrap_or_else(|_| {
+        body.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+    })
 }
 
 fn read_all(output: ChildStdout, frames: &SyncSender<Result<Frame, String>>) {

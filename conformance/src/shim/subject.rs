@@ -1,5 +1,7 @@
 //! A shim process as a subject: a process for all lives, a node for each.
 
+use core::time::Duration;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quorate_core::{Apply, Instant};
@@ -18,16 +20,38 @@ use crate::subject::{Description, Node, NodeSpec, NodeView, SpawnError, Subject,
 /// Frames that a node may send in one turn.
 const FRAMES_PER_TURN_MAX: u32 = 200_000;
 
+/// How long a shim may say nothing when it is to answer, unless told otherwise.
+const IDLE_LIMIT: Duration = Duration::from_secs(15);
+
+/// How a shim is run.
+#[derive(Clone, Debug)]
+pub struct ShimOptions {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// How long it may say nothing when it is to answer; without one, a debugger may hold it.
+    pub idle_limit: Option<Duration>,
+    /// A file that each frame is added to as a line of JSON.
+    pub mirror: Option<PathBuf>,
+}
+
+impl ShimOptions {
+    /// A program with its arguments, the usual idle limit, and no mirror.
+    #[must_use]
+    pub const fn new(command: Vec<String>) -> Self {
+        Self { command, idle_limit: Some(IDLE_LIMIT), mirror: None }
+    }
+}
+
 /// The subject `shim:COMMAND`.
 pub struct Shim {
-    command: Vec<String>,
+    options: ShimOptions,
     description: Description,
     process: Mutex<Arc<Mutex<Process>>>,
 }
 
 impl core::fmt::Debug for Shim {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Shim").field("command", &self.command).finish_non_exhaustive()
+        f.debug_struct("Shim").field("options", &self.options).finish_non_exhaustive()
     }
 }
 
@@ -41,25 +65,26 @@ impl Shim {
     /// # Errors
     /// It does not start, or does not answer as it should.
     pub fn start(command: &str) -> Result<Self, SpawnError> {
-        Self::start_with(command.split_whitespace().map(str::to_owned).collect())
+        let words = command.split_whitespace().map(str::to_owned);
+        Self::start_with(ShimOptions::new(words.collect()))
     }
 
-    /// [`Shim::start`] of a program and its arguments.
+    /// [`Shim::start`] with options.
     ///
     /// # Errors
     /// As there.
-    pub fn start_with(command: Vec<String>) -> Result<Self, SpawnError> {
-        let (process, mut description) = Process::start(&command).map_err(spawn_error)?;
-        description.name = format!("shim:{}", command.join(" "));
+    pub fn start_with(options: ShimOptions) -> Result<Self, SpawnError> {
+        let (process, mut description) = Process::start(&options).map_err(spawn_error)?;
+        description.name = format!("shim:{}", options.command.join(" "));
         let process = Mutex::new(Arc::new(Mutex::new(process)));
-        Ok(Self { command, description, process })
+        Ok(Self { options, description, process })
     }
 
     /// The process, or a new one if it has failed.
     fn process(&self) -> Result<Arc<Mutex<Process>>, ShimError> {
         let mut process = lock(&self.process);
         if lock(&process).failed().is_some() {
-            *process = Arc::new(Mutex::new(Process::start(&self.command)?.0));
+            *process = Arc::new(Mutex::new(Process::start(&self.options)?.0));
         }
         Ok(Arc::clone(&process))
     }

@@ -29,7 +29,7 @@ use quorate_driver::{
 use crate::edges::{EdgeClock, EdgeLog, EdgeService, EdgeSocket, EdgeStorage, Edges, Input};
 use crate::subject::{Node, NodeSpec, NodeView, SpawnError, Turned};
 
-/// How long a runtime may take for one turn before it counts as hung.
+/// How long a runtime may take for one turn before it counts as hung, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Turns without anything to do, between two orders, after which a runtime counts as spinning.
 const IDLE_TURNS_MAX: u32 = 1_000;
@@ -57,6 +57,19 @@ pub fn spawn(
     edges: Edges,
     drive: impl FnOnce(Begin) -> Result<Remote, RuntimeError>,
 ) -> Result<Box<dyn Node>, SpawnError> {
+    spawn_patiently(spec, edges, PATIENCE, drive)
+}
+
+/// [`spawn`] with another limit for how long a turn may take, in real time.
+///
+/// # Errors
+/// As there.
+pub fn spawn_patiently(
+    spec: &NodeSpec,
+    edges: Edges,
+    patience: Duration,
+    drive: impl FnOnce(Begin) -> Result<Remote, RuntimeError>,
+) -> Result<Box<dyn Node>, SpawnError> {
     let recovered =
         edges.recovered().ok_or_else(|| SpawnError::Refused("nothing recovered".into()))?;
     let member = Member::new(spec.config.clone(), recovered, edges.now())
@@ -68,8 +81,16 @@ pub fn spawn(
     let begin: Begin = Box::new(move |wake| VirtualHost::new(looped, clock, wake));
     let Remote { meeting, bell, handle, completions } =
         drive(begin).map_err(|error| SpawnError::Refused(error.to_string()))?;
-    let (handle, completions) = (Some(handle), Some(completions));
-    Ok(Box::new(HostedNode { meeting, bell, handle, completions, edges, view, rests: false }))
+    Ok(Box::new(HostedNode {
+        meeting,
+        bell,
+        handle: Some(handle),
+        completions: Some(completions),
+        edges,
+        view,
+        patience,
+        rests: false,
+    }))
 }
 
 /// The suite's end of a host: what comes back through `spawn_host`.
@@ -242,6 +263,7 @@ struct HostedNode {
     completions: Option<Completions>,
     edges: Edges,
     view: NodeView,
+    patience: Duration,
     /// Whether it has waited before: a doorbell wakes only who does.
     rests: bool,
 }
@@ -307,7 +329,7 @@ impl HostedNode {
     fn answer(&mut self) -> Turned {
         let waits = |table: &mut Table| table.answer.is_none() && !table.gone;
         let table = self.meeting.table();
-        let waited = self.meeting.answered.wait_timeout_while(table, PATIENCE, waits);
+        let waited = self.meeting.answered.wait_timeout_while(table, self.patience, waits);
         let (mut table, _) = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
         match table.answer.take() {
             Some((turned, view)) => {
@@ -319,7 +341,7 @@ impl HostedNode {
                 let fault = if table.gone {
                     "its runtime dropped it".into()
                 } else {
-                    format!("its runtime overlooked a wake-up: no turn within {PATIENCE:?}")
+                    format!("its runtime overlooked a wake-up: no turn within {:?}", self.patience)
                 };
                 Turned { fault: Some(fault), ..Turned::default() }
             }
@@ -333,7 +355,7 @@ impl Drop for HostedNode {
         // Whoever does not hear of it is late; its edges are dead all the same.
         let _ = self.bell.send(&[0]);
         let table = self.meeting.table();
-        let _ = self.meeting.answered.wait_timeout_while(table, PATIENCE, |table| !table.gone);
+        let _ = self.meeting.answered.wait_timeout_while(table, self.patience, |table| !table.gone);
     }
 }
 

@@ -35,11 +35,8 @@ impl Subject for Tokio {
 }
 
 /// The subject `mio`: a thread for each member.
-#[derive(Clone, Debug, Default)]
-pub struct Mio(
-    /// What each thread is like.
-    pub ThreadOptions,
-);
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mio;
 
 impl Subject for Mio {
     fn describe(&self) -> Description {
@@ -47,7 +44,8 @@ impl Subject for Mio {
     }
 
     fn spawn(&self, spec: &NodeSpec, edges: Edges) -> Result<Box<dyn Node>, SpawnError> {
-        spawn(spec, edges, |begin| quorate_runtime_mio::spawn_host(self.0.clone(), begin))
+        let thread = ThreadOptions::default();
+        spawn(spec, edges, |begin| quorate_runtime_mio::spawn_host(thread, begin))
     }
 }
 

@@ -219,12 +219,12 @@ pub(super) const CASES: &[Case] = &[
         "A port that is in use is an error of a type of its own that names the address.",
         types::ad_30,
     ),
-    Case::waits(
+    Case::core(
         "AD-31",
         "two instances",
-        "Of two processes on one directory the second is refused; two members of one process are \
-         independent.",
-        "the black-box port with real processes",
+        "Whoever opens a directory second is refused until the first is gone; two members of one \
+         process are independent.",
+        types::ad_31,
     ),
     Case::cluster(
         "AD-32",

@@ -226,9 +226,11 @@ fn course(stage: &mut Stage<'_>) -> Result<Vec<String>, crate::case::Failure> {
 pub(super) fn ad_22(trial: &mut Trial<'_>) -> Verdict {
     for round in 0..trial.times(1, 3, 20) {
         let seed = quorate_core::hash::mix(trial.seed(), round);
-        let mut stage = Stage::apart(&Reference, Options::members(3), seed);
+        // Few frames a batch: what is applied is reported, and leads to more, in the same turn.
+        let options = Options::members(3).limits(|limits| limits.apply_batch_max = 2);
+        let mut stage = Stage::apart(&Reference, options.clone(), seed);
         let expected = course(&mut stage)?;
-        let mut stage = trial.stage_of(Options::members(3), seed);
+        let mut stage = trial.stage_of(options, seed);
         let found = course(&mut stage)?;
         let differs = expected.iter().zip(&found).position(|(one, other)| one != other);
         let differs = differs.or_else(|| (expected.len() != found.len()).then_some(found.len()));

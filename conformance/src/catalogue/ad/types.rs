@@ -5,7 +5,9 @@ use core::net::{Ipv4Addr, SocketAddr};
 use core::pin::pin;
 use core::task::{Context, Waker};
 
+use quorate_archive::{Archive, ArchiveError, Identity, SEGMENT_BYTES_MIN};
 use quorate_core::{Action, Actions, Apply, Delivery, Event, Instant, Member, OperationId};
+use quorate_core::{Incarnation, MemberId, RecoveryEpoch};
 use quorate_driver::{FaultyPort, MemberHost, MemberLoop, ServiceHost, Stopped, Turn, UdpPort};
 use quorate_sim::SimDisk;
 
@@ -116,6 +118,64 @@ pub(super) fn ad_29(_: &mut Trial<'_>) -> Verdict {
         other => {
             Err(Failure::broken(format!("the request behind them is not answered: {other:?}")))
         }
+    }
+}
+
+/// What a member asks and sends in its first two seconds, when its disk answers at once.
+fn first_seconds(members: &mut [(Loop, Edges)]) -> Vec<String> {
+    let mut deeds = vec![String::new(); members.len()];
+    for turn in 0..200_u64 {
+        for ((member, edges), said) in members.iter_mut().zip(&mut deeds) {
+            edges.set_now(Instant(turn * 10_000_000));
+            for input in edges.take_others() {
+                if let crate::edges::Input::Storage(completion) = input {
+                    let _ = member.complete(edges.now(), completion);
+                }
+            }
+            let _ = member.timer(edges.now());
+            let _ = member.flush(edges.now());
+            for deed in edges.take_deeds() {
+                if let crate::edges::Deed::Asked { operation, .. } = &deed {
+                    edges.complete(*operation);
+                }
+                said.push_str(&format!("{turn}: {deed:?}\n"));
+            }
+        }
+    }
+    deeds
+}
+
+pub(super) fn ad_31(_: &mut Trial<'_>) -> Verdict {
+    let alone = first_seconds(&mut [looped(1)?]);
+    let both = first_seconds(&mut [looped(1)?, looped(1)?]);
+    check(!alone[0].is_empty(), || "a member did nothing at all".to_owned())?;
+    let same = both == [alone[0].clone(), alone[0].clone()];
+    check(same, || "two members in one process disturb each other".to_owned())?;
+
+    let failed = |error: String| Failure::Harness(format!("no directory: {error}"));
+    let directory = tempfile::tempdir().map_err(|error| failed(error.to_string()))?;
+    let identity = Identity {
+        group: crate::stage::GROUP,
+        recovery_epoch: RecoveryEpoch(0),
+        member: MemberId(1),
+        incarnation: Incarnation(1),
+        voters: vec![MemberId(1)],
+        segment_bytes: SEGMENT_BYTES_MIN,
+    };
+    quorate_archive::init(directory.path(), &identity)
+        .map_err(|error| failed(error.to_string()))?;
+    let open = || Archive::open(directory.path(), &quorate_archive::Options::default());
+    let (first, recovered) = open().map_err(|error| failed(error.to_string()))?;
+    match open() {
+        Err(ArchiveError::Locked { .. }) => {}
+        other => return Err(Failure::broken(format!("the second is told {other:?}"))),
+    }
+    drop(first);
+    match open() {
+        Ok((_, later)) => check(later.life.boot_epoch > recovered.life.boot_epoch, || {
+            format!("its life is {:?} after {:?}", later.life, recovered.life)
+        }),
+        Err(error) => Err(Failure::broken(format!("it is locked by nobody: {error}"))),
     }
 }
 

@@ -12,10 +12,10 @@ use crate::files::{Log, Open, filled};
 use crate::stage::{MILLI, Options, TAG};
 use crate::stage::{SECOND, Stage};
 use crate::trial::Trial;
-use crate::vectors::{VECTOR_TAG, seal, vectors};
+use crate::golden::{VECTOR_TAG, seal, vectors};
 
 /// Random bytes, or a vector with some bytes changed, cut short or longer, sealed or not.
-fn hostile(dice: &mut Dice, vectors: &[crate::vectors::Vector]) -> Vec<u8> {
+fn hostile(dice: &mut Dice, vectors: &[crate::golden::Vector]) -> Vec<u8> {
     let length = dice.below(1_500) as usize;
     if dice.below(3) == 0 {
         return (0..length).map(|_| dice.bits() as u8).collect();

@@ -16,7 +16,7 @@ use super::{BLOCK, by_newer, said};
 use crate::case::{Failure, Verdict, check};
 use crate::desk::{line, member_sender};
 use crate::trial::Trial;
-use crate::vectors::{VECTOR_TAG, Vector, seal, vectors};
+use crate::golden::{VECTOR_TAG, Vector, seal, vectors};
 
 fn nak(count: usize) -> Message {
     let range = |number: usize| EpochRange {

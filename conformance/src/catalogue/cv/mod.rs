@@ -11,7 +11,7 @@ use quorate_core::Sender;
 use quorate_core::message::Incoming;
 
 use crate::case::{Case, Failure};
-use crate::vectors::{VECTOR_TAG, seal};
+use crate::golden::{VECTOR_TAG, seal};
 use evolution::{cv_12, cv_13};
 use groups::{cv_08, cv_09, cv_10, cv_11, cv_14, cv_16, cv_17};
 use schemas::{cv_03, cv_05, cv_21, cv_25};

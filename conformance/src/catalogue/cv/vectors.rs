@@ -16,7 +16,7 @@ use super::{BLOCK, said};
 use crate::allocations;
 use crate::case::{Failure, Verdict, check};
 use crate::trial::Trial;
-use crate::vectors::{VECTOR_TAG, Vector, seal, vectors};
+use crate::golden::{VECTOR_TAG, Vector, seal, vectors};
 
 /// The datagram that says this.
 pub(super) fn encoded(sender: Sender, content: &Incoming<'_>) -> Result<Vec<u8>, EncodeError> {

@@ -1,0 +1,148 @@
+//! Shims that are none, that end, hang, or talk nonsense; and suites that do.
+
+use core::time::Duration;
+use std::io::{Cursor, sink};
+
+use quorate_conformance::shim::{
+    FRAME_BYTES_MAX, Frame, Hello, PROTOCOL, Shim, ShimExit, ShimOptions, opcode, run_program,
+};
+use quorate_conformance::{Outcome, Profile, SpawnError, catalogue, run_case};
+use quorate_sim::Dice;
+
+const SHIM: &str = env!("CARGO_BIN_EXE_quorate-shim");
+
+/// A shell's command as a shim; `SHIM` in it stands for the real one.
+fn shell(script: &str) -> ShimOptions {
+    let script = script.replace("SHIM", SHIM);
+    ShimOptions::new(vec!["sh".into(), "-c".into(), script])
+}
+
+/// Why a case fails with this shim.
+fn fails(shim: &Shim) -> String {
+    let case = catalogue::find("EL-01").expect("EL-01 is there");
+    let report = run_case(shim, case, 1, Profile::Quick);
+    assert_eq!(report.outcome, Outcome::Fail, "{:?}", report.reason);
+    report.reason.unwrap_or_default()
+}
+
+#[test]
+fn what_is_no_shim_is_told_from_one() {
+    let refused = |options| match Shim::start_with(options) {
+        Err(SpawnError::Refused(text)) => text,
+        other => panic!("{other:?}"),
+    };
+    let text = refused(ShimOptions::new(vec!["/no/such/program".into()]));
+    assert!(text.contains("cannot start the shim /no/such/program"), "{text}");
+    let text = refused(ShimOptions::new(Vec::new()));
+    assert!(text.contains("no command"), "{text}");
+    let text = refused(shell("echo this is a log line; cat > /dev/null"));
+    assert!(text.contains("write nothing else to standard output"), "{text}");
+    let text = refused(shell("exec cat"));
+    assert!(text.contains("`H` where `h` is due"), "{text}");
+    let text = refused(shell("exit 1"));
+    assert!(text.contains("exit status: 1"), "{text}");
+    let text = refused(shell("exit 101"));
+    assert!(text.contains("exit status: 101"), "{text}");
+}
+
+#[test]
+fn what_a_shim_does_not_implement_is_no_failure() {
+    for options in [shell("exit 89"), shell("exit 90"), shell("SHIM --unknown-option")] {
+        match Shim::start_with(options) {
+            Err(SpawnError::Unimplemented(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    // It says so when a node is to begin: the case is not applicable then.
+    let shim = Shim::start_with(shell("dd bs=1 count=60 status=none | SHIM; exit 89"))
+        .expect("it says hello");
+    let case = catalogue::find("EL-01").expect("EL-01 is there");
+    let report = run_case(&shim, case, 1, Profile::Quick);
+    assert_eq!(report.outcome, Outcome::NotApplicable, "{:?}", report.reason);
+}
+
+#[test]
+fn a_shim_that_ends_in_the_middle_fails_the_case_and_is_started_again() {
+    let shim =
+        Shim::start_with(shell("dd bs=1 count=2500 status=none | SHIM 2>/dev/null; exit 101"));
+    let shim = shim.expect("it says hello");
+    for _ in 0..2 {
+        let reason = fails(&shim);
+        assert!(reason.contains("exit status: 101"), "{reason}");
+    }
+    let shim =
+        Shim::start_with(shell("dd bs=1 count=2500 status=none | SHIM 2>/dev/null; kill -9 $$"));
+    let reason = fails(&shim.expect("it says hello"));
+    assert!(reason.contains("signal: 9"), "{reason}");
+}
+
+#[test]
+fn a_shim_that_hangs_is_given_up() {
+    let mut hanging = shell("sleep 600");
+    hanging.idle_limit = Some(Duration::from_millis(300));
+    let text = match Shim::start_with(hanging) {
+        Err(SpawnError::Refused(text)) => text,
+        other => panic!("{other:?}"),
+    };
+    assert!(text.contains("it says nothing for 300ms"), "{text}");
+}
+
+#[test]
+fn every_frame_is_in_the_mirror() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mirror = directory.path().join("frames.jsonl");
+    let mut options = shell("exec SHIM");
+    options.mirror = Some(mirror.clone());
+    let shim = Shim::start_with(options).expect("the shim starts");
+    let case = catalogue::find("EL-01").expect("EL-01 is there");
+    assert_eq!(run_case(&shim, case, 1, Profile::Quick).outcome, Outcome::Pass);
+    drop(shim);
+    let text = std::fs::read_to_string(mirror).expect("a mirror");
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!((&lines[0]["opcode"], &lines[0]["to"]), (&"H".into(), &"shim".into()));
+    assert_eq!(lines[1]["body"]["name"], "quorate-shim");
+    for opcode in ["B", "k", "D", "T", "t", "W", "w", "S", "s", "V", "v", "K"] {
+        assert!(lines.iter().any(|line| line["opcode"] == opcode), "no {opcode}");
+    }
+}
+
+fn framed(frames: &[Frame]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for frame in frames {
+        frame.write(&mut bytes).expect("a frame");
+    }
+    bytes
+}
+
+fn hello(protocol: u32) -> Frame {
+    let body = serde_json::to_vec(&Hello { protocol, suite: "0".into() }).expect("JSON");
+    Frame::new(opcode::HELLO, 0, body)
+}
+
+#[test]
+fn a_suite_that_talks_nonsense_ends_the_shim_in_order() {
+    let run = |frames: &[Frame]| run_program(Cursor::new(framed(frames)), sink());
+    assert_eq!(run(&[]), ShimExit::Done);
+    assert_eq!(run(&[hello(PROTOCOL)]), ShimExit::Done);
+    assert_eq!(run(&[hello(PROTOCOL + 1)]), ShimExit::Unimplemented);
+    for opcode in [b'D', b'T', b'w', b's', b'V', b'Q', b'?', b'B', b'H'] {
+        let exit = run(&[hello(PROTOCOL), Frame::new(opcode, 9, b"nonsense".to_vec())]);
+        assert!(matches!(exit, ShimExit::Failed(_)), "{}: {exit:?}", opcode as char);
+    }
+    let cut_short = run_program(Cursor::new(FRAME_BYTES_MAX.to_le_bytes()), sink());
+    assert!(matches!(cut_short, ShimExit::Failed(_)), "{cut_short:?}");
+    let mut dice = Dice::new(1, "nonsense");
+    for _ in 0..300 {
+        let mut frames = vec![hello(PROTOCOL)];
+        for _ in 0..dice.below(6) {
+            let opcode = dice.pick(b"HBKQDTwsVX");
+            let length = dice.below(50) as usize;
+            let body = (0..length).map(|_| dice.bits() as u8).collect();
+            frames.push(Frame::new(opcode, dice.below(3) as u16, body));
+        }
+        let mut bytes = framed(&frames);
+        bytes.truncate(bytes.len() - dice.below(4) as usize);
+        let _: ShimExit = run_program(Cursor::new(bytes), sink());
+    }
+}
