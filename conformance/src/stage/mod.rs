@@ -269,7 +269,15 @@ fn machine(options: &Options, seed: u64, number: u16) -> Machine {
 fn rules(options: &Options) -> Rules {
     let clock_error =
         options.clock_errors.iter().map(|error| error.unsigned_abs()).max().unwrap_or(0);
-    Rules { nak_retry: options.timing.nak_retry.0, clock_error, actions_max: usize::MAX }
+    Rules {
+        timing: options.timing.clone(),
+        limits: options.limits.clone(),
+        members: options.members,
+        clock_error,
+        // What a turn does cannot be told apart by events from outside.
+        actions_max: usize::MAX,
+        is_ledger: false,
+    }
 }
 
 /// The lane of a place in a story.

@@ -1,7 +1,7 @@
 //! The observers of a stage: they see what members do at their edges, and the disks.
 
 use quorate_codecs::decode;
-use quorate_core::{Action, Apply, Delivery, Destination, Endpoint, Incoming, Stream, View};
+use quorate_core::{Action, Actions, Apply, Delivery, Destination, Endpoint, Incoming, Stream, View};
 use quorate_sim::observers::{Observed, Observers, Rules, Scene, Violations};
 use quorate_sim::{Place, SimDisk, Work};
 
@@ -34,6 +34,7 @@ impl Stage<'_> {
                 before: &machine.before.view,
                 view: &machine.seen.view,
                 history: &machine.seen.history,
+                core: None,
                 disk: disks[node],
                 disks,
                 rules: &watch.rules,
@@ -59,14 +60,16 @@ impl Stage<'_> {
     }
 
     pub(super) fn watch_turn(&mut self, node: usize) {
-        self.show(node, Observed::Stepped { actions: 0 });
+        self.show(node, Observed::Stepped { actions: &Actions::new() });
     }
 
     pub(super) fn watch_arrival(&mut self, node: usize, bytes: &[u8]) {
         let running = self.machines[node].node.is_some() && !self.machines[node].paused;
-        let (true, Ok((_, content))) = (running, decode(bytes, TAG)) else { return };
+        let (true, Ok((sender, content))) = (running, decode(bytes, TAG)) else { return };
         match content {
-            Incoming::Control(message) => self.show(node, Observed::Received(&message)),
+            Incoming::Control(message) => {
+                self.show(node, Observed::Received { sender, message: &message });
+            }
             Incoming::Data { stream: Stream::Log, position, live, slice, .. } => {
                 let end = position.plus(slice.len() as u64);
                 let heard = live.map_or(end, |live| live.newest.max(end));
