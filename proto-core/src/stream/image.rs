@@ -9,6 +9,10 @@ use crate::mutant;
 use crate::position::{Position, PositionRange};
 use crate::time::{Duration, Instant};
 
+/// So many slices behind a hole show that it is no mere reordering, before the delay is over: as the
+/// packet threshold of QUIC (RFC 9002, 6.1.1).
+const OVERTAKING_MAX: u32 = 3;
+
 /// Ranges that are asked for within one retry interval, at most.
 pub const REQUESTS_MAX: usize = 8 * NAK_RANGES_MAX;
 
@@ -25,7 +29,8 @@ pub struct NakTiming {
 
 /// The receiver's knowledge of one stream: bytes and positions only.
 ///
-/// A hole is asked for after `delay`, since it may be mere reordering; several holes go into one
+/// A hole is asked for after `delay`, since it may be mere reordering, or when three slices have
+/// overtaken it; several holes go into one
 /// NAK; a byte that was asked for is not asked for again within `retry` of the request or of the
 /// last byte that answered it (S19).
 #[derive(Clone, Debug, Hash)]
@@ -40,6 +45,8 @@ pub struct Image {
     asked: Vec<Asked>,
     /// Holes below the position may be asked for from the instant on.
     probe: Option<(Position, Instant)>,
+    /// Slices that arrived behind the first hole since it is the first.
+    overtaking: u32,
     /// Requests that went unanswered since the last byte arrived.
     unanswered: u32,
 }
@@ -60,6 +67,7 @@ impl Image {
             seen: start,
             asked: Vec::with_capacity(REQUESTS_MAX),
             probe: None,
+            overtaking: 0,
             unanswered: 0,
         }
     }
@@ -147,12 +155,14 @@ impl Image {
             }
         }
         if range.start <= self.received {
+            self.overtaking = 0;
             self.received = self.received.max(range.end);
             if !self.beyond.is_empty() {
                 self.received = self.beyond.contiguous_from(self.received);
                 self.beyond.remove_below(self.received);
             }
         } else {
+            self.overtaking = self.overtaking.saturating_add(1);
             self.beyond.insert(range);
         }
     }
@@ -179,6 +189,7 @@ impl Image {
         self.seen = self.beyond.ranges().last().map_or(self.received, |last| last.end);
         self.asked.retain(|asked| asked.range.end <= end);
         self.probe = None;
+        self.overtaking = 0;
         self.unanswered = 0;
     }
 
@@ -218,25 +229,34 @@ impl Image {
             return SmallVec::new();
         }
         self.forget_expired(now, timing.retry);
-        let ripe_below = match self.probe {
-            Some((below, at)) if at <= now => below,
-            Some(_) => return SmallVec::new(),
-            None => {
-                if self.has_unasked(timing, limit) {
-                    self.probe = Some((self.seen, now + timing.delay));
-                }
+        let is_ripe = self.probe.is_some_and(|(_, at)| at <= now);
+        let ripe_below = match (self.probe, self.beyond.ranges().first()) {
+            (Some((below, _)), _) if is_ripe => below,
+            (_, Some(first)) if self.overtaking >= OVERTAKING_MAX => first.start,
+            (Some(_), _) => return SmallVec::new(),
+            (None, _) => {
+                self.arm(now, timing, limit);
                 return SmallVec::new();
             }
         };
-        self.probe = None;
         let ranges = self.unasked(timing, limit.min(ripe_below));
+        if is_ripe || !ranges.is_empty() {
+            self.probe = None;
+        }
         for &range in &ranges {
             self.asked.push(Asked { range, at: now });
         }
-        if self.has_unasked(timing, limit) {
+        self.arm(now, timing, limit);
+        ranges
+    }
+
+    /// Holes that are not asked for yet have the delay from now on, unless it runs already.
+    fn arm(&mut self, now: Instant, timing: NakTiming, limit: Position) {
+        if !self.has_unasked(timing, limit) {
+            self.probe = None;
+        } else if self.probe.is_none() {
             self.probe = Some((self.seen, now + timing.delay));
         }
-        ranges
     }
 
     /// When to call [`Image::poll`] if nothing arrives.
@@ -337,6 +357,26 @@ mod tests {
     }
 
     #[test]
+    fn a_hole_that_three_slices_have_overtaken_is_asked_for_at_once() {
+        let mut image = image();
+        for (at, start) in [(0, 8), (1, 24)] {
+            image.insert(Instant(at), range(start, start + 8));
+            assert!(image.poll(Instant(at), TIMING, FAR).is_empty());
+        }
+        image.insert(Instant(2), range(32, 40));
+        assert_eq!(image.poll(Instant(2), TIMING, FAR).as_slice(), [range(0, 8)]);
+        // The other hole has its delay.
+        assert!(image.poll(Instant(9), TIMING, FAR).is_empty());
+        assert_eq!(image.poll(Instant(12), TIMING, FAR).as_slice(), [range(16, 24)]);
+        // What has overtaken the first does not count against another that becomes the first.
+        image.insert(Instant(13), range(0, 8));
+        image.insert(Instant(13), range(16, 24));
+        image.insert(Instant(13), range(48, 56));
+        assert!(image.poll(Instant(13), TIMING, FAR).is_empty());
+        assert_eq!(image.next_deadline(TIMING), Some(Instant(23)));
+    }
+
+    #[test]
     fn e86_a_lost_tail_is_asked_for_once_the_newest_position_is_heard() {
         let mut image = image();
         image.hear_newest(Position(64));
@@ -347,9 +387,10 @@ mod tests {
     #[test]
     fn e87_several_holes_go_into_one_request_and_are_not_repeated_early() {
         let mut image = image();
-        for start in [8, 24, 40] {
+        for start in [8, 24] {
             image.insert(Instant(0), range(start, start + 8));
         }
+        image.hear_newest(Position(40));
         image.poll(Instant(0), TIMING, FAR);
         let holes = [range(0, 8), range(16, 24), range(32, 40)];
         assert_eq!(image.poll(Instant(10), TIMING, FAR).as_slice(), holes);
