@@ -10,7 +10,6 @@ use super::egress::send_egress;
 use super::table::Table;
 use super::{Handled, Member};
 use crate::action::{Action, Actions, Destination};
-use crate::frame::{Body, SessionCloseReason, frame_bytes};
 use crate::identity::{ClientKey, Endpoint, GroupTag, SessionId};
 use crate::message::{ConnectOutcome, Incoming, Message, Stream};
 use crate::position::{Position, PositionRange};
@@ -29,7 +28,7 @@ pub(super) struct Connections {
     /// When others are to be looked at.
     deadlines: Deadlines,
     /// Clients whose session is being opened in the log.
-    opening: BTreeMap<ClientKey, Opening>,
+    pub(super) opening: BTreeMap<ClientKey, Opening>,
     /// Clients whose session is not known here: they are told so once it is certain that this
     /// member still leads.
     doubts: BTreeMap<ClientKey, Doubt>,
@@ -41,9 +40,9 @@ pub(super) struct Connections {
 
 /// A connect that waits for its session.
 #[derive(Clone, Copy, Debug, Hash)]
-struct Opening {
-    number: u64,
-    endpoint: Endpoint,
+pub(super) struct Opening {
+    pub(super) number: u64,
+    pub(super) endpoint: Endpoint,
     ingress_start: Position,
     unanswered: u64,
 }
@@ -52,7 +51,7 @@ struct Opening {
 /// does not know it yet has not heard of the newest sessions and messages (compare E98, E100).
 #[derive(Clone, Copy, Debug, Hash)]
 struct Doubt {
-    pub(super) opening: Opening,
+    opening: Opening,
     session: SessionId,
     /// The heartbeat round that a quorum has to answer.
     round: u64,
@@ -276,10 +275,6 @@ struct Sizes {
     ranges_max: usize,
 }
 
-/// How often within the session time-out the leader looks who was silent for as long: so much later
-/// than it could be a session is closed.
-const SILENCE_CHECKS: u64 = 32;
-
 impl Member {
     pub(super) fn handle_client(
         &mut self,
@@ -370,7 +365,7 @@ impl Member {
     }
 
     /// Goes on with a session: the new connection takes the place of the old one.
-    fn resume(
+    pub(super) fn resume(
         &mut self,
         client: ClientKey,
         session: SessionId,
@@ -449,111 +444,6 @@ impl Member {
             limit: connection.inlet.limit(),
         };
         reply_connect(connection.endpoint, connection.number, outcome, actions);
-    }
-
-    /// Opens a session through the log, once for each client however often it asks.
-    fn open_session(&mut self, client: ClientKey, opening: Opening, actions: &mut Actions) {
-        let connections = &mut self.state.connections;
-        if let Some(known) = connections.opening.get_mut(&client) {
-            if opening.number >= known.number {
-                *known = opening;
-            }
-            return;
-        }
-        let sessions = self.state.sessions.len() + connections.opening.len();
-        if sessions >= self.config.limits.sessions_max {
-            let outcome = ConnectOutcome::SessionsExhausted;
-            reply_connect(opening.endpoint, opening.number, outcome, actions);
-            return;
-        }
-        let body = Body::SessionOpen { time: self.cluster_time(), client };
-        if frame_bytes(&body, 0) > self.append_room() {
-            self.counters.back_pressure += 1;
-            let nanos = self.config.timing.heartbeat_interval.0;
-            let outcome = ConnectOutcome::RetryAfter { nanos };
-            reply_connect(opening.endpoint, opening.number, outcome, actions);
-            return;
-        }
-        self.state.connections.opening.insert(client, opening);
-        self.append_frame(&body, &[]);
-    }
-
-    /// A session-opening frame of `client` was applied.
-    pub(super) fn note_session_opened(&mut self, client: ClientKey, actions: &mut Actions) {
-        let Some(opening) = self.state.connections.opening.remove(&client) else { return };
-        match self.state.sessions.of_client(client) {
-            Some(session) => self.resume(client, session, &opening, actions),
-            None => {
-                let outcome = ConnectOutcome::SessionsExhausted;
-                reply_connect(opening.endpoint, opening.number, outcome, actions);
-            }
-        }
-    }
-
-    fn handle_close(
-        &mut self,
-        client: ClientKey,
-        session: SessionId,
-        connection: u64,
-        source: Endpoint,
-        actions: &mut Actions,
-    ) {
-        if self.state.sessions.of_client(client) != Some(session) {
-            let message = Message::Closed { connection, session };
-            actions.push(Action::Send { to: Destination::Client(source), message });
-            return;
-        }
-        self.close_session(session, SessionCloseReason::Client);
-    }
-
-    /// Closes a session through the log, once; if there is no room it is asked for again.
-    fn close_session(&mut self, session: SessionId, reason: SessionCloseReason) {
-        let body = Body::SessionClose { session, time: self.cluster_time(), reason };
-        let fits = frame_bytes(&body, 0) <= self.append_room();
-        let has_room = fits && !self.state.sessions.close_alone(session);
-        let Some(leading) = &mut self.state.leading else { return };
-        if has_room && !leading.closing.contains(&session) {
-            leading.closing.push(session);
-            self.append_frame(&body, &[]);
-        }
-    }
-
-    pub(super) fn close_silent_sessions(&mut self) {
-        let (now, timeout) = (self.state.now, self.config.timing.session_timeout);
-        let serving = self.is_serving();
-        let Some(leading) = &mut self.state.leading else { return };
-        if !serving || now < leading.silence_checked_at + Duration(timeout.0 / SILENCE_CHECKS) {
-            return;
-        }
-        leading.silence_checked_at = now;
-        let mut silent = Vec::new();
-        for session in self.state.sessions.ids() {
-            // A new leader gives every client the whole time-out to find it (rule 16).
-            let heard = *leading.heard.get_or_insert(session, now);
-            if now.since(heard) >= timeout {
-                silent.push(session);
-            }
-        }
-        for session in silent {
-            self.close_session(session, SessionCloseReason::TimedOut);
-        }
-    }
-
-    /// A session-closing frame was applied.
-    pub(super) fn note_session_closed(
-        &mut self,
-        session: SessionId,
-        client: ClientKey,
-        actions: &mut Actions,
-    ) {
-        let Some(leading) = &mut self.state.leading else { return };
-        leading.closing.retain(|&closing| closing != session);
-        leading.heard.remove(session);
-        leading.appended.remove(session);
-        if let Some(closed) = self.state.connections.remove(client) {
-            let message = Message::Closed { connection: closed.number, session };
-            actions.push(Action::Send { to: Destination::Client(closed.endpoint), message });
-        }
     }
 
     /// What a connected client says about its streams.

@@ -23,6 +23,7 @@ mod log;
 mod peers;
 mod repair;
 mod replies;
+mod session_log;
 mod sessions;
 mod storage;
 mod table;
@@ -389,43 +390,6 @@ impl Member {
             actions.push(Action::PersistPeers { operation, peers });
         }
         Ok(())
-    }
-
-    fn handle_storage_full(&mut self, position: Position, actions: &mut Actions) -> Handled {
-        let state = &mut self.state;
-        if position < state.log.low || position < state.log.durable || position > state.log.written
-        {
-            // It came too late, or names bytes that were never handed over.
-            return Err(FailStop::StorageFailed);
-        }
-        state.log.refuse(position);
-        state.storage.cut(position);
-        if state.space == Space::Enough {
-            actions.push(Action::Notify(Notice::StorageFull));
-        }
-        let retry_at = state.now + self.config.timing.progress_timeout;
-        state.space = Space::Full { retry_at };
-        if self.state.leading.is_some() {
-            self.abdicate(Abdication::StorageFull, actions);
-        }
-        Ok(())
-    }
-
-    /// Tries to append again; a further refusal comes back as an event.
-    fn retry_full_storage(&mut self) {
-        if let Space::Full { retry_at } = self.state.space
-            && retry_at <= self.state.now
-        {
-            self.state.space = Space::Retrying;
-            crate::mark::reached(crate::mark::STORAGE_RETRIED);
-        }
-    }
-
-    fn note_storage_freed(&mut self, actions: &mut Actions) {
-        if self.state.space == Space::Retrying {
-            self.state.space = Space::Enough;
-            actions.push(Action::Notify(Notice::StorageFreed));
-        }
     }
 
     fn handle_shutdown(&mut self, actions: &mut Actions) -> Handled {

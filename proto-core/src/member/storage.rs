@@ -3,10 +3,12 @@
 
 use alloc::vec::Vec;
 
+use super::{Handled, Member};
+use crate::action::{Action, Actions};
 use crate::event::OperationId;
 use crate::identity::BootEpoch;
 use crate::mutant;
-use crate::notice::FailStop;
+use crate::notice::{Abdication, FailStop, Notice};
 use crate::position::Position;
 use crate::term::{Term, Vote};
 use crate::time::Instant;
@@ -162,6 +164,49 @@ impl Space {
         match self {
             Self::Full { retry_at } => Some(retry_at),
             Self::Enough | Self::Retrying => None,
+        }
+    }
+}
+
+impl Member {
+    pub(super) fn handle_storage_full(
+        &mut self,
+        position: Position,
+        actions: &mut Actions,
+    ) -> Handled {
+        let state = &mut self.state;
+        if position < state.log.low || position < state.log.durable || position > state.log.written
+        {
+            // It came too late, or names bytes that were never handed over.
+            return Err(FailStop::StorageFailed);
+        }
+        state.log.refuse(position);
+        state.storage.cut(position);
+        if state.space == Space::Enough {
+            actions.push(Action::Notify(Notice::StorageFull));
+        }
+        let retry_at = state.now + self.config.timing.progress_timeout;
+        state.space = Space::Full { retry_at };
+        if self.state.leading.is_some() {
+            self.abdicate(Abdication::StorageFull, actions);
+        }
+        Ok(())
+    }
+
+    /// Tries to append again; a further refusal comes back as an event.
+    pub(super) fn retry_full_storage(&mut self) {
+        if let Space::Full { retry_at } = self.state.space
+            && retry_at <= self.state.now
+        {
+            self.state.space = Space::Retrying;
+            crate::mark::reached(crate::mark::STORAGE_RETRIED);
+        }
+    }
+
+    pub(super) fn note_storage_freed(&mut self, actions: &mut Actions) {
+        if self.state.space == Space::Retrying {
+            self.state.space = Space::Enough;
+            actions.push(Action::Notify(Notice::StorageFreed));
         }
     }
 }
