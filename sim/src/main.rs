@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use quorate_core::mark;
-use quorate_sim::sweep::{Sweep, Swept, run_world};
+use quorate_sim::sweep::{Sweep, Swept, observers_share, run_world};
 use quorate_sim::{World, mutants};
 
 #[derive(Parser)]
@@ -89,6 +89,8 @@ fn sweep(seeds: u64, start: u64, steps: u64) -> bool {
         }
     });
     print_swept(&swept);
+    let share = 100.0 * observers_share(seeds.min(20), steps);
+    println!("observers take {share:.0} % of the time");
     let missing = swept.tally.missing();
     for mark in &missing {
         println!("never seen: {}", mark.name());

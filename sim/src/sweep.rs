@@ -6,6 +6,7 @@ use std::panic::catch_unwind;
 use std::sync::Mutex;
 use std::time::Instant;
 
+use crate::observers::Observers;
 use crate::report::{Finding, Outcome, Tally};
 use crate::world::World;
 
@@ -70,6 +71,25 @@ pub fn run_world(world: &mut World, steps: u64) -> Outcome {
         }
     }
     world.outcome()
+}
+
+/// Which part of the run time the observers take, over the first `seeds` seeds: each is run with
+/// them and without.
+#[must_use]
+pub fn observers_share(seeds: u64, steps: u64) -> f64 {
+    let (mut watched, mut unwatched) = (0.0, 0.0);
+    for seed in 1..=seeds {
+        for (is_watched, seconds) in [(true, &mut watched), (false, &mut unwatched)] {
+            let begin = Instant::now();
+            let mut world = World::new(seed);
+            if !is_watched {
+                world.watch.observers = Observers::none();
+            }
+            run_world(&mut world, steps);
+            *seconds += begin.elapsed().as_secs_f64();
+        }
+    }
+    (1.0 - unwatched / f64::max(watched, 0.000_001)).max(0.0)
 }
 
 impl Sweep {

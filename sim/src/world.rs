@@ -42,7 +42,7 @@ pub(crate) struct WorldDice {
 
 /// The observers with what they are told and what they found.
 pub(crate) struct Watch {
-    observers: Observers,
+    pub(crate) observers: Observers,
     pub(crate) violations: Violations,
     rules: Rules,
 }
