@@ -67,8 +67,6 @@ marks! {
         e02_no_ballot_leaves_before_the_vote_is_durable,
     STALE_ACKNOWLEDGEMENT acknowledgement_is_stale
         e30_old_acknowledgements_move_nothing,
-    FOLLOWER_LEFT_BEHIND follower_falls_out_of_the_window
-        a_member_behind_the_window_is_repaired_from_an_archive,
     QUORUM_LOST leader_abdicates_without_a_quorum
         e83_a_leader_that_sends_but_hears_nobody_steps_down,
     NO_PROGRESS leader_abdicates_without_progress

@@ -297,7 +297,6 @@ impl Member {
                 continue;
             }
             if follower.sent < log.low {
-                crate::mark::reached(crate::mark::FOLLOWER_LEFT_BEHIND);
                 follower.sent = head;
             }
             for _ in 0..RUNS_PER_FLUSH_MAX {
