@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use quorate_core::mark::ALL;
 
 fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in std::fs::read_dir(directory).expect("the sources are there") {
+        let path = entry.expect("an entry can be read").path();
         if path.is_dir() {
             sources(&path, found);
         } else {

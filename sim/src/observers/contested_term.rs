@@ -16,7 +16,7 @@ pub(super) struct ContestedTerm {
 
 impl Default for ContestedTerm {
     fn default() -> Self {
-        Self { one_in: 4_096 }
+        Self { one_in: 8_192 }
     }
 }
 

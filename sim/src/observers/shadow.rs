@@ -8,9 +8,9 @@ use super::experiment::{digest, is_small};
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 /// One life in so many has a shadow.
-const ONE_IN: u64 = 32;
+const ONE_IN: u64 = 64;
 /// Steps for which it is followed.
-const STEPS_MAX: u32 = 512;
+const STEPS_MAX: u32 = 256;
 
 pub(super) struct Shadow {
     followed: Option<Followed>,

@@ -16,7 +16,7 @@ pub(super) struct Stopped {
 
 impl Default for Stopped {
     fn default() -> Self {
-        Self { stopped: BTreeSet::new(), one_in: 4_096 }
+        Self { stopped: BTreeSet::new(), one_in: 8_192 }
     }
 }
 

@@ -33,7 +33,7 @@ struct Heard {
 
 impl Default for UnknownIsNotAbsent {
     fn default() -> Self {
-        Self { acknowledged: BTreeMap::new(), heard: BTreeMap::new(), one_in: 1_024 }
+        Self { acknowledged: BTreeMap::new(), heard: BTreeMap::new(), one_in: 2_048 }
     }
 }
 

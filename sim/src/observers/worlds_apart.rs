@@ -22,7 +22,7 @@ const STRANGER: MemberId = MemberId(60_000);
 
 impl Default for WorldsApart {
     fn default() -> Self {
-        Self { heard: BTreeMap::new(), one_in: 2_048 }
+        Self { heard: BTreeMap::new(), one_in: 4_096 }
     }
 }
 
