@@ -181,7 +181,7 @@ fn lose_leader(trial: &Trial<'_>, in_flight: usize, repetition: u64) -> Verdict 
     let mut dice = Dice::new(seed, "losses");
     let (leader, client) = (stage.settle()?, stage.client());
     stage.request(client, b"before")?;
-    if repetition % 2 == 0 {
+    if repetition.is_multiple_of(2) {
         // Nothing of it leaves the leader.
         stage.isolate(leader);
     }

@@ -368,7 +368,7 @@ pub(super) fn cd_18(trial: &mut Trial<'_>) -> Verdict {
     let histories = [vec![], vec![base(1, 0)], vec![base(2, 8)], vec![base(1, 0), base(3, 72)]];
     let max = Position::MAX.0;
     for lines in histories {
-        for end in [0, 1, 4, 8, 12, 72, 80, max & !7, (max & !7) + 8, u64::MAX & !7] {
+        for end in [0, 1, 4, 8, 12, 72, 80, max & !7, (max & !7) + 8, !7] {
             for vote_term in 0..5 {
                 let history = TermHistory::new(lines.clone());
                 let history = history.map_err(|error| Failure::Harness(error.to_string()))?;
