@@ -137,7 +137,7 @@ pub(super) fn el_17(trial: &mut Trial<'_>) -> Verdict {
         let te = stage.election_timeout();
         stage.load(client, te / 8, 4 * te)?;
         let (settled, first) = (stage.elections(), stage.submitted(client).len());
-        stage.load(client, te / 8, trial.times(16, 96, 96) * te)?;
+        stage.load(client, te / 8, trial.times(8, 96, 96) * te)?;
         stage.run(te)?;
         let changes = stage.elections() - settled;
         stage.check(changes <= 2, || format!("{changes} changes of leader in a chain"))?;
