@@ -66,7 +66,7 @@ impl<'l> Listener<'l> {
             desk.now = due;
             let answered = self.asked.len();
             if due == beat {
-                beat = beat + self.timing.heartbeat_interval;
+                beat += self.timing.heartbeat_interval;
                 self.hear(desk, self.newest);
             } else {
                 desk.step(quorate_core::Event::Timer);
@@ -74,7 +74,7 @@ impl<'l> Listener<'l> {
             }
             let done = desk.complete_all();
             self.note(due, &done);
-            for asked in self.asked[answered..].to_vec() {
+            for asked in &self.asked[answered..] {
                 asked.ranges.iter().for_each(|range| answer(self.log, desk, *range));
             }
         }

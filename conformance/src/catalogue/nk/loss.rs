@@ -7,7 +7,7 @@ use std::rc::Rc;
 use quorate_sim::Place;
 
 use crate::case::{Failure, Verdict};
-use crate::stage::{ClientNumber, Effect, MILLI, Options, Passing, SECOND, Stage};
+use crate::stage::{ClientNumber, Effect, MICRO, MILLI, Options, Passing, SECOND, Stage};
 use crate::trial::Trial;
 
 /// Whether a datagram goes from one member to another.
@@ -92,8 +92,15 @@ fn repaired_by_naks_alone(stage: &mut Stage<'_>, clients: &[ClientNumber]) -> Ve
     stage.check(naks > 0 && elections == 1, || format!("{naks} NAKs, {elections} elections"))
 }
 
+/// A group of three between whose members nothing is overtaken.
+fn in_order() -> Options {
+    let mut options = Options::members(3);
+    options.latency = (100 * MICRO, 100 * MICRO);
+    options
+}
+
 pub(super) fn nk_02(trial: &mut Trial<'_>) -> Verdict {
-    let mut stage = trial.stage(Options::members(3));
+    let mut stage = trial.stage(in_order());
     stage.settle()?;
     let clients = stage.connected_clients(8)?;
     stage.even_out()?;
@@ -115,7 +122,7 @@ pub(super) fn nk_02(trial: &mut Trial<'_>) -> Verdict {
 
 /// A follower loses a slice, and then the first `lost` datagrams of a kind that would repair it;
 /// it is level within so many requests all the same.
-fn repaired_in_spite_of(trial: &mut Trial<'_>, what: &str, kind: &'static str) -> Verdict {
+fn repaired_in_spite_of(trial: &Trial<'_>, what: &str, kind: &'static str) -> Verdict {
     let (mut stage, leader, client) = served(trial, Options::members(3))?;
     let follower = stage.other_than(leader);
     let timing = stage.timing().clone();
@@ -197,7 +204,7 @@ pub(super) fn nk_16(trial: &mut Trial<'_>) -> Verdict {
 }
 
 pub(super) fn nk_29(trial: &mut Trial<'_>) -> Verdict {
-    let options = Options::members(3).limits(|limits| limits.slice_bytes = 256);
+    let options = in_order().limits(|limits| limits.slice_bytes = 256);
     let (mut stage, leader, client) = served(trial, options)?;
     let follower = stage.other_than(leader);
     for lost in (0..64_u64).step_by(trial.times(8, 1, 1) as usize) {
