@@ -128,7 +128,6 @@ impl World {
 
 impl MemoryDisk {
     /// The files, and how calls are to fail.
-    #[must_use]
     pub fn world(&self) -> MutexGuard<'_, World> {
         locked(&self.world)
     }

@@ -58,9 +58,12 @@ pub(super) fn bi_01(trial: &mut Trial<'_>) -> Verdict {
     check(taken > 0, || "none of the changed vectors was ever taken: the search is blind")
 }
 
+/// A change of a header: what, where, the bytes, and the refusal if there is to be one.
+type Change = (&'static str, usize, &'static [u8], Result<(), DecodeError>);
+
 pub(super) fn bi_04(_: &mut Trial<'_>) -> Verdict {
     // Where the fields of the headers lie.
-    let fields: [(&str, usize, &[u8], Result<(), DecodeError>); 11] = [
+    let fields: [Change; 11] = [
         ("an unknown template", 42, &[99, 0], Err(DecodeError::Template)),
         ("the template of a frame", 42, &[4, 0], Err(DecodeError::Template)),
         ("template 0", 42, &[0, 0], Err(DecodeError::Template)),

@@ -3,11 +3,13 @@
 mod bytes;
 mod messages;
 mod outside;
+mod strangers;
 
 use crate::case::Case;
 use bytes::{bi_01, bi_04, bi_05, bi_09};
-use messages::{bi_02, bi_03, bi_06, bi_07, bi_12};
+use messages::{bi_02, bi_03};
 use outside::{bi_08, bi_10, bi_11};
+use strangers::{bi_06, bi_07, bi_12};
 
 pub(super) const CASES: &[Case] = &[
     Case::core(

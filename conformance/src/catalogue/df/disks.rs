@@ -102,7 +102,7 @@ pub(super) fn df_09(_: &mut Trial<'_>) -> Verdict {
     let opening = log.frame(7);
     let lies: [(&str, core::ops::Range<usize>, Vec<u8>); 4] = [
         ("a misdirected write", target.clone(), log.bytes[source].to_vec()),
-        ("a stale read", opening.clone(), stale.bytes[opening.clone()].to_vec()),
+        ("a stale read", opening.clone(), stale.bytes[opening].to_vec()),
         ("a lost write", target.clone(), vec![0; target.len()]),
         ("a lost write over several frames", log.frame(2).start..log.frame(4).end, Vec::new()),
     ];
@@ -274,7 +274,7 @@ pub(super) fn df_15(_: &mut Trial<'_>) -> Verdict {
     let disk = filled(&log, &[])?;
     let mut open = sound("open", Open::on(&disk))?;
     let end = open.recovered.log_end;
-    let mut more = log.clone();
+    let mut more = log;
     more.message(100);
     disk.world().read_only = true;
     let refused = open.append(&more, more.end().0);

@@ -153,9 +153,9 @@ pub(super) fn rb_08(trial: &mut Trial<'_>) -> Verdict {
     let (few, many) = (best(32)?, best(4_096)?);
     trial.count("ns_with_32_holes", few);
     trial.count("ns_with_4096_holes", many);
-    // 128 times as many holes: a cost that grows with the logarithm doubles, one that grows with
-    // the number is 128 times as high.
-    check(many <= 32 * few, || {
+    // 128 times as many holes. A search finds the place in a few steps more, and what lies behind
+    // it is moved in one piece; a walk over the holes would be far above this.
+    check(many <= 16 * few, || {
         format!("a slice costs {few} ns with 32 holes, and {many} ns with 4096")
     })
 }

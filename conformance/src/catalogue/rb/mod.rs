@@ -68,8 +68,9 @@ pub(super) const CASES: &[Case] = &[
     Case::core(
         "RB-08",
         "cost of an event",
-        "What a slice costs a follower grows no faster than the logarithm of the number of holes \
-         that it has (members' acknowledgements and timers are bounded by constants).",
+        "What a slice costs a follower grows far slower than the number of holes that it has: with \
+         128 times as many, sixteen times as much at most (what members' acknowledgements and \
+         timers cost is bounded by constants).",
         rb_08,
     ),
     Case::core(
