@@ -260,9 +260,10 @@ impl Desk {
 
     fn report_applied(&mut self) {
         let Some((through, outputs)) = self.with_service.take() else { return };
-        let mut more = Actions::new();
-        self.member.step(self.now, Event::Applied { through, outputs: &outputs }, &mut more);
+        let mut more = core::mem::take(&mut self.more);
+        self.count(Event::Applied { through, outputs: &outputs }, &mut more);
         self.perform(&mut more);
+        self.more = more;
     }
 
     /// A slow service is done with the frames that it has; what the member did.

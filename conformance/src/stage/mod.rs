@@ -11,12 +11,12 @@
 //! ```
 
 mod clients;
-mod load;
 mod disks;
+mod load;
 mod look;
-mod overhear;
-mod nemesis;
 mod machines;
+mod nemesis;
+mod overhear;
 mod play;
 mod run;
 pub mod story;

@@ -1,7 +1,9 @@
 //! The observers of a stage: they see what members do at their edges, and the disks.
 
 use quorate_codecs::decode;
-use quorate_core::{Action, Actions, Apply, Delivery, Destination, Endpoint, Incoming, Stream, View};
+use quorate_core::{
+    Action, Actions, Apply, Delivery, Destination, Endpoint, Incoming, Stream, View,
+};
 use quorate_sim::observers::{Observed, Observers, Rules, Scene, Violations};
 use quorate_sim::{Place, SimDisk, Work};
 

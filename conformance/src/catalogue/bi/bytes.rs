@@ -9,10 +9,10 @@ use crate::allocations;
 use crate::case::{Verdict, check};
 use crate::desk::member_sender;
 use crate::files::{Log, Open, filled};
+use crate::golden::{VECTOR_TAG, seal, vectors};
 use crate::stage::{MILLI, Options, TAG};
 use crate::stage::{SECOND, Stage};
 use crate::trial::Trial;
-use crate::golden::{VECTOR_TAG, seal, vectors};
 
 /// Random bytes, or a vector with some bytes changed, cut short or longer, sealed or not.
 fn hostile(dice: &mut Dice, vectors: &[crate::golden::Vector]) -> Vec<u8> {

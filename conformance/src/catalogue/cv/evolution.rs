@@ -14,8 +14,8 @@ use quorate_core::message::Incoming;
 use super::frames::{FRAME_BYTES_MAX, SEED, bodies, framed, framed_at, reseal, seed_at};
 use super::{by_newer, said};
 use crate::case::{Failure, Verdict, check};
-use crate::trial::Trial;
 use crate::golden::{VECTOR_TAG, Vector, vectors};
+use crate::trial::Trial;
 
 /// An order as version 1 writes it: number, limit, items with an article.
 fn by_version_1(limit: u32) -> Option<Vec<u8>> {

@@ -15,8 +15,8 @@ use super::vectors::encoded;
 use super::{BLOCK, by_newer, said};
 use crate::case::{Failure, Verdict, check};
 use crate::desk::{line, member_sender};
-use crate::trial::Trial;
 use crate::golden::{VECTOR_TAG, Vector, seal, vectors};
+use crate::trial::Trial;
 
 fn nak(count: usize) -> Message {
     let range = |number: usize| EpochRange {

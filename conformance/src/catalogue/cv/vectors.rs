@@ -15,8 +15,8 @@ use super::frames::{FRAME_BYTES_MAX, SEED, framed};
 use super::{BLOCK, said};
 use crate::allocations;
 use crate::case::{Failure, Verdict, check};
-use crate::trial::Trial;
 use crate::golden::{VECTOR_TAG, Vector, seal, vectors};
+use crate::trial::Trial;
 
 /// The datagram that says this.
 pub(super) fn encoded(sender: Sender, content: &Incoming<'_>) -> Result<Vec<u8>, EncodeError> {
