@@ -1,9 +1,10 @@
 //! Histories of many clients under random faults, checked against what one sequence would give.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use quorate_core::client::ClientError;
 use quorate_sim::Dice;
+use quorate_sim::linearizability::{self, Model, Operation, Verdict as Sequence};
 
 use super::answers::{check_replies, former};
 use crate::case::{Failure, Verdict, check};
@@ -68,32 +69,36 @@ pub(super) fn cl_11(trial: &mut Trial<'_>) -> Verdict {
     check(replied > 10 * unknown, || format!("{unknown} of {replied} outcomes are unknown"))
 }
 
-/// One operation on a register, as its client saw it.
-#[derive(Clone, Copy, Debug)]
-struct Operation {
-    begun: u64,
-    /// When its reply came; never, if it did not.
-    ended: u64,
-    /// What the register held before, if that is known.
-    former: Option<u64>,
-    /// What it holds behind it, by what it held before.
-    change: Change,
-}
-
+/// What an operation makes of a register; it is answered with what the register held before.
 #[derive(Clone, Copy, Debug)]
 enum Change {
     Add(u64),
     Write(u64),
 }
 
-impl Change {
-    const fn apply(self, former: u64) -> u64 {
-        match self {
-            Self::Add(value) => former.wrapping_add(value),
-            Self::Write(value) => value,
-        }
+/// A register of the suite's service.
+struct Register;
+
+impl Model for Register {
+    type State = u64;
+    type Input = Change;
+    type Output = u64;
+
+    fn initial(&self) -> u64 {
+        0
+    }
+
+    fn step(&self, state: &u64, input: &Change, output: Option<&u64>) -> Option<u64> {
+        let next = match input {
+            Change::Add(value) => state.wrapping_add(*value),
+            Change::Write(value) => *value,
+        };
+        output.is_none_or(|output| output == state).then_some(next)
     }
 }
+
+/// Steps that a checker may take for one register.
+const STEPS_MAX: u64 = 1_000_000;
 
 const COUNTER: u64 = 1;
 const REGISTER: u64 = 2;
@@ -113,7 +118,7 @@ pub(super) fn cl_25(trial: &mut Trial<'_>) -> Verdict {
             let command = match dice.below(4) {
                 0 => Command::Add { key: COUNTER, value: 1 },
                 1 => {
-                    // Each value is written once, so a former value tells who wrote it.
+                    // Each value is written once, so that a former value tells who wrote it.
                     written += 1;
                     Command::Write { key: REGISTER, value: written }
                 }
@@ -133,10 +138,16 @@ pub(super) fn cl_25(trial: &mut Trial<'_>) -> Verdict {
         for key in [COUNTER, REGISTER].into_iter().chain(ACCOUNTS) {
             let history = history_of(&stage, key, &sent)?;
             trial.count("operations", history.len() as u64);
-            match check_history(&history) {
-                Ok(decided) => trial.count("undecided", u64::from(!decided)),
-                Err(text) => {
-                    return stage.check(false, || format!("run {run}, register {key}: {text}"));
+            match linearizability::check(&Register, &history, STEPS_MAX) {
+                Sequence::Valid => {}
+                Sequence::Invalid { operation } => {
+                    let found = history[operation];
+                    let text = format!("run {run}, register {key}: {found:?} fits nowhere");
+                    return stage.check(false, || text);
+                }
+                Sequence::Unknown => {
+                    let text = format!("run {run}, register {key}: {STEPS_MAX} steps do not tell");
+                    return Err(Failure::Unknown(text));
                 }
             }
         }
@@ -161,90 +172,44 @@ fn history_of(
     stage: &Stage<'_>,
     wanted: u64,
     sent: &BTreeMap<ClientNumber, Vec<Command>>,
-) -> Result<Vec<Operation>, Failure> {
+) -> Result<Vec<Operation<Change, u64>>, Failure> {
     let mut history = Vec::new();
     for (&client, commands) in sent {
-        let begun = stage.submitted(client).iter().map(|(at, _)| *at);
-        for ((index, command), begun) in (0..).zip(commands).zip(begun) {
-            let change = match command {
+        let invoked = stage.submitted(client).iter().map(|(at, _)| *at);
+        for ((index, command), invoked) in (0..).zip(commands).zip(invoked) {
+            let input = match command {
                 Command::Add { key, value } if *key == wanted => Change::Add(*value),
                 Command::Write { key, value } if *key == wanted => Change::Write(*value),
                 _ => continue,
             };
             let reply = stage.replies(client).get::<usize>(index);
-            let known = reply.map(|reply| former(&reply.bytes)).transpose()?;
-            let ended = reply.map_or(u64::MAX, |reply| reply.at);
-            history.push(Operation { begun, ended, former: known, change });
+            let output = reply.map(|reply| former(&reply.bytes)).transpose()?;
+            let returned = reply.map(|reply| reply.at);
+            let session = u64::from(client.0);
+            history.push(Operation { session, invoked, returned, input, output });
         }
     }
     Ok(history)
-}
-
-/// Whether the operations on a register that starts at zero can be put into one sequence in which
-/// each sees what the one before it left, and none comes before one that had ended when it began.
-///
-/// Operations whose outcome is not known may stand anywhere or nowhere: one that leads to a value
-/// that somebody saw closes a hole in the sequence. `false` if more than one would have to.
-fn check_history(history: &[Operation]) -> Result<bool, String> {
-    let mut by_former: BTreeMap<u64, &Operation> = BTreeMap::new();
-    for operation in history {
-        if let Some(former) = operation.former
-            && by_former.insert(former, operation).is_some()
-        {
-            return Err(format!("two operations saw {former} before them: one of them is lost"));
-        }
-    }
-    let mut unknown: Vec<&Operation> =
-        history.iter().filter(|operation| operation.former.is_none()).collect();
-    let (mut value, mut latest_begin) = (0, 0);
-    let mut seen = BTreeSet::new();
-    while !by_former.is_empty() {
-        let Some(operation) = by_former.remove(&value) else {
-            // One without a reply took effect here: it leads to a value that somebody saw.
-            let leads =
-                |operation: &&Operation| by_former.contains_key(&operation.change.apply(value));
-            let Some(found) = unknown.iter().position(leads) else {
-                if unknown.len() > 1 {
-                    return Ok(false);
-                }
-                return Err(format!("{} operations saw what nobody left", by_former.len()));
-            };
-            let found = unknown.remove(found);
-            value = found.change.apply(value);
-            latest_begin = latest_begin.max(found.begun);
-            continue;
-        };
-        if operation.ended < latest_begin {
-            return Err(format!("{operation:?} had ended before one that it follows began"));
-        }
-        latest_begin = latest_begin.max(operation.begun);
-        if !seen.insert(value) {
-            return Err(format!("{value} came about twice"));
-        }
-        value = operation.change.apply(value);
-    }
-    Ok(true)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const fn added(begun: u64, ended: u64, former: Option<u64>) -> Operation {
-        Operation { begun, ended, former, change: Change::Add(1) }
+    const fn added(session: u64, invoked: u64, output: u64) -> Operation<Change, u64> {
+        let (returned, output) = (Some(invoked + 2), Some(output));
+        Operation { session, invoked, returned, input: Change::Add(1), output }
+    }
+
+    fn is_sound(history: &[Operation<Change, u64>]) -> bool {
+        linearizability::check(&Register, history, STEPS_MAX) == Sequence::Valid
     }
 
     #[test]
-    fn the_checker_finds_what_is_lost_doubled_and_out_of_time() {
-        let sound = [added(0, 5, Some(0)), added(1, 4, Some(1)), added(6, 7, Some(2))];
-        assert_eq!(check_history(&sound), Ok(true));
-        let hole = [added(0, 5, Some(0)), added(6, 7, Some(2))];
-        assert!(check_history(&hole).is_err(), "nobody counted to two");
-        let closed = [added(0, 5, Some(0)), added(6, 7, Some(2)), added(1, u64::MAX, None)];
-        assert_eq!(check_history(&closed), Ok(true));
-        let lost = [added(0, 5, Some(0)), added(6, 7, Some(0))];
-        assert!(check_history(&lost).is_err());
-        let early = [added(8, 9, Some(0)), added(1, 2, Some(1))];
-        assert!(check_history(&early).is_err(), "it ended before the one that it follows began");
+    fn the_model_finds_what_is_lost_doubled_and_before_its_time() {
+        assert!(is_sound(&[added(1, 0, 0), added(2, 1, 1), added(1, 6, 2)]));
+        assert!(!is_sound(&[added(1, 0, 0), added(2, 6, 0)]), "one is lost");
+        assert!(!is_sound(&[added(1, 0, 0), added(2, 6, 2)]), "one has two effects");
+        assert!(!is_sound(&[added(1, 0, 1), added(2, 6, 0)]), "it saw what was to come");
     }
 }
