@@ -57,12 +57,15 @@ impl<'l> Listener<'l> {
     ) {
         let end = desk.now + duration;
         let mut beat = desk.now + self.timing.heartbeat_interval;
+        let mut at_once = 0;
         loop {
             let due = desk.member.next_deadline().unwrap_or(end).max(desk.now).min(beat);
             if due > end {
                 desk.now = end;
                 return;
             }
+            at_once = if due > desk.now { 0 } else { at_once + 1 };
+            assert!(at_once < 1_000, "time stands still: the member's deadline does not move");
             desk.now = due;
             let answered = self.asked.len();
             if due == beat {

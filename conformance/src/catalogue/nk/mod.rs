@@ -106,8 +106,8 @@ pub(super) const CASES: &[Case] = &[
     Case::cluster(
         "NK-13",
         "repair budget",
-        "With a fifth of all data lost at every follower, no member repairs more than its \
-         budget, new data goes on, and nobody is elected.",
+        "With a fifth of all data lost at every follower and two that were away, no member \
+         repairs more than its budget, new data goes on, and nobody is elected.",
         hardship::nk_13,
     )
     .edges(&["E90"]),
