@@ -99,17 +99,17 @@ pub(super) const CASES: &[Case] = &[
     Case::core(
         "BI-11",
         "operators' mistakes",
-        "Forming a group with a wrong identity, twice or on a running member, and starting a member \
-         without a directory or a second time are refused by name and change nothing (exit codes are \
-         proved by the command's own tests).",
+        "Forming a group with a wrong identity, twice or on a running member, and starting a \
+         member without a directory or a second time are refused by name and change nothing (exit \
+         codes are proved by the command's own tests).",
         bi_11,
     ),
     Case::core(
         "BI-12",
         "completions and timers that nobody waits for",
-        "Completions of unknown operations, of another life, of another kind or for the second time, \
-         timers that nobody set, and reports of frames that were never handed over move nothing and \
-         are counted.",
+        "Completions of unknown operations, of another life, of another kind or for the second \
+         time, timers that nobody set, and reports of frames that were never handed over move \
+         nothing, and completions are counted.",
         bi_12,
     )
     .edges(&["E40"]),

@@ -172,7 +172,7 @@ pub(super) fn bi_11(_: &mut Trial<'_>) -> Verdict {
     sound("append", running.append(&log, log.end().0))?;
     sound("sync", running.syncer.sync())?;
     let before: Vec<_> = disk.files().iter().map(|path| disk.content(path)).collect();
-    // On a running member: `init` again, with the same identity and with another, and a second start.
+    // On a running member: `init` again, with its identity and another one, and a second start.
     let other = Identity { member: quorate_core::MemberId(3), ..identity() };
     for identity in [identity(), other] {
         let again = init_on(&disk, directory, &identity);
