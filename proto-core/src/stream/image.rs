@@ -13,6 +13,10 @@ use crate::time::{Duration, Instant};
 /// packet threshold of QUIC (RFC 9002, 6.1.1).
 const OVERTAKING_MAX: u32 = 3;
 
+/// So many delays has a hole with nothing behind it: what announces bytes is short and may overtake
+/// them, on its way or in the queues of a busy host, and no slice has shown yet that they are late.
+const ANNOUNCED_DELAYS: u64 = 3;
+
 /// Ranges that are asked for within one retry interval, at most.
 pub const REQUESTS_MAX: usize = 8 * NAK_RANGES_MAX;
 
@@ -30,9 +34,9 @@ pub struct NakTiming {
 /// The receiver's knowledge of one stream: bytes and positions only.
 ///
 /// A hole is asked for after `delay`, since it may be mere reordering, or when three slices have
-/// overtaken it; several holes go into one
-/// NAK; a byte that was asked for is not asked for again within `retry` of the request or of the
-/// last byte that answered it (S19).
+/// overtaken it; one that is known from announcements only, after three delays. Several holes go
+/// into one NAK; a byte that was asked for is not asked for again within `retry` of the request or
+/// of the last byte that answered it (S19).
 #[derive(Clone, Debug, Hash)]
 pub struct Image {
     /// The end of what is held without a hole.
@@ -233,7 +237,12 @@ impl Image {
         let ripe_below = match (self.probe, self.beyond.ranges().first()) {
             (Some((below, _)), _) if is_ripe => below,
             (_, Some(first)) if self.overtaking >= OVERTAKING_MAX => first.start,
-            (Some(_), _) => return SmallVec::new(),
+            (Some((below, at)), evidence) => {
+                // A slice has come behind what was only announced: that waits no longer than others.
+                let at = if evidence.is_some() { at.min(now + timing.delay) } else { at };
+                self.probe = Some((below, at));
+                return SmallVec::new();
+            }
             (None, _) => {
                 self.arm(now, timing, limit);
                 return SmallVec::new();
@@ -255,7 +264,9 @@ impl Image {
         if !self.has_unasked(timing, limit) {
             self.probe = None;
         } else if self.probe.is_none() {
-            self.probe = Some((self.seen, now + timing.delay));
+            let delays = if self.beyond.ranges().is_empty() { ANNOUNCED_DELAYS } else { 1 };
+            let delay = Duration(timing.delay.0.saturating_mul(delays));
+            self.probe = Some((self.seen, now + delay));
         }
     }
 
@@ -381,7 +392,20 @@ mod tests {
         let mut image = image();
         image.hear_newest(Position(64));
         assert!(image.poll(Instant(0), TIMING, FAR).is_empty());
-        assert_eq!(image.poll(Instant(10), TIMING, FAR).as_slice(), [range(0, 64)]);
+        // The announcement may have overtaken the bytes.
+        assert!(image.poll(Instant(29), TIMING, FAR).is_empty());
+        assert_eq!(image.poll(Instant(30), TIMING, FAR).as_slice(), [range(0, 64)]);
+    }
+
+    #[test]
+    fn a_hole_that_was_announced_waits_no_longer_than_others_once_bytes_come_behind_it() {
+        let mut image = image();
+        image.hear_newest(Position(64));
+        assert!(image.poll(Instant(0), TIMING, FAR).is_empty());
+        image.insert(Instant(5), range(8, 64));
+        assert!(image.poll(Instant(5), TIMING, FAR).is_empty());
+        assert_eq!(image.next_deadline(TIMING), Some(Instant(15)));
+        assert_eq!(image.poll(Instant(15), TIMING, FAR).as_slice(), [range(0, 8)]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorate_core::{MemberId, Role, Term};
+use quorate_core::{MemberId, Role, Term, Vote};
 
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 use crate::disk::Work;
@@ -24,6 +24,13 @@ impl VotersOnly {
         if *known != voters {
             let text = format!("member {} counts {voters:?}, others {known:?}", scene.member);
             violations.add("S22", text);
+        }
+    }
+
+    /// A vote is on a disk: it was made durable, or a crash happened to leave it there.
+    fn voted(&mut self, voter: MemberId, vote: Vote) {
+        if let Some(candidate) = vote.granted_to {
+            self.votes.entry((vote.term, candidate)).or_default().insert(voter);
         }
     }
 
@@ -58,13 +65,11 @@ impl Observer for VotersOnly {
     ) {
         let (before, view) = (scene.before, scene.view);
         match observed {
-            Observed::Started => self.started(scene, violations),
-            Observed::Durable(Work::Vote(vote)) => {
-                if let Some(candidate) = vote.granted_to {
-                    let votes = self.votes.entry((vote.term, candidate)).or_default();
-                    votes.insert(scene.member);
-                }
+            Observed::Started => {
+                self.voted(scene.member, scene.disk.vote());
+                self.started(scene, violations);
             }
+            Observed::Durable(Work::Vote(vote)) => self.voted(scene.member, *vote),
             Observed::Stepped { .. }
                 if view.role == Role::Leader
                     && (before.role != Role::Leader || before.term != view.term) =>

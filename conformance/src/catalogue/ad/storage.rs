@@ -54,12 +54,12 @@ pub(super) fn ad_04(trial: &mut Trial<'_>) -> Verdict {
 fn waiting_for(stage: &mut Stage<'_>, kind: &'static str) -> Result<u16, Failure> {
     let (leader, client) = settled_with_client(stage)?;
     let member = stage.other_than(leader);
-    stage.hold(member, kind);
+    // Who is to wait: the leader reads for others, and anybody writes for itself.
+    stage.hold(if kind == "read" { leader } else { member }, kind);
     match kind {
         "vote" | "history" => stage.power_off(leader),
         "read" => {
             // It leads, and a member that was away asks for what is on its disk only.
-            stage.hold(leader, kind);
             stage.isolate(member);
             for _ in 0..80 {
                 flood(stage, client, 8, 4_000);
