@@ -103,6 +103,9 @@ pub enum SpawnError {
     /// Why, and what to do.
     #[error("{0}")]
     Refused(String),
+    /// The subject itself broke, whatever the member: the case fails.
+    #[error("{0}")]
+    Broken(String),
     /// The subject cannot do what the case needs: the case is not applicable to it.
     #[error("{0}")]
     Unimplemented(String),

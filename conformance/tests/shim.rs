@@ -28,7 +28,7 @@ fn fails(shim: &Shim) -> String {
 #[test]
 fn what_is_no_shim_is_told_from_one() {
     let refused = |options| match Shim::start_with(options) {
-        Err(SpawnError::Refused(text)) => text,
+        Err(SpawnError::Broken(text)) => text,
         other => panic!("{other:?}"),
     };
     let text = refused(ShimOptions::new(vec!["/no/such/program".into()]));
@@ -78,10 +78,10 @@ fn a_shim_that_ends_in_the_middle_fails_the_case_and_is_started_again() {
 
 #[test]
 fn a_shim_that_hangs_is_given_up() {
-    let mut hanging = shell("sleep 600");
+    let mut hanging = shell("exec sleep 600");
     hanging.idle_limit = Some(Duration::from_millis(300));
     let text = match Shim::start_with(hanging) {
-        Err(SpawnError::Refused(text)) => text,
+        Err(SpawnError::Broken(text)) => text,
         other => panic!("{other:?}"),
     };
     assert!(text.contains("it says nothing for 300ms"), "{text}");

@@ -78,7 +78,7 @@ impl DatagramPort for EdgeSocket {
         };
         room.copy_from_slice(&bytes);
         let mut received = Received::single(source, bytes.len());
-        while state.coalescing && received.bytes % bytes.len().max(1) == 0 {
+        while state.coalescing && received.bytes.is_multiple_of(bytes.len().max(1)) {
             let Some(next) = state.next_of(source, bytes.len(), buffer.len() - received.bytes)
             else {
                 break;

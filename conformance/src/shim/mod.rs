@@ -13,6 +13,7 @@
 
 mod body;
 mod frame;
+mod pipe;
 mod process;
 mod program;
 mod raw;

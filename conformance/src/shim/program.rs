@@ -2,26 +2,22 @@
 
 use core::cell::{Cell, RefCell};
 use core::net::{Ipv4Addr, SocketAddr};
-use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, Read, Write};
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use quorate_core::frame::SessionCloseReason;
-use quorate_core::{
-    ClientKey, Delivery, Duration, Endpoint, Instant, Member, OperationId, Position, PositionRange,
-    Source,
-};
+use quorate_core::{Instant, Member, OperationId};
 use quorate_driver::{
-    AppendError, Clock, Completion, Completions, Context, DatagramPort, FaultyPort, LogPort,
-    MemberHandle, MemberHost, MemberLoop, Received, Service, ServiceError, ServiceHost,
-    StoragePort, StorageRequest, Turn,
+    Completion, Completions, FaultyPort, MemberHandle, MemberHost, MemberLoop, ServiceHost, Turn,
 };
 use serde::Serialize;
 
-use super::body::{self, HistoryBody, PeerBody, VoteBody};
 use super::frame::Frame;
-use super::raw::{DiskOutcome, DiskRequest, Reader, ServiceCall, ServiceOutcome, datagram};
+use super::pipe::{
+    Inbox, Pipe, PipeClock, PipeLog, PipeService, PipeSocket, PipeStorage, SharedPipe,
+};
+use super::raw::{DiskOutcome, Reader};
 use super::{Began, Begin, EXIT_UNIMPLEMENTED, Hello, PROTOCOL, TurnDone, ViewBody, opcode};
 use crate::subject::{Description, Feature, NodeView};
 
@@ -53,9 +49,7 @@ impl From<ShimExit> for ExitCode {
 
 /// Runs members for a suite until it closes `input`.
 pub fn run_program(input: impl Read + 'static, output: impl Write + 'static) -> ShimExit {
-    let (input, output) = (Box::new(input), Box::new(output));
-    let pipe = Rc::new(RefCell::new(Pipe { input, output, broken: None }));
-    let mut program = Program { pipe, nodes: BTreeMap::new() };
+    let mut program = Program { pipe: Pipe::new(input, output), nodes: BTreeMap::new() };
     loop {
         let frame = match program.pipe.borrow_mut().read() {
             Ok(Some(frame)) => frame,
@@ -68,7 +62,7 @@ pub fn run_program(input: impl Read + 'static, output: impl Write + 'static) -> 
                 let frame = Frame::new(opcode::ERROR, frame.node, text.clone().into_bytes());
                 let mut pipe = program.pipe.borrow_mut();
                 let _ = pipe.write(&frame);
-                let _ = pipe.output.flush();
+                let _ = pipe.flush();
                 return ShimExit::Failed(text);
             }
             Err(exit) => return exit,
@@ -78,53 +72,6 @@ pub fn run_program(input: impl Read + 'static, output: impl Write + 'static) -> 
 
 fn failed(text: impl Into<String>) -> ShimExit {
     ShimExit::Failed(text.into())
-}
-
-/// Standard input and output, and what went wrong with them.
-struct Pipe {
-    input: Box<dyn Read>,
-    output: Box<dyn Write>,
-    broken: Option<String>,
-}
-
-type SharedPipe = Rc<RefCell<Pipe>>;
-
-impl Pipe {
-    fn read(&mut self) -> Result<Option<Frame>, super::FrameError> {
-        self.output.flush()?;
-        Frame::read(&mut self.input)
-    }
-
-    fn write(&mut self, frame: &Frame) -> Result<(), super::FrameError> {
-        frame.write(&mut self.output)
-    }
-
-    /// Writes from within a port, which has nowhere to report to.
-    fn put(&mut self, frame: &Frame) {
-        if self.broken.is_none()
-            && let Err(error) = self.write(frame)
-        {
-            self.broken = Some(error.to_string());
-        }
-    }
-
-    /// Asks the suite, and waits for its answer.
-    fn ask(&mut self, frame: &Frame, answer: u8) -> Result<Vec<u8>, String> {
-        self.put(frame);
-        if let Some(broken) = &self.broken {
-            return Err(broken.clone());
-        }
-        let text = match self.read() {
-            Ok(Some(found)) if found.opcode == answer && found.node == frame.node => {
-                return Ok(found.body);
-            }
-            Ok(Some(other)) => format!("`{}` where an answer is due", other.opcode as char),
-            Ok(None) => "the suite is gone".into(),
-            Err(error) => error.to_string(),
-        };
-        self.broken = Some(text.clone());
-        Err(text)
-    }
 }
 
 struct Program {
@@ -143,7 +90,7 @@ impl Program {
                 self.answer(opcode::DONE, node, &Began::default())
             }
             opcode::ERROR => Err(failed("the suite gave up")),
-            _ => self.to_node(frame),
+            _ => self.hand_over(frame),
         }
     }
 
@@ -178,7 +125,7 @@ impl Program {
         self.answer(opcode::DONE, number, &Began { refused })
     }
 
-    fn to_node(&mut self, frame: &Frame) -> Result<(), ShimExit> {
+    fn hand_over(&mut self, frame: &Frame) -> Result<(), ShimExit> {
         let number = frame.node;
         let Some(node) = self.nodes.get_mut(&number) else {
             return Err(failed(format!("there is no node {number}")));
@@ -222,7 +169,6 @@ impl Program {
 }
 
 type PipeHost = MemberHost<PipeService, PipeSocket, PipeLog, PipeStorage, PipeClock>;
-type Inbox = Rc<RefCell<VecDeque<(Endpoint, Vec<u8>)>>>;
 
 /// One life of a member.
 struct Node {
@@ -317,198 +263,5 @@ impl Node {
             counters: *member.counters(),
             replicated: member.replicated_hash(),
         }
-    }
-}
-
-struct PipeClock(Rc<Cell<u64>>);
-
-impl Clock for PipeClock {
-    fn now(&self) -> Instant {
-        Instant(self.0.get())
-    }
-}
-
-struct PipeSocket {
-    pipe: SharedPipe,
-    node: u16,
-    inbox: Inbox,
-}
-
-impl DatagramPort for PipeSocket {
-    fn send(&mut self, to: Endpoint, run: &[u8], datagram_bytes: usize) -> io::Result<usize> {
-        let datagrams = run.chunks(datagram_bytes.max(1));
-        let count = datagrams.len();
-        let mut pipe = self.pipe.borrow_mut();
-        for bytes in datagrams {
-            pipe.put(&Frame::new(opcode::DATAGRAM, self.node, datagram(to, bytes)));
-        }
-        Ok(count)
-    }
-
-    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
-        let Some((source, bytes)) = self.inbox.borrow_mut().pop_front() else { return Ok(None) };
-        let Some(room) = buffer.get_mut(..bytes.len()) else {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a datagram without room"));
-        };
-        room.copy_from_slice(&bytes);
-        Ok(Some(Received::single(source, bytes.len())))
-    }
-}
-
-struct PipeLog {
-    pipe: SharedPipe,
-    node: u16,
-}
-
-impl LogPort for PipeLog {
-    type Cut = Position;
-
-    fn append(&mut self, position: Position, bytes: (&[u8], &[u8])) -> Result<(), AppendError> {
-        let bytes = [bytes.0, bytes.1].concat();
-        let request = DiskRequest::Append(position, &bytes).to_bytes();
-        let frame = Frame::new(opcode::DISK, self.node, request);
-        let answer = self.pipe.borrow_mut().ask(&frame, opcode::DISK_DONE);
-        match answer.as_deref().map(DiskOutcome::parse) {
-            Ok(Some(DiskOutcome::Done(..))) => Ok(()),
-            Ok(Some(DiskOutcome::Full)) => Err(AppendError::Full),
-            Ok(Some(DiskOutcome::Failed(text))) => {
-                Err(AppendError::Broken(String::from_utf8_lossy(text).into_owned()))
-            }
-            Ok(None) => Err(AppendError::Broken("the suite's answer is malformed".into())),
-            Err(text) => Err(AppendError::Broken(text.clone())),
-        }
-    }
-
-    fn cut(&mut self, at: Position) -> Position {
-        at
-    }
-}
-
-struct PipeStorage {
-    pipe: SharedPipe,
-    node: u16,
-    closed: Rc<Cell<bool>>,
-    reads: Rc<RefCell<Vec<OperationId>>>,
-}
-
-impl PipeStorage {
-    fn put(&self, request: &DiskRequest<'_>) {
-        self.pipe.borrow_mut().put(&Frame::new(opcode::DISK, self.node, request.to_bytes()));
-    }
-}
-
-/// JSON of a body of this module: all of them can be written.
-fn json(body: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(body).unwrap_or_default()
-}
-
-impl StoragePort<Position> for PipeStorage {
-    fn submit(&mut self, request: StorageRequest<Position>) {
-        match request {
-            StorageRequest::Sync { operation } => self.put(&DiskRequest::Sync(operation)),
-            StorageRequest::PersistVote { operation, vote } => {
-                self.put(&DiskRequest::Vote(operation, &json(&VoteBody::from(&vote))));
-            }
-            StorageRequest::PersistHistory { operation, history, cut } => {
-                let body = HistoryBody { lines: body::lines(&history), cut: cut.0 };
-                self.put(&DiskRequest::History(operation, &json(&body)));
-            }
-            StorageRequest::PersistPeers { operation, peers } => {
-                let body: Vec<PeerBody> = peers.iter().map(PeerBody::from).collect();
-                self.put(&DiskRequest::Peers(operation, &json(&body)));
-            }
-            StorageRequest::Read { operation, range } => {
-                self.reads.borrow_mut().push(operation);
-                self.put(&DiskRequest::Read(operation, range));
-            }
-        }
-    }
-
-    fn close(&mut self) {
-        self.closed.set(true);
-    }
-}
-
-/// The suite's service, called through the pipe.
-struct PipeService {
-    pipe: SharedPipe,
-    node: u16,
-}
-
-impl PipeService {
-    fn call(
-        &self,
-        context: &mut Context<'_>,
-        delivery: Delivery,
-        payload: &[u8],
-        reply: &mut Vec<u8>,
-    ) -> Result<(), ServiceError> {
-        let (position, time) = (context.position(), context.time());
-        let call = ServiceCall { position, time, delivery, payload };
-        let frame = Frame::new(opcode::SERVICE, self.node, call.to_bytes());
-        let answer = self.pipe.borrow_mut().ask(&frame, opcode::SERVICE_DONE);
-        let answer = answer.map_err(ServiceError)?;
-        match ServiceOutcome::parse(&answer) {
-            Some(ServiceOutcome::Done { timers, reply: bytes }) => {
-                for (timer, delay) in timers {
-                    match delay {
-                        Some(delay) => context.schedule_timer(timer, Duration(delay)),
-                        None => context.cancel_timer(timer),
-                    }
-                }
-                reply.extend_from_slice(bytes);
-                Ok(())
-            }
-            Some(ServiceOutcome::Failed(text)) => {
-                Err(ServiceError(String::from_utf8_lossy(text).into_owned()))
-            }
-            None => Err(ServiceError("the suite's answer is malformed".into())),
-        }
-    }
-}
-
-impl Service for PipeService {
-    fn session_opened(
-        &mut self,
-        context: &mut Context<'_>,
-        client: ClientKey,
-    ) -> Result<(), ServiceError> {
-        let delivery = Delivery::SessionOpened { session: context.session(), client };
-        self.call(context, delivery, &[], &mut Vec::new())
-    }
-
-    fn session_closed(
-        &mut self,
-        context: &mut Context<'_>,
-        reason: SessionCloseReason,
-    ) -> Result<(), ServiceError> {
-        let delivery = Delivery::SessionClosed { session: context.session(), reason };
-        self.call(context, delivery, &[], &mut Vec::new())
-    }
-
-    fn message(
-        &mut self,
-        context: &mut Context<'_>,
-        payload: &[u8],
-        reply: &mut Vec<u8>,
-    ) -> Result<(), ServiceError> {
-        let delivery = Delivery::Message {
-            session: context.session(),
-            sequence: context.sequence(),
-            payload: PositionRange::default(),
-            source: Source::Member,
-        };
-        self.call(context, delivery, payload, reply)
-    }
-
-    fn timer(&mut self, context: &mut Context<'_>, timer: u64) -> Result<(), ServiceError> {
-        self.call(context, Delivery::Timer { timer }, &[], &mut Vec::new())
-    }
-
-    /// Its state is with the suite.
-    fn snapshot(&self, _: &mut Vec<u8>) {}
-
-    fn restore(&mut self, _: &[u8]) -> Result<(), ServiceError> {
-        Err(ServiceError("the service is the suite's".into()))
     }
 }

@@ -93,7 +93,7 @@ impl Shim {
 fn spawn_error(error: ShimError) -> SpawnError {
     match error {
         ShimError::Unimplemented(text) => SpawnError::Unimplemented(text),
-        ShimError::Broken(text) => SpawnError::Refused(text),
+        ShimError::Broken(text) => SpawnError::Broken(text),
     }
 }
 

@@ -122,8 +122,10 @@ impl Stage<'_> {
             Err(error) => {
                 let text = format!("member {} does not start: {error}", node + 1);
                 self.machines[node].refused = Some(error.to_string());
-                if let SpawnError::Unimplemented(what) = error {
-                    self.unimplemented = Some(what);
+                match error {
+                    SpawnError::Refused(_) => {}
+                    SpawnError::Broken(_) => self.watch.violations.add("subject", text.clone()),
+                    SpawnError::Unimplemented(what) => self.unimplemented = Some(what),
                 }
                 self.say(text);
             }

@@ -13,11 +13,12 @@
 //! turns is real. A runtime that overlooks one of the three hangs, and is told so.
 
 use core::net::{Ipv4Addr, SocketAddr};
+use core::panic::AssertUnwindSafe;
 use core::time::Duration;
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use quorate_core::{Instant, Member};

@@ -121,7 +121,7 @@ impl ReferenceNode {
             }
             Input::Storage(Completion::Failed { .. }) => self.step(now, Event::StorageFailed),
             Input::Shutdown => {
-                self.stop_by.get_or_insert(Instant(now.0.saturating_add(STOP_TIMEOUT)));
+                self.stop_by.get_or_insert_with(|| Instant(now.0.saturating_add(STOP_TIMEOUT)));
                 self.step(now, Event::Shutdown);
                 self.step(now, Event::Flush);
             }

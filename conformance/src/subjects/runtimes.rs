@@ -30,7 +30,7 @@ impl Subject for Tokio {
 
     fn spawn(&self, spec: &NodeSpec, edges: Edges) -> Result<Box<dyn Node>, SpawnError> {
         let _within = self.0.enter();
-        spawn(spec, edges, |begin| quorate_runtime_tokio::spawn_host(begin))
+        spawn(spec, edges, quorate_runtime_tokio::spawn_host)
     }
 }
 
@@ -59,7 +59,7 @@ impl Subject for AsyncStd {
     }
 
     fn spawn(&self, spec: &NodeSpec, edges: Edges) -> Result<Box<dyn Node>, SpawnError> {
-        spawn(spec, edges, |begin| quorate_runtime_async_std::spawn_host(begin))
+        spawn(spec, edges, quorate_runtime_async_std::spawn_host)
     }
 }
 
