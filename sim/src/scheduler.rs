@@ -36,6 +36,13 @@ impl<T> Scheduler<T> {
         self.heap.pop().map(|entry| (entry.at, entry.occurrence))
     }
 
+    /// Takes the next occurrence and its time, if it comes at `end` or before. What comes later
+    /// keeps its place among those of its instant.
+    pub fn pop_by(&mut self, end: u64) -> Option<(u64, T)> {
+        let is_due = self.heap.peek().is_some_and(|next| next.at <= end);
+        if is_due { self.pop() } else { None }
+    }
+
     /// How many occurrences are scheduled.
     #[must_use]
     pub fn len(&self) -> usize {

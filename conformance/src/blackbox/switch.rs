@@ -159,11 +159,7 @@ impl Work {
 
     fn deliver(&mut self) {
         let now = self.now();
-        while let Some((at, (to, bytes))) = self.under_way.pop() {
-            if at > now {
-                self.under_way.push(at, (to, bytes));
-                return;
-            }
+        while let Some((_, (to, bytes))) = self.under_way.pop_by(now) {
             if let Some((_, socket)) = self.hosts.get(&to)
                 && socket.send(&bytes).is_err()
             {

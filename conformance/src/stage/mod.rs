@@ -137,6 +137,8 @@ struct Machine {
     /// Nanoseconds by which its clock is ahead.
     clock_offset: i64,
     paused: bool,
+    /// All that waited is taken in by the next turn.
+    takes_many: bool,
     /// Inputs that came during a pause, with the times at which they came.
     backlog: Vec<crate::edges::Input>,
     disk_ready: u64,
@@ -255,6 +257,7 @@ fn machine(options: &Options, seed: u64, number: u16) -> Machine {
         clock_error: options.clock_errors.get(usize::from(number) - 1).copied().unwrap_or(0),
         clock_offset: 0,
         paused: false,
+        takes_many: false,
         backlog: Vec::new(),
         disk_ready: 0,
         disk_factor: 1,

@@ -164,6 +164,7 @@ impl Stage<'_> {
         let index = self.index(member);
         let machine = &mut self.machines[index];
         machine.paused = false;
+        machine.takes_many = machine.backlog.len() > 1;
         for input in core::mem::take(&mut machine.backlog) {
             machine.edges.push(input);
         }

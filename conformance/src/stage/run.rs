@@ -35,11 +35,7 @@ impl Stage<'_> {
             if enough(self) {
                 return Ok(true);
             }
-            let Some((at, happening)) = self.queue.pop() else { return Ok(false) };
-            if at > end {
-                self.queue.push(at, happening);
-                return Ok(false);
-            }
+            let Some((at, happening)) = self.queue.pop_by(end) else { return Ok(false) };
             at_once = if at > self.now { 0 } else { at_once + 1 };
             if at_once > IDLE_TURNS_MAX * (self.machines.len() + self.clients.len()) as u32 {
                 return Err(Failure::broken(format!("time stands still at {} us", at / 1_000)));
@@ -179,6 +175,8 @@ impl Stage<'_> {
         let seen = running.view();
         machine.before = core::mem::replace(&mut machine.seen, seen);
         let deeds = machine.edges.take_deeds();
+        let many = core::mem::take(&mut self.machines[node].takes_many);
+        self.watch.is_blind_to_requests = many;
         self.watch_turn(node);
         for deed in deeds {
             self.perform(node, deed);

@@ -2,7 +2,7 @@
 
 use quorate_codecs::decode;
 use quorate_core::{
-    Action, Actions, Apply, Delivery, Destination, Endpoint, Incoming, Stream, View,
+    Action, Actions, Apply, Delivery, Destination, Endpoint, Incoming, Message, Stream, View,
 };
 use quorate_sim::observers::{Observed, Observers, Rules, Scene, Violations};
 use quorate_sim::{Place, SimDisk, Work};
@@ -15,12 +15,20 @@ use crate::edges::Deed;
 pub(super) struct Watch {
     observers: Observers,
     pub(super) violations: Violations,
+    /// A member took in many inputs in one turn: what it asked for half-way cannot be judged by
+    /// what it holds at the end.
+    pub(super) is_blind_to_requests: bool,
     rules: Rules,
 }
 
 impl Watch {
     pub(super) fn new(rules: Rules) -> Self {
-        Self { observers: Observers::default(), violations: Violations::default(), rules }
+        Self {
+            observers: Observers::default(),
+            violations: Violations::default(),
+            is_blind_to_requests: false,
+            rules,
+        }
     }
 }
 
@@ -117,6 +125,7 @@ impl Stage<'_> {
             return self.watch.violations.add("codec", text);
         };
         match content {
+            Incoming::Control(Message::Nak { .. }) if self.watch.is_blind_to_requests => {}
             Incoming::Control(message) => {
                 let to = match Place::at(to) {
                     Some(Place::Member(member)) => Destination::Member(member),

@@ -264,7 +264,8 @@ impl Image {
         if !self.has_unasked(timing, limit) {
             self.probe = None;
         } else if self.probe.is_none() {
-            let delays = if self.beyond.ranges().is_empty() { ANNOUNCED_DELAYS } else { 1 };
+            let is_new = self.beyond.ranges().is_empty() && self.unanswered == 0;
+            let delays = if is_new { ANNOUNCED_DELAYS } else { 1 };
             let delay = Duration(timing.delay.0.saturating_mul(delays));
             self.probe = Some((self.seen, now + delay));
         }
@@ -431,11 +432,11 @@ mod tests {
         let mut image = image();
         image.hear_newest(Position(64));
         image.poll(Instant(0), TIMING, FAR);
-        image.poll(Instant(10), TIMING, FAR);
-        image.insert(Instant(100), range(0, 8));
-        assert!(image.poll(Instant(150), TIMING, FAR).is_empty());
-        image.poll(Instant(200), TIMING, FAR);
-        assert_eq!(image.poll(Instant(210), TIMING, FAR).as_slice(), [range(8, 64)]);
+        image.poll(Instant(30), TIMING, FAR);
+        image.insert(Instant(120), range(0, 8));
+        assert!(image.poll(Instant(170), TIMING, FAR).is_empty());
+        image.poll(Instant(220), TIMING, FAR);
+        assert_eq!(image.poll(Instant(250), TIMING, FAR).as_slice(), [range(8, 64)]);
     }
 
     #[test]
@@ -444,10 +445,10 @@ mod tests {
         let timing = NakTiming { bytes_max: 16, ..TIMING };
         image.hear_newest(Position(1_000));
         image.poll(Instant(0), timing, FAR);
-        assert_eq!(image.poll(Instant(10), timing, FAR).as_slice(), [range(0, 16)]);
-        image.insert(Instant(11), range(0, 16));
-        image.poll(Instant(11), timing, FAR);
-        assert_eq!(image.poll(Instant(21), timing, FAR).as_slice(), [range(16, 32)]);
+        assert_eq!(image.poll(Instant(30), timing, FAR).as_slice(), [range(0, 16)]);
+        image.insert(Instant(31), range(0, 16));
+        image.poll(Instant(31), timing, FAR);
+        assert_eq!(image.poll(Instant(61), timing, FAR).as_slice(), [range(16, 32)]);
     }
 
     #[test]
@@ -455,7 +456,7 @@ mod tests {
         let mut image = image();
         image.hear_newest(Position(1_000));
         image.poll(Instant(0), TIMING, Position(64));
-        assert_eq!(image.poll(Instant(10), TIMING, Position(64)).as_slice(), [range(0, 64)]);
+        assert_eq!(image.poll(Instant(30), TIMING, Position(64)).as_slice(), [range(0, 64)]);
     }
 
     #[test]

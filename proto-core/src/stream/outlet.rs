@@ -210,7 +210,7 @@ mod tests {
         inlet.hear_newest(Position(21));
         let timing = NakTiming { delay: Duration(1), retry: Duration(10), bytes_max: u64::MAX };
         inlet.poll_nak(Instant(0), timing);
-        let asked = inlet.poll_nak(Instant(1), timing);
+        let asked = inlet.poll_nak(Instant(3), timing);
         assert_eq!(asked.as_slice(), [PositionRange::at(Position(0), 16)]);
     }
 
@@ -236,12 +236,12 @@ mod tests {
         let run = outlet.next_run(1_000).unwrap();
         inlet.hear_newest(outlet.sent());
         inlet.poll_nak(Instant(0), nak);
-        let asked = inlet.poll_nak(Instant(1), nak);
+        let asked = inlet.poll_nak(Instant(3), nak);
         assert_eq!(asked.as_slice(), [run]);
         let to = Destination::Client(crate::identity::Endpoint::default());
-        for part in outlet.repair(Instant(2), timing, to, asked[0]) {
+        for part in outlet.repair(Instant(4), timing, to, asked[0]) {
             let bytes = [outlet.slices(part).0, outlet.slices(part).1].concat();
-            inlet.receive(Instant(2), part.start, &bytes);
+            inlet.receive(Instant(4), part.start, &bytes);
         }
         assert_eq!(inlet.next_frame().unwrap().unwrap().body, body(1));
     }

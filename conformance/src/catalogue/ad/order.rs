@@ -137,7 +137,6 @@ pub(super) fn ad_03(trial: &mut Trial<'_>) -> Verdict {
 pub(super) fn ad_05(trial: &mut Trial<'_>) -> Verdict {
     let mut stage = trial.stage(Options::members(3));
     let (leader, client) = settled_with_client(&mut stage)?;
-    let follower = stage.other_than(leader);
     for member in stage.numbers() {
         stage.hold(member, "sync");
         stage.hold(member, "peers");
@@ -164,6 +163,9 @@ pub(super) fn ad_05(trial: &mut Trial<'_>) -> Verdict {
         stage.check(ignored == 0, || format!("member {member} ignored {ignored} completions"))?;
         stage.check(view.durable == view.verified, || format!("member {member}: {view:?}"))?;
     }
+    // While no disk went on, somebody else may have come to lead.
+    let leader = stage.leader().unwrap_or(leader);
+    let follower = stage.other_than(leader);
     stage.hold(follower, "sync");
     flood(&mut stage, client, 1, 100);
     stage.run(20 * MILLI)?;

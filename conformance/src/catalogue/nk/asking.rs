@@ -116,8 +116,11 @@ pub(super) fn nk_03(trial: &mut Trial<'_>) -> Verdict {
     for _ in 0..trial.times(50, 500, 5_000) {
         let (log, mut desk, options) = follower(12)?;
         let mut slices = log.slices(8 * dice.between(8, 64));
-        for last in (1..slices.len()).rev() {
-            slices.swap(last, dice.below(last as u64 + 1) as usize);
+        // Each slice is overtaken by two others at most: by three, and it would not wait.
+        for three in slices.chunks_mut(3) {
+            for last in (1..three.len()).rev() {
+                three.swap(last, dice.below(last as u64 + 1) as usize);
+            }
         }
         let pause = Duration(nearly(options.timing.nak_delay).0 / slices.len() as u64);
         for slice in &slices {
@@ -239,14 +242,14 @@ pub(super) fn nk_06(_: &mut Trial<'_>) -> Verdict {
         feed(&mut desk, change.comes);
         leader.hear(&mut desk, Position(change.newest_then));
         let wanted: Vec<_> = change.asked.iter().map(|(start, end)| range(*start, *end)).collect();
-        // What is found late has its own delay; nothing is asked for twice meanwhile.
-        let asked = leader.pass_unanswered(&mut desk, delay.times(2).min(nearly(retry)));
+        // What is found late has its own delay, or three if nothing lies behind it; nothing is asked for twice meanwhile.
+        let asked = leader.pass_unanswered(&mut desk, delay.times(4).min(nearly(retry)));
         let text = format!("{}: asked for {asked:?}, not for {wanted:?}", change.what);
         desk.check(asked == wanted, &text)?;
         // The next request describes what is still missing then.
         feed(&mut desk, &change.asked[..change.asked.len().min(1)]);
         let rest: Vec<_> = wanted.iter().copied().skip(1).collect();
-        let asked = leader.pass_unanswered(&mut desk, sum(retry, delay.times(2)));
+        let asked = leader.pass_unanswered(&mut desk, sum(retry, delay.times(4)));
         let text = format!("{}: asked again for {asked:?}, not for {rest:?}", change.what);
         desk.check(asked == rest, &text)?;
     }
@@ -258,7 +261,7 @@ pub(super) fn nk_09(_: &mut Trial<'_>) -> Verdict {
     let (delay, retry) = (options.timing.nak_delay, options.timing.nak_retry);
     let mut leader = Listener::new(&log, &options);
     leader.hear(&mut desk, log.end());
-    let asked = leader.pass_unanswered(&mut desk, delay);
+    let asked = leader.pass_unanswered(&mut desk, delay.times(3));
     desk.check(asked == [range(0, log.end().0)], &format!("asked for {asked:?} at first"))?;
     let mut end = 0;
     while end + 128 < log.end().0 {
@@ -269,7 +272,7 @@ pub(super) fn nk_09(_: &mut Trial<'_>) -> Verdict {
         log.feed(&mut desk, &log.slice(range(end, end + 128)));
         end += 128;
     }
-    let rest = leader.pass_unanswered(&mut desk, sum(retry, delay));
+    let rest = leader.pass_unanswered(&mut desk, sum(retry, delay.times(3)));
     let wanted = [range(end, log.end().0)];
     desk.check(rest == wanted, &format!("then asked for {rest:?}, not for {wanted:?}"))
 }

@@ -31,8 +31,8 @@ pub(super) const CASES: &[Case] = &[
     Case::core(
         "NK-03",
         "patience",
-        "A hole that is filled before the delay of the first request is over was mere \
-         reordering, and is never asked for.",
+        "A hole that is filled before the delay of the first request is over, and before three \
+         slices have overtaken it, was mere reordering, and is never asked for.",
         asking::nk_03,
     ),
     Case::waits(

@@ -72,7 +72,8 @@ pub(super) const CASES: &[Case] = &[
          128 times as many, sixteen times as much at most (what members' acknowledgements and \
          timers cost is bounded by constants).",
         rb_08,
-    ),
+    )
+    .informational(),
     Case::core(
         "RB-09",
         "after the storm",
