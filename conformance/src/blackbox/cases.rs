@@ -14,6 +14,8 @@ use crate::stage::{Effect, MILLION};
 /// A script that plays with real processes.
 pub type RealCase = fn(&RealTrial<'_>) -> Verdict;
 
+/// Elections until a member has to have won one.
+const TRIES_MAX: usize = 12;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The script of a case, if it has one for real processes.
@@ -178,14 +180,33 @@ fn ls_01(trial: &RealTrial<'_>) -> Verdict {
 
 fn cd_16(trial: &RealTrial<'_>) -> Verdict {
     let mut grounds = trial.grounds(3)?;
-    // Each sync of member 1 takes three seconds; when it leads, it has to give that up.
-    grounds.start_with_faulty_calls(1, "fdatasync,fsync:delay_enter=3000000")?;
-    grounds.start(2)?;
-    grounds.start(3)?;
+    // After a while each sync of member 1 takes three seconds.
+    grounds.start_with_faulty_calls(1, "fdatasync,fsync:delay_enter=3000000:when=200+")?;
+    let mut leader = grounds.settle()?;
+    for _ in 0..TRIES_MAX {
+        if leader == 1 {
+            break;
+        }
+        grounds.kill(leader);
+        let former = leader;
+        grounds.until("another leader", 10 * SECOND, |grounds| {
+            grounds.leader().is_some_and(|now| now != former)
+        })?;
+        grounds.start(former)?;
+        leader = grounds.leader().unwrap_or(former);
+    }
+    if leader != 1 {
+        return Err(Failure::Unknown("member 1 never came to lead".into()));
+    }
+    let mut client = grounds.client()?;
     grounds.until("a leader with a disk that works", 30 * SECOND, |grounds| {
-        grounds.leader().is_some_and(|leader| leader != 1)
+        // One sync for each, until they hang.
+        let sends = client.replies().len() == client.sent() && client.send("sync").is_err();
+        !sends && grounds.leader().is_some_and(|leader| leader != 1)
     })?;
-    serves(&mut grounds, 10 * SECOND)
+    let sent = client.sent();
+    grounds.answered(&mut client, sent, 10 * SECOND)?;
+    counts_up(&mut client)
 }
 
 fn cd_17(trial: &RealTrial<'_>) -> Verdict {

@@ -85,6 +85,7 @@ pub(super) struct Process {
     start: Vec<String>,
     ready: String,
     running: Option<Child>,
+    is_wrapped: bool,
 }
 
 impl Process {
@@ -124,6 +125,7 @@ impl Process {
             config,
             data,
             running: None,
+            is_wrapped: false,
         })
     }
 
@@ -150,6 +152,7 @@ impl Process {
         let mut command = self.host.command(&words);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::from(log));
         let child = command.spawn();
+        self.is_wrapped = !wrapper.is_empty();
         self.running = Some(child.map_err(|error| format!("cannot start {words:?}: {error}"))?);
         let limit = Instant::now() + UP_WITHIN;
         loop {
@@ -176,6 +179,7 @@ impl Process {
 
     /// Kills the process with SIGKILL.
     pub(super) fn kill(&mut self) {
+        self.signal("KILL");
         if let Some(mut child) = self.running.take() {
             // A stopped process dies of it too. That it is gone already is what is wanted.
             let _ = child.kill();
