@@ -152,6 +152,8 @@ impl Member {
             self.state.term = self.state.term.next().ok_or(FailStop::Exhausted)?;
         }
         self.state.granted_to = Some(self.state.life.member);
+        // Should another win this term, its heartbeats begin at the first round.
+        self.state.following.forget_leader();
         self.set_role(Role::Nominee, actions);
         self.schedule_election();
         if stands_again {

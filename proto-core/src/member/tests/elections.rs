@@ -110,6 +110,45 @@ fn e97_a_leader_that_stops_need_not_be_waited_for() {
 }
 
 #[test]
+fn who_loses_its_election_hears_the_winner_from_its_first_heartbeat() {
+    let mut cluster = Cluster::new(3);
+    let old = cluster.run_until_led();
+    for _ in 0..3_000 {
+        cluster.tick();
+    }
+    cluster.crash(old);
+    for node in cluster.nodes.values_mut() {
+        node.holds_disk = true;
+    }
+    let nominee_of = |cluster: &Cluster| {
+        let mut running = cluster.running().into_iter();
+        running.find(|&member| cluster.member(member).view().role == Role::Nominee)
+    };
+    cluster.run_until("a nominee", |cluster| nominee_of(cluster).is_some());
+    let nominee = nominee_of(&cluster).unwrap();
+    let winner = cluster.running().into_iter().find(|&member| member != nominee).unwrap();
+    let (view, life) = (cluster.member(nominee).view(), cluster.member(winner).view().life);
+    let sender = crate::message::Sender::Member {
+        member: life.member,
+        incarnation: life.incarnation,
+        boot_epoch: life.boot_epoch,
+    };
+    let message = Message::Heartbeat {
+        term: view.term,
+        round: 1,
+        newest: view.verified,
+        commit: view.commit,
+        chain_at: view.applied,
+        chain: view.applied_chain,
+    };
+    let ignored = cluster.member(nominee).counters().datagrams_ignored;
+    cluster.deliver(endpoint(winner), endpoint(nominee), sender, &Datagram::Control(message));
+    let member = cluster.member(nominee);
+    assert_eq!(member.view().leader, Some(id(winner)));
+    assert_eq!(member.counters().datagrams_ignored, ignored, "the former leader's rounds are over");
+}
+
+#[test]
 fn e11_a_second_leader_of_the_own_term_stops_a_leader() {
     let mut cluster = Cluster::new(3);
     let leader = cluster.run_until_led();
