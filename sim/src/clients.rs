@@ -15,6 +15,9 @@ use crate::report::Mark;
 use crate::swarm::{MICRO, MILLI};
 use crate::world::{GROUP, Occurrence, World};
 
+/// The mean pause of a client that floods.
+const FLOOD_PAUSE: u64 = 20 * MICRO;
+
 /// A client on its host.
 pub(crate) struct ClientHost {
     pub(crate) key: ClientKey,
@@ -30,6 +33,11 @@ pub(crate) struct ClientHost {
     /// In the calm phase: how many messages it owes yet.
     pub(crate) owed: u32,
     closing: bool,
+    submitted: u64,
+    /// It submits as much as it can until then.
+    pub(crate) floods_until: u64,
+    /// It reads no replies until then.
+    pub(crate) deaf_until: u64,
 }
 
 impl World {
@@ -75,6 +83,9 @@ impl World {
             replied: 0,
             owed: 0,
             closing: false,
+            submitted: 0,
+            floods_until: 0,
+            deaf_until: 0,
         }
     }
 
@@ -93,8 +104,12 @@ impl World {
             return;
         };
         let Some((sender, content)) = self.read(datagram) else { return };
-        if let Incoming::Control(message) = &content {
-            self.count_message(message);
+        match &content {
+            Incoming::Control(message) => self.count_message(message),
+            Incoming::Data { .. } if !self.calm && self.clients[client].deaf_until > self.now => {
+                return;
+            }
+            Incoming::Data { .. } => {}
         }
         let source = datagram.source;
         self.note(|| format!("client {number} receives {content:?} of {sender:?}"));
@@ -123,8 +138,15 @@ impl World {
 
     /// The client submits its next message.
     pub(crate) fn client_submits(&mut self, client: usize) {
-        let pause = self.dice.workload.exponential(self.swarm.workload.pause) + MICRO;
+        let floods = !self.calm && self.clients[client].floods_until > self.now;
+        let mean = if floods { FLOOD_PAUSE } else { self.swarm.workload.pause };
+        // Calm is no time to wait for a client that hardly ever wants anything.
+        let mean = if self.calm { mean.min(100 * MILLI) } else { mean };
+        let pause = self.dice.workload.exponential(mean) + MICRO;
         self.queue.push(self.now + pause, Occurrence::Submit { client });
+        if !self.calm && self.clients[client].submitted >= self.swarm.workload.messages_max {
+            return;
+        }
         if self.draining && self.clients[client].owed == 0 {
             return;
         }
@@ -147,8 +169,16 @@ impl World {
         }
         let owed = &mut self.clients[client].owed;
         *owed = owed.saturating_sub(1);
+        self.clients[client].submitted += 1;
         self.clients[client].next = Some(payload.clone());
         self.step_client(client, ClientEvent::Submit { payload: &payload });
+    }
+
+    /// Lets a client that floods begin at once.
+    pub(crate) fn flood(&mut self, client: usize) {
+        if self.clients[client].floods_until > self.now {
+            self.client_submits(client);
+        }
     }
 
     fn draw_message(&mut self, client: usize) -> Vec<u8> {

@@ -24,6 +24,12 @@ impl Dice {
         Self { random: Random::new(mix(seed, hasher.finish())) }
     }
 
+    /// The dice that start from these bits.
+    #[must_use]
+    pub const fn of_bits(bits: u64) -> Self {
+        Self { random: Random::new(bits) }
+    }
+
     /// 64 random bits.
     pub const fn bits(&mut self) -> u64 {
         self.random.next_u64()

@@ -2,11 +2,11 @@
 //! seed, with observers that check after every event what must never happen.
 //!
 //! ```text
-//!            seed ──► swarm (sizes, limits, fault rates) and the dice of each subsystem
+//!            seed ──► swarm (sizes, limits, fault classes) and the dice of each subsystem
 //!                                       │
-//!   clients ◄──► network ◄──► members ──┼── disks (written / durable)
-//!                                │      │
-//!                             service   └── observers S1–S19, S36; then calm: L1–L3
+//!   clients ◄──► network ◄──► members ──┼── disks (written / dirty / on the medium)
+//!   stranger ──────┘             │      │
+//!                             service   └── observers; then calm, and what it has to bring
 //! ```
 //!
 //! The same seed gives the same run, on every platform:
@@ -22,16 +22,20 @@
 //! assert_eq!(run(7), run(7));
 //! ```
 //!
-//! A service of your own takes the ledger's place with [`World::with`].
+//! A service of your own takes the ledger's place with [`World::with`]; `examples/own_service.rs`
+//! shows it.
 #![forbid(unsafe_code)]
 
 mod calm;
 mod clients;
+mod clock;
 mod dice;
 mod disk;
 mod faults;
 mod ledger;
 pub mod linearizability;
+mod lives;
+mod members;
 pub mod mutants;
 mod network;
 mod node;
@@ -39,19 +43,26 @@ pub mod observers;
 mod perform;
 mod report;
 mod scheduler;
+pub mod shrink;
+pub mod speed;
+mod strangers;
 mod swarm;
 pub mod sweep;
+mod watch;
 mod wire;
 mod world;
 
 pub use dice::{ALWAYS, Dice};
-pub use disk::{Completion, FrameMark, SimDisk, Work};
+pub use disk::{Completion, Damage, FrameMark, Refusal, SimDisk, Work};
+pub use faults::Plan;
 pub use ledger::{Answer, Delivered, Ledger, Moment, Service};
-pub use network::{Arrival, Content, Datagram, Network, Place};
+pub use network::{
+    Arrival, Content, Datagram, DatagramNumber, Filter, Kind, LinkCode, Network, Place, Trouble,
+};
 pub use report::{Finding, Mark, Outcome, Tally};
 pub use scheduler::Scheduler;
 pub use swarm::{
-    DiskOptions, FAULT_KINDS, FaultKind, FaultOptions, MICRO, MILLI, NetworkOptions, SECOND, Swarm,
-    Workload,
+    DiskOptions, FaultClass, FaultClasses, FaultOptions, MICRO, MILLI, NamedSchedule,
+    NetworkOptions, ProcessOptions, SCHEDULES, SECOND, Swarm, Workload,
 };
 pub use world::{ServiceFactory, World};

@@ -6,8 +6,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use quorate_core::mark;
-use quorate_sim::sweep::{Sweep, Swept, observers_share, run_world};
-use quorate_sim::{World, mutants};
+use quorate_sim::shrink::{Story, shrink};
+use quorate_sim::speed::{OBSERVERS_SHARE_MAX, STEPS_PER_SECOND_MIN, measure};
+use quorate_sim::sweep::{Sweep, Swept, observers_share, run_world, world_of};
+use quorate_sim::{NamedSchedule, SCHEDULES, mutants};
 
 #[derive(Parser)]
 #[command(name = "quorate-sim", about = "The deterministic world around Quorate's core")]
@@ -29,7 +31,32 @@ enum Task {
         /// Steps behind the first leader, with faults, of each seed
         #[arg(long, default_value_t = 2_000)]
         steps: u64,
+        /// A schedule, instead of drawing from all faults; see `schedules`
+        #[arg(long, value_parser = schedule)]
+        schedule: Option<Schedule>,
     },
+    /// Makes a failing seed a small story, and prints it; fails when nothing is found
+    Shrink {
+        /// The seed
+        seed: u64,
+        /// Steps behind the first leader, with faults
+        #[arg(long, default_value_t = 2_000)]
+        steps: u64,
+        /// The schedule under which it was found
+        #[arg(long, value_parser = schedule)]
+        schedule: Option<Schedule>,
+        /// Seconds to try
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
+    /// Measures steps a second with and without observers; fails below the least that is asked
+    Speed {
+        /// Steps of each measurement
+        #[arg(long, default_value_t = 500_000)]
+        steps: u64,
+    },
+    /// Lists the schedules that have names, and the classes of faults
+    Schedules,
     /// Runs one seed and prints what is found
     Replay {
         /// The seed
@@ -37,6 +64,9 @@ enum Task {
         /// Steps behind the first leader, with faults
         #[arg(long, default_value_t = 2_000)]
         steps: u64,
+        /// The schedule under which it was found
+        #[arg(long, value_parser = schedule)]
+        schedule: Option<Schedule>,
         /// Prints each event and each action
         #[arg(long)]
         trace: bool,
@@ -61,15 +91,32 @@ enum Task {
         /// Only the mutant with this number
         #[arg(long)]
         only: Option<u32>,
+        /// Makes a small story of the seed that finds it
+        #[arg(long)]
+        shrink: bool,
     },
+}
+
+type Schedule = &'static NamedSchedule;
+
+fn schedule(name: &str) -> Result<Schedule, String> {
+    NamedSchedule::named(name)
+        .ok_or_else(|| format!("no schedule is named `{name}`; `quorate-sim schedules` lists them"))
 }
 
 fn main() -> ExitCode {
     let ok = match Arguments::parse().command {
-        Task::Sweep { seeds, start, steps } => sweep(seeds, start, steps),
-        Task::Replay { seed, steps, trace } => replay(seed, steps, trace),
+        Task::Sweep { seeds, start, steps, schedule } => {
+            sweep(&Sweep { start, seeds, steps, threads: 2, stop_at_first: false }, schedule)
+        }
+        Task::Shrink { seed, steps, schedule, seconds } => {
+            shrink_one(&Story::of(seed, steps, schedule), seconds)
+        }
+        Task::Speed { steps } => speed(steps),
+        Task::Schedules => list_schedules(),
+        Task::Replay { seed, steps, schedule, trace } => replay(seed, steps, schedule, trace),
         Task::Marks { seeds, steps } => marks(seeds, steps),
-        Task::Mutants { seeds, steps, only } => hunt(seeds, steps, only),
+        Task::Mutants { seeds, steps, only, shrink } => hunt(seeds, steps, only, shrink),
     };
     if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -79,41 +126,100 @@ fn silence_panics() {
     std::panic::set_hook(Box::new(|_| {}));
 }
 
-fn sweep(seeds: u64, start: u64, steps: u64) -> bool {
+fn sweep(sweep: &Sweep, schedule: Option<Schedule>) -> bool {
     silence_panics();
-    let sweep = Sweep { start, seeds, steps, threads: 2, stop_at_first: false };
-    let every = (seeds / 10).max(1);
-    let swept = sweep.run(|done| {
+    let every = (sweep.seeds / 10).max(1);
+    let swept = sweep.run_under(schedule, |done| {
         if done.is_multiple_of(every) {
-            println!("{done} of {seeds} seeds");
+            println!("{done} of {} seeds", sweep.seeds);
         }
     });
-    print_swept(&swept);
-    let share = 100.0 * observers_share(seeds.min(20), steps);
+    print_swept(&swept, schedule);
+    let share = 100.0 * observers_share(sweep.seeds.min(20), sweep.steps);
     println!("observers take {share:.0} % of the time");
-    let missing = swept.tally.missing();
+    let clean = swept.findings.is_empty() && !swept.excuses_too_much();
+    // A schedule leaves most faults out; only a sweep over all of them must have seen them.
+    let vacuous = schedule.is_none() && is_vacuous(&swept);
+    clean && !vacuous
+}
+
+/// Says what the sweep proves nothing about, if there is anything.
+fn is_vacuous(swept: &Swept) -> bool {
+    let (missing, rare) = (swept.tally.missing(), swept.rare_classes());
     for mark in &missing {
         println!("never seen: {}", mark.name());
     }
-    swept.findings.is_empty() && missing.is_empty()
+    for class in &rare {
+        println!("on in fewer than 5 % of the seeds: {}", class.name());
+    }
+    !missing.is_empty() || !rare.is_empty()
 }
 
-fn print_swept(swept: &Swept) {
+fn shrink_one(story: &Story, seconds: u64) -> bool {
+    silence_panics();
+    let Some(small) = shrink(story.clone(), core::time::Duration::from_secs(seconds)) else {
+        println!("seed {}: nothing found", story.seed);
+        return false;
+    };
+    for line in small.story.tell(true).trace {
+        println!("{line}");
+    }
+    let swarm = &small.story.swarm;
+    println!("members {}, clients {}, {:?}", swarm.members, swarm.clients, swarm.faults.classes);
+    for plan in &small.told.faults {
+        let (class, millis) = (plan.class.name(), plan.at / quorate_sim::MILLI);
+        println!("fault {class} of member {} at {millis} ms", plan.victim + 1);
+    }
+    let before = small.events_before;
+    println!("{before} events, then {} ({} tries)", small.told.events, small.tries);
+    small.told.finding.iter().for_each(|finding| println!("{finding}"));
+    true
+}
+
+fn speed(steps: u64) -> bool {
+    let speed = measure(steps, 3);
+    let share = speed.observers_share();
+    println!("{:.0} steps/s of a core's time with observers", speed.watched);
+    println!("{:.0} steps/s without; observers take {:.0} %", speed.unwatched, share * 100.0);
+    speed.watched >= STEPS_PER_SECOND_MIN && share <= OBSERVERS_SHARE_MAX
+}
+
+fn list_schedules() -> bool {
+    println!("schedules:");
+    for schedule in SCHEDULES {
+        println!("  {:<16} {}", schedule.name, schedule.text);
+    }
+    println!("classes of faults:");
+    for class in quorate_sim::FaultClass::ALL {
+        println!("  {:<5} {:<16} {}", class.id(), class.name(), class.text());
+    }
+    true
+}
+
+fn print_swept(swept: &Swept, schedule: Option<Schedule>) {
+    for (class, seeds) in &swept.classes {
+        println!("  {seeds:>12}  seeds with {} ({})", class.name(), class.id());
+    }
     print!("{}", swept.tally);
     let rate = swept.steps as f64 / swept.seconds.max(0.001);
     println!(
-        "{} seeds ({} short), {} steps in {:.1} s, {rate:.0} steps/s",
-        swept.seeds, swept.short, swept.steps, swept.seconds
+        "{} seeds ({} short, {} of them twice), {} steps in {:.1} s, {rate:.0} steps/s",
+        swept.seeds, swept.short, swept.twice, swept.steps, swept.seconds
     );
+    for (cause, seeds) in &swept.excused {
+        println!("excused: {} for want of: {cause} {seeds:?}", seeds.len());
+    }
     println!("{} findings", swept.findings.len());
     for finding in &swept.findings {
         println!("{finding}");
-        println!("    quorate-sim replay {} --trace", finding.seed);
+        let under = schedule.map(|it| format!(" --schedule {}", it.name)).unwrap_or_default();
+        println!("    quorate-sim replay {}{under} --trace", finding.seed);
     }
 }
 
-fn replay(seed: u64, steps: u64, trace: bool) -> bool {
-    let mut world = World::new(seed);
+fn replay(seed: u64, steps: u64, schedule: Option<Schedule>, trace: bool) -> bool {
+    let mut world = world_of(seed, schedule);
+    println!("{:?}", world.swarm().faults.classes);
     if trace {
         world.record_trace();
     }
@@ -134,18 +240,21 @@ fn replay(seed: u64, steps: u64, trace: bool) -> bool {
     outcome.finding.is_none()
 }
 
-fn hunt(seeds: u64, steps: u64, only: Option<u32>) -> bool {
+fn hunt(seeds: u64, steps: u64, only: Option<u32>, shrinks: bool) -> bool {
     if !mutants::are_compiled_in() {
-        return hunt_in_another_build(seeds, steps, only);
+        return hunt_in_another_build(seeds, steps, only, shrinks);
     }
     silence_panics();
     let fates = mutants::hunt(only, seeds, steps, |fate| {
         let mutant = fate.mutant;
         match &fate.killed {
-            Some((taken, finding)) => println!(
-                "{:>2} {:<48} found at seed {taken} ({})",
-                mutant.number, mutant.name, finding.id
-            ),
+            Some((taken, finding)) => {
+                let name = mutant.name;
+                println!("{:>2} {name:<48} found at seed {taken} ({})", mutant.number, finding.id);
+                if shrinks {
+                    shrink_one(&Story::of(*taken, steps, None), 60);
+                }
+            }
             None => println!("{:>2} {:<48} SURVIVED {seeds} seeds", mutant.number, mutant.name),
         }
     });
@@ -157,10 +266,11 @@ fn hunt(seeds: u64, steps: u64, only: Option<u32>) -> bool {
     summary.killed == summary.all
 }
 
-fn hunt_in_another_build(seeds: u64, steps: u64, only: Option<u32>) -> bool {
+fn hunt_in_another_build(seeds: u64, steps: u64, only: Option<u32>, shrinks: bool) -> bool {
     let mut arguments =
         vec!["mutants".to_owned(), format!("--seeds={seeds}"), format!("--steps={steps}")];
     arguments.extend(only.map(|only| format!("--only={only}")));
+    arguments.extend(shrinks.then(|| "--shrink".to_owned()));
     run_other_build(&arguments)
 }
 

@@ -51,7 +51,7 @@ pub const WITHOUT_MUTANT: [(u16, &str); 11] = [
     (42, "of the archive: tests of files and faults"),
     (45, "of the archive: tests of files and faults"),
     (50, "of the archive: tests of files and crashes"),
-    (51, "of the archive: a member's disk in the world does not misdirect"),
+    (51, "of the archive: what the world's disks misdirect, they find themselves"),
     (52, "neither is stored: there is no code that could do it wrong"),
     (54, "of the archive: tests of files"),
     (68, "of the codec and the archive: tests of headers and directories"),

@@ -2,10 +2,19 @@
 
 use std::collections::VecDeque;
 
-use quorate_core::{Counters, Instant, Member, MemberId, OperationId, Outputs, Position, View};
+use quorate_core::{Counters, Member, MemberId, OperationId, Outputs, Position, View};
 
-use crate::disk::SimDisk;
+use crate::clock::Clock;
+use crate::disk::{Refusal, SimDisk};
 use crate::ledger::Service;
+use crate::world::Occurrence;
+
+/// What makes a member stop, and was done to it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Broken {
+    Storage,
+    Service,
+}
 
 /// A host with, at times, a member on it.
 pub(crate) struct Node {
@@ -20,8 +29,27 @@ pub(crate) struct Node {
     /// When the next timer is due that was scheduled, by the world's clock.
     pub(crate) timer_at: Option<u64>,
     pub(crate) paused_until: u64,
+    /// An event is being worked on until then.
+    pub(crate) busy_until: u64,
+    /// Each event takes so long, until a time.
+    pub(crate) slow: (u64, u64),
+    /// What waits while the process stands still, and when it is looked at.
+    pub(crate) inbox: VecDeque<Occurrence>,
+    pub(crate) wake_at: Option<u64>,
     pub(crate) stalled_until: u64,
+    /// How many times slower the disk is, until a time.
+    pub(crate) slow_disk: (u64, u64),
     pub(crate) disk_full: bool,
+    /// The next write, or the next sync, fails.
+    pub(crate) fails_write: bool,
+    pub(crate) fails_sync: bool,
+    pub(crate) fails_service: bool,
+    /// What was done to the member that it has to stop for.
+    pub(crate) broken: Option<Broken>,
+    /// Why it does not start.
+    pub(crate) refusal: Option<Refusal>,
+    /// It stays as it is for ever.
+    pub(crate) is_given_up: bool,
     /// No operation of a kind completes before an earlier one of that kind.
     pub(crate) disk_ready: [u64; 5],
     /// Operations that were asked for in this life: some complete late in the next.
@@ -35,6 +63,8 @@ pub(crate) struct Node {
     pub(crate) late: VecDeque<(u64, Position, Outputs)>,
     /// An append that was refused in this event.
     pub(crate) refused: Option<Position>,
+    /// Something in this event failed, and the member is to be told next.
+    pub(crate) failed: Option<Broken>,
 }
 
 impl Node {
@@ -54,8 +84,19 @@ impl Node {
             view: View::default(),
             timer_at: None,
             paused_until: 0,
+            busy_until: 0,
+            slow: (0, 0),
+            inbox: VecDeque::new(),
+            wake_at: None,
             stalled_until: 0,
+            slow_disk: (0, 1),
             disk_full: false,
+            fails_write: false,
+            fails_sync: false,
+            fails_service: false,
+            broken: None,
+            refusal: None,
+            is_given_up: false,
             disk_ready: [0; 5],
             issued: VecDeque::new(),
             crash_after: None,
@@ -63,6 +104,7 @@ impl Node {
             outputs: Outputs::new(),
             late: VecDeque::new(),
             refused: None,
+            failed: None,
         }
     }
 
@@ -70,58 +112,41 @@ impl Node {
     pub(crate) fn forget(&mut self) -> Option<Counters> {
         let member = self.member.take()?;
         self.timer_at = None;
+        self.busy_until = 0;
+        self.inbox.clear();
         self.disk_ready = [0; 5];
         self.crash_after = None;
         self.applying = None;
         self.outputs.clear();
         self.late.clear();
         self.refused = None;
+        self.failed = None;
+        self.broken = None;
         Some(*member.counters())
+    }
+
+    /// Ends what is wrong with process and disk, but for what is on the medium.
+    pub(crate) fn mend(&mut self, now: u64) {
+        self.paused_until = self.paused_until.min(now);
+        self.busy_until = self.busy_until.min(now);
+        self.slow = (0, 0);
+        self.stalled_until = now;
+        self.slow_disk = (0, 1);
+        self.disk_ready = self.disk_ready.map(|ready| ready.min(now));
+        self.disk_full = false;
+        self.fails_write = false;
+        self.fails_sync = false;
+        self.fails_service = false;
+        self.crash_after = None;
+    }
+
+    /// Until when the process stands still, if it does at `now`.
+    pub(crate) fn still_until(&self, now: u64) -> Option<u64> {
+        Some(self.paused_until.max(self.busy_until)).filter(|until| *until > now)
     }
 
     /// The boot epoch of the life that runs.
     pub(crate) const fn life(&self) -> u64 {
         self.view.life.boot_epoch.0
-    }
-}
-
-/// A monotonic clock that runs a little fast or slow.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock {
-    /// Millionths by which it is fast.
-    pub(crate) error: i64,
-}
-
-impl Clock {
-    /// What it shows at the world's time `now`.
-    pub(crate) const fn at(self, now: u64) -> Instant {
-        Instant((now as i128 + now as i128 * self.error as i128 / 1_000_000) as u64)
-    }
-
-    /// The first time of the world at which it shows `instant`.
-    pub(crate) fn when(self, instant: Instant) -> u64 {
-        let scaled = i128::from(instant.0) * 1_000_000 / (1_000_000 + i128::from(self.error));
-        let mut now = u64::try_from(scaled.min(i128::from(u64::MAX / 4))).unwrap_or(0);
-        while self.at(now) < instant && now < u64::MAX / 4 {
-            now += 1;
-        }
-        now
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clock_maps_both_ways() {
-        for error in [-10_000, -1, 0, 1, 9_999] {
-            let clock = Clock { error };
-            for instant in [0, 1, 12_345_678, 98_765_432_101] {
-                let now = clock.when(Instant(instant));
-                assert!(clock.at(now) >= Instant(instant));
-                assert!(now == 0 || clock.at(now - 1) < Instant(instant));
-            }
-        }
     }
 }

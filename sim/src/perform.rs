@@ -12,7 +12,7 @@ use quorate_core::{
 use crate::disk::Work;
 use crate::ledger::{Answer, Delivered, Moment, hash_joined};
 use crate::network::{Content, Datagram, Place};
-use crate::node::Node;
+use crate::node::{Broken, Node};
 use crate::observers::Observed;
 use crate::report::Mark;
 use crate::world::{Occurrence, World};
@@ -33,7 +33,7 @@ impl World {
             match &mut host.crash_after {
                 Some(0) => {
                     self.tally.saw(Mark::CrashBetweenActions);
-                    return self.crash(node);
+                    return self.lose_power(node);
                 }
                 Some(left) => *left -= 1,
                 None => {}
@@ -41,6 +41,9 @@ impl World {
             self.watch.show(&self.nodes, self.now, node, Observed::Acting(&action));
             self.note(|| format!("member {}: {action:?}", node + 1));
             self.perform(node, action, read);
+            if self.nodes[node].member.is_none() {
+                return; // it has stopped
+            }
         }
     }
 
@@ -77,10 +80,7 @@ impl World {
                     self.tally.saw(Mark::SessionClosed);
                 }
             }
-            Action::FailStop(reason) => {
-                let text = format!("member {} stopped: {reason}", node + 1);
-                self.watch.violations.add("fail-stop", text);
-            }
+            Action::FailStop(reason) => self.stopped(node, reason),
         }
     }
 
@@ -164,26 +164,43 @@ impl World {
         content: Content,
     ) {
         let Some(to) = to else { return };
+        if self.is_core_traffic(from, to) {
+            self.quiet.count(&content);
+        }
         let datagram = self.on_the_wire(Datagram { sender, source: from.endpoint(), content });
         let mut arrivals = core::mem::take(&mut self.arrivals);
         self.network.send(self.now, (from, to), datagram, &mut self.tally, &mut arrivals);
         for arrival in arrivals.drain(..) {
+            self.last_arrival = self.last_arrival.max(arrival.at);
             self.queue.push(arrival.at, Occurrence::Arrive(arrival.to, arrival.datagram));
         }
         self.arrivals = arrivals;
+        self.stranger_sends();
     }
 
     fn append(&mut self, node: usize, range: PositionRange) {
-        let Node { member: Some(member), disk, disk_full, refused, .. } = &mut self.nodes[node]
-        else {
+        let host = &mut self.nodes[node];
+        let Node { member: Some(member), disk, disk_full, refused, failed, .. } = host else {
             return;
         };
+        if failed.is_some() {
+            return; // nothing behind a failed write is tried
+        }
         if *disk_full || refused.is_some() {
             self.tally.saw(Mark::DiskFull);
             refused.get_or_insert(range.start);
             return;
         }
         let (first, second) = member.bytes(Stream::Log, range);
+        if core::mem::take(&mut host.fails_write) && !self.calm {
+            self.tally.saw(Mark::WriteError);
+            let known = disk.frames().len();
+            disk.append_part(first, second, &mut self.dice.disk);
+            *failed = Some(Broken::Storage);
+            let frames = &self.nodes[node].disk.frames()[known..];
+            let written = Observed::Written { frames, bad: None };
+            return self.watch.show(&self.nodes, self.now, node, written);
+        }
         let known = disk.frames().len();
         let whole = (first.len() + second.len()) as u64 == range.len();
         let bad = disk.append(first, second).1;
@@ -195,18 +212,31 @@ impl World {
     }
 
     fn issue(&mut self, node: usize, operation: OperationId, kind: usize, work: Work) {
+        if self.quiet.is_on() && self.core.contains(&node) {
+            self.quiet.count_operation(kind);
+        }
         let options = &self.swarm.disk;
-        let latency = self.dice.disk.between(options.latency_min, options.latency_max);
+        let mut latency = self.dice.disk.between(options.latency_min, options.latency_max);
         let host = &mut self.nodes[node];
+        if host.slow_disk.0 > self.now {
+            latency *= host.slow_disk.1;
+        }
         let begin = self.now.max(host.stalled_until);
-        let at = (begin + latency).max(host.disk_ready[kind]);
+        let at = begin.saturating_add(latency).max(host.disk_ready[kind]);
         host.disk_ready[kind] = at;
+        let fails = !matches!(work, Work::Read(_)) && !self.calm && host.fails_sync;
+        host.fails_sync &= !fails;
         host.disk.issue(operation, work);
         host.issued.push_back(operation);
         if host.issued.len() > ISSUED_KEPT_MAX {
             host.issued.pop_front();
         }
-        self.queue.push(at, Occurrence::DiskDone { node, operation });
+        let done = if fails {
+            Occurrence::DiskFailed { node, operation }
+        } else {
+            Occurrence::DiskDone { node, operation }
+        };
+        self.queue.push(at, done);
     }
 
     fn apply(&mut self, node: usize, apply: &Apply, read: &[u8]) {
@@ -261,18 +291,6 @@ impl World {
         self.tally.add(Mark::Repair, counters.repairs_sent);
         self.tally.add(Mark::DuplicateSuppressed, counters.duplicates_suppressed);
         self.tally.add(Mark::ReplyResent, counters.replies_resent);
-    }
-
-    /// The power of the member at `node` fails.
-    pub(crate) fn crash(&mut self, node: usize) {
-        let Some(counters) = self.nodes[node].forget() else { return };
-        self.count(&counters);
-        self.nodes[node].disk.crash(&mut self.dice.disk, &mut self.tally);
-        self.tally.saw(Mark::Crash);
-        self.note(|| format!("member {} crashes", node + 1));
-        self.watch.show(&self.nodes, self.now, node, Observed::Crashed);
-        let after = self.restart_delay();
-        self.queue.push(self.now + after, Occurrence::Restart { node });
     }
 
     fn place(&self, node: usize) -> Place {

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::swarm::FaultClasses;
+
 macro_rules! marks {
     ($($mark:ident $name:literal,)*) => {
         /// Something that a sweep must have seen at least once; otherwise it proved nothing about
@@ -28,32 +30,80 @@ macro_rules! marks {
 marks! {
     Lost "datagrams lost",
     LostInBurst "datagrams lost in a burst",
+    Filtered "datagrams taken out by a filter",
+    TooLarge "datagrams larger than a link carries",
+    TailDrop "datagrams dropped by a full queue",
+    Squeezed "datagrams through a slow link",
+    LostByLaggard "datagrams to and from a laggard lost",
     Duplicated "datagrams duplicated",
     Replayed "old datagrams replayed",
+    ReplayedAncient "datagrams of the very beginning replayed",
     Reordered "datagrams overtaken",
+    Clogged "datagrams held back by a clog",
     Cut "datagrams stopped by a cut link",
-    Damaged "datagrams with a flipped bit",
+    Damaged "datagrams damaged",
+    Truncated "datagrams cut short",
+    Lengthened "datagrams made longer",
+    Overflow "datagrams lost at a host that stood still",
     Encoded "datagrams through the codec",
-    Partition "partitions",
+    StrangeBytes "bytes of a stranger",
+    EdgeValue "edge values of a stranger",
+    Stranger "datagrams of strangers and of other groups",
+    Partition "random halves",
     OneWay "one-way cuts",
     Isolation "members isolated",
+    QuorumLoss "stars around a follower",
+    Constrained "constrained elections",
+    Chained "chains",
+    Ring "rings",
+    Bridge "bridges",
+    Swizzle "swizzles",
+    Shattered "groups shattered",
+    PathCut "data paths or control paths cut",
     Deposed "leaders deposed with a tail",
     Flap "flapping links",
-    Clog "clogged links",
-    Crash "crashes",
+    Kill "processes killed",
+    PowerCut "members without power",
     CrashBetweenActions "crashes between two actions",
     PowerLoss "crashes of all members",
-    TornWrite "unsynced writes torn by a crash",
-    LostWrite "unsynced writes lost by a crash",
+    TornWrite "pages torn by a crash",
+    LostWrite "unsynced units lost by a crash",
+    UnsyncedKept "unsynced units kept by a crash",
     LostMetadata "metadata writes lost by a crash",
+    WriteError "writes that failed",
+    SyncError "syncs that failed",
+    Rot "bits rotted",
+    LatentError "sectors that do not read",
+    WriteNotDone "writes reported and not done",
+    Misdirected "writes that went elsewhere",
+    RecordHealed "records with one damaged copy",
+    RecordLost "records with two damaged copies",
+    Wiped "disks wiped",
+    Swapped "disks swapped",
+    RefusedDamaged "starts refused: damaged log",
+    RefusedUnreadable "starts refused: unreadable",
+    RefusedRecords "starts refused: records",
+    RefusedMissing "starts refused: nothing there",
+    RefusedForeign "starts refused: another member's disk",
+    StorageFailed "members stopped by their storage",
+    ServiceFailed "members stopped by their service",
+    StoppedByDamage "members stopped by damage",
+    GivenUp "members given up in calm",
+    Silence "groups at rest",
     StaleCompletion "completions of a former life",
     Restart "restarts",
     RestartWithLog "restarts with a log to replay",
     Pause "pauses",
+    SlowProcess "slow processes",
+    ClockBack "clocks set back",
+    ClockFrozen "clocks frozen",
     DiskStall "disk stalls",
+    SlowDisk "slow disks",
     DiskFull "appends refused for want of space",
     SlowService "late answers of the service",
     ClientCrash "client crashes",
+    Flood "floods",
+    Deaf "clients that read no replies",
     ClientCut "clients cut off",
     Election "elections won",
     LeaderChange "leader changes",
@@ -163,8 +213,12 @@ pub struct Outcome {
     pub trace_hash: u64,
     /// What was seen.
     pub tally: Tally,
+    /// The classes of faults that were on.
+    pub classes: FaultClasses,
     /// The first finding, if there is one.
     pub finding: Option<Finding>,
+    /// Why what was found in calm is nobody's fault, if so (L13).
+    pub excused: Option<&'static str>,
 }
 
 #[cfg(test)]
@@ -175,10 +229,10 @@ mod tests {
     fn a_tally_names_what_is_missing() {
         let mut tally = Tally::default();
         assert_eq!(tally.missing().len(), Mark::ALL.len());
-        tally.saw(Mark::Crash);
+        tally.saw(Mark::Kill);
         let mut sum = Tally::default();
         sum.merge(&tally);
-        assert_eq!(sum.count(Mark::Crash), 1);
-        assert!(!sum.missing().contains(&Mark::Crash));
+        assert_eq!(sum.count(Mark::Kill), 1);
+        assert!(!sum.missing().contains(&Mark::Kill));
     }
 }

@@ -2,16 +2,17 @@
 
 use core::panic::AssertUnwindSafe;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::collections::BTreeMap;
 use std::panic::catch_unwind;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use crate::observers::Observers;
 use crate::report::{Finding, Outcome, Tally};
+use crate::swarm::{FaultClass, NamedSchedule, Swarm};
 use crate::world::World;
 
 /// Which seeds to run, and how.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Sweep {
     /// The first seed.
     pub start: u64,
@@ -25,6 +26,13 @@ pub struct Sweep {
     pub stop_at_first: bool,
 }
 
+/// Each of so many seeds runs twice, and the traces are compared.
+pub const TWICE_EVERY: u64 = 100;
+/// The share of seeds in which a class has to be on.
+const CLASS_SHARE_MIN: f64 = 0.05;
+/// The share of runs that may be excused (L13).
+const EXCUSED_SHARE_MAX: f64 = 0.01;
+
 /// What came of a sweep.
 #[derive(Clone, Debug, Default)]
 pub struct Swept {
@@ -32,24 +40,58 @@ pub struct Swept {
     pub seeds: u64,
     /// Seeds whose fault phase ended before its steps were done.
     pub short: u64,
+    /// Seeds that ran twice, to compare their traces.
+    pub twice: u64,
     /// Steps of all seeds.
     pub steps: u64,
     /// Wall time, in seconds.
     pub seconds: f64,
     /// What was seen.
     pub tally: Tally,
+    /// In how many seeds each class was on.
+    pub classes: BTreeMap<FaultClass, u64>,
     /// What was found, by seed.
     pub findings: Vec<Finding>,
+    /// Runs in which calm brought nothing, and nobody was to blame (L13): by cause, the seeds.
+    pub excused: BTreeMap<&'static str, Vec<u64>>,
 }
 
 impl Swept {
-    fn add(&mut self, outcome: Outcome, steps: u64) {
+    fn add(&mut self, seed: u64, outcome: Outcome, steps: u64) {
         self.seeds += 1;
         self.steps += outcome.steps;
         self.short += u64::from(outcome.steps_under_faults < steps);
         self.tally.merge(&outcome.tally);
+        for class in outcome.classes.iter() {
+            *self.classes.entry(class).or_insert(0) += 1;
+        }
         self.findings.extend(outcome.finding);
+        if let Some(cause) = outcome.excused {
+            self.excused.entry(cause).or_default().push(seed);
+        }
     }
+
+    /// The classes that were on in too few seeds.
+    #[must_use]
+    pub fn rare_classes(&self) -> Vec<FaultClass> {
+        let least = (self.seeds as f64 * CLASS_SHARE_MIN).floor() as u64;
+        let is_rare =
+            |class: &FaultClass| self.classes.get(class).copied().unwrap_or(0) < least.max(1);
+        FaultClass::ALL.iter().copied().filter(is_rare).collect()
+    }
+
+    /// Whether more runs were excused than may be.
+    #[must_use]
+    pub fn excuses_too_much(&self) -> bool {
+        let excused: usize = self.excused.values().map(Vec::len).sum();
+        excused as f64 > self.seeds as f64 * EXCUSED_SHARE_MAX
+    }
+}
+
+/// The world of `seed` under `schedule`.
+#[must_use]
+pub fn world_of(seed: u64, schedule: Option<&NamedSchedule>) -> World {
+    World::of(seed, schedule.map_or_else(|| Swarm::draw(seed), |schedule| schedule.draw(seed)))
 }
 
 /// Runs one seed; a panic in the core is a finding too.
@@ -83,7 +125,7 @@ pub fn observers_share(seeds: u64, steps: u64) -> f64 {
             let begin = Instant::now();
             let mut world = World::new(seed);
             if !is_watched {
-                world.watch.observers = Observers::none();
+                world.unwatched();
             }
             run_world(&mut world, steps);
             *seconds += begin.elapsed().as_secs_f64();
@@ -95,6 +137,15 @@ pub fn observers_share(seeds: u64, steps: u64) -> f64 {
 impl Sweep {
     /// Runs the seeds; `progress` is told how many are done.
     pub fn run(&self, progress: impl Fn(u64) + Sync) -> Swept {
+        self.run_under(None, progress)
+    }
+
+    /// Runs the seeds under a schedule, instead of drawing from all faults.
+    pub fn run_under(
+        &self,
+        schedule: Option<&NamedSchedule>,
+        progress: impl Fn(u64) + Sync,
+    ) -> Swept {
         let begin = Instant::now();
         let next = AtomicU64::new(0);
         let found = AtomicBool::new(false);
@@ -108,10 +159,12 @@ impl Sweep {
                         if index >= self.seeds || ended {
                             return;
                         }
-                        let outcome = run_seed(self.start + index, self.steps);
+                        let seed = self.start + index;
+                        let (outcome, twice) = self.run_one(seed, schedule);
                         found.fetch_or(outcome.finding.is_some(), Ordering::Relaxed);
                         let mut sum = sum.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                        sum.add(outcome, self.steps);
+                        sum.add(seed, outcome, self.steps);
+                        sum.twice += u64::from(twice);
                         progress(sum.seeds);
                     }
                 });
@@ -121,5 +174,21 @@ impl Sweep {
         swept.seconds = begin.elapsed().as_secs_f64();
         swept.findings.sort_by_key(|finding| finding.seed);
         swept
+    }
+
+    /// Runs a seed, some of them twice: equal seeds must do equal things.
+    fn run_one(&self, seed: u64, schedule: Option<&NamedSchedule>) -> (Outcome, bool) {
+        let run = || run_world(&mut world_of(seed, schedule), self.steps);
+        let mut outcome = run();
+        let twice = seed.is_multiple_of(TWICE_EVERY);
+        if twice && outcome.finding.is_none() {
+            let again = run().trace_hash;
+            if again != outcome.trace_hash {
+                let message = format!("traces {:016x} and {again:016x}", outcome.trace_hash);
+                let (step, at) = (outcome.steps, outcome.elapsed);
+                outcome.finding = Some(Finding { seed, step, at, id: "S35", message });
+            }
+        }
+        (outcome, twice)
     }
 }

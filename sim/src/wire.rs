@@ -7,7 +7,7 @@ use crate::network::{Content, Datagram};
 use crate::report::Mark;
 use crate::world::{GROUP, World};
 
-const TAG: GroupTag = GroupTag::new(GROUP, RecoveryEpoch(0));
+pub(crate) const TAG: GroupTag = GroupTag::new(GROUP, RecoveryEpoch(0));
 
 impl World {
     /// The datagram as it goes over the wire of this world.

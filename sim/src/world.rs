@@ -3,32 +3,36 @@
 use std::rc::Rc;
 
 use quorate_core::{
-    Actions, ClientKey, Event, GroupId, Incoming, Instant, MemberConfig, MemberId, Message,
-    OperationId, RecoveryEpoch, Role, Stream,
+    Actions, ClientKey, GroupId, GroupTag, MemberId, Message, OperationId, RecoveryEpoch,
 };
 
 use crate::clients::ClientHost;
+use crate::clock::{Clock, TRUE_RATE};
 use crate::dice::{ALWAYS, Dice};
-use crate::disk::{Completion, SimDisk};
-use crate::faults::Fault;
+use crate::disk::SimDisk;
+use crate::faults::{Fault, Plan};
 use crate::ledger::{Ledger, Service};
 use crate::network::{Arrival, Datagram, Network, Place};
-use crate::node::{Clock, Node};
-use crate::observers::{Observed, Observers, Phase, Rules, Scene, Violations};
+use crate::node::Node;
+use crate::observers::{Observed, Phase, Rules};
 use crate::report::{Finding, Mark, Outcome, Tally};
-use crate::swarm::{MICRO, MILLI, SECOND, Swarm};
+use crate::swarm::{FaultClass, MICRO, MILLI, SECOND, Swarm};
+use crate::watch::Watch;
 
 /// What happens at some time.
 pub(crate) enum Occurrence {
     Arrive(Place, Rc<Datagram>),
     MemberTimer { node: usize, life: u64, at: u64 },
     DiskDone { node: usize, operation: OperationId },
+    DiskFailed { node: usize, operation: OperationId },
     StaleDone { node: usize, operation: OperationId },
     ServiceDone { node: usize, life: u64 },
+    Wake { node: usize },
     ClientTimer { client: usize, at: u64 },
     Submit { client: usize },
     Restart { node: usize },
     NextFault,
+    Begin(Plan),
     Fault(Fault),
 }
 
@@ -38,38 +42,8 @@ pub(crate) struct WorldDice {
     pub(crate) process: Dice,
     pub(crate) fault: Dice,
     pub(crate) workload: Dice,
-}
-
-/// The observers with what they are told and what they found.
-pub(crate) struct Watch {
-    pub(crate) observers: Observers,
-    pub(crate) violations: Violations,
-    rules: Rules,
-}
-
-impl Watch {
-    /// Shows the observers what happened to the member at `index`.
-    pub(crate) fn show(&mut self, nodes: &[Node], now: u64, index: usize, observed: Observed<'_>) {
-        let node = &nodes[index];
-        let mut disks = [&node.disk; quorate_core::config::VOTERS_MAX];
-        for (slot, other) in disks.iter_mut().zip(nodes) {
-            *slot = &other.disk;
-        }
-        let history =
-            node.member.as_ref().map_or_else(|| node.disk.history(), |member| member.history());
-        let scene = Scene {
-            now,
-            member: node.id,
-            before: &node.before,
-            view: &node.view,
-            history,
-            core: node.member.as_ref(),
-            disk: &node.disk,
-            disks: &disks[..nodes.len()],
-            rules: &self.rules,
-        };
-        self.observers.observe(&scene, observed, &mut self.violations);
-    }
+    pub(crate) stranger: Dice,
+    pub(crate) calm: Dice,
 }
 
 /// Makes the service of one member.
@@ -82,7 +56,7 @@ pub struct World {
     pub(crate) now: u64,
     pub(crate) steps: u64,
     pub(crate) first_leader: Option<u64>,
-    first_led_at: Option<u64>,
+    pub(crate) first_led_at: Option<u64>,
     pub(crate) last_leader: Option<MemberId>,
     pub(crate) queue: crate::scheduler::Scheduler<Occurrence>,
     pub(crate) network: Network,
@@ -92,16 +66,33 @@ pub struct World {
     pub(crate) watch: Watch,
     pub(crate) tally: Tally,
     pub(crate) finding: Option<Finding>,
+    pub(crate) excused: Option<&'static str>,
     pub(crate) dice: WorldDice,
+    /// The members whose disks this world may take for good (the fault budget).
+    pub(crate) doomed: Vec<usize>,
+    /// The members that have each other's disks.
+    pub(crate) swapped: Option<(usize, usize)>,
+    /// The faults that began so far.
+    pub(crate) plans: Vec<Plan>,
+    /// Whether the faults were listed, so that none is drawn.
+    pub(crate) script: Option<Vec<Plan>>,
     pub(crate) calm: bool,
+    /// In calm: the members that everything is well for.
+    pub(crate) core: Vec<usize>,
     pub(crate) draining: bool,
+    /// When the last datagram that was sent arrives.
+    pub(crate) last_arrival: u64,
+    /// In calm: when the last operation of a stalled disk or of a paused member completes, and the
+    /// last datagram of the time before has arrived.
+    pub(crate) settled_at: u64,
+    pub(crate) quiet: crate::calm::Traffic,
     pub(crate) trace: Option<Vec<String>>,
     pub(crate) arrivals: Vec<Arrival>,
     pub(crate) buffer: Vec<u8>,
     pub(crate) datagram: Vec<u8>,
-    actions: Actions,
-    trace_hash: u64,
-    services: ServiceFactory,
+    pub(crate) actions: Actions,
+    pub(crate) trace_hash: u64,
+    pub(crate) services: ServiceFactory,
     steps_under_faults: u64,
 }
 
@@ -114,9 +105,15 @@ impl World {
     /// The world of `seed`, with the ledger as its service.
     #[must_use]
     pub fn new(seed: u64) -> Self {
+        Self::of(seed, Swarm::draw(seed))
+    }
+
+    /// A world with these options, with the ledger as its service.
+    #[must_use]
+    pub fn of(seed: u64, swarm: Swarm) -> Self {
         let mut world = Self::with(
             seed,
-            Swarm::draw(seed),
+            swarm,
             Box::new(|swarm| Box::new(Ledger::new(swarm.limits.reply_bytes_max as usize))),
         );
         world.watch.rules.is_ledger = true;
@@ -126,14 +123,22 @@ impl World {
     /// A world with these options, whose members replicate a service of `services`.
     #[must_use]
     pub fn with(seed: u64, swarm: Swarm, services: ServiceFactory) -> Self {
-        let mut process = Dice::new(seed, "process");
-        let tag = quorate_core::GroupTag::new(GROUP, RecoveryEpoch(0));
+        let tag = GroupTag::new(GROUP, RecoveryEpoch(0));
+        let mut clocks = Dice::new(seed, "clocks");
         let nodes = (1..=swarm.members as u16).map(|id| {
-            let disk = SimDisk::new(tag, swarm.limits.frame_bytes_max());
-            let error = process.between(0, 2 * swarm.clock_error) as i64 - swarm.clock_error as i64;
-            Node::new(MemberId(id), disk, Clock { error }, services(&swarm))
+            let frame_bytes_max = swarm.limits.frame_bytes_max();
+            let mut disk = SimDisk::with_unit(tag, frame_bytes_max, swarm.medium_unit());
+            disk.assign(MemberId(id));
+            let clock = Clock::new(draw_rate(&mut clocks, swarm.clock_error));
+            Node::new(MemberId(id), disk, clock, services(&swarm))
         });
-        let nodes = nodes.collect();
+        let classes = swarm.faults.classes;
+        let mut rules = Rules::of(&swarm);
+        let odd = [FaultClass::ClockFreeze, FaultClass::ClockRate];
+        if odd.iter().any(|class| classes.has(*class)) || swarm.process.clock_back > 0 {
+            // What is too soon by the world's clock is not by such a one.
+            rules.clock_error = u64::from(ALWAYS);
+        }
         Self {
             seed,
             now: 0,
@@ -142,25 +147,32 @@ impl World {
             first_led_at: None,
             last_leader: None,
             queue: crate::scheduler::Scheduler::default(),
-            network: Network::new(seed, swarm.network.clone()),
-            nodes,
+            network: Network::new(seed, tag, swarm.network.clone(), classes),
+            nodes: nodes.collect(),
             clients: Vec::new(),
             keys_made: 0,
-            watch: Watch {
-                observers: Observers::default(),
-                violations: Violations::default(),
-                rules: Rules::of(&swarm),
-            },
+            watch: Watch::new(rules),
             tally: Tally::default(),
             finding: None,
+            excused: None,
             dice: WorldDice {
                 disk: Dice::new(seed, "disk"),
-                process,
+                process: Dice::new(seed, "process"),
                 fault: Dice::new(seed, "fault"),
                 workload: Dice::new(seed, "workload"),
+                stranger: Dice::new(seed, "stranger"),
+                calm: Dice::new(seed, "calm"),
             },
+            doomed: draw_doomed(seed, swarm.members),
+            swapped: None,
+            plans: Vec::new(),
+            script: None,
             calm: false,
+            core: Vec::new(),
             draining: false,
+            last_arrival: 0,
+            settled_at: 0,
+            quiet: crate::calm::Traffic::default(),
             trace: None,
             arrivals: Vec::new(),
             buffer: Vec::new(),
@@ -183,15 +195,62 @@ impl World {
         self.trace.as_mut().map(core::mem::take).unwrap_or_default()
     }
 
+    /// Lets nobody watch: to measure what watching costs.
+    pub fn unwatched(&mut self) {
+        self.watch.close_eyes();
+    }
+
+    /// Lets these faults happen, and no drawn ones.
+    pub fn follow(&mut self, script: Vec<Plan>) {
+        self.script = Some(script);
+    }
+
+    /// The options of this world.
+    #[must_use]
+    pub const fn swarm(&self) -> &Swarm {
+        &self.swarm
+    }
+
+    /// The faults that have begun so far.
+    #[must_use]
+    pub fn plans(&self) -> &[Plan] {
+        &self.plans
+    }
+
+    /// The network, to look at or to change before the world runs.
+    pub const fn network(&mut self) -> &mut Network {
+        &mut self.network
+    }
+
     /// Runs the world: faults for `steps` steps behind the first leader, then calm. Stops at the
     /// first finding.
     pub fn run(&mut self, steps: u64) {
+        self.run_faults(steps);
+        if self.finding.is_none() {
+            self.run_calm();
+        }
+        for node in 0..self.nodes.len() {
+            if let Some(member) = &self.nodes[node].member {
+                let counters = *member.counters();
+                self.count(&counters);
+            }
+            let [not_done, elsewhere] = self.nodes[node].disk.lies();
+            self.tally.add(Mark::WriteNotDone, not_done);
+            self.tally.add(Mark::Misdirected, elsewhere);
+        }
+    }
+
+    /// Runs the phase of faults only.
+    pub fn run_faults(&mut self, steps: u64) {
         for node in 0..self.nodes.len() {
             let at = self.dice.process.between(0, 5 * MILLI);
             self.queue.push(at, Occurrence::Restart { node });
         }
         for _ in 0..self.swarm.clients {
             self.add_client();
+        }
+        for plan in self.script.clone().unwrap_or_default() {
+            self.queue.push(plan.at, Occurrence::Begin(plan));
         }
         if self.swarm.faults.from_start {
             self.queue.push(MILLI, Occurrence::NextFault);
@@ -205,15 +264,6 @@ impl World {
         };
         self.run_until(FAULTS_MAX, enough);
         self.steps_under_faults = self.steps - self.first_leader.unwrap_or(self.steps);
-        if self.finding.is_none() {
-            self.run_calm();
-        }
-        for node in 0..self.nodes.len() {
-            if let Some(member) = &self.nodes[node].member {
-                let counters = *member.counters();
-                self.count(&counters);
-            }
-        }
     }
 
     /// What came of it, so far.
@@ -225,7 +275,9 @@ impl World {
             elapsed: self.now,
             trace_hash: self.trace_hash,
             tally: self.tally.clone(),
+            classes: self.swarm.faults.classes,
             finding: self.finding.clone(),
+            excused: self.excused,
         }
     }
 
@@ -255,9 +307,9 @@ impl World {
         self.finding.get_or_insert(Finding { seed, step, at, id, message });
     }
 
-    /// Tells the observers how far the run has come.
+    /// Tells the observers how far the core has come.
     pub(crate) fn enter(&mut self, phase: Phase) {
-        for node in 0..self.nodes.len() {
+        for node in self.core.clone() {
             self.watch.show(&self.nodes, self.now, node, Observed::Phase(phase));
         }
         if let Some(violation) = self.watch.violations.first() {
@@ -273,9 +325,16 @@ impl World {
     }
 
     fn happen(&mut self, occurrence: Occurrence) {
-        if let Some(until) = self.paused(&occurrence) {
-            return self.queue.push(until, occurrence);
+        if let Some(node) = self.host_of(&occurrence)
+            && (self.nodes[node].still_until(self.now).is_some()
+                || !self.nodes[node].inbox.is_empty())
+        {
+            return self.wait(node, occurrence);
         }
+        self.happen_now(occurrence);
+    }
+
+    pub(crate) fn happen_now(&mut self, occurrence: Occurrence) {
         match occurrence {
             Occurrence::Arrive(Place::Member(member), datagram) => {
                 let node = usize::from(member.0) - 1;
@@ -288,292 +347,31 @@ impl World {
             }
             Occurrence::MemberTimer { node, life, at } => self.member_timer(node, life, at),
             Occurrence::DiskDone { node, operation } => self.disk_done(node, operation),
-            Occurrence::StaleDone { node, operation } => {
-                if self.nodes[node].member.is_some() {
-                    self.tally.saw(Mark::StaleCompletion);
-                    self.step_member(node, Event::Durable { operation });
-                }
-            }
+            Occurrence::DiskFailed { node, operation } => self.disk_failed(node, operation),
+            Occurrence::StaleDone { node, operation } => self.stale_done(node, operation),
             Occurrence::ServiceDone { node, life } => self.service_done(node, life),
+            Occurrence::Wake { node } => self.wake(node),
             Occurrence::ClientTimer { client, at } => self.client_timer(client, at),
             Occurrence::Submit { client } => self.client_submits(client),
             Occurrence::Restart { node } => self.start(node),
             Occurrence::NextFault => self.next_fault(),
+            Occurrence::Begin(plan) => self.begin(plan),
             Occurrence::Fault(fault) => self.fault(fault),
         }
     }
 
-    /// Until when the host that it happens to stands still, if it does.
-    fn paused(&self, occurrence: &Occurrence) -> Option<u64> {
+    /// The host that it happens to, if a member's.
+    fn host_of(&self, occurrence: &Occurrence) -> Option<usize> {
         let node = match occurrence {
-            Occurrence::Arrive(Place::Member(member), _) => usize::from(member.0) - 1,
+            Occurrence::Arrive(Place::Member(member), _) => usize::from(member.0).checked_sub(1)?,
             Occurrence::MemberTimer { node, .. }
             | Occurrence::DiskDone { node, .. }
+            | Occurrence::DiskFailed { node, .. }
             | Occurrence::StaleDone { node, .. }
             | Occurrence::ServiceDone { node, .. } => *node,
             _ => return None,
         };
-        self.nodes.get(node).map(|node| node.paused_until).filter(|until| *until > self.now)
-    }
-
-    fn receive(&mut self, node: usize, datagram: &Datagram) {
-        if self.nodes[node].member.is_none() {
-            return;
-        }
-        let Some((sender, content)) = self.read(datagram) else { return };
-        match &content {
-            Incoming::Control(message) => {
-                let received = Observed::Received { sender, message };
-                self.watch.show(&self.nodes, self.now, node, received);
-            }
-            Incoming::Data { stream: Stream::Log, position, live, slice, .. } => {
-                let end = position.plus(slice.len() as u64);
-                let heard = live.map_or(end, |live| live.newest.max(end));
-                self.watch.show(&self.nodes, self.now, node, Observed::Heard(heard));
-            }
-            Incoming::Data { .. } => {}
-        }
-        let source = datagram.source;
-        self.note(|| format!("member {} receives {content:?} of {sender:?}", node + 1));
-        self.step_member(node, Event::Received { sender, source, content });
-    }
-
-    fn disk_done(&mut self, node: usize, operation: OperationId) {
-        match self.nodes[node].disk.complete(operation) {
-            Some(Completion::Durable(work)) => {
-                self.watch.show(&self.nodes, self.now, node, Observed::Durable(&work));
-                self.note(|| format!("member {}: durable {work:?}", node + 1));
-                self.step_member(node, Event::Durable { operation });
-            }
-            Some(Completion::Read(bytes)) => {
-                self.step_member(node, Event::LogRead { operation, bytes: &bytes });
-            }
-            None => {}
-        }
-    }
-
-    fn service_done(&mut self, node: usize, life: u64) {
-        if self.nodes[node].member.is_none() || self.nodes[node].life() != life {
-            return;
-        }
-        if let Some((_, through, outputs)) = self.nodes[node].late.pop_front() {
-            self.step_member(node, Event::Applied { through, outputs: &outputs });
-        }
-    }
-
-    fn member_timer(&mut self, node: usize, life: u64, at: u64) {
-        let host = &mut self.nodes[node];
-        if host.timer_at != Some(at) || host.life() != life {
-            return;
-        }
-        host.timer_at = None;
-        let local = host.clock.at(self.now);
-        let due = host.member.as_ref().and_then(|member| member.next_deadline());
-        if due.is_none_or(|due| due > local) {
-            return self.arm_timer(node);
-        }
-        self.step_member(node, Event::Timer);
-    }
-
-    /// Lets the member at `node` take in `event`, with all that follows from it at once.
-    pub(crate) fn step_member(&mut self, node: usize, event: Event<'_>) {
-        self.step_through(node, event);
-        if self.dice.process.chance(self.swarm.flush) && self.nodes[node].member.is_some() {
-            self.step_through(node, Event::Flush);
-        }
-        self.arm_timer(node);
-    }
-
-    /// One event, and those that its own actions bring about before anything else can happen.
-    fn step_through(&mut self, node: usize, event: Event<'_>) {
-        self.step_once(node, event);
-        loop {
-            let host = &mut self.nodes[node];
-            if let Some(position) = host.refused.take() {
-                self.step_once(node, Event::StorageFull { position });
-            } else if let Some(through) = host.applying.take() {
-                let outputs = core::mem::take(&mut host.outputs);
-                self.report_applied(node, through, outputs);
-            } else {
-                return;
-            }
-        }
-    }
-
-    fn report_applied(
-        &mut self,
-        node: usize,
-        through: quorate_core::Position,
-        outputs: quorate_core::Outputs,
-    ) {
-        let late = !self.nodes[node].late.is_empty()
-            || (!self.calm && self.dice.process.chance(self.swarm.slow_service));
-        if late {
-            let after = self.nodes[node].late.back().map_or(self.now, |(at, ..)| *at);
-            let at = after + self.dice.process.between(10 * MICRO, 5 * MILLI);
-            let life = self.nodes[node].life();
-            self.nodes[node].late.push_back((at, through, outputs));
-            self.tally.saw(Mark::SlowService);
-            return self.queue.push(at, Occurrence::ServiceDone { node, life });
-        }
-        self.step_once(node, Event::Applied { through, outputs: &outputs });
-    }
-
-    fn step_once(&mut self, node: usize, event: Event<'_>) {
-        let local = self.nodes[node].clock.at(self.now);
-        let stepping = Observed::Stepping { local, event: &event };
-        self.watch.show(&self.nodes, self.now, node, stepping);
-        let host = &mut self.nodes[node];
-        let Some(member) = host.member.as_mut() else { return };
-        let mut actions = core::mem::take(&mut self.actions);
-        let (read, applied) = match &event {
-            Event::LogRead { bytes, .. } => (*bytes, false),
-            Event::Applied { .. } => (&[][..], true),
-            _ => (&[][..], false),
-        };
-        host.before = host.view;
-        member.step(local, event, &mut actions);
-        host.view = member.view();
-        self.steps += 1;
-        self.hash_step(node, actions.len());
-        let stepped = Observed::Stepped { actions: &actions };
-        self.watch.show(&self.nodes, self.now, node, stepped);
-        if let Some(member) = &self.nodes[node].member {
-            member.check_invariants();
-        }
-        self.note_role(node);
-        self.perform_all(node, &mut actions, read);
-        actions.clear();
-        self.actions = actions;
-        if applied {
-            self.show_state(node);
-        }
-    }
-
-    fn show_state(&mut self, node: usize) {
-        let host = &self.nodes[node];
-        let Some(member) = &host.member else { return };
-        if host.late.is_empty() && host.applying.is_none() {
-            // The hash over all sessions and their replies is dear: at one position in 32, the
-            // same ones on all members; the calm phase compares it once more.
-            let sampled = quorate_core::hash::mix(0, host.view.applied.0).is_multiple_of(32);
-            let replicated = if sampled { member.replicated_hash() } else { 0 };
-            let service = host.service.digest();
-            let state = Observed::State { service, replicated };
-            self.watch.show(&self.nodes, self.now, node, state);
-        }
-    }
-
-    fn hash_step(&mut self, node: usize, actions: usize) {
-        let view = &self.nodes[node].view;
-        let words = [
-            self.now,
-            (node as u64) << 32 | actions as u64,
-            view.term.0 << 8 | view.role as u64,
-            view.received.0 ^ view.verified.0.rotate_left(32),
-            view.commit.0 ^ view.applied.0.rotate_left(32),
-        ];
-        let mix = quorate_core::hash::mix;
-        self.trace_hash = words.iter().fold(self.trace_hash, |hash, word| mix(hash, *word));
-    }
-
-    fn note_role(&mut self, node: usize) {
-        let host = &self.nodes[node];
-        let (before, view) = (host.before, host.view);
-        if before.role == view.role && before.term == view.term {
-            return;
-        }
-        self.note(|| {
-            format!("member {}: {} of term {}", view.life.member, view.role.name(), view.term)
-        });
-        if view.role != Role::Leader || before.role == Role::Leader {
-            return;
-        }
-        self.tally.saw(Mark::Election);
-        if self.last_leader.is_some_and(|last| last != view.life.member) {
-            self.tally.saw(Mark::LeaderChange);
-        }
-        self.last_leader = Some(view.life.member);
-        if self.first_leader.is_none() {
-            self.first_leader = Some(self.steps);
-            self.first_led_at = Some(self.now);
-            if !self.swarm.faults.from_start {
-                self.queue.push(self.now + MILLI, Occurrence::NextFault);
-            }
-        }
-    }
-
-    pub(crate) fn arm_timer(&mut self, node: usize) {
-        let late = if self.calm || self.swarm.wake_late_max == 0 {
-            0
-        } else {
-            self.dice.process.below(self.swarm.wake_late_max)
-        };
-        let host = &mut self.nodes[node];
-        let Some(due) = host.member.as_ref().and_then(|member| member.next_deadline()) else {
-            return;
-        };
-        let at = host.clock.when(due).max(self.now).saturating_add(late);
-        if host.timer_at.is_none_or(|armed| at < armed) {
-            host.timer_at = Some(at);
-            let life = host.life();
-            self.queue.push(at, Occurrence::MemberTimer { node, life, at });
-        }
-    }
-
-    /// Starts a new life of the member at `node`, if none runs.
-    fn start(&mut self, node: usize) {
-        if self.nodes[node].member.is_some() {
-            return;
-        }
-        let service = (self.services)(&self.swarm);
-        let seed = self.dice.process.bits();
-        let voters = (1..=self.nodes.len() as u16).map(MemberId);
-        let voters = voters.map(|id| (id, Place::Member(id).endpoint())).collect();
-        let host = &mut self.nodes[node];
-        let recovered = host.disk.recover(host.id);
-        if recovered.life.boot_epoch.0 > 1 {
-            self.tally.saw(Mark::Restart);
-        }
-        if recovered.log_end.0 > 0 {
-            self.tally.saw(Mark::RestartWithLog);
-        }
-        let config = MemberConfig {
-            group: GROUP,
-            recovery_epoch: RecoveryEpoch(0),
-            member: host.id,
-            voters,
-            seed,
-            timing: self.swarm.timing.clone(),
-            limits: self.swarm.limits.clone(),
-        };
-        let now: Instant = host.clock.at(self.now);
-        match quorate_core::Member::new(config, recovered, now) {
-            Ok(member) => {
-                host.view = member.view();
-                host.before = host.view;
-                host.member = Some(member);
-                host.service = service;
-            }
-            Err(error) => return self.found("start", format!("member {}: {error}", node + 1)),
-        }
-        self.note(|| format!("member {} starts", node + 1));
-        self.watch.show(&self.nodes, self.now, node, Observed::Started);
-        self.stale_completions(node);
-        self.arm_timer(node);
-        // A host looks at once whether there is anything to do.
-        self.step_member(node, Event::Timer);
-    }
-
-    /// Completions of the former life come in late (E40).
-    fn stale_completions(&mut self, node: usize) {
-        let issued = core::mem::take(&mut self.nodes[node].issued);
-        for operation in issued {
-            if !self.calm && self.dice.process.chance(ALWAYS / 2) {
-                let at = self.now + self.dice.process.exponential(5 * MILLI);
-                self.queue.push(at, Occurrence::StaleDone { node, operation });
-            }
-        }
+        (node < self.nodes.len()).then_some(node)
     }
 
     /// A key that no client has had.
@@ -592,4 +390,22 @@ impl World {
             self.tally.saw(Mark::Redirect);
         }
     }
+}
+
+/// A rate that is wrong by at most `error` millionths, but never below a half.
+fn draw_rate(dice: &mut Dice, error: u64) -> u64 {
+    if error >= u64::from(ALWAYS) {
+        return dice.between(TRUE_RATE / 2, 2 * TRUE_RATE);
+    }
+    TRUE_RATE - error + dice.between(0, 2 * error)
+}
+
+/// So many members that a quorum is left, and any of them.
+fn draw_doomed(seed: u64, members: usize) -> Vec<usize> {
+    let dice = &mut Dice::new(seed, "atlas");
+    let spare = members - (members / 2 + 1);
+    let none = spare == 0 || dice.chance(ALWAYS / 4);
+    let count = if none { 0 } else { dice.between(1, spare as u64) as usize };
+    let first = dice.below(members as u64) as usize;
+    (0..count).map(|step| (first + step) % members).collect()
 }

@@ -59,7 +59,7 @@ pub(super) fn replay(arguments: &ReplayArguments) -> Result<Exit, String> {
 
 /// The mistakes are compiled into a build of their own, beside this one.
 pub(super) fn mutants(arguments: &MutantsArguments) -> Result<Exit, String> {
-    let mut passed = vec![format!("--seeds={}", arguments.seeds)];
+    let mut passed = vec!["mutants".to_owned(), format!("--seeds={}", arguments.seeds)];
     passed.extend(arguments.only.map(|only| format!("--only={only}")));
     let status = mutants::build_and_run(&passed).and_then(|mut command: Command| command.status());
     let status = status.map_err(|error| {

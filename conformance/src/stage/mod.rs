@@ -277,6 +277,8 @@ fn rules(options: &Options) -> Rules {
         limits: options.limits.clone(),
         members: options.members,
         clock_error,
+        slowness: 1,
+        settled_at: 0,
         // What a turn does cannot be told apart by events from outside.
         actions_max: usize::MAX,
         is_ledger: false,

@@ -27,12 +27,16 @@ fn frame(term: u64, position: u64, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
+fn complete(disk: &mut SimDisk, operation: OperationId) -> Option<Completion> {
+    disk.complete(operation)
+}
+
 /// A disk with the line of term 1 and `frames` frames of it, all unsynced.
 fn written(frames: u64) -> SimDisk {
     let mut disk = SimDisk::new(TAG, 4_096);
     let history = TermHistory::new(vec![line(1, 0)]).unwrap();
     disk.issue(operation(1), Work::History { history, cut: Position::ZERO });
-    disk.complete(operation(1)).unwrap();
+    complete(&mut disk, operation(1)).unwrap();
     for _ in 0..frames {
         let bytes = frame(1, disk.written_end().0, &[7; 100]);
         let (marks, bad) = disk.append(&bytes, &[]);
@@ -49,7 +53,7 @@ fn a_sync_covers_what_was_written_before_it() {
     let bytes = frame(1, covered.0, b"later");
     disk.append(&bytes, &[]);
     assert_eq!(disk.durable_end(), Position::ZERO);
-    disk.complete(operation(2)).unwrap();
+    complete(&mut disk, operation(2)).unwrap();
     assert_eq!(disk.durable_end(), covered);
     assert!(disk.written_end() > covered);
 }
@@ -61,10 +65,10 @@ fn a_cut_lowers_a_sync_under_way() {
     let cut = disk.frames()[1].end;
     let history = TermHistory::new(vec![line(1, 0), line(2, cut.0)]).unwrap();
     disk.issue(operation(3), Work::History { history, cut });
-    disk.complete(operation(3)).unwrap();
+    complete(&mut disk, operation(3)).unwrap();
     let bytes = frame(2, cut.0, &[9; 300]);
     assert_eq!(disk.append(&bytes, &[]).1, None);
-    disk.complete(operation(2)).unwrap();
+    complete(&mut disk, operation(2)).unwrap();
     assert_eq!(disk.durable_end(), cut);
 }
 
@@ -82,9 +86,9 @@ fn a_crash_leaves_the_durable_part_and_whole_frames() {
         let mut disk = written(6);
         let before = disk.frames().to_vec();
         disk.issue(operation(2), Work::Sync { covers: before[2].end.0 });
-        disk.complete(operation(2)).unwrap();
+        complete(&mut disk, operation(2)).unwrap();
         disk.crash(&mut Dice::new(seed, "disk"), &mut Tally::default());
-        let recovered = disk.recover(MemberId(1));
+        let recovered = disk.start(MemberId(1)).unwrap();
         assert!(recovered.log_end >= before[2].end, "seed {seed}");
         let last = before.iter().find(|frame| frame.end == recovered.log_end).unwrap();
         assert_eq!(recovered.chain, last.chain);
@@ -100,7 +104,7 @@ fn metadata_is_old_or_new_after_a_crash() {
         let vote = Vote { term: Term(4), granted_to: Some(MemberId(2)) };
         disk.issue(operation(2), Work::Vote(vote));
         disk.crash(&mut Dice::new(seed, "disk"), &mut Tally::default());
-        match disk.recover(MemberId(1)).vote {
+        match disk.start(MemberId(1)).unwrap().vote {
             found if found == vote => new += 1,
             found => {
                 assert_eq!(found, Vote::default());
@@ -117,6 +121,8 @@ fn a_read_past_the_end_is_short() {
     let end = disk.written_end();
     let range = PositionRange::new(Position(end.0 - 16), end.plus(64));
     disk.issue(operation(2), Work::Read(range));
-    let Some(Completion::Read(bytes)) = disk.complete(operation(2)) else { panic!("not a read") };
+    let Some(Completion::Read(bytes)) = complete(&mut disk, operation(2)) else {
+        panic!("not a read")
+    };
     assert_eq!(bytes.len(), 16);
 }

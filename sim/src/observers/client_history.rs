@@ -24,6 +24,8 @@ pub(super) struct ClientHistory {
     answered: BTreeMap<u64, (ClientKey, u64)>,
     /// Which message found each value in its register.
     found: BTreeMap<u64, (ClientKey, u64)>,
+    /// The end of a run is shown for each member; one look is enough.
+    is_judged: bool,
 }
 
 impl ClientHistory {
@@ -104,8 +106,8 @@ impl Observer for ClientHistory {
             Observed::Replied { key, sequence, reply, .. } => {
                 self.replied(scene.now, (key, sequence), reply, violations);
             }
-            // It is shown for each member; one look is enough.
-            Observed::Phase(Phase::Over) if scene.member.0 == 1 => {
+            Observed::Phase(Phase::Over) if !self.is_judged => {
+                self.is_judged = true;
                 if let Err(problem) = self.judge() {
                     violations.add("H1", problem);
                 }

@@ -81,7 +81,7 @@ impl Observer for Counters {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::LIVES.and(Kinds::STEPPED).and(Kinds::RECEIVED).and(Kinds::ACTING)
+        Kinds::LIVES.and(Kinds::STEPPED).and(Kinds::RECEIVED).and(Kinds::ACTING).and(Kinds::CLIENTS)
     }
 
     fn observe(
@@ -102,12 +102,16 @@ impl Observer for Counters {
                 }
             }
             Observed::Acting(action) => self.acts(scene, action, violations),
+            Observed::ClientAt(key, _) => {
+                self.clients.entry(key).or_insert(0);
+            }
             // Old copies come late: only what nobody can have reached is wrong.
             Observed::Received {
                 sender: Sender::Client { key },
                 message: Message::Connect { connection, .. },
             } => {
-                let newest = self.clients.entry(key).or_insert(0);
+                // A stranger may claim any number.
+                let Some(newest) = self.clients.get_mut(&key) else { return };
                 if *connection > NEVER_REACHED {
                     let text = format!("{key:?} connects as {connection} after {newest}");
                     violations.add("S40", text);

@@ -38,7 +38,8 @@ impl Level {
         let each = share.min(limits.repair_request_bytes_max).max(8);
         let intervals = lag.div_ceil(each);
         let slowest = timing.heartbeat_interval.0 + timing.nak_retry.0 + timing.nak_delay.0;
-        let until = scene.now + intervals * slowest + SLACK;
+        let begin = scene.now.max(scene.rules.settled_at);
+        let until = begin + (intervals * slowest + SLACK) * scene.rules.slowness;
         self.lagging.insert(scene.member, Lag { target, until, term: view.term });
     }
 }

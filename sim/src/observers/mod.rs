@@ -18,7 +18,6 @@ mod deadlines;
 mod exact_delivery;
 mod exactly_once;
 mod experiment;
-mod gaps;
 mod gates;
 mod honest_acknowledgement;
 mod level;
@@ -35,7 +34,6 @@ mod repair_discipline;
 mod same_state;
 mod scene;
 mod shadow;
-mod silence;
 mod stopped;
 mod terms_rise;
 mod time_in_the_log;
@@ -160,8 +158,6 @@ fn every_observer() -> Vec<Box<dyn Observer>> {
         Box::new(deadlines::Deadlines::default()),
         Box::new(client_history::ClientHistory::default()),
         Box::new(level::Level::default()),
-        Box::new(gaps::Gaps::default()),
-        Box::new(silence::Silence::default()),
         Box::new(at_rest::AtRest),
     ]
 }

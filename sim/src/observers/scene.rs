@@ -40,6 +40,10 @@ pub struct Rules {
     pub members: usize,
     /// How much a member's clock may err, in millionths.
     pub clock_error: u64,
+    /// In the calm: how many times longer than configured the slowest clock makes things take.
+    pub slowness: u64,
+    /// In the calm: until when disks are busy with what they were told before.
+    pub settled_at: u64,
     /// The most actions of one event.
     pub actions_max: usize,
     /// Whether the service is [`crate::Ledger`], whose replies the history checkers can read.
@@ -55,6 +59,8 @@ impl Rules {
             limits: limits.clone(),
             members: swarm.members,
             clock_error: swarm.clock_error,
+            slowness: 1,
+            settled_at: 0,
             // Each session may be sent a run and a status; each member all runs of a window,
             // repairs and control messages; each frame is applied once.
             actions_max: 256

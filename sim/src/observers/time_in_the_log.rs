@@ -29,8 +29,10 @@ struct Clockwork {
 #[derive(Clone, Copy, Debug)]
 struct Scheduled {
     deadline: LogTime,
-    /// When it should have fired at the latest, by the world's clock, had nothing failed.
-    due: u64,
+    /// When it was scheduled, by the world's clock.
+    at: u64,
+    /// How long it should take from then at the most, had nothing failed, by a true clock.
+    wait: u64,
 }
 
 impl TimeInTheLog {
@@ -63,12 +65,12 @@ impl TimeInTheLog {
     /// Timers that should have fired long ago.
     fn overdue(&self, scene: &Scene<'_>, violations: &mut Violations) {
         let since = self.calm_since.unwrap_or(scene.now);
-        for (member, clockwork) in &self.members {
-            for (timer, scheduled) in &clockwork.timers {
-                if scheduled.due.max(since) + LATE_MAX < scene.now {
-                    let text = format!("timer {timer} of member {member} waits: {scheduled:?}");
-                    violations.add("L8", text);
-                }
+        let Some(clockwork) = self.members.get(&scene.member) else { return };
+        for (timer, scheduled) in &clockwork.timers {
+            let wait = scheduled.wait * scene.rules.slowness;
+            if scheduled.at.max(since) + wait + LATE_MAX < scene.now {
+                let text = format!("timer {timer} of {} waits: {scheduled:?}", scene.member);
+                violations.add("L8", text);
             }
         }
     }
@@ -101,8 +103,9 @@ impl Observer for TimeInTheLog {
                     clockwork.timers.remove(&timer);
                     if let Some(deadline) = deadline {
                         let wait = deadline.0.saturating_sub(clockwork.time.0);
-                        let due = scene.now + wait + wait / 10;
-                        clockwork.timers.insert(timer, Scheduled { deadline, due });
+                        let wait = wait + wait / 10;
+                        let scheduled = Scheduled { deadline, at: scene.now, wait };
+                        clockwork.timers.insert(timer, scheduled);
                     }
                 }
             }

@@ -1,9 +1,8 @@
 use super::*;
 use crate::observers::{
     client_history::ClientHistory, contested_term::ContestedTerm, counters::Counters,
-    deadlines::Deadlines, gaps::Gaps, level::Level, own_copy::OwnCopy,
-    repair_discipline::RepairDiscipline, shadow::Shadow, silence::Silence, stopped::Stopped,
-    time_in_the_log::TimeInTheLog, two_members::TwoMembers,
+    deadlines::Deadlines, level::Level, own_copy::OwnCopy, repair_discipline::RepairDiscipline,
+    shadow::Shadow, stopped::Stopped, time_in_the_log::TimeInTheLog, two_members::TwoMembers,
     unknown_is_not_absent::UnknownIsNotAbsent, voters_only::VotersOnly, window::Window,
     worlds_apart::WorldsApart,
 };
@@ -332,21 +331,8 @@ fn h1_to_h3_histories_of_clients() {
 }
 
 #[test]
-fn l4_to_l6_the_calm() {
+fn l4_the_calm() {
     let mut stage = leading(Level::default());
     stage.show(0, Observed::Phase(Phase::Led));
     assert_eq!(stage.stepped(), NONE, "nothing is chosen, so nobody lags");
-    let mut stage = Stage::with(Gaps::default());
-    stage.show(0, Observed::Phase(Phase::Led));
-    stage.view.leader = Some(MemberId(2));
-    stage.view.seen = Position(64);
-    assert_eq!(stage.stepped(), NONE);
-    let later = Observed::Stepped { actions: &Actions::new() };
-    assert_eq!(stage.show(9_000_000_000, later), ["L5"]);
-    let mut stage = Stage::with(Silence::default());
-    let canvass = Message::Canvass { term: Term(1), round: 1, key: Default::default() };
-    assert_eq!(stage.sends(0, canvass.clone()), NONE);
-    stage.show(0, Observed::Phase(Phase::Silent));
-    assert_eq!(stage.sends(0, acknowledge(8)), NONE);
-    assert_eq!(stage.sends(0, canvass), ["L6"]);
 }

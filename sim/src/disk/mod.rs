@@ -9,6 +9,14 @@ use quorate_core::{
 use crate::dice::{ALWAYS, Dice};
 use crate::report::{Mark, Tally};
 
+mod damage;
+mod image;
+
+pub use damage::{Damage, Refusal};
+
+use damage::LostWrite;
+use image::{Image, SECTOR_BYTES};
+
 /// A whole, valid frame of a log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FrameMark {
@@ -54,50 +62,82 @@ pub enum Work {
 pub enum Completion {
     /// It wrote, and that is durable.
     Durable(Work),
-    /// It read these bytes, as they are now.
+    /// It read these bytes, as they are now; none when they cannot be read.
     Read(Vec<u8>),
 }
+
+/// Kinds of records that are kept in two copies: vote, history, peers, boot epoch.
+const RECORD_KINDS: usize = 4;
 
 /// A disk with the one log that lies on it.
 #[derive(Clone, Debug)]
 pub struct SimDisk {
     tag: GroupTag,
     frame_bytes_max: u64,
-    log: Vec<u8>,
+    image: Image,
     frames: Vec<FrameMark>,
     durable_end: u64,
+    /// Up to where a mark that is durable itself says that the log is; a batch behind.
+    marked: u64,
+    /// Up to where the newest mark says so, which the next sync makes durable.
+    mark: u64,
     vote: Vote,
     history: TermHistory,
     peers: Vec<PeerRecord>,
     boot_epoch: u64,
     pending: Vec<(OperationId, Work)>,
+    owner: Option<MemberId>,
+    is_wiped: bool,
+    /// For each kind of record, which of the two copies are damaged.
+    damaged_copies: [u8; RECORD_KINDS],
+    /// Whether the next sync loses a unit, whether it goes elsewhere, and what it draws from.
+    loses: Option<(bool, u64)>,
+    losses: Vec<LostWrite>,
+    /// Writes that were reported and not done, and those of them that went elsewhere.
+    lies: [u64; 2],
 }
 
-/// The unit in which a crash loses unsynced bytes that are not a suffix.
-const SECTOR_BYTES: usize = 512;
-
 impl SimDisk {
-    /// An empty disk for a group's log.
+    /// An empty disk for a group's log, whose medium writes whole sectors.
     #[must_use]
     pub fn new(tag: GroupTag, frame_bytes_max: u64) -> Self {
+        Self::with_unit(tag, frame_bytes_max, SECTOR_BYTES)
+    }
+
+    /// An empty disk whose medium writes `unit` bytes as a whole: 512 or 4,096.
+    #[must_use]
+    pub fn with_unit(tag: GroupTag, frame_bytes_max: u64, unit: usize) -> Self {
         Self {
             tag,
             frame_bytes_max,
-            log: Vec::new(),
+            image: Image::new(unit),
             frames: Vec::new(),
             durable_end: 0,
+            marked: 0,
+            mark: 0,
             vote: Vote::default(),
             history: TermHistory::default(),
             peers: Vec::new(),
             boot_epoch: 0,
             pending: Vec::new(),
+            owner: None,
+            is_wiped: false,
+            damaged_copies: [0; RECORD_KINDS],
+            loses: None,
+            losses: Vec::new(),
+            lies: [0; 2],
         }
+    }
+
+    /// Says whose disk this is; else it is whoever starts on it first.
+    pub const fn assign(&mut self, owner: MemberId) {
+        self.owner = Some(owner);
     }
 
     /// The end of what is written.
     #[must_use]
     pub fn written_end(&self) -> Position {
-        Position(self.log.len() as u64)
+        Position(self.image.written().len() as u64)
     }
 
     /// The end of what would survive a crash for certain.
@@ -141,8 +181,8 @@ impl SimDisk {
     /// Writes `first` and `second` behind the log. Returns the frames that became whole, and where
     /// the written bytes are no frame under the durable history, if so.
     pub fn append(&mut self, first: &[u8], second: &[u8]) -> (&[FrameMark], Option<Position>) {
-        self.log.extend_from_slice(first);
-        self.log.extend_from_slice(second);
+        self.image.append(first);
+        self.image.append(second);
         let known = self.frames.len();
         let bad = self.scan();
         (&self.frames[known..], bad)
@@ -155,19 +195,60 @@ impl SimDisk {
 
     /// Completes an operation; `None` when this life has not asked for it.
     pub fn complete(&mut self, operation: OperationId) -> Option<Completion> {
-        let index = self.pending.iter().position(|(pending, _)| *pending == operation)?;
-        let (_, work) = self.pending.remove(index);
+        let work = self.take(operation)?;
         if let Work::Read(range) = work {
-            let end = range.end.0.min(self.log.len() as u64) as usize;
-            let start = (range.start.0 as usize).min(end);
-            return Some(Completion::Read(self.log[start..end].to_vec()));
+            let bytes = self.image.read(range.start.0 as usize..range.end.0 as usize);
+            return Some(Completion::Read(bytes.unwrap_or_default().to_vec()));
+        }
+        if let Work::Sync { covers } = work {
+            self.choose_loss(covers);
         }
         self.perform(&work);
+        self.carry_out_losses();
         Some(Completion::Durable(work))
+    }
+
+    /// Lets an operation fail: what it wrote may be there or not, and the cache believes it is.
+    /// `false` when this life has not asked for it, or it only reads.
+    pub fn fail(&mut self, operation: OperationId, dice: &mut Dice) -> bool {
+        let Some(work) = self.take(operation) else { return false };
+        match work {
+            Work::Read(_) => return false,
+            Work::Sync { .. } => self.image.fail_sync(dice),
+            work if dice.chance(ALWAYS / 2) => self.perform(&work),
+            _ => {}
+        }
+        true
+    }
+
+    /// An append of which only a part was written before the disk reported an error. Returns the
+    /// frames that became whole all the same.
+    pub fn append_part(&mut self, first: &[u8], second: &[u8], dice: &mut Dice) -> &[FrameMark] {
+        let bytes = [first, second].concat();
+        let part = dice.below(bytes.len() as u64 + 1) as usize;
+        self.append(&bytes[..part], &[]).0
+    }
+
+    /// What is left when the process dies and the machine goes on: all that was written. Records
+    /// that were being written are old or new.
+    pub fn kill(&mut self, dice: &mut Dice, tally: &mut Tally) {
+        self.finish_records(dice, tally);
+        self.marked = self.mark;
     }
 
     /// What the power leaves: all that is durable, and any legal part of what is not.
     pub fn crash(&mut self, dice: &mut Dice, tally: &mut Tally) {
+        self.finish_records(dice, tally);
+        if dice.chance(ALWAYS / 2) {
+            self.marked = self.mark;
+        }
+        let fates = self.image.lose_power(dice);
+        tally.add(Mark::TornWrite, fates.torn);
+        tally.add(Mark::LostWrite, fates.lost);
+        tally.add(Mark::UnsyncedKept, fates.kept);
+    }
+
+    fn finish_records(&mut self, dice: &mut Dice, tally: &mut Tally) {
         let pending = core::mem::take(&mut self.pending);
         let (mut votes, mut histories, mut peers) = (true, true, true);
         for (_, work) in &pending {
@@ -181,56 +262,65 @@ impl SimDisk {
             if !*alive || dice.chance(ALWAYS / 2) {
                 *alive = false;
                 tally.saw(Mark::LostMetadata);
-            } else if let Work::History { history, .. } = work
+            } else if let Work::History { history, cut } = work
                 && dice.chance(ALWAYS / 3)
             {
-                // The history is there, and the cut that belongs to it is not.
+                // The history is there, and the cut that belongs to it was not carried out.
                 self.history = history.clone();
-                self.durable_end = self.durable_end.min(self.log.len() as u64);
+                self.lower(*cut);
             } else {
                 self.perform(work);
-            }
-        }
-        self.crash_log(dice, tally);
-    }
-
-    fn crash_log(&mut self, dice: &mut Dice, tally: &mut Tally) {
-        let (durable, written) = (self.durable_end as usize, self.log.len());
-        if durable == written {
-            return;
-        }
-        let kept = durable + (dice.below((written - durable) as u64 / 8 + 1) * 8) as usize;
-        match dice.below(3) {
-            0 => {
-                self.log.truncate(durable);
-                tally.saw(Mark::LostWrite);
-            }
-            1 => {
-                self.log.truncate(kept);
-                tally.saw(Mark::TornWrite);
-            }
-            _ => {
-                for start in (durable..written).step_by(SECTOR_BYTES) {
-                    if dice.chance(ALWAYS / 3) {
-                        let end = (start + SECTOR_BYTES).min(written);
-                        self.log[start..end].fill(0);
-                        tally.saw(Mark::TornWrite);
-                    }
-                }
             }
         }
     }
 
     /// What a new life of `member` finds, with a new boot epoch that is durable first.
+    ///
+    /// # Errors
+    /// As the archive's recovery refuses: nothing is made anew, and nothing cut that was promised.
+    pub fn start(&mut self, member: MemberId) -> Result<Recovered, Refusal> {
+        let owner = *self.owner.get_or_insert(member);
+        if self.is_wiped {
+            return Err(Refusal::Missing);
+        }
+        if owner != member {
+            return Err(Refusal::Foreign { owner });
+        }
+        if self.damaged_copies.contains(&0b11) {
+            return Err(Refusal::Records);
+        }
+        self.damaged_copies = [0; RECORD_KINDS];
+        self.read_again();
+        let end = self.frames.last().map_or(Position::ZERO, |frame| frame.end);
+        if self.image.read(0..end.0.max(self.marked) as usize).is_none() {
+            return Err(Refusal::Unreadable);
+        }
+        if end.0 < self.marked {
+            return Err(Refusal::Damaged { at: end, durable: Position(self.marked) });
+        }
+        Ok(self.begin_life(member))
+    }
+
+    /// What a new life of `member` finds, whatever was done to the disk: the log up to its last
+    /// whole frame.
     pub fn recover(&mut self, member: MemberId) -> Recovered {
-        self.boot_epoch += 1;
+        self.read_again();
+        self.begin_life(member)
+    }
+
+    fn read_again(&mut self) {
         self.pending.clear();
         self.frames.clear();
-        // A torn tail is cut; what is left counts as synced by the recovery itself.
         self.scan();
+    }
+
+    /// A torn tail is cut; what is left is written again and synced by the recovery itself.
+    fn begin_life(&mut self, member: MemberId) -> Recovered {
         let end = self.frames.last().map_or(Position::ZERO, |frame| frame.end);
-        self.log.truncate(end.0 as usize);
-        self.durable_end = end.0;
+        self.image.settle(self.marked as usize, end.0 as usize);
+        self.losses.clear();
+        self.boot_epoch += 1;
+        (self.durable_end, self.marked, self.mark) = (end.0, end.0, end.0);
         Recovered {
             life: Life {
                 member,
@@ -246,29 +336,63 @@ impl SimDisk {
         }
     }
 
+    fn take(&mut self, operation: OperationId) -> Option<Work> {
+        let index = self.pending.iter().position(|(pending, _)| *pending == operation)?;
+        Some(self.pending.remove(index).1)
+    }
+
     fn perform(&mut self, work: &Work) {
         match work {
-            Work::Sync { covers } => self.durable_end = self.durable_end.max(*covers),
-            Work::Vote(vote) => self.vote = *vote,
+            Work::Sync { covers } => {
+                self.image.sync(*covers as usize);
+                self.durable_end = self.durable_end.max(*covers);
+                self.marked = self.mark;
+                self.mark = self.durable_end;
+            }
+            Work::Vote(vote) => {
+                self.vote = *vote;
+                self.damaged_copies[0] = 0;
+            }
             Work::History { history, cut } => {
                 self.history = history.clone();
+                self.damaged_copies[1] = 0;
                 self.cut(*cut);
             }
-            Work::Peers(peers) => self.peers.clone_from(peers),
+            Work::Peers(peers) => {
+                self.peers.clone_from(peers);
+                self.damaged_copies[2] = 0;
+            }
             Work::Read(_) => {}
         }
     }
 
     fn cut(&mut self, cut: Position) {
-        self.log.truncate(cut.0 as usize);
+        self.image.cut(cut.0 as usize);
         let kept = self.frames.partition_point(|frame| frame.end <= cut);
         self.frames.truncate(kept);
-        self.durable_end = self.durable_end.min(cut.0);
+        self.lower(cut);
         for (_, work) in &mut self.pending {
             if let Work::Sync { covers } = work {
                 *covers = (*covers).min(cut.0);
             }
         }
+    }
+
+    /// Nothing above `cut` counts any more. A mark that is older than the history counts up to the
+    /// history's cut.
+    fn lower(&mut self, cut: Position) {
+        for end in [&mut self.durable_end, &mut self.marked, &mut self.mark] {
+            *end = (*end).min(cut.0);
+        }
+        self.losses.clear();
+    }
+
+    /// Up to where a start would find whole frames.
+    pub(crate) fn verifies_to(&self) -> u64 {
+        let mut fresh = self.clone();
+        fresh.frames.clear();
+        fresh.scan();
+        fresh.frames.last().map_or(0, |frame| frame.end.0)
     }
 
     /// Adds the whole frames behind the known ones; returns where the bytes are no frame.
@@ -277,7 +401,7 @@ impl SimDisk {
             let last = self.frames.last();
             let start = last.map_or(Position::ZERO, |frame| frame.end);
             let chain = last.map_or_else(Chain::default, |frame| frame.chain);
-            let bytes = &self.log[start.0 as usize..];
+            let bytes = &self.image.written()[start.0 as usize..];
             if bytes.is_empty() {
                 return None;
             }

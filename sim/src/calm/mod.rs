@@ -1,0 +1,301 @@
+//! The calm phase. A random core, a quorum at least, heals; every other failure becomes permanent;
+//! then the core must come to rest within bounds (L1 to L3, L5, L6, L10), or it must be shown from
+//! the disks that nobody could have (L13).
+
+mod quiet;
+mod recoverability;
+
+pub(crate) use quiet::Traffic;
+
+use quorate_core::{MemberId, Role, Term};
+
+use crate::dice::ALWAYS;
+use crate::faults::Fault;
+use crate::network::{CALM_LATENCY_MAX, Place};
+use crate::observers::Phase;
+use crate::report::Mark;
+use crate::swarm::{MILLI, SECOND};
+use crate::world::{Occurrence, World};
+
+/// L1: election time-outs until there is one leader that all know.
+const LEADER_TIMEOUTS_MAX: u64 = 10;
+/// L1, L6, L10: election time-outs of each of the two windows for which it stays, and is quiet.
+const WINDOW_TIMEOUTS: u64 = 25;
+/// L2: virtual time until all requests are answered.
+const ANSWERED_WITHIN: u64 = 30 * SECOND;
+/// L3: virtual time until all members are level.
+const LEVEL_WITHIN: u64 = 20 * SECOND;
+/// L5: what is added to the bound, since a member that is asked may have to say that it has nothing,
+/// and another is asked an interval later.
+const GAP_PATIENCE: u64 = SECOND;
+/// Clients that pause longer do not make an idle leader find out about its disk.
+const PAUSE_OF_BUSY_CLIENTS: u64 = SECOND;
+
+/// What is wrong for ever with a member outside of the core.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Permanent {
+    Down,
+    Paused,
+    Isolated,
+    /// Hears no member.
+    Deaf,
+    /// Reaches no member.
+    Mute,
+    DiskStalled,
+    DiskFull,
+}
+
+impl World {
+    /// Ends the faults of a core and checks that it comes to rest.
+    pub(crate) fn run_calm(&mut self) {
+        if !self.choose_core() {
+            self.excused = Some("fewer than a quorum of sound disks");
+            return;
+        }
+        self.settled_at = self.heal();
+        self.watch.rules.slowness = self.slowness();
+        self.watch.rules.settled_at = self.settled_at;
+        self.enter(Phase::Calm);
+        self.come_to_rest();
+        if self.finding.as_ref().is_some_and(|finding| finding.id.starts_with('L')) {
+            self.excused = self.excuse();
+            if self.excused.is_some() {
+                self.finding = None;
+            }
+        }
+    }
+
+    fn come_to_rest(&mut self) {
+        let timeout = self.swarm.timing.election_timeout_max.0 * self.slowness();
+        // A leader that makes no progress has until then to find out (rule 8).
+        let patience = self.swarm.timing.progress_timeout.0 * self.slowness();
+        // A voter whose disk is still at what it began before cannot vote yet.
+        let begin = self.now.max(self.settled_at);
+        let deadline = begin + LEADER_TIMEOUTS_MAX * timeout + patience + 100 * MILLI;
+        if !self.run_until(deadline, |world| world.leader().is_some()) {
+            let text = format!("no leader that all know: {}", self.roles());
+            return self.found("L1", text);
+        }
+        self.enter(Phase::Led);
+        self.draining = true;
+        let deadline = self.now + ANSWERED_WITHIN;
+        if !self.run_until(deadline, Self::all_answered) {
+            return self.found("L2", format!("outstanding requests: {}", self.unanswered()));
+        }
+        self.clients.iter_mut().for_each(|host| host.owed = 1);
+        let deadline = self.now + ANSWERED_WITHIN;
+        if !self.run_until(deadline, Self::all_answered) {
+            return self.found("L2", format!("fresh requests: {}", self.unanswered()));
+        }
+        let deadline = self.now + LEVEL_WITHIN;
+        if !self.run_until(deadline, Self::is_level) {
+            return self.found("L3", format!("not level: {}", self.roles()));
+        }
+        // What a stalled disk began is over then, and what a leader concluded from it.
+        self.run_until(self.settled_at + patience, |_| false);
+        self.enter(Phase::Silent);
+        self.stay_quiet(WINDOW_TIMEOUTS * timeout);
+        if self.finding.is_none() {
+            self.enter(Phase::Over);
+        }
+    }
+
+    /// How many times longer than configured the slowest clock of the core makes things.
+    fn slowness(&self) -> u64 {
+        let rates = self.core.iter().map(|node| self.nodes[*node].clock.rate());
+        let slowest = rates.min().unwrap_or(1_000_000).max(1);
+        1_000_000_u64.div_ceil(slowest)
+    }
+
+    /// Draws the members of the core among those whose disks are sound; `false` if too few are.
+    fn choose_core(&mut self) -> bool {
+        if let Some((one, other)) = self.swapped {
+            self.swap_back(one, other);
+        }
+        let count = self.nodes.len();
+        let sound: Vec<usize> =
+            (0..count).filter(|node| self.nodes[*node].disk.is_sound()).collect();
+        let quorum = count / 2 + 1;
+        if sound.len() < quorum {
+            return false;
+        }
+        let size = if self.dice.calm.chance(ALWAYS / 2) {
+            sound.len()
+        } else {
+            self.dice.calm.between(quorum as u64, sound.len() as u64) as usize
+        };
+        let mut core = sound;
+        while core.len() > size {
+            core.remove(self.dice.calm.below(core.len() as u64) as usize);
+        }
+        self.core = core;
+        true
+    }
+
+    /// Heals the core and gives up the others; returns when the last operation of a stalled disk or
+    /// of a paused member completes, and the last datagram of before has arrived.
+    fn heal(&mut self) -> u64 {
+        // What was put off to the end of a stall stays there.
+        let ends = self.core.iter().flat_map(|node| {
+            let host = &self.nodes[*node];
+            host.disk_ready.into_iter().chain([host.paused_until])
+        });
+        // What a clog held back arrives late, and is answered.
+        let settled_at = ends.chain([self.last_arrival]).max().unwrap_or(self.now);
+        self.note(|| "CALM".to_owned());
+        let rates: Vec<(usize, u64)> = (0..self.nodes.len())
+            .filter(|node| self.nodes[*node].clock.rate() == 0)
+            .map(|node| (node, crate::clock::TRUE_RATE))
+            .collect();
+        for (node, rate) in rates {
+            self.fault(Fault::ClockRuns { node, rate, missed: 0 });
+        }
+        let outside: Vec<usize> =
+            (0..self.nodes.len()).filter(|node| !self.core.contains(node)).collect();
+        for node in outside {
+            self.give_up(node);
+        }
+        self.calm = true;
+        let core = self.core.clone();
+        self.network.calm(core.iter().map(|node| self.nodes[*node].id).collect());
+        for node in core {
+            let host = &mut self.nodes[node];
+            host.mend(self.now);
+            host.disk.mend();
+            // A timer that was put off to the end of a pause is due now.
+            host.timer_at = None;
+            self.arm_timer(node);
+            self.queue.push(self.now, Occurrence::Wake { node });
+            self.nodes[node].wake_at = Some(self.now);
+            let at = self.now + self.dice.calm.between(0, 20 * MILLI);
+            self.queue.push(at, Occurrence::Restart { node });
+        }
+        settled_at
+    }
+
+    /// Makes what is wrong with a member permanent, and sees that something is.
+    fn give_up(&mut self, node: usize) {
+        self.tally.saw(Mark::GivenUp);
+        let busy = self.swarm.workload.pause <= PAUSE_OF_BUSY_CLIENTS;
+        let kinds = [
+            Permanent::Down,
+            Permanent::Paused,
+            Permanent::Isolated,
+            Permanent::Deaf,
+            Permanent::Mute,
+            Permanent::DiskStalled,
+            Permanent::DiskFull,
+        ];
+        let choices = if busy { &kinds[..] } else { &kinds[..5] };
+        let permanent = self.dice.calm.pick(choices);
+        self.note(|| format!("member {} is {permanent:?} for ever", node + 1));
+        let place = self.member_place(node);
+        let members = self.member_places();
+        let others = members.iter().filter(|other| **other != place);
+        let host = &mut self.nodes[node];
+        match permanent {
+            Permanent::Down => {
+                host.is_given_up = true;
+                self.lose_power(node);
+            }
+            Permanent::Paused => host.paused_until = u64::MAX,
+            Permanent::Isolated => others.for_each(|other| {
+                self.network.cut(place, *other);
+                self.network.cut(*other, place);
+            }),
+            Permanent::Deaf => others.for_each(|other| self.network.cut(*other, place)),
+            Permanent::Mute => others.for_each(|other| self.network.cut(place, *other)),
+            Permanent::DiskStalled => host.stalled_until = u64::MAX,
+            Permanent::DiskFull => host.disk_full = true,
+        }
+    }
+
+    pub(crate) fn is_core(&self, place: Place) -> bool {
+        match place {
+            Place::Member(member) => self.core.contains(&(usize::from(member.0).wrapping_sub(1))),
+            Place::Client(_) => true,
+        }
+    }
+
+    /// The one leader that the whole core knows, with its term.
+    fn leader(&self) -> Option<(MemberId, Term)> {
+        let mut core = self.core.iter().map(|node| &self.nodes[*node]);
+        let leader = core.clone().find(|node| node.view.role == Role::Leader)?;
+        let (id, term) = (leader.id, leader.view.term);
+        let all_know = core.all(|node| {
+            node.member.is_some()
+                && node.view.term == term
+                && node.view.leader == Some(id)
+                && (node.id == id) == (node.view.role == Role::Leader)
+        });
+        all_know.then_some((id, term))
+    }
+
+    fn all_answered(&self) -> bool {
+        self.clients.iter().all(|host| host.owed == 0 && host.client.unanswered() == 0)
+    }
+
+    fn is_level(&self) -> bool {
+        let mut core = self.core.iter().map(|node| &self.nodes[*node]);
+        let first = core.clone().find_map(|node| Some((node, node.member.as_ref()?)));
+        let Some((first, one)) = first else { return false };
+        self.leader().is_some()
+            && first.view.commit == first.view.verified
+            && core.all(|node| {
+                let Some(member) = &node.member else { return false };
+                let positions = |view: &quorate_core::View| {
+                    (view.verified, view.durable, view.commit, view.applied, view.applied_chain)
+                };
+                positions(&node.view) == positions(&first.view)
+                    && node.view.applied == node.view.commit
+                    && node.late.is_empty()
+                    && member.history().last() == one.history().last()
+                    && node.service.digest() == first.service.digest()
+                    && member.replicated_hash() == one.replicated_hash()
+            })
+    }
+
+    /// L5: how old a hole may be, in nanoseconds of true time.
+    fn gap_age_max(&self) -> u64 {
+        let timing = &self.swarm.timing;
+        let round_trips = 10 * CALM_LATENCY_MAX;
+        // Repairs come out of a budget for each heartbeat interval, which all that are behind share,
+        // and may be read from a disk.
+        let views = self.core.iter().map(|node| &self.nodes[*node].view);
+        let missing: u64 = views.map(|view| view.seen.0.saturating_sub(view.received.0)).sum();
+        let intervals = 2 + 2 * missing / self.swarm.limits.repair_budget_bytes;
+        let served = intervals * timing.heartbeat_interval.0 + 4 * self.swarm.disk.latency_max;
+        let asked = timing.nak_delay.0 + 2 * timing.nak_retry.0;
+        (asked + served) * self.slowness() + round_trips + GAP_PATIENCE
+    }
+
+    fn roles(&self) -> String {
+        let each = self.nodes.iter().enumerate().map(|(index, node)| {
+            let view = &node.view;
+            format!(
+                "{}{} {}{} of {} (leader {:?}, verified {}, durable {}, commit {}, applied {})",
+                if self.core.contains(&index) { "" } else { "outside " },
+                node.id,
+                if node.member.is_some() { "" } else { "down " },
+                view.role.name(),
+                view.term,
+                view.leader.map(|leader| leader.0),
+                view.verified,
+                view.durable,
+                view.commit,
+                view.applied
+            )
+        });
+        each.collect::<Vec<_>>().join("; ")
+    }
+
+    fn unanswered(&self) -> String {
+        let waiting =
+            self.clients.iter().filter(|host| host.owed > 0 || host.client.unanswered() > 0);
+        let each = waiting.map(|host| {
+            let (number, unanswered) = (host.number, host.client.unanswered());
+            format!("client {number} waits for {unanswered} behind {}", host.replied)
+        });
+        format!("{}; {}", each.collect::<Vec<_>>().join(", "), self.roles())
+    }
+}

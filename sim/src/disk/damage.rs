@@ -1,0 +1,180 @@
+//! What goes wrong with what a disk once had: rot, sectors that do not read, writes that were lost
+//! or went elsewhere, copies of records. Only where a start can tell: below the durable mark.
+
+use quorate_core::MemberId;
+
+use super::image::{Image, SECTOR_BYTES};
+use super::{RECORD_KINDS, SimDisk};
+use crate::dice::{ALWAYS, Dice};
+use crate::report::{Mark, Tally};
+
+/// Why a member does not start on a disk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Refusal {
+    /// The log does not verify, below what a mark says is durable.
+    Damaged {
+        /// Where it stops to verify.
+        at: quorate_core::Position,
+        /// What the mark says.
+        durable: quorate_core::Position,
+    },
+    /// A sector cannot be read.
+    Unreadable,
+    /// Both copies of a record are damaged.
+    Records,
+    /// There was a log, and nothing is left.
+    Missing,
+    /// The directory is another member's.
+    Foreign {
+        /// Whose it is.
+        owner: MemberId,
+    },
+}
+
+impl Refusal {
+    /// The refusal in a word, as reports print it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Damaged { .. } => "damaged",
+            Self::Unreadable => "unreadable",
+            Self::Records => "records damaged",
+            Self::Missing => "missing",
+            Self::Foreign { .. } => "of another member",
+        }
+    }
+}
+
+/// A write that the disk reported, did not do, and will be found out about.
+#[derive(Clone, Debug)]
+pub(super) struct LostWrite {
+    start: usize,
+    old: Vec<u8>,
+    new: Vec<u8>,
+    elsewhere: Option<u64>,
+}
+
+/// Something that damages a disk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Damage {
+    /// A bit of the log flips.
+    Rot,
+    /// A sector cannot be read any more.
+    LatentError,
+    /// The next sync leaves out a unit, and reports success.
+    LostWrite,
+    /// The next sync writes a unit to another place.
+    MisdirectedWrite,
+    /// One copy of each record is damaged: the other heals it.
+    OneCopy,
+    /// Both copies of a record are damaged.
+    BothCopies,
+}
+
+impl SimDisk {
+    /// Damages the disk, its log not below `from` if there is any; `false` when there is nothing yet
+    /// that could be damaged so.
+    pub fn damage(
+        &mut self,
+        damage: Damage,
+        from: quorate_core::Position,
+        dice: &mut Dice,
+        tally: &mut Tally,
+    ) -> bool {
+        let below = self.marked as usize;
+        let from = Some(from.0 as usize).filter(|from| *from < below).unwrap_or(0);
+        match damage {
+            Damage::Rot | Damage::LatentError if below == 0 => return false,
+            Damage::Rot => {
+                let at = from + dice.below((below - from) as u64) as usize;
+                let byte = self.image.on_medium(at..at + 1).first().copied().unwrap_or(0);
+                let flipped = byte ^ 1 << dice.below(8);
+                self.image.corrupt(at, &[flipped], dice.chance(ALWAYS / 2));
+                tally.saw(Mark::Rot);
+            }
+            Damage::LatentError => {
+                self.image.spoil(from + dice.below((below - from) as u64) as usize);
+                tally.saw(Mark::LatentError);
+            }
+            Damage::LostWrite => self.loses = Some((false, dice.bits())),
+            Damage::MisdirectedWrite => self.loses = Some((true, dice.bits())),
+            Damage::OneCopy => {
+                let copy = 1 << dice.below(2);
+                self.damaged_copies.iter_mut().for_each(|copies| *copies = copy);
+                tally.saw(Mark::RecordHealed);
+            }
+            Damage::BothCopies => {
+                self.damaged_copies[dice.below(RECORD_KINDS as u64) as usize] = 0b11;
+                tally.saw(Mark::RecordLost);
+            }
+        }
+        true
+    }
+
+    /// All that was there is gone. What had been durable stays on record, for those who ask whether
+    /// an acknowledgement was honest when it was given.
+    pub fn wipe(&mut self) {
+        self.image = Image::new(self.image.unit());
+        self.is_wiped = true;
+    }
+
+    /// From now on the disk does what it reports.
+    pub fn mend(&mut self) {
+        self.loses = None;
+        self.losses.clear();
+    }
+
+    /// How many writes it reported and did not do, and how many of those went elsewhere.
+    #[must_use]
+    pub const fn lies(&self) -> [u64; 2] {
+        self.lies
+    }
+
+    /// Whether what a mark says is durable can be read back for certain, now and after a failure
+    /// of the power.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        !self.is_wiped
+            && self.damaged_copies.iter().all(|copies| *copies != 0b11)
+            && self.image.is_sound(self.marked as usize)
+            && self.verifies_to() >= self.marked
+    }
+
+    /// A sync is about to write up to `covers`: chooses what it will leave out, if it is to lose
+    /// something. The loss shows once a mark vouches for the bytes.
+    pub(super) fn choose_loss(&mut self, covers: u64) {
+        let Some((misdirected, salt)) = self.loses else { return };
+        let dice = &mut Dice::of_bits(salt);
+        let (from, to) = (self.durable_end as usize, covers as usize);
+        let length = self.image.unit().min(to.saturating_sub(from));
+        if length < 8 {
+            return;
+        }
+        self.loses = None;
+        let start = from + dice.below((to - from - length) as u64 + 1) as usize;
+        let mut old = self.image.on_medium(start..start + length).to_vec();
+        old.resize(length, 0);
+        let new = self.image.written()[start..start + length].to_vec();
+        let elsewhere = misdirected.then(|| dice.bits());
+        self.losses.push(LostWrite { start, old, new, elsewhere });
+    }
+
+    /// What was lost below the durable mark is lost for good.
+    pub(super) fn carry_out_losses(&mut self) {
+        let marked = self.marked as usize;
+        let (done, waiting): (Vec<_>, Vec<_>) =
+            self.losses.drain(..).partition(|loss| loss.start + loss.new.len() <= marked);
+        self.losses = waiting;
+        for loss in done {
+            self.image.corrupt(loss.start, &loss.old, false);
+            self.lies[0] += 1;
+            if let Some(place) = loss.elsewhere {
+                let sectors = (marked / SECTOR_BYTES) as u64;
+                let at = (place % sectors.max(1)) as usize * SECTOR_BYTES;
+                let length = loss.new.len().min(marked - at);
+                self.image.corrupt(at, &loss.new[..length], false);
+                self.lies[1] += 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The lives of members: starts, refusals to start, stops, and ends.
+
+use quorate_core::{Event, FailStop, MemberConfig, MemberId, RecoveryEpoch};
+
+use crate::dice::ALWAYS;
+use crate::disk::Refusal;
+use crate::network::Place;
+use crate::node::Broken;
+use crate::observers::Observed;
+use crate::report::Mark;
+use crate::swarm::{FaultClass, MILLI};
+use crate::world::{GROUP, Occurrence, World};
+
+impl World {
+    /// Starts a new life of the member at `node`, if none runs.
+    pub(crate) fn start(&mut self, node: usize) {
+        if self.nodes[node].member.is_some() || self.nodes[node].is_given_up {
+            return;
+        }
+        let service = (self.services)(&self.swarm);
+        let seed = self.dice.process.bits();
+        let voters = (1..=self.nodes.len() as u16).map(MemberId);
+        let voters = voters.map(|id| (id, Place::Member(id).endpoint())).collect();
+        let host = &mut self.nodes[node];
+        if self.swarm.faults.classes.has(FaultClass::ClockZero) {
+            host.clock.restart(self.now);
+        }
+        let recovered = match host.disk.start(host.id) {
+            Ok(recovered) => recovered,
+            Err(refusal) => return self.refused_to_start(node, refusal),
+        };
+        if recovered.life.boot_epoch.0 > 1 {
+            self.tally.saw(Mark::Restart);
+        }
+        if recovered.log_end.0 > 0 {
+            self.tally.saw(Mark::RestartWithLog);
+        }
+        let config = MemberConfig {
+            group: GROUP,
+            recovery_epoch: RecoveryEpoch(0),
+            member: host.id,
+            voters,
+            seed,
+            timing: self.swarm.timing.clone(),
+            limits: self.swarm.limits.clone(),
+        };
+        match quorate_core::Member::new(config, recovered, host.clock.at(self.now)) {
+            Ok(member) => {
+                host.view = member.view();
+                host.before = host.view;
+                host.member = Some(member);
+                host.service = service;
+                host.refusal = None;
+            }
+            Err(error) => return self.found("start", format!("member {}: {error}", node + 1)),
+        }
+        self.note(|| format!("member {} starts", node + 1));
+        self.watch.show(&self.nodes, self.now, node, Observed::Started);
+        self.stale_completions(node);
+        self.arm_timer(node);
+        // A host looks at once whether there is anything to do.
+        self.step_member(node, Event::Timer);
+    }
+
+    /// A member does not start on its disk, and says why: right only if that was done to it.
+    fn refused_to_start(&mut self, node: usize, refusal: Refusal) {
+        self.note(|| format!("member {} does not start: {refusal:?}", node + 1));
+        self.nodes[node].refusal = Some(refusal);
+        let is_swapped = self.swapped.is_some_and(|(one, other)| node == one || node == other);
+        let (expected, mark) = match refusal {
+            Refusal::Foreign { .. } => (is_swapped, Mark::RefusedForeign),
+            Refusal::Missing => (is_swapped || self.doomed.contains(&node), Mark::RefusedMissing),
+            Refusal::Records => (self.doomed.contains(&node), Mark::RefusedRecords),
+            Refusal::Unreadable => (self.doomed.contains(&node), Mark::RefusedUnreadable),
+            Refusal::Damaged { .. } => (self.doomed.contains(&node), Mark::RefusedDamaged),
+        };
+        self.tally.saw(mark);
+        if !expected {
+            self.found("start", format!("member {} refuses a sound disk: {refusal:?}", node + 1));
+        }
+    }
+
+    /// Completions of the former life come in late (E40).
+    fn stale_completions(&mut self, node: usize) {
+        let issued = core::mem::take(&mut self.nodes[node].issued);
+        for operation in issued {
+            if !self.calm && self.dice.process.chance(ALWAYS / 2) {
+                let at = self.now + self.dice.process.exponential(5 * MILLI);
+                self.queue.push(at, Occurrence::StaleDone { node, operation });
+            }
+        }
+    }
+
+    /// The process of the member at `node` dies; the machine goes on.
+    pub(crate) fn kill(&mut self, node: usize) {
+        self.end_life(node, false);
+    }
+
+    /// The power of the member at `node` fails.
+    pub(crate) fn lose_power(&mut self, node: usize) {
+        self.end_life(node, true);
+    }
+
+    fn end_life(&mut self, node: usize, power: bool) {
+        let Some(counters) = self.nodes[node].forget() else { return };
+        self.count(&counters);
+        let (disk, dice) = (&mut self.nodes[node].disk, &mut self.dice.disk);
+        if power {
+            disk.crash(dice, &mut self.tally);
+            self.tally.saw(Mark::PowerCut);
+        } else {
+            disk.kill(dice, &mut self.tally);
+            self.tally.saw(Mark::Kill);
+        }
+        self.note(|| format!("member {} {}", node + 1, if power { "loses power" } else { "dies" }));
+        self.watch.show(&self.nodes, self.now, node, Observed::Crashed);
+        let after = self.restart_delay();
+        self.queue.push(self.now + after, Occurrence::Restart { node });
+    }
+
+    /// A member stopped. That is right if it was given a reason; the process ends, and is started
+    /// again later.
+    pub(crate) fn stopped(&mut self, node: usize, reason: FailStop) {
+        let host = &mut self.nodes[node];
+        let expected = match reason {
+            FailStop::StorageFailed => host.broken == Some(Broken::Storage),
+            FailStop::ServiceFailed => host.broken == Some(Broken::Service),
+            FailStop::Unreadable { .. } => !host.disk.is_sound(),
+            _ => false,
+        };
+        if !expected {
+            let text = format!("member {} stopped: {reason}", node + 1);
+            return self.watch.violations.add("fail-stop", text);
+        }
+        self.note(|| format!("member {} stopped: {reason}", node + 1));
+        self.tally.saw(match reason {
+            FailStop::StorageFailed => Mark::StorageFailed,
+            FailStop::ServiceFailed => Mark::ServiceFailed,
+            _ => Mark::StoppedByDamage,
+        });
+        self.kill(node);
+    }
+}

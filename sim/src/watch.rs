@@ -1,0 +1,51 @@
+//! The observers' place in the world.
+
+use crate::node::Node;
+use crate::observers::{Observed, Observers, Rules, Scene, Violations};
+
+/// The observers with what they are told and what they found.
+pub(crate) struct Watch {
+    observers: Observers,
+    pub(crate) violations: Violations,
+    pub(crate) rules: Rules,
+}
+
+impl Watch {
+    pub(crate) fn new(rules: Rules) -> Self {
+        let observers = Observers::default();
+        Self { observers, violations: Violations::default(), rules }
+    }
+
+    /// From now on nobody looks.
+    pub(crate) fn close_eyes(&mut self) {
+        self.observers = Observers::none();
+    }
+
+    /// Shows the observers what happened to the member at `index`.
+    pub(crate) fn show(&mut self, nodes: &[Node], now: u64, index: usize, observed: Observed<'_>) {
+        let node = &nodes[index];
+        let mut disks = [&node.disk; quorate_core::config::VOTERS_MAX];
+        for (slot, other) in disks.iter_mut().zip(nodes) {
+            *slot = &other.disk;
+        }
+        let history =
+            node.member.as_ref().map_or_else(|| node.disk.history(), |member| member.history());
+        let scene = Scene {
+            now,
+            member: node.id,
+            before: &node.before,
+            view: &node.view,
+            history,
+            core: node.member.as_ref(),
+            disk: &node.disk,
+            disks: &disks[..nodes.len()],
+            rules: &self.rules,
+        };
+        self.observers.observe(&scene, observed, &mut self.violations);
+    }
+
+    /// The end of what was ever committed.
+    pub(crate) fn chosen_end(&self) -> quorate_core::Position {
+        self.observers.ghost().chosen_end()
+    }
+}
