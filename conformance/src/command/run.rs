@@ -63,13 +63,13 @@ fn chosen(arguments: &RunArguments) -> Result<Vec<&'static Case>, String> {
 /// On what cases run: virtual edges, or real processes.
 enum Ground {
     Virtual(Box<dyn Subject>),
-    Real(Product),
+    Real(Box<Product>),
 }
 
 impl Ground {
     fn of(name: &str) -> Result<Self, String> {
         Ok(match name.strip_prefix("blackbox:") {
-            Some(path) => Self::Real(Product::load(Path::new(path))?),
+            Some(path) => Self::Real(Box::new(Product::load(Path::new(path))?)),
             None => Self::Virtual(super::subject::by_name(name)?),
         })
     }
