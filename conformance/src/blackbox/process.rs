@@ -189,11 +189,17 @@ impl Process {
 
     /// Sends a signal by its name, such as `STOP`, `CONT` or `TERM`.
     pub(super) fn signal(&self, name: &str) {
-        if let Some(child) = &self.running {
-            // nsenter replaces itself by the member: the number is the member's.
-            let _ =
-                Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
-        }
+        let Some(child) = &self.running else { return };
+        // nsenter replaces itself by the member, or by what wraps it: then the member is its child,
+        // which outlives a wrapper that is killed.
+        let id = child.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        let children = children.unwrap_or_default();
+        let wrapped = children.split_whitespace().next().filter(|_| self.is_wrapped);
+        let target = wrapped.map_or_else(|| id.to_string(), ToOwned::to_owned);
+        // That it is gone already is no matter.
+        let arguments = [format!("-{name}"), target];
+        let _ = Command::new("kill").args(arguments).stderr(Stdio::null()).status();
     }
 
     /// Waits for the end of a process that was asked to stop; its exit code.
