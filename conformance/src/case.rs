@@ -19,7 +19,8 @@ pub enum Level {
 /// How a case is run.
 #[derive(Clone, Copy, Debug)]
 pub enum Script {
-    /// Calls the core, the codecs or the simulator directly; proves the build, whatever the subject.
+    /// Calls the core, the codecs or the simulator directly; proves the build, whatever the
+    /// subject.
     Core(fn(&mut Trial<'_>) -> Verdict),
     /// Plays with a group of members on the suite's edges; any subject can stand there.
     Cluster(fn(&mut Trial<'_>) -> Verdict),

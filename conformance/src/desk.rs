@@ -394,8 +394,8 @@ impl Desk {
         actions
     }
 
-    /// The member follows `leader` in `term`: it hears a heartbeat, adopts a history of these lines,
-    /// and its disk completes.
+    /// The member follows `leader` in `term`: it hears a heartbeat, adopts a history of these
+    /// lines, and its disk completes.
     pub fn follow(&mut self, leader: u16, term: u64, lines: &[TermLine]) {
         self.receive(leader, heartbeat(term, 1));
         self.complete_all();

@@ -1,12 +1,15 @@
 //! The suite that proves a binding of Quorate: ours, or that of a stranger.
 //!
 //! ```text
-//!   catalogue ──► Case (rule, script) ──► Trial ──► Stage: virtual network, clocks, disks, clients,
-//!                                                   │      observers, and the story of what happened
+//!   catalogue ──► Case (rule, script) ──► Trial ──► Stage: virtual network, clocks, disks,
+//! clients,
+//!                                                   │      observers, and the story of what
+//! happened
 //!                                                   │ turns
 //!                                                   ▼
 //!                                     Subject ──► Node (a member in its own run loop)
-//!                                                   │ through Edges: socket, clock, log, storage, service
+//!                                                   │ through Edges: socket, clock, log, storage,
+//! service
 //! ```
 //!
 //! A [`Case`] states one rule in one sentence and has one script. A script that calls the core

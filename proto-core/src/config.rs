@@ -46,8 +46,8 @@ pub struct Timing {
     pub election_timeout_max: Duration,
     /// How long a hole may be mere reordering before it is asked for.
     pub nak_delay: Duration,
-    /// How long an unanswered request for a hole is left alone. Above the round trip: else each hole
-    /// is asked for, and repaired, several times.
+    /// How long an unanswered request for a hole is left alone. Above the round trip: else each
+    /// hole is asked for, and repaired, several times.
     pub nak_retry: Duration,
     /// How long a repair that was sent is not sent again to the same destination. Below `nak_retry`
     /// of those who ask: else every other request of theirs is in vain.

@@ -118,8 +118,8 @@ pub(crate) const fn swapped_in(client: ClientKey, sequence: u64, payload: u64) -
     mix(mix(client.0, sequence), payload) | 1 << 63
 }
 
-/// What a reply of the ledger says, but for the running hash: the number of the frame, and the value
-/// that was in the register. Nothing if it is empty.
+/// What a reply of the ledger says, but for the running hash: the number of the frame, and the
+/// value that was in the register. Nothing if it is empty.
 pub(crate) fn read_reply(reply: &[u8]) -> Option<(u64, u64)> {
     let word = |at: usize| Some(u64::from_le_bytes(*reply.get(at..)?.first_chunk()?));
     Some((word(0)?, word(16)?))

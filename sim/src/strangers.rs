@@ -1,5 +1,5 @@
-//! A stranger on the network: bytes of any kind, sound datagrams with values at the edge of what can
-//! be, and datagrams of members that are none and of other groups. It forges no datagram of a
+//! A stranger on the network: bytes of any kind, sound datagrams with values at the edge of what
+//! can be, and datagrams of members that are none and of other groups. It forges no datagram of a
 //! member or client of this group: without seals nobody could tell (see `not yet` in the README).
 
 use quorate_codecs::{DATAGRAM_BYTES_MAX, Header, encode_control, encode_data};

@@ -133,12 +133,6 @@ impl World {
             Node::new(MemberId(id), disk, clock, services(&swarm))
         });
         let classes = swarm.faults.classes;
-        let mut rules = Rules::of(&swarm);
-        let odd = [FaultClass::ClockFreeze, FaultClass::ClockRate];
-        if odd.iter().any(|class| classes.has(*class)) || swarm.process.clock_back > 0 {
-            // What is too soon by the world's clock is not by such a one.
-            rules.clock_error = u64::from(ALWAYS);
-        }
         Self {
             seed,
             now: 0,
@@ -151,7 +145,7 @@ impl World {
             nodes: nodes.collect(),
             clients: Vec::new(),
             keys_made: 0,
-            watch: Watch::new(rules),
+            watch: Watch::new(rules_of(&swarm)),
             tally: Tally::default(),
             finding: None,
             excused: None,
@@ -408,4 +402,16 @@ fn draw_doomed(seed: u64, members: usize) -> Vec<usize> {
     let count = if none { 0 } else { dice.between(1, spare as u64) as usize };
     let first = dice.below(members as u64) as usize;
     (0..count).map(|step| (first + step) % members).collect()
+}
+
+/// What observers need to know of a world with these options.
+fn rules_of(swarm: &Swarm) -> Rules {
+    let mut rules = Rules::of(swarm);
+    let odd = [FaultClass::ClockFreeze, FaultClass::ClockRate];
+    let has_odd = odd.iter().any(|class| swarm.faults.classes.has(*class));
+    if has_odd || swarm.process.clock_back > 0 {
+        // What is too soon by the world's clock is not by such a one.
+        rules.clock_error = u64::from(ALWAYS);
+    }
+    rules
 }

@@ -223,8 +223,8 @@ impl Edges {
         recovered
     }
 
-    /// The member was killed: ports of its life are dead. With `power` gone too, the disk keeps what
-    /// is durable and some of what is not.
+    /// The member was killed: ports of its life are dead. With `power` gone too, the disk keeps
+    /// what is durable and some of what is not.
     pub fn end_life(&self, power: Option<&mut Dice>) {
         let mut state = self.state();
         state.life += 1;

@@ -5,7 +5,8 @@
 //!                │            │
 //!                │            ▼
 //!                │      node.turn() ──► deeds at its edges ──► wire (cuts, rules) ──► arrivals
-//!                │                                        ├──► disk (holds, latency) ──► completions
+//!                │                                        ├──► disk (holds, latency) ──►
+//! completions
 //!                │                                        └──► observers, story
 //!                └──► clients: the core's own, each with its replies
 //! ```

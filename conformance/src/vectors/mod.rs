@@ -1,9 +1,9 @@
 //! Golden datagrams for authors of codecs in any language: bytes, and what they say.
 //!
-//! A decoder is any program that reads one JSON object a line (`{"group_tag": "…", "hex": "…"}`) and
-//! answers each with one line: what the datagram says, or `{"error": "…"}`. Integers are decimal
-//! strings, since many languages have no 64-bit integers in JSON; enumerated values are names;
-//! absent values are null; bytes are hexadecimal.
+//! A decoder is any program that reads one JSON object a line (`{"group_tag": "…", "hex": "…"}`)
+//! and answers each with one line: what the datagram says, or `{"error": "…"}`. Integers are
+//! decimal strings, since many languages have no 64-bit integers in JSON; enumerated values are
+//! names; absent values are null; bytes are hexadecimal.
 
 mod check;
 mod fields;
@@ -35,7 +35,8 @@ pub struct Vector {
     pub says: Option<Value>,
 }
 
-/// All vectors: each kind of message minimal, typical and maximal, and bytes that are to be refused.
+/// All vectors: each kind of message minimal, typical and maximal, and bytes that are to be
+/// refused.
 ///
 /// # Errors
 /// A sample cannot be encoded: the codec is broken.

@@ -174,8 +174,8 @@ impl Connections {
         self.by_client = by_client;
     }
 
-    /// A flush has looked at a connection, which stays awake if it is not done. Returns its deadline
-    /// if it is to be listed under that.
+    /// A flush has looked at a connection, which stays awake if it is not done. Returns its
+    /// deadline if it is to be listed under that.
     pub(super) fn settle(
         &mut self,
         client: ClientKey,

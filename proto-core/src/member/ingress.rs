@@ -77,8 +77,7 @@ impl Member {
         let sequence_max = (connection.oldest_unreleased() + in_flight_max).saturating_sub(1);
         let mut frames = connection.inlet.frames();
         let mut consumed = frames.position();
-        let (mut outcome, mut has_waiting) = (Ok(()), false);
-        let mut left = ADMITTED_PER_FLUSH_MAX;
+        let (mut outcome, mut has_waiting, mut left) = (Ok(()), false, ADMITTED_PER_FLUSH_MAX);
         while left > 0 {
             left -= 1;
             let frame = match frames.next() {

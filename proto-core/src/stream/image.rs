@@ -9,8 +9,8 @@ use crate::mutant;
 use crate::position::{Position, PositionRange};
 use crate::time::{Duration, Instant};
 
-/// So many slices behind a hole show that it is no mere reordering, before the delay is over: as the
-/// packet threshold of QUIC (RFC 9002, 6.1.1).
+/// So many slices behind a hole show that it is no mere reordering, before the delay is over: as
+/// the packet threshold of QUIC (RFC 9002, 6.1.1).
 const OVERTAKING_MAX: u32 = 3;
 
 /// So many delays has a hole with nothing behind it: what announces bytes is short and may overtake
@@ -238,7 +238,8 @@ impl Image {
             (Some((below, _)), _) if is_ripe => below,
             (_, Some(first)) if self.overtaking >= OVERTAKING_MAX => first.start,
             (Some((below, at)), evidence) => {
-                // A slice has come behind what was only announced: that waits no longer than others.
+                // A slice has come behind what was only announced: that waits no longer than
+                // others.
                 let at = if evidence.is_some() { at.min(now + timing.delay) } else { at };
                 self.probe = Some((below, at));
                 return SmallVec::new();

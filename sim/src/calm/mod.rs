@@ -25,8 +25,8 @@ const WINDOW_TIMEOUTS: u64 = 25;
 const ANSWERED_WITHIN: u64 = 30 * SECOND;
 /// L3: virtual time until all members are level.
 const LEVEL_WITHIN: u64 = 20 * SECOND;
-/// L5: what is added to the bound, since a member that is asked may have to say that it has nothing,
-/// and another is asked an interval later.
+/// L5: what is added to the bound, since a member that is asked may have to say that it has
+/// nothing, and another is asked an interval later.
 const GAP_PATIENCE: u64 = SECOND;
 /// Clients that pause longer do not make an idle leader find out about its disk.
 const PAUSE_OF_BUSY_CLIENTS: u64 = SECOND;
@@ -259,8 +259,8 @@ impl World {
     fn gap_age_max(&self) -> u64 {
         let timing = &self.swarm.timing;
         let round_trips = 10 * CALM_LATENCY_MAX;
-        // Repairs come out of a budget for each heartbeat interval, which all that are behind share,
-        // and may be read from a disk.
+        // Repairs come out of a budget for each heartbeat interval, which all that are behind
+        // share, and may be read from a disk.
         let views = self.core.iter().map(|node| &self.nodes[*node].view);
         let missing: u64 = views.map(|view| view.seen.0.saturating_sub(view.received.0)).sum();
         let intervals = 2 + 2 * missing / self.swarm.limits.repair_budget_bytes;

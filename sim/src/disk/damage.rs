@@ -72,8 +72,8 @@ pub enum Damage {
 }
 
 impl SimDisk {
-    /// Damages the disk, its log not below `from` if there is any; `false` when there is nothing yet
-    /// that could be damaged so.
+    /// Damages the disk, its log not below `from` if there is any; `false` when there is nothing
+    /// yet that could be damaged so.
     pub fn damage(
         &mut self,
         damage: Damage,

@@ -119,7 +119,8 @@ impl Image {
         self.medium.get(range).unwrap_or_default()
     }
 
-    /// Puts other bytes on the medium at `start`; the cache shows them too if the page is `evicted`.
+    /// Puts other bytes on the medium at `start`; the cache shows them too if the page is
+    /// `evicted`.
     pub(super) fn corrupt(&mut self, start: usize, bytes: &[u8], evicted: bool) {
         let end = start + bytes.len();
         if end <= self.medium.len() {

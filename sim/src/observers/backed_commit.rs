@@ -1,5 +1,5 @@
-//! S8: when a leader commits, a quorum of disks has those bytes for certain, and they are of its own
-//! term.
+//! S8: when a leader commits, a quorum of disks has those bytes for certain, and they are of its
+//! own term.
 
 use quorate_core::{Position, Role};
 

@@ -1,6 +1,6 @@
-//! H1: the history of the ledger's registers, as clients saw it, is linearizable. H2: the answers to
-//! a client come from ever later moments, in the order in which it asked. H3: no message took effect
-//! twice. All of that from times and values alone.
+//! H1: the history of the ledger's registers, as clients saw it, is linearizable. H2: the answers
+//! to a client come from ever later moments, in the order in which it asked. H3: no message took
+//! effect twice. All of that from times and values alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 

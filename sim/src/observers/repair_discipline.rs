@@ -1,5 +1,5 @@
-//! S20: nothing is repaired twice to one destination while it lingers, repairs keep to their budget,
-//! and only held bytes of the term that was asked for are sent (E90).
+//! S20: nothing is repaired twice to one destination while it lingers, repairs keep to their
+//! budget, and only held bytes of the term that was asked for are sent (E90).
 
 use std::collections::{BTreeMap, VecDeque};
 

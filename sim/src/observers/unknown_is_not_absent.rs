@@ -1,6 +1,7 @@
 //! S37, as far as it goes without healing: nobody denies what it holds, nobody claims to have less
 //! than it has acknowledged unless an adopted history took it away, and who came back with less
-//! counts for nothing (E47; that one as an experiment, for disks of this world keep what is durable).
+//! counts for nothing (E47; that one as an experiment, for disks of this world keep what is
+//! durable).
 
 use std::collections::BTreeMap;
 

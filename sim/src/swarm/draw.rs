@@ -175,8 +175,8 @@ fn draw_workload(dice: &mut Dice, is_long: bool) -> Workload {
 
 fn draw_faults(dice: &mut Dice) -> FaultOptions {
     let classes = draw_classes(dice);
-    // Some seeds are of one sort of event only, which needs time: new leaders are deposed, each with
-    // a tail of its own.
+    // Some seeds are of one sort of event only, which needs time: new leaders are deposed, each
+    // with a tail of its own.
     if dice.chance(ALWAYS / 8) {
         let rates = classes.iter().filter(|class| class.sort() == Sort::Rate);
         return FaultOptions {

@@ -242,7 +242,8 @@ pub(super) fn nk_06(_: &mut Trial<'_>) -> Verdict {
         feed(&mut desk, change.comes);
         leader.hear(&mut desk, Position(change.newest_then));
         let wanted: Vec<_> = change.asked.iter().map(|(start, end)| range(*start, *end)).collect();
-        // What is found late has its own delay, or three if nothing lies behind it; nothing is asked for twice meanwhile.
+        // What is found late has its own delay, or three if nothing lies behind it; nothing is
+        // asked for twice meanwhile.
         let asked = leader.pass_unanswered(&mut desk, delay.times(4).min(nearly(retry)));
         let text = format!("{}: asked for {asked:?}, not for {wanted:?}", change.what);
         desk.check(asked == wanted, &text)?;
