@@ -7,6 +7,7 @@ mod bare_metal;
 mod catalogue;
 mod codegen;
 mod links;
+mod pages;
 mod source;
 mod step;
 mod tidy;
@@ -41,6 +42,12 @@ enum Task {
     },
     /// Tests the core with the checksums of builds that are not this one.
     Checksums,
+    /// Draws the conformance report of fixed runs in a browser, and checks what is on it.
+    Pages {
+        /// Leaves pictures in docs/figures.
+        #[arg(long)]
+        update: bool,
+    },
     /// Repairs what repairs itself: generated code, lints with a known remedy, format.
     Fix,
     /// Builds core and codecs for a processor without an operating system.
@@ -59,6 +66,7 @@ pub fn main() -> ExitCode {
         Task::Codegen { check } => codegen::run(&root(), check).map_err(|e| e.to_string()),
         Task::Verify { no_tests } => verify::verify(&root(), !no_tests),
         Task::Checksums => verify::test_checksums(&root()),
+        Task::Pages { update } => pages::run(&root(), update),
         Task::Fix => verify::fix(&root()),
         Task::BareMetal { install } => bare_metal::run(&root(), install),
     };
