@@ -67,7 +67,7 @@ pub(crate) fn run(root: &Path, update: bool) -> StepResult {
         if update {
             let picture = root.join("docs/figures").join(format!("conformance-{}.png", one.name));
             let option = format!("--screenshot={}", picture.display());
-            open(browser, &["--window-size=1240,1500", &option, &address])?;
+            open(browser, &["--window-size=1240,2400", &option, &address])?;
             eprintln!("pages: wrote {}", picture.display());
         }
     }

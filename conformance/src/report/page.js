@@ -228,6 +228,7 @@ function columns(svg, one, lanes, span, x, y, height, gap) {
     const name = lane[0] === "m" ? `member ${lane.slice(1)}` : `client ${lane.slice(1)}`;
     svg.append(element("text", { x: x(lane), y: 18, "text-anchor": "middle", style: "font-weight:600" }, name),
       element("line", { x1: x(lane), x2: x(lane), y1: 40, y2: height - 20, stroke: color("--line"), "stroke-width": 1.5 }));
+    if (lane[0] === "c") continue;
     const roles = one.story.scenes.filter((scene) => scene.told.kind === "role" && scene.told.member === lane);
     let current = { role: "down", term: 0 };
     let since = span.begin;
