@@ -11,6 +11,8 @@ const CATALOGUE: &str = "EDGE_CASES.md";
 const LAST_ID: u32 = 122;
 /// Where the observers of the simulator are.
 const OBSERVERS: &str = "sim/src/";
+/// Where the cases of the conformance suite are.
+const CASES: &str = "conformance/src/catalogue/";
 
 /// What the catalogue says about one edge case.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -24,6 +26,8 @@ struct Entry {
 struct Evidence {
     tests: BTreeSet<String>,
     observers: BTreeSet<String>,
+    /// Ids that a case of the conformance suite proves.
+    cases: BTreeSet<u32>,
     /// Ids that the code cites, each with a place.
     cited: BTreeMap<u32, String>,
 }
@@ -96,6 +100,10 @@ fn check_entry(id: u32, entry: &Entry, evidence: &Evidence, problems: &mut Vec<S
     for observer in seen_by.iter().filter(|observer| !evidence.observers.contains(**observer)) {
         problems.push(format!("E{id:02} names an observer that does not exist: {observer}"));
     }
+    let is_claimed = matches!(entry.state.as_str(), "covered" | "watched");
+    if is_claimed && !evidence.cases.contains(&id) {
+        problems.push(format!("E{id:02} is claimed, and no case names it in its `edges`"));
+    }
     let is_sound = match entry.state.as_str() {
         "covered" => !named.is_empty(),
         "watched" => named.is_empty() && !seen_by.is_empty(),
@@ -142,10 +150,20 @@ fn evidence(sources: &[Source]) -> Evidence {
                 evidence.observers.extend(observers_of(line).into_iter().map(String::from));
             }
         }
+        if source.path.starts_with(CASES) {
+            evidence.cases.extend(proved(&source.text));
+        }
         let tests = source.text.lines().skip(source.tests_begin());
         evidence.tests.extend(tests.filter_map(function_name).map(String::from));
     }
     evidence
+}
+
+/// The ids that the cases of a file prove.
+fn proved(text: &str) -> impl Iterator<Item = u32> {
+    let lists = text.split(".edges(&[").skip(1).filter_map(|rest| rest.split(']').next());
+    let ids = lists.flat_map(|list| list.split(|c: char| !c.is_ascii_alphanumeric()));
+    ids.filter_map(|id| number_behind(id, "E"))
 }
 
 #[cfg(test)]
@@ -154,7 +172,12 @@ mod tests {
 
     fn found(rows: &str, code: &str) -> Vec<String> {
         let source = |path: &str, text: &str| Source { path: path.into(), text: text.into() };
-        let sources = [source("sim/src/a.rs", "//! S7: x\n"), source("a/tests/b.rs", code)];
+        let cases = "Case::core(x).edges(&[\"E01\",\n \"E02\"]),";
+        let sources = [
+            source("sim/src/a.rs", "//! S7: x\n"),
+            source("conformance/src/catalogue/a.rs", cases),
+            source("a/tests/b.rs", code),
+        ];
         let mut problems = problems(rows, &evidence(&sources));
         problems.retain(|problem| !problem.ends_with("has no entry") || problem.contains(".rs"));
         problems
@@ -177,6 +200,7 @@ mod tests {
             ("| E01 | a | b | covered | `e01_x` |", "", "does not exist: `e01_x`"),
             ("| E01 | a | b | watched | S8 |", "", "observer that does not exist: S8"),
             ("| E01 | a | b | later | |", "", "use `covered`"),
+            ("| E04 | a | b | watched | S7 |", "", "E04 is claimed, and no case names it"),
             ("| E01 | a | b | later | reads |", "fn e01_x() {}", "does not name its test"),
             ("| E01 | a | b | done | `x` |", "fn x() {}", "use `covered`"),
             ("| E01 | a | b | later |", "", "five cells"),

@@ -1,5 +1,5 @@
-//! `pages`: the suite's report, drawn by a browser from fixed runs: the elements that must be there,
-//! and pictures of them for the documentation.
+//! `pages`: the suite's report, drawn by a browser from fixed runs: the elements that must be
+//! there, and pictures of them for the documentation.
 
 use std::path::Path;
 use std::process::Command;

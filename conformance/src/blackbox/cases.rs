@@ -315,11 +315,10 @@ fn cl_04(trial: &RealTrial<'_>) -> Verdict {
     send(&mut client, 10)?;
     grounds.answered(&mut client, 10, 5 * SECOND)?;
     // Replies are lost; what they answer is committed, and then the leader dies.
-    let rule = grounds.rule(Effect::Lose, |passing| passing.kind() == "egress");
+    grounds.rule(Effect::Lose, |passing| passing.kind() == "egress");
     send(&mut client, 10)?;
     grounds.run(SECOND / 2)?;
     grounds.kill(leader);
-    let _ = rule;
     grounds.heal_all();
     grounds.answered(&mut client, 20, 10 * SECOND)?;
     counts_up(&mut client)

@@ -296,7 +296,6 @@ impl Stage<'_> {
     }
 }
 
-/// The number of the member that the key's client would name as leader, if it knows one.
 impl Stage<'_> {
     /// The place of a client.
     #[must_use]

@@ -37,7 +37,7 @@ pub(super) const CASES: &[Case] = &[
          answered or a named reason to stop in every role, and never touches what is committed.",
         bi_03,
     )
-    .edges(&["E26", "E94", "E96"]),
+    .edges(&["E26", "E94", "E96", "E121"]),
     Case::core(
         "BI-04",
         "unknown template, schema, version; reserved bytes",

@@ -27,7 +27,7 @@ pub(super) const CASES: &[Case] = &[
         el_02,
     )
     .quick()
-    .edges(&["E22"]),
+    .edges(&["E22", "E69"]),
     Case::cluster(
         "EL-03",
         "one vote per term across crashes",
@@ -215,7 +215,7 @@ pub(super) const CASES: &[Case] = &[
         "Between the loss of a leader and the commit of its successor's opening frame nothing is committed and no client is answered.",
         el_28,
     )
-    .edges(&["E33"]),
+    .edges(&["E33", "E98"]),
     Case::waits(
         "EL-29",
         "learner asked to vote",

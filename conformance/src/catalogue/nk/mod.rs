@@ -148,7 +148,7 @@ pub(super) const CASES: &[Case] = &[
          and who lacks the bytes says so.",
         repairing::nk_18,
     )
-    .edges(&["E88"]),
+    .edges(&["E88", "E122"]),
     Case::core(
         "NK-19",
         "repair from a former term",
