@@ -1,19 +1,16 @@
 //! Golden traces: every datagram of a scenario, in the order of delivery. A change of the protocol
-//! shows as a difference of text. `QUORATE_GOLDEN=update` writes them anew.
+//! shows as a difference of text. A test that fails prints its whole trace: if the change is meant,
+//! that is the new content of the file.
 
 use super::cluster::{Cluster, endpoint};
-use std::path::Path;
 
-fn compare(name: &str, trace: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/member/tests/traces").join(name);
-    if std::env::var_os("QUORATE_GOLDEN").is_some_and(|mode| mode == "update") {
-        std::fs::write(&path, trace).unwrap();
-    }
-    let golden = std::fs::read_to_string(&path).unwrap();
+fn compare(name: &str, golden: &str, trace: &str) {
     for (number, (found, expected)) in trace.lines().zip(golden.lines()).enumerate() {
-        assert_eq!(found, expected, "{name}, line {}", number + 1);
+        let line = number + 1;
+        assert_eq!(found, expected, "traces/{name}, line {line}; the whole trace:\n{trace}");
     }
-    assert_eq!(trace.lines().count(), golden.lines().count(), "{name}: lines");
+    let (found, expected) = (trace.lines().count(), golden.lines().count());
+    assert_eq!(found, expected, "traces/{name}: lines; the whole trace:\n{trace}");
 }
 
 #[test]
@@ -24,7 +21,7 @@ fn election_session_and_first_message() {
     cluster.connect_client();
     cluster.submit(b"first");
     cluster.run_until("a reply", |cluster| cluster.replies.len() == 1);
-    compare("first_message.txt", &cluster.trace);
+    compare("first_message.txt", include_str!("traces/first_message.txt"), &cluster.trace);
 }
 
 #[test]
@@ -39,7 +36,7 @@ fn a_leader_dies_and_its_successor_answers() {
     cluster.trace.clear();
     cluster.submit(b"after");
     cluster.run_until("the other reply", |cluster| cluster.replies.len() == 2);
-    compare("failover.txt", &cluster.trace);
+    compare("failover.txt", include_str!("traces/failover.txt"), &cluster.trace);
 }
 
 #[test]
@@ -57,5 +54,5 @@ fn a_member_that_missed_bytes_asks_for_them() {
     cluster.cut.isolated.clear();
     cluster.trace.clear();
     cluster.run_until_level();
-    compare("missed_bytes.txt", &cluster.trace);
+    compare("missed_bytes.txt", include_str!("traces/missed_bytes.txt"), &cluster.trace);
 }
