@@ -93,7 +93,7 @@ impl Payload for Vec<PeerRecord> {
         for peer in self {
             bytes.extend_from_slice(&peer.term.0.to_le_bytes());
             bytes.extend_from_slice(&peer.acknowledged.0.to_le_bytes());
-            bytes.extend_from_slice(&[0; 4]);
+            bytes.extend_from_slice(&peer.acknowledged_in.0.to_le_bytes());
             put_life(&mut bytes, peer.life);
         }
         bytes
@@ -106,8 +106,9 @@ impl Payload for Vec<PeerRecord> {
         for _ in 0..count {
             let term = Term(fields.u64()?);
             let acknowledged = Position(fields.u64()?);
-            fields.take(4)?;
-            peers.push(PeerRecord { life: take_life(&mut fields)?, term, acknowledged });
+            let acknowledged_in = BootEpoch(fields.u64()?);
+            let life = take_life(&mut fields)?;
+            peers.push(PeerRecord { life, acknowledged_in, term, acknowledged });
         }
         Some(peers)
     }
@@ -180,7 +181,12 @@ mod tests {
         round_trip(&Vote { term: Term(9), granted_to: Some(MemberId(0)) });
         let history = TermHistory::new(vec![line(1, 0), line(4, 640)]).unwrap();
         round_trip(&HistoryAndCut { history, cut: Position(640) });
-        let peer = PeerRecord { life: life(1), term: Term(4), acknowledged: Position(8) };
+        let peer = PeerRecord {
+            life: life(1),
+            acknowledged_in: BootEpoch(3),
+            term: Term(4),
+            acknowledged: Position(8),
+        };
         round_trip(&vec![peer, peer]);
         round_trip(&DurableMark { position: 8, history_generation: 2 });
     }

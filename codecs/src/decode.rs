@@ -115,6 +115,7 @@ fn election(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError> 
                 term: Term(read.term()),
                 candidate: MemberId(read.candidate()),
                 granted: yes(read.granted())?,
+                key: read.key().into(),
             }
         }
         _ => return Err(DecodeError::Template),

@@ -164,9 +164,10 @@ fn write_election(message: &Message, body: &mut [u8]) -> Option<()> {
         Message::RequestVote { term, key } => {
             wire::RequestVoteEncoder::wrap(body)?.set_term(term.0).set_key((*key).into());
         }
-        Message::Ballot { term, candidate, granted } => {
+        Message::Ballot { term, candidate, granted, key } => {
             wire::BallotEncoder::wrap(body)?
                 .set_term(term.0)
+                .set_key((*key).into())
                 .set_candidate(candidate.0)
                 .set_granted((*granted).into());
         }

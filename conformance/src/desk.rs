@@ -383,9 +383,12 @@ impl Desk {
                     granted: true,
                     key: VoteKey::default(),
                 },
-                Message::RequestVote { term, .. } => {
-                    Message::Ballot { term: *term, candidate: me, granted: true }
-                }
+                Message::RequestVote { term, .. } => Message::Ballot {
+                    term: *term,
+                    candidate: me,
+                    granted: true,
+                    key: VoteKey::default(),
+                },
                 _ => break,
             };
             self.receive(other, answer);

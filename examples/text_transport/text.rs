@@ -125,7 +125,7 @@ messages! {
     "canvass" Canvass { term round key }
     "canvass-reply" CanvassReply { term round granted key }
     "request-vote" RequestVote { term key }
-    "ballot" Ballot { term candidate granted }
+    "ballot" Ballot { term candidate granted key }
     "heartbeat" Heartbeat { term round newest commit chain_at chain }
     "abdicate" Abdicate { term }
     "history-request" HistoryRequest { term commit }

@@ -127,8 +127,9 @@ impl Disk {
             let numbers = [u64::from(recovery_epoch.0), term.0, base.0, chain.0];
             text += &format!("line {numbers:?} {}\n", format_life(*leader));
         }
-        for PeerRecord { life, term, acknowledged } in &self.peers {
-            text += &format!("peer [{}, {}] {}\n", term.0, acknowledged.0, format_life(*life));
+        for PeerRecord { life, acknowledged_in, term, acknowledged } in &self.peers {
+            let numbers = [acknowledged_in.0, term.0, acknowledged.0];
+            text += &format!("peer {numbers:?} {}\n", format_life(*life));
         }
         text
     }
@@ -154,9 +155,10 @@ impl Disk {
                     leader: life(number(4)?, number(5)?, number(6)?),
                 }),
                 "peer" => self.peers.push(PeerRecord {
-                    term: Term(number(0)?),
-                    acknowledged: Position(number(1)?),
-                    life: life(number(2)?, number(3)?, number(4)?),
+                    acknowledged_in: BootEpoch(number(0)?),
+                    term: Term(number(1)?),
+                    acknowledged: Position(number(2)?),
+                    life: life(number(3)?, number(4)?, number(5)?),
                 }),
                 _ => return None,
             }

@@ -38,7 +38,10 @@ impl Draw<'_, '_> {
                 Message::CanvassReply { term, round, granted, key: self.vote_key() }
             }
             2 => Message::RequestVote { term, key: self.vote_key() },
-            3 => Message::Ballot { term, candidate: self.member(), granted: self.flag() },
+            3 => {
+                let (candidate, granted) = (self.member(), self.flag());
+                Message::Ballot { term, candidate, granted, key: self.vote_key() }
+            }
             4 => Message::Heartbeat {
                 term,
                 round: self.number(),

@@ -357,6 +357,9 @@ impl Recovered {
 pub struct PeerRecord {
     /// The newest life that was heard of.
     pub life: Life,
+    /// The life in which it acknowledged what follows: while that is not the newest one, it has
+    /// still to show that it kept it.
+    pub acknowledged_in: BootEpoch,
     /// The term in which it last acknowledged.
     pub term: crate::term::Term,
     /// The highest position that it acknowledged in that term.

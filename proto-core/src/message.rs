@@ -106,6 +106,8 @@ pub enum Message {
         candidate: MemberId,
         /// Whether the vote was granted.
         granted: bool,
+        /// How complete the voter's log is: a restored older image shows by it (rule 9).
+        key: VoteKey,
     },
     /// The leader is there.
     Heartbeat {
@@ -272,7 +274,8 @@ pub enum ConnectOutcome {
         limit: u64,
     },
     /// The session that was named has ended; whether its unanswered messages were applied is not
-    /// known any more.
+    /// known any more. To a client that named none: its key has this session, which has messages
+    /// of another client or of a former life of this one.
     SessionLost {
         /// The session.
         session: SessionId,

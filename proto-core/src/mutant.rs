@@ -90,6 +90,7 @@ mutants! {
     TIMERS_FIRE_ONCE_A_TERM = 59 fired_timers_never_fire_again_in_a_term [],
     CONNECTIONS_STAY = 60 connections_outlive_their_sessions [],
     COVERAGE_IS_UNBOUNDED = 61 ranges_behind_holes_are_not_bounded [91],
+    REGRESSED_MEMBER_VOTES = 62 vote_of_a_member_that_lost_bytes_counts [47],
 }
 
 #[cfg(quorate_mutants)]

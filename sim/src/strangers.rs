@@ -120,7 +120,7 @@ fn message(dice: &mut Dice, key: ClientKey) -> Message {
         0 => Message::Canvass { term, round: edge(dice), key: vote_key },
         1 => Message::CanvassReply { term, round: edge(dice), granted: true, key: vote_key },
         2 => Message::RequestVote { term, key: vote_key },
-        3 => Message::Ballot { term, candidate: MemberId(1), granted: true },
+        3 => Message::Ballot { term, candidate: MemberId(1), granted: true, key: vote_key },
         4 => Message::Heartbeat {
             term,
             round: edge(dice),

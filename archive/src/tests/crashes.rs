@@ -72,7 +72,12 @@ impl Run {
             incarnation: Incarnation(1),
             boot_epoch: BootEpoch(position),
         };
-        let peers = vec![PeerRecord { life, term: Term(1), acknowledged: Position(position) }];
+        let peers = vec![PeerRecord {
+            life,
+            acknowledged_in: life.boot_epoch,
+            term: Term(1),
+            acknowledged: Position(position),
+        }];
         self.progress.peers[1].clone_from(&peers);
         self.syncer.persist_peers(&peers)?;
         self.progress.peers[0] = peers;

@@ -61,8 +61,8 @@ fn changed(message: &Message, at: usize, bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn each_header_field_has_its_error() {
-    let ballot =
-        Message::Ballot { term: Term(1), candidate: quorate_core::MemberId(2), granted: true };
+    let (candidate, key) = (quorate_core::MemberId(2), quorate_core::VoteKey::default());
+    let ballot = Message::Ballot { term: Term(1), candidate, granted: true, key };
     let cases: [(usize, &[u8], DecodeError); 10] = [
         (0, &[0], DecodeError::Magic),
         (2, &[2], DecodeError::WireVersion),
@@ -94,7 +94,7 @@ fn unknown_values_of_enumerations_are_refused() {
         samples().into_iter().find(|(name, _)| name == wanted).map(|(_, message)| message).unwrap()
     };
     let cases = [
-        ("Ballot typical", BLOCK + 10),
+        ("Ballot typical", BLOCK + 26),
         ("CanvassReply typical", BLOCK + 32),
         ("ConnectReply.Open typical", BLOCK + 60),
         ("Nak typical", BLOCK + 8),

@@ -107,7 +107,10 @@ fn consensus(source: &mut Gen) -> Message {
         0 => Message::Canvass { term, round, key: vote_key(source) },
         1 => Message::CanvassReply { term, round, granted, key: vote_key(source) },
         2 => Message::RequestVote { term, key: vote_key(source) },
-        3 => Message::Ballot { term, candidate: MemberId(any(source)), granted },
+        3 => {
+            let candidate = MemberId(any(source));
+            Message::Ballot { term, candidate, granted, key: vote_key(source) }
+        }
         4 => Message::Heartbeat {
             term,
             round,

@@ -111,7 +111,7 @@ fn consensus(fill: Fill) -> Vec<Message> {
         Message::Canvass { term, round, key },
         Message::CanvassReply { term, round, granted, key },
         Message::RequestVote { term, key },
-        Message::Ballot { term, candidate: MemberId(number as u16), granted },
+        Message::Ballot { term, candidate: MemberId(number as u16), granted, key },
         Message::Heartbeat {
             term,
             round,

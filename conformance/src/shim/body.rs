@@ -184,6 +184,7 @@ pub(super) struct LineBody {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct PeerBody {
     life: LifeBody,
+    acknowledged_in: u64,
     term: u64,
     acknowledged: u64,
 }
@@ -291,13 +292,19 @@ impl VoteBody {
 
 impl PeerBody {
     pub(super) fn from(peer: &PeerRecord) -> Self {
-        let PeerRecord { life, term, acknowledged } = peer;
-        Self { life: LifeBody::from(life), term: term.0, acknowledged: acknowledged.0 }
+        let PeerRecord { life, acknowledged_in, term, acknowledged } = peer;
+        Self {
+            life: LifeBody::from(life),
+            acknowledged_in: acknowledged_in.0,
+            term: term.0,
+            acknowledged: acknowledged.0,
+        }
     }
 
     pub(super) fn to(&self) -> Option<PeerRecord> {
         let (term, acknowledged) = (Term(self.term), Position(self.acknowledged));
-        Some(PeerRecord { life: self.life.to()?, term, acknowledged })
+        let acknowledged_in = BootEpoch(self.acknowledged_in);
+        Some(PeerRecord { life: self.life.to()?, acknowledged_in, term, acknowledged })
     }
 }
 

@@ -206,7 +206,7 @@ fn control(message: &Message) -> String {
         Message::Acknowledge { term, durable, received, .. } => {
             format!("term {term}, durable {durable}, received {received}")
         }
-        Message::Ballot { term, candidate, granted } => {
+        Message::Ballot { term, candidate, granted, .. } => {
             format!("term {term}, {} {candidate}", if *granted { "for" } else { "not for" })
         }
         Message::CanvassReply { term, granted, .. } => {

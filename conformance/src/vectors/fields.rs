@@ -65,10 +65,11 @@ fn control(message: &Message) -> (&'static str, Value) {
         Message::RequestVote { term, key } => {
             ("RequestVote", json!({ "term": number(term.0), "key": vote_key(*key) }))
         }
-        Message::Ballot { term, candidate, granted } => (
+        Message::Ballot { term, candidate, granted, key } => (
             "Ballot",
             json!({
-                "term": number(term.0), "candidate": number(candidate.0), "granted": boolean(*granted),
+                "term": number(term.0), "key": vote_key(*key), "candidate": number(candidate.0),
+                "granted": boolean(*granted),
             }),
         ),
         Message::Heartbeat { term, round, newest, commit, chain_at, chain } => (

@@ -81,7 +81,7 @@ fn control(value: u64) -> Vec<(&'static str, Message)> {
         ("canvass", Message::Canvass { term, round, key }),
         ("canvass_reply", Message::CanvassReply { term, round, granted, key }),
         ("request_vote", Message::RequestVote { term, key }),
-        ("ballot", Message::Ballot { term, candidate: MemberId(value as u16), granted }),
+        ("ballot", Message::Ballot { term, candidate: MemberId(value as u16), granted, key }),
         ("abdicate", Message::Abdicate { term }),
         ("history_request", Message::HistoryRequest { term, commit: at }),
         (

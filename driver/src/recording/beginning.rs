@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use quorate_core::{
-    Chain, ConfigError, Duration, GroupId, Instant, Limits, LogTime, Member, MemberConfig,
-    MemberId, PeerRecord, Recovered, RecoveryEpoch, Term, TermHistory, TermLine, Timing, Vote,
+    BootEpoch, Chain, ConfigError, Duration, GroupId, Instant, Limits, LogTime, Member,
+    MemberConfig, MemberId, PeerRecord, Recovered, RecoveryEpoch, Term, TermHistory, TermLine,
+    Timing, Vote,
 };
 
 use super::fields::{Reader, Writer};
@@ -229,6 +230,7 @@ fn write_recovered(recovered: &Recovered, out: &mut Writer) {
     out.count(peers.len());
     for peer in peers {
         out.life(peer.life);
+        out.u64(peer.acknowledged_in.0);
         out.u64(peer.term.0);
         out.u64(peer.acknowledged.0);
     }
@@ -255,8 +257,9 @@ fn read_recovered(fields: &mut Reader<'_>) -> Option<Recovered> {
     let log_time = LogTime(fields.u64()?);
     let mut peers = Vec::new();
     for _ in 0..fields.u32()? {
-        let (life, term) = (fields.life()?, Term(fields.u64()?));
-        peers.push(PeerRecord { life, term, acknowledged: fields.position()? });
+        let (life, acknowledged_in) = (fields.life()?, BootEpoch(fields.u64()?));
+        let (term, acknowledged) = (Term(fields.u64()?), fields.position()?);
+        peers.push(PeerRecord { life, acknowledged_in, term, acknowledged });
     }
     Some(Recovered { life, vote, history, log_end, chain, log_time, peers })
 }

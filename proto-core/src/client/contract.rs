@@ -391,6 +391,18 @@ pub enum ClientError {
         /// The first message without a reply.
         unanswered: u64,
     },
+    /// The client's key has a session with messages of another client, or of a former life of this
+    /// one: its own would be taken for them. None of them was applied.
+    #[error(
+        "the key {:#x} has session {} already, with messages of another client or of an earlier \
+         start of this one; give each start a key of its own", key.0, session.0
+    )]
+    KeyInUse {
+        /// The key.
+        key: ClientKey,
+        /// Its session.
+        session: SessionId,
+    },
     /// The session had ended at the cluster; whether the messages from `unanswered` on were
     /// applied is not known.
     #[error("session {} is lost; the outcome of messages from {unanswered} on is unknown", session.0)]

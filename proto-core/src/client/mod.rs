@@ -347,6 +347,12 @@ impl Client {
         actions: &mut ClientActions,
     ) -> bool {
         let is_ours = session == self.session && session != SessionId::NONE;
+        let knows_none = self.session == SessionId::NONE && !matches!(phase, Phase::Served(_));
+        if knows_none && session != SessionId::NONE {
+            let key = self.config.key;
+            self.end(Err(ClientError::KeyInUse { key, session }), actions);
+            return true;
+        }
         match phase {
             _ if !is_ours => {}
             // Late: an answer to a copy of the connect that opened the connection. Asking under a

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::deadlines::Deadlines;
 use super::egress::send_egress;
 use super::table::Table;
-use super::{Handled, Member};
+use super::{Handled, Member, State};
 use crate::action::{Action, Actions, Destination};
 use crate::identity::{ClientKey, Endpoint, GroupTag, SessionId};
 use crate::message::{ConnectOutcome, Incoming, Message, Stream};
@@ -53,6 +53,8 @@ pub(super) struct Opening {
 struct Doubt {
     opening: Opening,
     session: SessionId,
+    /// The session has messages that are not this client's, though its key is the same.
+    is_foreign: bool,
     /// The heartbeat round that a quorum has to answer.
     round: u64,
     /// What has to be applied.
@@ -344,8 +346,13 @@ impl Member {
             self.counters.datagrams_ignored += 1;
             return;
         }
+        let known = self.state.sessions.of_client(client);
+        let is_used = known.is_some_and(|known| has_messages(&self.state, known));
+        let is_foreign = session == SessionId::NONE && is_used;
         if let Some(known) = self.state.connections.by_client.get_mut(client) {
-            if opening.number < known.number {
+            // Who has sent messages has long had the answer: it is late, or of a former life of the
+            // client, which asks again under another number.
+            if opening.number < known.number || opening.number == known.number && is_foreign {
                 self.counters.datagrams_ignored += 1;
                 return;
             }
@@ -355,11 +362,17 @@ impl Member {
                 return;
             }
         }
-        match self.state.sessions.of_client(client) {
+        match known {
+            // Only a client that has not been told of its session sends no number of it, and that
+            // one has sent no message yet: this is another life of it, whose messages would be
+            // taken for those of the first (E93).
+            Some(known) if is_foreign => {
+                self.doubt(client, known, true, opening);
+            }
             Some(known) if session == SessionId::NONE || session == known => {
                 self.resume(client, known, &opening, actions);
             }
-            _ if session != SessionId::NONE => self.doubt(client, session, opening),
+            _ if session != SessionId::NONE => self.doubt(client, session, false, opening),
             _ => self.open_session(client, opening, actions),
         }
     }
@@ -375,7 +388,7 @@ impl Member {
         let resumable =
             |known: &super::sessions::Session| known.can_resume_from(opening.unanswered);
         if !self.state.sessions.get(session).is_some_and(resumable) {
-            self.doubt(client, session, *opening);
+            self.doubt(client, session, false, *opening);
             return;
         }
         self.state.connections.doubts.remove(&client);
@@ -398,14 +411,14 @@ impl Member {
 
     /// Holds back that a session is lost until a quorum has answered a heartbeat that is sent from
     /// now on, as for a linearizable read (Raft thesis §6.4).
-    fn doubt(&mut self, client: ClientKey, session: SessionId, opening: Opening) {
+    fn doubt(&mut self, client: ClientKey, session: SessionId, is_foreign: bool, opening: Opening) {
         let Some(leading) = &self.state.leading else { return };
         let doubts = &mut self.state.connections.doubts;
         let is_new = doubts.get(&client).is_none_or(|old| old.opening.number < opening.number);
         if is_new && doubts.len() < self.config.limits.sessions_max {
             let round = leading.next_round();
             let commit = self.state.commit;
-            doubts.insert(client, Doubt { opening, session, round, commit });
+            doubts.insert(client, Doubt { opening, session, is_foreign, round, commit });
         }
     }
 
@@ -422,12 +435,17 @@ impl Member {
             if !is_certain(doubt) {
                 return true;
             }
-            let Doubt { opening, session, .. } = *doubt;
+            let Doubt { opening, session, is_foreign, .. } = *doubt;
             let resumable = |known: &super::sessions::Session| {
                 known.client == client && known.can_resume_from(opening.unanswered)
             };
-            // If it is known by now, the client's next connect finds it.
-            if !sessions.get(session).is_some_and(resumable) {
+            // If it is known by now, or has ended for another to begin, the client's next connect
+            // finds that.
+            let is_lost = match is_foreign {
+                true => sessions.get(session).is_some(),
+                false => !sessions.get(session).is_some_and(resumable),
+            };
+            if is_lost {
                 let outcome = ConnectOutcome::SessionLost { session };
                 reply_connect(opening.endpoint, opening.number, outcome, actions);
             }
@@ -476,6 +494,13 @@ impl Member {
             Incoming::Control(_) => self.counters.datagrams_ignored += 1,
         }
     }
+}
+
+/// Whether a message of this session was appended or applied.
+fn has_messages(state: &State, session: SessionId) -> bool {
+    let applied = state.sessions.get(session).map_or(0, |known| known.last_applied);
+    let appended = state.leading.as_ref().and_then(|leading| leading.appended.get(session));
+    applied > 0 || appended.is_some_and(|sequence| *sequence > 0)
 }
 
 /// The connection that a client's datagram is about, or the epoch of its streams; `None` if clients

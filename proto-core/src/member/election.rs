@@ -189,7 +189,7 @@ impl Member {
     }
 
     pub(super) fn handle_canvass(
-        &self,
+        &mut self,
         from: MemberId,
         term: Term,
         round: u64,
@@ -198,7 +198,9 @@ impl Member {
     ) {
         let asked = Asked { term, key };
         let own_key = self.own_key();
-        let granted = canvass_granted(asked, self.state.term, own_key, self.has_live_leader());
+        let is_whole = self.examine(from, key, actions);
+        let granted =
+            is_whole && canvass_granted(asked, self.state.term, own_key, self.has_live_leader());
         let message = Message::CanvassReply { term: self.state.term, round, granted, key: own_key };
         self.send(from, message, actions);
     }
@@ -232,7 +234,9 @@ impl Member {
         if !granted {
             return self.learn_from_refusal(from, term, key, actions);
         }
-        self.note_grant(from);
+        if self.examine(from, key, actions) {
+            self.note_grant(from);
+        }
         self.conclude_canvass(actions)
     }
 
@@ -255,6 +259,17 @@ impl Member {
             self.learn_from(from, key, actions);
         }
         Ok(())
+    }
+
+    /// Whether a member still has what it acknowledged, by the key that it states: one that came
+    /// back with less neither counts nor is elected (rule 9).
+    fn examine(&mut self, from: MemberId, key: VoteKey, actions: &mut Actions) -> bool {
+        let counted = self.state.peers.counts(from);
+        let is_whole = self.state.peers.examine(from, key, &self.state.history);
+        if counted && !is_whole {
+            actions.push(Action::Notify(Notice::PeerRegressed { member: from }));
+        }
+        is_whole
     }
 
     fn note_grant(&mut self, from: MemberId) {
@@ -280,7 +295,8 @@ impl Member {
             self.raise_term(term, actions);
         }
         let vote = Vote { term: self.state.term, granted_to: self.state.granted_to };
-        if !vote_granted(from, Asked { term, key }, vote, self.own_key()) {
+        let is_whole = self.examine(from, key, actions);
+        if !is_whole || !vote_granted(from, Asked { term, key }, vote, self.own_key()) {
             crate::mark::reached(crate::mark::BALLOT_REFUSED);
             self.send_ballot(from, false, actions);
             return Ok(());
@@ -297,7 +313,8 @@ impl Member {
     }
 
     fn send_ballot(&self, to: MemberId, granted: bool, actions: &mut Actions) {
-        let message = Message::Ballot { term: self.state.term, candidate: to, granted };
+        let key = self.own_key();
+        let message = Message::Ballot { term: self.state.term, candidate: to, granted, key };
         self.send(to, message, actions);
     }
 
@@ -312,6 +329,7 @@ impl Member {
         term: Term,
         candidate: MemberId,
         granted: bool,
+        key: VoteKey,
         actions: &mut Actions,
     ) -> Handled {
         if term > self.state.term {
@@ -323,7 +341,9 @@ impl Member {
             crate::mark::reached(crate::mark::LATE_GRANT);
             return Ok(());
         }
-        self.note_grant(from);
+        if self.examine(from, key, actions) {
+            self.note_grant(from);
+        }
         self.conclude_ballot(actions)
     }
 

@@ -31,6 +31,8 @@ pub(super) struct Following {
     /// Acknowledgements of this life so far.
     pub(super) acknowledgements: u64,
     acknowledgement_wanted: bool,
+    /// When the other followers were last told of an acknowledgement, in this term.
+    witnessed_at: Option<Instant>,
     had_gap: bool,
 }
 
@@ -255,11 +257,41 @@ impl Member {
         if !wanted || self.state.leading.is_some() || !self.has_adopted() {
             return;
         }
+        let message = self.next_acknowledgement();
+        self.send(leader, message, actions);
+        if self.is_to_be_witnessed() {
+            self.acknowledge_to_all_but(leader, actions);
+        }
+    }
+
+    pub(super) fn acknowledge_to_all_but(&mut self, one: MemberId, actions: &mut Actions) {
+        for index in 0..self.state.peers.len() {
+            if let Some(other) = self.state.peers.at(index).filter(|other| *other != one) {
+                let message = self.next_acknowledgement();
+                self.send(other, message, actions);
+            }
+        }
+    }
+
+    /// Whether the others, too, are to hear where this member is, so that an older image of its
+    /// disk is noticed whoever is left then: at first in each term, and at a bounded interval from
+    /// then on (rule 9).
+    pub(super) fn is_to_be_witnessed(&mut self) -> bool {
+        let (now, interval) = (self.state.now, self.config.timing.peer_record_interval);
+        let witnessed_at = &mut self.state.following.witnessed_at;
+        let is_due = witnessed_at.is_none_or(|at| now.since(at) >= interval);
+        if is_due {
+            *witnessed_at = Some(now);
+        }
+        is_due
+    }
+
+    fn next_acknowledgement(&mut self) -> Message {
         self.state.following.acknowledgements += 1;
         let log = &self.state.log;
         let early = mutant::is(mutant::ACKNOWLEDGE_BEFORE_DURABLE);
         let loose = mutant::is(mutant::ACKNOWLEDGES_RECEIVED);
-        let message = Message::Acknowledge {
+        Message::Acknowledge {
             term: self.state.term,
             sequence: self.state.following.acknowledgements,
             round: self.state.following.round,
@@ -271,7 +303,6 @@ impl Member {
             received: log.image.received(),
             limit: log.limit(),
             commit: self.state.commit,
-        };
-        self.send(leader, message, actions);
+        }
     }
 }

@@ -333,6 +333,15 @@ impl Member {
         for peer in self.state.peers.ids() {
             self.send(peer, message.clone(), actions);
         }
+        self.tell_own_position(actions);
+    }
+
+    /// A leader's disk is one voter's among others: what it holds is remembered like theirs.
+    fn tell_own_position(&mut self, actions: &mut Actions) {
+        let is_open = self.state.leading.as_ref().is_some_and(|leading| leading.is_open);
+        if is_open && self.is_to_be_witnessed() {
+            self.acknowledge_to_all_but(self.state.life.member, actions);
+        }
     }
 
     pub(super) fn handle_acknowledge(
@@ -353,7 +362,7 @@ impl Member {
         let life = self.state.peers.life(from);
         let (low, head) = (self.state.log.low, self.state.log.verified);
         let Some(leading) = &mut self.state.leading else {
-            self.counters.datagrams_ignored += 1;
+            self.witness(from, term, durable, actions);
             return Ok(());
         };
         leading.has_acknowledgements = true;
@@ -385,6 +394,19 @@ impl Member {
         follower.limit = limit;
         self.state.flush_wanted |= follower.sent < head.min(limit);
         Ok(())
+    }
+
+    /// Remembers what another member acknowledged to the leader of both (rule 9).
+    fn witness(&mut self, from: MemberId, term: Term, durable: Position, actions: &mut Actions) {
+        let state = &mut self.state;
+        if term != state.term || state.history.last_term() != term {
+            self.counters.datagrams_ignored += 1;
+            return;
+        }
+        let counted = state.peers.counts(from);
+        if !state.peers.acknowledge(from, term, durable, &state.history) && counted {
+            actions.push(Action::Notify(Notice::PeerRegressed { member: from }));
+        }
     }
 
     /// Commits what a quorum holds durably; the own disk is one voter among them (E41).

@@ -302,8 +302,8 @@ impl Member {
             Message::RequestVote { term, key } => {
                 self.handle_request_vote(from, term, key, actions)
             }
-            Message::Ballot { term, candidate, granted } => {
-                self.handle_ballot(from, term, candidate, granted, actions)
+            Message::Ballot { term, candidate, granted, key } => {
+                self.handle_ballot(from, term, candidate, granted, key, actions)
             }
             Message::Heartbeat { .. } => self.handle_heartbeat(from, message, actions),
             Message::HistoryRequest { term, commit } => {

@@ -1,10 +1,10 @@
 //! What a member remembers of the others, over their lives and its own (rule 9).
 
 use crate::config::{PeerRecord, PeerRecords};
-use crate::identity::{BootEpoch, Life, MemberId};
+use crate::identity::{Life, MemberId};
 use crate::mutant;
 use crate::position::Position;
-use crate::term::{Term, TermHistory};
+use crate::term::{Term, TermHistory, VoteKey};
 use crate::time::{Duration, Instant};
 
 use super::decisions::has_regressed;
@@ -23,10 +23,16 @@ pub(super) struct Peers {
 #[derive(Clone, Copy, Debug, Hash)]
 struct Peer {
     record: PeerRecord,
-    /// The life in which it acknowledged what the record says.
-    acknowledged_in: BootEpoch,
-    /// It came back with less than it had acknowledged: it counts for nothing.
+    /// It came back with less than it had acknowledged: it counts for nothing until it has that
+    /// again.
     has_regressed: bool,
+}
+
+impl Peer {
+    /// Whether it has not acknowledged anything yet since it started anew.
+    fn is_in_new_life(&self) -> bool {
+        self.record.life.boot_epoch > self.record.acknowledged_in
+    }
 }
 
 impl Peers {
@@ -40,9 +46,7 @@ impl Peers {
             let record = recovered.iter().find(|record| record.life.member == id).copied();
             let life = Life { member: id, ..Life::default() };
             let unknown = PeerRecord { life, ..PeerRecord::default() };
-            let record = record.unwrap_or(unknown);
-            let acknowledged_in = record.life.boot_epoch;
-            (id, Peer { record, acknowledged_in, has_regressed: false })
+            (id, Peer { record: record.unwrap_or(unknown), has_regressed: false })
         };
         Self { peers: others.map(peer).collect(), is_dirty: false, due_at: Instant(0) + interval }
     }
@@ -91,22 +95,48 @@ impl Peers {
         history: &TermHistory,
     ) -> bool {
         let Some(peer) = self.peers.get_mut(member) else { return false };
-        // Within one life a fall is always a cut, whoever ordered it.
-        let is_new_life = peer.record.life.boot_epoch > peer.acknowledged_in;
         let counts_anyway = mutant::is(mutant::REGRESSED_MEMBER_COUNTS);
-        if is_new_life && has_regressed(&peer.record, history, durable) && !counts_anyway {
+        // Within one life a fall is always a cut, whoever ordered it.
+        if peer.is_in_new_life() && has_regressed(&peer.record, history, durable) && !counts_anyway
+        {
             peer.has_regressed = true;
             return false;
         }
         peer.has_regressed = false;
-        peer.acknowledged_in = peer.record.life.boot_epoch;
+        let record = &mut peer.record;
+        // One that was overtaken by a newer one says nothing new.
+        let is_older = (term, durable) < (record.term, record.acknowledged);
+        if is_older && record.acknowledged_in == record.life.boot_epoch {
+            return true;
+        }
+        record.acknowledged_in = record.life.boot_epoch;
         let always = mutant::is(mutant::RECORDS_ARE_ALWAYS_DIRTY);
-        if always || (term, durable) != (peer.record.term, peer.record.acknowledged) {
-            peer.record.term = term;
-            peer.record.acknowledged = durable;
+        if always || (term, durable) != (record.term, record.acknowledged) {
+            record.term = term;
+            record.acknowledged = durable;
             self.is_dirty = true;
         }
         true
+    }
+
+    /// Takes in how complete a member says that its log is, with a vote or when it asks for one;
+    /// `false` if it has lost what it had acknowledged before, and neither counts nor is elected
+    /// (rule 9, E47, DF-14): a restored older image, whose promises nobody may rely on.
+    ///
+    /// A key of a newer line than that of the acknowledgement says that its log was cut since, by
+    /// a leader that this member may not have heard of: no fall can be told from it.
+    pub(super) fn examine(
+        &mut self,
+        member: MemberId,
+        key: VoteKey,
+        history: &TermHistory,
+    ) -> bool {
+        let Some(peer) = self.peers.get_mut(member) else { return false };
+        if peer.is_in_new_life() && !mutant::is(mutant::REGRESSED_MEMBER_VOTES) {
+            peer.has_regressed =
+                key.term <= peer.record.term && has_regressed(&peer.record, history, key.position);
+        }
+        !peer.has_regressed
     }
 
     /// Whether what the member says counts towards a quorum.
@@ -139,7 +169,7 @@ impl Peers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Incarnation;
+    use crate::identity::{BootEpoch, Incarnation};
 
     fn life(member: u16, incarnation: u32, boot_epoch: u64) -> Life {
         Life {

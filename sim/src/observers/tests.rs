@@ -123,7 +123,8 @@ fn s1_two_leaders_of_one_term() {
 fn s2_and_s3_votes() {
     let mut stage = Stage::new();
     stage.view.term = Term(3);
-    let grant = Message::Ballot { term: Term(3), candidate: MemberId(2), granted: true };
+    let key = VoteKey::default();
+    let grant = Message::Ballot { term: Term(3), candidate: MemberId(2), granted: true, key };
     assert_eq!(stage.sends(0, grant.clone()), ["S3", "S4"]);
     let vote = Vote { term: Term(3), granted_to: Some(MemberId(3)) };
     assert_eq!(stage.show(0, Observed::Durable(&Work::Vote(vote))), ["S2"]);

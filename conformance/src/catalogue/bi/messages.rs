@@ -125,7 +125,7 @@ pub(super) fn edges(view: &View) -> Vec<Message> {
         all.push(Message::Canvass { term, round: 1, key });
         all.push(Message::CanvassReply { term, round: 1, granted: true, key });
         all.push(Message::RequestVote { term, key });
-        all.push(Message::Ballot { term, candidate: MemberId(1), granted: true });
+        all.push(Message::Ballot { term, candidate: MemberId(1), granted: true, key });
         all.push(Message::Abdicate { term });
         all.push(Message::HistoryRequest { term, commit: view.commit });
         all.push(heartbeat(term.0, 1));
@@ -146,7 +146,7 @@ pub(super) fn edges(view: &View) -> Vec<Message> {
         all.extend(edges_of_position(view, at));
     }
     for candidate in [0, 1, 2, 9, u16::MAX].map(MemberId) {
-        all.push(Message::Ballot { term: view.term, candidate, granted: true });
+        all.push(Message::Ballot { term: view.term, candidate, granted: true, key });
     }
     for (part, parts) in [(0, 1), (1, 2), (0, u16::MAX), (u16::MAX, 0), (3, 2)] {
         let (above, lines) = (view.commit, Default::default());

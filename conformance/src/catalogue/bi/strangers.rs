@@ -142,7 +142,8 @@ pub(super) fn bi_07(_: &mut Trial<'_>) -> Verdict {
         for term in [before.term, Term(before.term.0.saturating_sub(1))] {
             for from in [2, 3] {
                 let key = before.key;
-                desk.receive(from, Message::Ballot { term, candidate: MemberId(1), granted: true });
+                let candidate = MemberId(1);
+                desk.receive(from, Message::Ballot { term, candidate, granted: true, key });
                 desk.receive(from, Message::CanvassReply { term, round: 99, granted: true, key });
             }
         }

@@ -59,7 +59,8 @@ fn leader_gates(options: &DeskOptions) -> Verdict {
     desk.check(options.members == 1 || did(&desk, &asks), "now it should ask for votes")?;
     let (term, candidate) = (desk.view().term, MemberId(1));
     for other in 2..=options.members {
-        desk.receive(other, Message::Ballot { term, candidate, granted: true });
+        let key = VoteKey::default();
+        desk.receive(other, Message::Ballot { term, candidate, granted: true, key });
         if desk.view().role == Role::Leader {
             break;
         }

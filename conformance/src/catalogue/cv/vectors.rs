@@ -8,7 +8,7 @@ use quorate_codecs::{
 };
 use quorate_core::frame::{self, Checksum, parse_body, verify};
 use quorate_core::message::{ConnectOutcome, Incoming, Live};
-use quorate_core::{Endpoint, MemberId, Message, Position, Sender, Stream, Term};
+use quorate_core::{Endpoint, MemberId, Message, Position, Sender, Stream, Term, VoteKey};
 use quorate_sim::Dice;
 
 use super::frames::{FRAME_BYTES_MAX, SEED, framed};
@@ -81,7 +81,8 @@ pub(super) fn cv_02(_: &mut Trial<'_>) -> Verdict {
         check(shown, || format!("{number} is written as {:?}", &bytes[BLOCK..BLOCK + 8]))?;
     }
     let member = MemberId(u16::MAX);
-    let ballot = Message::Ballot { term: Term(1), candidate: member, granted: true };
+    let key = VoteKey::default();
+    let ballot = Message::Ballot { term: Term(1), candidate: member, granted: true, key };
     let sender = crate::desk::member_sender(u16::MAX, u64::MAX);
     let bytes = encoded(sender, &Incoming::Control(ballot.clone()));
     let bytes = bytes.map_err(|error| Failure::broken(error.to_string()))?;

@@ -66,7 +66,12 @@ impl LifeOnDisk {
     fn peers(&mut self, position: Position) -> Result<(), ArchiveError> {
         let (incarnation, boot_epoch) = (Incarnation(1), BootEpoch(position.0));
         let life = Life { member: MemberId(2), incarnation, boot_epoch };
-        let peers = vec![PeerRecord { life, term: Term(1), acknowledged: position }];
+        let peers = vec![PeerRecord {
+            life,
+            acknowledged_in: life.boot_epoch,
+            term: Term(1),
+            acknowledged: position,
+        }];
         self.promised.peers[1].clone_from(&peers);
         self.open.syncer.persist_peers(&peers)?;
         self.promised.peers[0] = peers;

@@ -212,6 +212,43 @@ pub(super) fn df_11(trial: &mut Trial<'_>) -> Verdict {
 }
 
 pub(super) fn df_14(trial: &mut Trial<'_>) -> Verdict {
+    a_restored_image_elects_nobody(trial)?;
+    a_restored_image_acknowledges_nothing(trial)
+}
+
+/// Committed by the leader and the victim; the third has none of it, but has heard that the victim
+/// acknowledged it. With the leader gone, third and image are a majority without the message.
+fn a_restored_image_elects_nobody(trial: &mut Trial<'_>) -> Verdict {
+    let mut stage = trial.stage(Options::members(3));
+    let leader = stage.settle()?;
+    let victim = stage.other_than(leader);
+    let witness = stage.numbers().find(|member| ![leader, victim].contains(member)).unwrap_or(1);
+    let client = stage.client();
+    stage.request(client, b"in the image")?;
+    all_level(&mut stage, 4 * SECOND)?;
+    let image = stage.disk(victim, Clone::clone);
+    let place = Stage::place_of(witness);
+    let starved = stage.rule("no log for the witness", Effect::Lose, move |passing| {
+        passing.to == place && passing.is_log_data()
+    });
+    stage.request(client, b"on two of three")?;
+    // What others acknowledge is heard of at an interval.
+    stage.run(3 * SECOND)?;
+    stage.power_off(leader);
+    stage.power_off(victim);
+    stage.damage(victim, |disk| *disk = image);
+    stage.start(victim)?;
+    stage.remove_rule(starved);
+    stage.always("nobody leads without the message", 3 * SECOND, |stage| {
+        [victim, witness].iter().all(|member| stage.view(*member).role != Role::Leader)
+    })?;
+    stage.start(leader)?;
+    stage.request(client, b"all three")?;
+    all_level(&mut stage, 4 * SECOND)
+}
+
+/// What the victim acknowledged before it lost it does not count towards a commit.
+fn a_restored_image_acknowledges_nothing(trial: &mut Trial<'_>) -> Verdict {
     let mut stage = trial.stage(Options::members(5));
     let leader = stage.settle()?;
     let others: Vec<u16> = stage.numbers().filter(|member| *member != leader).collect();

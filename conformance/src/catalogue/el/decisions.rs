@@ -82,7 +82,7 @@ fn each_kind(term: Term, round: u64) -> [Message; 9] {
         Message::Canvass { term, round, key },
         Message::CanvassReply { term, round, granted: false, key },
         Message::RequestVote { term, key },
-        Message::Ballot { term, candidate: MemberId(1), granted: false },
+        Message::Ballot { term, candidate: MemberId(1), granted: false, key },
         heartbeat(term.0, 1_000),
         Message::Abdicate { term },
         Message::HistoryRequest { term, commit: at },
@@ -357,8 +357,9 @@ pub(super) fn el_13(_: &mut Trial<'_>) -> Verdict {
     }
     let (mut desk, _) = standing(Role::Candidate)?;
     for stranger in 4..8 {
-        let term = desk.view().term;
-        desk.receive(stranger, Message::Ballot { term, candidate: MemberId(1), granted: true });
+        let (term, key) = (desk.view().term, VoteKey::default());
+        let candidate = MemberId(1);
+        desk.receive(stranger, Message::Ballot { term, candidate, granted: true, key });
         desk.check(desk.view().role == Role::Candidate, "a stranger's ballot counted")?;
     }
     Ok(())

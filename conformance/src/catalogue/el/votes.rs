@@ -17,7 +17,7 @@ type Grant = (MemberId, Term, MemberId);
 /// The grant in a datagram, if it is one.
 fn grant(passing: &Passing<'_>) -> Option<Grant> {
     match (passing.from, passing.message()) {
-        (Place::Member(from), Some(Message::Ballot { term, candidate, granted: true })) => {
+        (Place::Member(from), Some(Message::Ballot { term, candidate, granted: true, .. })) => {
             Some((from, *term, *candidate))
         }
         _ => None,

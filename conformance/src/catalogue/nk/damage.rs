@@ -205,7 +205,7 @@ fn messages() -> Vec<Message> {
         Message::Canvass { term, round, key },
         Message::CanvassReply { term, round, granted: false, key },
         Message::RequestVote { term, key },
-        Message::Ballot { term, candidate: MemberId(3), granted: true },
+        Message::Ballot { term, candidate: MemberId(3), granted: true, key },
         Message::Abdicate { term },
         Message::HistoryRequest { term, commit: Position(64) },
         ScriptedLog::new(5, 2, 1, 8).heartbeat(round, Position(640), Position(64)),

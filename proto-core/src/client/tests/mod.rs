@@ -12,7 +12,7 @@ use crate::identity::{BootEpoch, Endpoint, Incarnation, MemberId};
 use crate::message::EpochRange;
 use crate::position::{Position, PositionRange};
 use crate::random::Random;
-use crate::term::Term;
+use crate::term::{Term, VoteKey};
 use world::{Datagram, KEY, Mode, SESSION, World, config, endpoint};
 
 const MS: u64 = 1_000_000;
@@ -394,7 +394,12 @@ fn foreign_datagrams_are_ignored() {
     let ignored = world.client.counters().datagrams_ignored;
     let mut foreign = vec![
         Message::StreamNewest { stream: Stream::Egress(KEY), epoch: 99, newest: Position(64) },
-        Message::Ballot { term: Term(1), candidate: MemberId(1), granted: true },
+        Message::Ballot {
+            term: Term(1),
+            candidate: MemberId(1),
+            granted: true,
+            key: VoteKey::default(),
+        },
     ];
     for outcome in [
         ConnectOutcome::SessionLost { session: SESSION },

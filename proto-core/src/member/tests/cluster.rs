@@ -4,7 +4,7 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::String;
-use alloc::vec;
+
 use alloc::vec::Vec;
 
 use crate::action::{Action, Actions, Delivery, Destination, Source};
@@ -12,7 +12,7 @@ use crate::client::{
     Client, ClientAction, ClientActions, ClientConfig, ClientError, ClientEvent, ClientLimits,
     ClientTiming,
 };
-use crate::config::{Limits, MemberConfig, Recovered, Timing};
+use crate::config::{Limits, MemberConfig, PeerRecord, Recovered, Timing};
 use crate::event::{Event, OperationId, Outputs};
 use crate::frame::{self, FrameSeed, chain_after};
 use crate::identity::{
@@ -38,6 +38,7 @@ pub(super) struct Disk {
     pub(super) synced: usize,
     pub(super) vote: Vote,
     pub(super) history: TermHistory,
+    pub(super) peers: Vec<PeerRecord>,
     pub(super) boot_epoch: u64,
 }
 
@@ -46,7 +47,7 @@ pub(super) enum Write {
     Sync(usize),
     Vote(Vote),
     History(TermHistory),
-    Peers,
+    Peers(Vec<PeerRecord>),
 }
 
 pub(super) struct Node {
@@ -188,7 +189,7 @@ impl Cluster {
             log_end: Position(end as u64),
             chain,
             log_time: LogTime(0),
-            peers: vec![],
+            peers: disk.peers.clone(),
         };
         node.applied.clear();
         node.pending.clear();
@@ -359,8 +360,8 @@ impl Cluster {
                     node.disk.synced = node.disk.synced.min(cut.0 as usize);
                     node.pending.push_back((operation, Write::History(history)));
                 }
-                Action::PersistPeers { operation, .. } => {
-                    node.pending.push_back((operation, Write::Peers));
+                Action::PersistPeers { operation, peers } => {
+                    node.pending.push_back((operation, Write::Peers(peers.to_vec())));
                 }
                 Action::ReadLog { operation, range } => {
                     let end = node.disk.log.len().min(range.end.0 as usize);
@@ -390,7 +391,7 @@ impl Cluster {
             Write::Sync(length) => node.disk.synced = length.min(node.disk.log.len()),
             Write::Vote(vote) => node.disk.vote = vote,
             Write::History(history) => node.disk.history = history,
-            Write::Peers => {}
+            Write::Peers(peers) => node.disk.peers = peers,
         }
         self.step(member, Event::Durable { operation });
         true

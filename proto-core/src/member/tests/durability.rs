@@ -1,10 +1,12 @@
 //! What may leave before the disk has it, and what may not.
 
-use super::cluster::{Cluster, id};
+use super::cluster::{Cluster, Datagram, endpoint, id};
 use crate::event::{Event, OperationId};
 use crate::identity::BootEpoch;
+use crate::message::Stream;
 use crate::notice::FailStop;
 use crate::position::Position;
+use crate::time::Duration;
 
 #[test]
 fn e37_nothing_is_committed_before_a_quorum_of_disks_has_it() {
@@ -82,4 +84,61 @@ fn e49_a_leader_whose_disk_hangs_abdicates() {
     cluster.submit(b"to a hung disk");
     cluster.run_until("a successor", |cluster| cluster.leader().is_some_and(|new| new != leader));
     assert!(cluster.member(leader).view().commit > Position::ZERO);
+}
+
+/// A member acknowledges what it then loses, by a restored older image of its disk. The third of
+/// the group has nothing of it, but has heard of the acknowledgement.
+fn with_a_restored_image(restarts_the_witness: bool) -> (Cluster, u16, u16) {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.run_until_led();
+    cluster.connect_client();
+    cluster.run_until("a session", |cluster| {
+        cluster.client.as_ref().unwrap().session() != crate::SessionId::NONE
+    });
+    cluster.run_until_level();
+    let others: alloc::vec::Vec<u16> = (1..=3).filter(|&member| member != leader).collect();
+    let (victim, witness) = (others[0], others[1]);
+    let image = cluster.nodes[&id(victim)].disk.clone();
+    cluster.cut.isolated = alloc::vec![endpoint(witness)];
+    cluster.lose = |cut, _, to, what| {
+        let is_log = matches!(what, Datagram::Data { stream: Stream::Log, .. });
+        is_log && cut.isolated.contains(&to)
+    };
+    cluster.submit(b"on two of three");
+    cluster.run_until("the reply", |cluster| cluster.replies.len() == 1);
+    let interval = cluster.member(leader).config().timing.peer_record_interval;
+    let heard = cluster.now + interval.times(3);
+    cluster.run_until("all have heard of it", |cluster| cluster.now > heard);
+    cluster.crash(leader);
+    cluster.crash(victim);
+    cluster.nodes.get_mut(&id(victim)).unwrap().disk = image;
+    cluster.cut.isolated.clear();
+    cluster.start(victim);
+    if restarts_the_witness {
+        let until = cluster.now + interval.times(2);
+        cluster.run_until("the new life is remembered", |cluster| cluster.now > until);
+        cluster.crash(witness);
+        cluster.start(witness);
+    }
+    (cluster, leader, witness)
+}
+
+#[test]
+fn e47_df14_a_restored_image_neither_elects_nor_is_elected() {
+    for restarts in [false, true] {
+        let (mut cluster, leader, witness) = with_a_restored_image(restarts);
+        let until = cluster.now + Duration::from_millis(5_000);
+        cluster.run_until("nobody is elected", |cluster| {
+            assert_eq!(cluster.leader(), None, "what was committed is lost");
+            cluster.now > until
+        });
+        cluster.start(leader);
+        // Who is behind may lead too, once it has fetched from this one what it lacks (rule 8).
+        cluster.run_until_led();
+        // The image has caught up, and counts again.
+        cluster.run_until_level();
+        cluster.crash(witness);
+        cluster.submit(b"with the image");
+        cluster.run_until("the second reply", |cluster| cluster.replies.len() == 2);
+    }
 }

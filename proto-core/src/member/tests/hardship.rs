@@ -55,6 +55,33 @@ fn a_message_that_is_too_large_ends_its_client_and_nobody_else() {
     }
 }
 
+#[test]
+fn e93_a_client_that_starts_anew_under_its_old_key_is_told_so() {
+    for fails_over in [false, true] {
+        let mut cluster = Cluster::new(3);
+        let leader = cluster.run_until_led();
+        cluster.connect_client();
+        wait_until_served(&mut cluster);
+        cluster.submit(b"of the first life");
+        cluster.run_until("the reply", |cluster| cluster.replies.len() == 1);
+        if fails_over {
+            cluster.crash(leader);
+            cluster.run_until_led();
+        }
+        // It numbers its connections and messages from one again.
+        cluster.connect_client();
+        cluster.submit(b"of the second life");
+        cluster.run_until("the client's end", |cluster| cluster.ended.is_some());
+        let ended = cluster.ended.take();
+        let is_told = matches!(ended, Some(Err(ClientError::KeyInUse { key: ClientKey(99), .. })));
+        assert!(is_told, "{ended:?}");
+        assert_eq!(cluster.replies.len(), 1, "a reply of the former life is no answer");
+        for node in cluster.nodes.values() {
+            assert!(node.applied.iter().all(|payload| payload == b"of the first life"));
+        }
+    }
+}
+
 /// Runs three members whose disks take `delay_ms` for each operation, for 20 seconds or until one
 /// of them leads; how many elections that took.
 fn elections_with_slow_disks(delay_ms: u64) -> Option<u64> {
@@ -162,7 +189,8 @@ fn who_is_told_to_stop_does_not_come_to_lead() {
             incarnation: life.incarnation,
             boot_epoch: life.boot_epoch,
         };
-        let ballot = Message::Ballot { term, candidate: id(candidate), granted: true };
+        let key = cluster.member(voter).view().key;
+        let ballot = Message::Ballot { term, candidate: id(candidate), granted: true, key };
         let datagram = Datagram::Control(ballot);
         cluster.deliver(endpoint(voter), endpoint(candidate), sender, &datagram);
     }
