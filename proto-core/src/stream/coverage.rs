@@ -31,10 +31,11 @@ impl Coverage {
         self.ranges.is_empty()
     }
 
-    /// Adds `range`. When there are too many ranges then, the farthest is dropped (rule 19).
-    pub fn insert(&mut self, range: PositionRange) {
+    /// Adds `range`. When there are too many ranges then, the farthest is dropped (rule 19), and
+    /// returned.
+    pub fn insert(&mut self, range: PositionRange) -> Option<PositionRange> {
         if range.is_empty() {
-            return;
+            return None;
         }
         let from = self.ranges.partition_point(|held| held.end < range.start);
         let to = self.ranges.partition_point(|held| held.start <= range.end);
@@ -44,12 +45,21 @@ impl Coverage {
             merged.end = merged.end.max(self.ranges[to - 1].end);
         }
         self.ranges.splice(from..to, [merged]);
-        if self.ranges.len() > self.ranges_max {
-            crate::mark::reached(crate::mark::FARTHEST_DROPPED);
+        if self.ranges.len() <= self.ranges_max {
+            return None;
         }
-        if !crate::mutant::is(crate::mutant::COVERAGE_IS_UNBOUNDED) {
-            self.ranges.truncate(self.ranges_max);
+        crate::mark::reached(crate::mark::FARTHEST_DROPPED);
+        if crate::mutant::is(crate::mutant::COVERAGE_IS_UNBOUNDED) {
+            return None;
         }
+        // One was added, so that one is too many.
+        self.ranges.pop()
+    }
+
+    /// How many ranges a search looks at, at most.
+    #[must_use]
+    pub const fn search_steps(&self) -> u64 {
+        (usize::BITS - self.ranges.len().leading_zeros()) as u64 + 1
     }
 
     /// Removes everything below `position`.

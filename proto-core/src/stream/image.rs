@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
-use super::coverage::{Coverage, subtract};
+use super::coverage::Coverage;
 use crate::message::NAK_RANGES_MAX;
 use crate::mutant;
 use crate::position::{Position, PositionRange};
@@ -45,7 +45,7 @@ pub struct Image {
     beyond: Coverage,
     /// The newest position that the sender is known to have written.
     seen: Position,
-    /// What was asked for and may still come.
+    /// What was asked for and may still come, in rising order; no two overlap.
     asked: Vec<Asked>,
     /// Holes below the position may be asked for from the instant on.
     probe: Option<(Position, Instant)>,
@@ -53,12 +53,23 @@ pub struct Image {
     overtaking: u32,
     /// Requests that went unanswered since the last byte arrived.
     unanswered: u32,
+    steps: Steps,
 }
 
 #[derive(Clone, Copy, Debug, Hash)]
 struct Asked {
     range: PositionRange,
     at: Instant,
+    /// Bytes of it that are not held.
+    missing: u64,
+}
+
+/// How often something was looked at. It says what work was done, and is no part of the state.
+#[derive(Clone, Copy, Debug, Default)]
+struct Steps(u64);
+
+impl core::hash::Hash for Steps {
+    fn hash<H: core::hash::Hasher>(&self, _: &mut H) {}
 }
 
 impl Image {
@@ -73,7 +84,16 @@ impl Image {
             probe: None,
             overtaking: 0,
             unanswered: 0,
+            steps: Steps::default(),
         }
+    }
+
+    /// How often a held range, a hole or a request was looked at so far. For one event that is a
+    /// few times [`REQUESTS_MAX`] at most, with a search among the held ranges each; a walk over
+    /// all holes would be far above that.
+    #[must_use]
+    pub const fn steps(&self) -> u64 {
+        self.steps.0
     }
 
     /// The end of what is held without a hole.
@@ -153,11 +173,8 @@ impl Image {
         }
         self.seen = self.seen.max(range.end);
         self.unanswered = 0;
-        for asked in &mut self.asked {
-            if !asked.range.intersection(range).is_empty() {
-                asked.at = now;
-            }
-        }
+        self.note_answers(now, range);
+        self.steps.0 += 2 * self.beyond.search_steps();
         if range.start <= self.received {
             self.overtaking = 0;
             self.received = self.received.max(range.end);
@@ -167,7 +184,26 @@ impl Image {
             }
         } else {
             self.overtaking = self.overtaking.saturating_add(1);
-            self.beyond.insert(range);
+            if let Some(dropped) = self.beyond.insert(range) {
+                for asked in &mut self.asked {
+                    asked.missing += asked.range.intersection(dropped).len();
+                }
+            }
+        }
+    }
+
+    /// Those who were asked for bytes of `range` have begun to answer.
+    fn note_answers(&mut self, now: Instant, range: PositionRange) {
+        let first = self.asked.partition_point(|asked| asked.range.end <= range.start);
+        for asked in &mut self.asked[first..] {
+            if asked.range.start >= range.end {
+                break;
+            }
+            self.steps.0 += 1;
+            asked.at = now;
+            let answer = asked.range.intersection(range);
+            let above = PositionRange::new(answer.start.max(self.received), answer.end);
+            asked.missing -= self.beyond.missing(above).map(PositionRange::len).sum::<u64>();
         }
     }
 
@@ -176,6 +212,9 @@ impl Image {
     pub fn extend(&mut self, end: Position) {
         debug_assert!(self.beyond.is_empty(), "who writes a stream has no holes in it");
         self.received = self.received.max(end);
+        for asked in &mut self.asked {
+            asked.missing = asked.missing.min(asked.range.end.since(self.received));
+        }
         self.seen = self.seen.max(end);
         self.unanswered = 0;
     }
@@ -206,7 +245,8 @@ impl Image {
     /// The one who was asked for `range` does not have it: that counts as `tries` requests that
     /// went unanswered, if the range is still missing.
     pub fn note_refusal(&mut self, range: PositionRange, tries: u32) {
-        if !self.missing(range).is_empty() {
+        let above = PositionRange::new(range.start.max(self.received), range.end);
+        if self.beyond.missing(above).next().is_some() {
             self.unanswered = self.unanswered.saturating_add(tries);
         }
     }
@@ -249,12 +289,13 @@ impl Image {
                 return SmallVec::new();
             }
         };
-        let ranges = self.unasked(timing, limit.min(ripe_below));
+        let ranges = self.unasked(timing, limit.min(ripe_below), NAK_RANGES_MAX);
         if is_ripe || !ranges.is_empty() {
             self.probe = None;
         }
         for &range in &ranges {
-            self.asked.push(Asked { range, at: now });
+            let before = self.asked.partition_point(|asked| asked.range.start < range.start);
+            self.asked.insert(before, Asked { range, at: now, missing: range.len() });
         }
         self.arm(now, timing, limit);
         ranges
@@ -262,7 +303,7 @@ impl Image {
 
     /// Holes that are not asked for yet have the delay from now on, unless it runs already.
     fn arm(&mut self, now: Instant, timing: NakTiming, limit: Position) {
-        if !self.has_unasked(timing, limit) {
+        if self.unasked(timing, limit, 1).is_empty() {
             self.probe = None;
         } else if self.probe.is_none() {
             let is_new = self.beyond.ranges().is_empty() && self.unanswered == 0;
@@ -286,65 +327,66 @@ impl Image {
     /// Requests are remembered for the interval even when they were answered: the farthest ranges
     /// may have been dropped again for want of room (rule 19).
     fn forget_expired(&mut self, now: Instant, retry: Duration) {
-        let (received, beyond) = (self.received, &self.beyond);
         let mut is_unanswered = false;
+        self.steps.0 += self.asked.len() as u64;
         self.asked.retain_mut(|asked| {
             if mutant::is(mutant::HOLES_ARE_ASKED_FOR_ONCE) && now.since(asked.at) >= retry {
                 asked.at = now;
             }
             let keeps = now.since(asked.at) < retry;
-            let above = PositionRange::new(asked.range.start.max(received), asked.range.end);
-            is_unanswered |= !keeps && beyond.missing(above).next().is_some();
+            is_unanswered |= !keeps && asked.missing > 0;
             keeps
         });
         self.unanswered = self.unanswered.saturating_add(u32::from(is_unanswered));
     }
 
-    fn has_unasked(&self, timing: NakTiming, limit: Position) -> bool {
-        !self.unasked(timing, limit).is_empty()
-    }
-
-    /// The holes below `limit` that are not asked for yet, as many as one NAK carries and as many
-    /// bytes as may be outstanding.
-    fn unasked(&self, timing: NakTiming, limit: Position) -> SmallVec<[PositionRange; 4]> {
+    /// The holes below `limit` that are not asked for yet: as many as `ranges_max` and as many
+    /// bytes as may be outstanding. Holes lie between the requests, so that those which were asked
+    /// for, however many they are, are not looked at.
+    fn unasked(
+        &mut self,
+        timing: NakTiming,
+        limit: Position,
+        ranges_max: usize,
+    ) -> SmallVec<[PositionRange; 4]> {
+        let end = self.seen.min(limit);
         let mut room = timing.bytes_max.saturating_sub(self.outstanding());
-        let mut found = SmallVec::new();
-        let within = PositionRange::new(self.received, self.seen.min(limit));
-        for hole in self.beyond.missing(within) {
-            let mut parts: SmallVec<[PositionRange; 4]> = SmallVec::new();
-            parts.push(hole);
-            for asked in &self.asked {
-                if !asked.range.intersection(hole).is_empty() {
-                    parts = subtract(&parts, asked.range);
-                }
+        let ranges_max = ranges_max.min(REQUESTS_MAX.saturating_sub(self.asked.len()));
+        let (mut found, mut at, mut steps) = (SmallVec::new(), self.received, 0);
+        let behind_all = core::iter::once(PositionRange::new(end, end));
+        let asked = self.asked.iter().map(|asked| asked.range).chain(behind_all);
+        'search: for asked in asked {
+            if at >= end {
+                break;
             }
-            for part in parts {
-                let is_full = self.asked.len() + found.len() >= REQUESTS_MAX;
-                if room == 0 || found.len() == NAK_RANGES_MAX || is_full {
-                    return found;
+            steps += self.beyond.search_steps();
+            for hole in self.beyond.missing(PositionRange::new(at, asked.start.min(end))) {
+                steps += 1;
+                if room == 0 || found.len() >= ranges_max {
+                    break 'search;
                 }
                 // Slice boundaries are multiples of 8 (rule 19), so clipping keeps that.
                 let most = room.checked_next_multiple_of(8).unwrap_or(u64::MAX);
-                let clipped = PositionRange::at(part.start, part.len().min(most));
+                let clipped = PositionRange::at(hole.start, hole.len().min(most));
                 room = room.saturating_sub(clipped.len());
                 found.push(clipped);
             }
+            at = at.max(asked.end);
         }
+        self.steps.0 += steps;
         found
     }
 
-    fn outstanding(&self) -> u64 {
-        let holes = |asked: &Asked| {
-            let above = PositionRange::new(asked.range.start.max(self.received), asked.range.end);
-            self.beyond.missing(above).map(PositionRange::len).sum::<u64>()
-        };
-        self.asked.iter().map(holes).sum()
+    fn outstanding(&mut self) -> u64 {
+        self.steps.0 += self.asked.len() as u64;
+        self.asked.iter().map(|asked| asked.missing).sum()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quickcheck::quickcheck;
 
     const TIMING: NakTiming =
         NakTiming { delay: Duration(10), retry: Duration(100), bytes_max: 1 << 20 };
@@ -468,5 +510,75 @@ mod tests {
         image.cut(Position(24));
         assert_eq!((image.received(), image.seen()), (Position(24), Position(24)));
         assert!(!image.has_gap());
+    }
+
+    #[test]
+    fn holes_that_were_asked_for_are_not_looked_at_again() {
+        let most = |holes: u64| {
+            let mut image = Image::new(Position(0), 1 << 16);
+            let timing = NakTiming { bytes_max: u64::MAX, ..TIMING };
+            image.hear_newest(Position(16 * holes));
+            image.poll(Instant(0), timing, FAR);
+            image.poll(Instant(30), timing, FAR);
+            assert_eq!(image.requests(), 1);
+            let (mut before, mut most) = (image.steps(), 0);
+            for number in 0..holes {
+                image.insert(Instant(31), range(16 * number + 8, 16 * number + 16));
+                image.poll(Instant(31), timing, FAR);
+                most = most.max(image.steps() - before);
+                before = image.steps();
+            }
+            assert_eq!(image.beyond().len() as u64, holes);
+            most
+        };
+        assert!(most(16) <= 40, "{}", most(16));
+        assert!(most(16 << 10) <= 80, "{}", most(16 << 10));
+    }
+
+    /// What `image` would ask for, found by looking at all that it holds and has asked for.
+    fn unasked_naively(image: &Image, timing: NakTiming, limit: Position) -> Vec<PositionRange> {
+        let is_missing = |at: &u64| {
+            let byte = range(*at, at + 1);
+            !image.beyond.ranges().iter().any(|held| held.contains(byte))
+        };
+        let holes: Vec<u64> =
+            (image.received.0..image.seen.min(limit).0).filter(is_missing).collect();
+        let asked = |at: &u64| image.asked.iter().any(|it| it.range.contains(range(*at, at + 1)));
+        let above = image.asked.iter().flat_map(|it| it.range.start.0..it.range.end.0);
+        let outstanding = above.filter(|at| *at >= image.received.0 && is_missing(at)).count();
+        let room = timing.bytes_max.saturating_sub(outstanding as u64).next_multiple_of(8);
+        let mut found: Vec<PositionRange> = Vec::new();
+        for at in holes.into_iter().filter(|at| !asked(at)).take(room as usize) {
+            match found.last_mut() {
+                Some(last) if last.end.0 == at => last.end = Position(at + 1),
+                _ => found.push(range(at, at + 1)),
+            }
+        }
+        found.truncate(NAK_RANGES_MAX.min(REQUESTS_MAX - image.asked.len()));
+        found
+    }
+
+    quickcheck! {
+        fn what_is_asked_for_is_what_a_naive_search_finds(steps: Vec<(u8, u8, u8)>) -> bool {
+            let mut image = Image::new(Position(0), 6);
+            let timing = NakTiming { bytes_max: 256, ..TIMING };
+            let (mut now, mut agrees) = (Instant(0), true);
+            for (kind, start, length) in steps {
+                let start = 8 * u64::from(start);
+                let part = range(start, start + 8 * u64::from(length % 16));
+                now = now + Duration(u64::from(length % 32));
+                match kind % 8 {
+                    0 => image.hear_newest(Position(start)),
+                    1 => image.cut(Position(start)),
+                    _ => {
+                        image.take_in(now, part, |_| {});
+                    }
+                }
+                image.poll(now, timing, FAR);
+                let found = image.unasked(timing, FAR, NAK_RANGES_MAX);
+                agrees &= found.as_slice() == unasked_naively(&image, timing, FAR);
+            }
+            agrees
+        }
     }
 }
