@@ -94,6 +94,13 @@ impl Member {
         self.state.leading.is_none().then(|| image.next_deadline(self.nak_timing()))?
     }
 
+    /// How often it has looked at a held range of the log, a hole or a request, to find what to ask
+    /// for. No part of its state: it tells what an event costs.
+    #[must_use]
+    pub const fn hole_steps(&self) -> u64 {
+        self.state.log.image.steps()
+    }
+
     /// Names the owner of each part of a range; a part without one cannot be asked for.
     fn split_by_term(&self, range: PositionRange, ranges: &mut NakRanges) {
         let history = &self.state.history;
@@ -174,7 +181,9 @@ impl Member {
         }
         let (now, timing) = (self.state.now, self.repair_timing());
         let destination = Destination::Member(to);
-        for part in self.state.repairs.admit(now, timing, destination, held) {
+        let admitted = self.state.repairs.admit(now, timing, destination, held);
+        self.counters.repairs_refused += u64::from(admitted.short_bytes > 0);
+        for part in admitted.parts {
             let low = self.state.log.low;
             let cold = PositionRange::new(part.start, part.end.min(low));
             let warm = PositionRange::new(part.start.max(low), part.end);

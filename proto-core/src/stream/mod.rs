@@ -20,7 +20,7 @@ pub use coverage::Coverage;
 pub use image::{Image, NakTiming, REQUESTS_MAX};
 pub use inlet::{Inlet, StreamFrame};
 pub use outlet::Outlet;
-pub use repairs::{REPAIRS_MAX, RepairTiming, Repairs};
+pub use repairs::{ASKERS_MAX, Admitted, REPAIRS_MAX, RepairTiming, Repairs};
 pub use ring::Ring;
 
 use crate::hash::mix;

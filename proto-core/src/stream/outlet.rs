@@ -108,7 +108,7 @@ impl Outlet {
         if held.is_empty() || !range.is_aligned() {
             return SmallVec::new();
         }
-        self.repairs.admit(now, timing, to, held)
+        self.repairs.admit(now, timing, to, held).parts
     }
 
     /// The oldest byte that is kept.

@@ -12,6 +12,9 @@ use crate::time::{Duration, Instant};
 /// Repairs that are remembered as just sent, at most; the oldest is forgotten.
 pub const REPAIRS_MAX: usize = 64;
 
+/// Destinations between which a budget is shared, at most: all other members of a group.
+pub const ASKERS_MAX: usize = 8;
+
 /// How a sender limits its repairs.
 #[derive(Clone, Copy, Debug)]
 pub struct RepairTiming {
@@ -24,10 +27,36 @@ pub struct RepairTiming {
 }
 
 /// Suppresses repeated repairs for a linger time and keeps them within a budget (E90, S20).
+///
+/// Of the budget each destination that asked in the last interval keeps as much as it asked for
+/// then, up to an equal share: one that asks for everything, over and over, takes only what the
+/// others leave.
 #[derive(Clone, Debug, Hash)]
 pub struct Repairs {
     recent: VecDeque<Recent>,
     interval_start: Instant,
+    spent: u64,
+    /// Who asked in this interval, or in the last.
+    askers: SmallVec<[Asker; 1]>,
+}
+
+/// What is to be sent of what was asked for.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Admitted {
+    /// The parts, in rising order.
+    pub parts: SmallVec<[PositionRange; 4]>,
+    /// Bytes that the budget does not cover; what was just sent is none of them.
+    pub short_bytes: u64,
+}
+
+/// What one destination asked for and got, in bytes.
+#[derive(Clone, Copy, Debug, Hash)]
+struct Asker {
+    to: Destination,
+    /// Asked for in the last interval.
+    wanted_before: u64,
+    /// Asked for in this one.
+    wanted: u64,
     spent: u64,
 }
 
@@ -48,7 +77,12 @@ impl Repairs {
     /// No repairs yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { recent: VecDeque::with_capacity(REPAIRS_MAX), interval_start: Instant(0), spent: 0 }
+        Self {
+            recent: VecDeque::with_capacity(REPAIRS_MAX),
+            interval_start: Instant(0),
+            spent: 0,
+            askers: SmallVec::new(),
+        }
     }
 
     /// What of `range` is to be sent to `to` now, and notes it as sent. What the budget does not
@@ -59,11 +93,8 @@ impl Repairs {
         timing: RepairTiming,
         to: Destination,
         range: PositionRange,
-    ) -> SmallVec<[PositionRange; 4]> {
-        if now.since(self.interval_start) >= timing.interval {
-            self.interval_start = now;
-            self.spent = 0;
-        }
+    ) -> Admitted {
+        self.begin_interval(now, timing.interval);
         while self.recent.front().is_some_and(|old| now.since(old.at) >= timing.linger) {
             self.recent.pop_front();
         }
@@ -76,24 +107,68 @@ impl Repairs {
             }
             parts = subtract(&parts, recent.range);
         }
-        let mut admitted = SmallVec::new();
+        let wanted = parts.iter().map(|part| part.len()).sum();
+        let mut room = self.room(timing.budget_bytes, to, wanted);
+        let mut admitted = Admitted { short_bytes: wanted, ..Admitted::default() };
         for part in parts {
-            let room = timing.budget_bytes.saturating_sub(self.spent) & !7;
-            let clipped = PositionRange::at(part.start, part.len().min(room));
+            let clipped = PositionRange::at(part.start, part.len().min(room & !7));
             if clipped.is_empty() {
                 crate::mark::reached(crate::mark::REPAIR_BUDGET_SPENT);
                 break;
             }
             if !mutant::is(mutant::REPAIRS_WITHOUT_BUDGET) {
-                self.spent += clipped.len();
+                room -= clipped.len();
             }
             if self.recent.len() == REPAIRS_MAX {
                 self.recent.pop_front();
             }
             self.recent.push_back(Recent { to, range: clipped, at: now });
-            admitted.push(clipped);
+            admitted.short_bytes -= clipped.len();
+            admitted.parts.push(clipped);
         }
+        self.spend(to, wanted - admitted.short_bytes);
         admitted
+    }
+
+    fn begin_interval(&mut self, now: Instant, interval: Duration) {
+        let passed = now.since(self.interval_start);
+        if passed < interval {
+            return;
+        }
+        (self.interval_start, self.spent) = (now, 0);
+        let is_next = passed.0 < interval.0.saturating_mul(2);
+        self.askers.retain(|asker| {
+            asker.wanted_before = asker.wanted;
+            (asker.wanted, asker.spent) = (0, 0);
+            is_next && asker.wanted_before > 0
+        });
+    }
+
+    /// The bytes that `to`, which asks for `wanted` more, may be sent: what is left of the budget
+    /// without what is kept for others.
+    fn room(&mut self, budget_bytes: u64, to: Destination, wanted: u64) -> u64 {
+        match self.askers.iter_mut().find(|asker| asker.to == to) {
+            Some(asker) => asker.wanted = asker.wanted.saturating_add(wanted),
+            None => {
+                // Clients change their addresses, members do not: nobody's share is forgotten.
+                self.askers.truncate(ASKERS_MAX - 1);
+                self.askers.push(Asker { to, wanted_before: 0, wanted, spent: 0 });
+            }
+        }
+        let share = budget_bytes / self.askers.len() as u64;
+        let others = self.askers.iter().filter(|asker| asker.to != to);
+        let kept = others.map(|asker| asker.wanted_before.min(share).saturating_sub(asker.spent));
+        budget_bytes.saturating_sub(self.spent).saturating_sub(kept.sum())
+    }
+
+    fn spend(&mut self, to: Destination, bytes: u64) {
+        if mutant::is(mutant::REPAIRS_WITHOUT_BUDGET) {
+            return;
+        }
+        self.spent += bytes;
+        for asker in self.askers.iter_mut().filter(|asker| asker.to == to) {
+            asker.spent += bytes;
+        }
     }
 
     /// How many repairs are remembered, at most [`REPAIRS_MAX`].
@@ -125,22 +200,45 @@ mod tests {
     #[test]
     fn e90_a_repair_is_not_repeated_while_it_lingers() {
         let mut repairs = Repairs::new();
-        assert_eq!(repairs.admit(Instant(0), TIMING, ONE, range(0, 16)).len(), 1);
-        assert!(repairs.admit(Instant(1), TIMING, ONE, range(0, 8)).is_empty());
-        let overlapping = repairs.admit(Instant(2), TIMING, ONE, range(8, 24));
-        assert_eq!(overlapping.as_slice(), [range(16, 24)]);
-        assert_eq!(repairs.admit(Instant(3), TIMING, TWO, range(0, 8)).as_slice(), [range(0, 8)]);
-        assert_eq!(repairs.admit(Instant(12), TIMING, ONE, range(0, 8)).as_slice(), [range(0, 8)]);
+        let mut sent = |at, to, asked| repairs.admit(Instant(at), TIMING, to, asked).parts;
+        assert_eq!(sent(0, ONE, range(0, 16)).len(), 1);
+        assert!(sent(1, ONE, range(0, 8)).is_empty());
+        assert_eq!(sent(2, ONE, range(8, 24)).as_slice(), [range(16, 24)]);
+        assert_eq!(sent(3, TWO, range(0, 8)).as_slice(), [range(0, 8)]);
+        assert_eq!(sent(12, ONE, range(0, 8)).as_slice(), [range(0, 8)]);
     }
 
     #[test]
     fn e90_repairs_stay_within_their_budget() {
         let mut repairs = Repairs::new();
-        assert_eq!(
-            repairs.admit(Instant(0), TIMING, ONE, range(0, 100)).as_slice(),
-            [range(0, 64)]
-        );
-        assert!(repairs.admit(Instant(50), TIMING, TWO, range(0, 8)).is_empty());
-        assert_eq!(repairs.admit(Instant(100), TIMING, TWO, range(0, 8)).len(), 1);
+        let mut admit = |at, to, asked| repairs.admit(Instant(at), TIMING, to, asked);
+        let first = admit(0, ONE, range(0, 100));
+        assert_eq!((first.parts.as_slice(), first.short_bytes), (&[range(0, 64)][..], 36));
+        let none = admit(50, TWO, range(0, 8));
+        assert_eq!((none.parts.len(), none.short_bytes), (0, 8));
+        let later = admit(100, TWO, range(0, 8));
+        assert_eq!((later.parts.len(), later.short_bytes), (1, 0));
+    }
+
+    #[test]
+    fn e90_who_asks_for_everything_leaves_the_others_their_share() {
+        let mut repairs = Repairs::new();
+        let mut sent = |at, to, asked| -> u64 {
+            let admitted = repairs.admit(Instant(at), TIMING, to, asked);
+            admitted.parts.iter().map(|part| part.len()).sum()
+        };
+        // Alone, it gets all; who comes too late is kept a share from the next interval on.
+        assert_eq!(sent(0, ONE, range(0, 640)), 64);
+        assert_eq!(sent(20, TWO, range(0, 16)), 0);
+        assert_eq!(sent(100, ONE, range(0, 640)), 48);
+        assert_eq!(sent(120, ONE, range(640, 1_280)), 0);
+        assert_eq!(sent(140, TWO, range(0, 16)), 16);
+        // Half and half, if both want everything.
+        assert_eq!(sent(150, TWO, range(16, 640)), 0);
+        assert_eq!(sent(200, ONE, range(0, 640)), 32);
+        assert_eq!(sent(220, TWO, range(16, 640)), 32);
+        // What nobody asked for any more is there for all.
+        assert_eq!(sent(300, ONE, range(0, 640)), 32);
+        assert_eq!(sent(400, ONE, range(0, 640)), 64);
     }
 }
