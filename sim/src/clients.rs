@@ -246,16 +246,26 @@ impl World {
             ClientAction::Accepted { sequence } => {
                 host.accepted = sequence;
                 let message = host.next.take().unwrap_or_default();
-                let accepted = Observed::Accepted { key, sequence, payload: hash_of(&message) };
-                self.watch.show(&self.nodes, self.now, 0, accepted);
+                if self.watch.is_open() {
+                    let payload = hash_of(&message);
+                    let accepted = Observed::Accepted { key, sequence, payload };
+                    self.watch.show(&self.nodes, self.now, 0, accepted);
+                }
             }
             ClientAction::Rejected { reason } => self.client_rejected(client, reason),
             ClientAction::Reply { sequence, position, payload } => {
                 host.replied = sequence;
                 let (first, second) = host.client.bytes(Stream::Egress(key), payload);
-                let reply = [first, second].concat();
                 self.tally.saw(Mark::Reply);
-                let replied = Observed::Replied { key, sequence, position, reply: &reply };
+                let joined;
+                let reply = match second {
+                    [] => first,
+                    _ => {
+                        joined = [first, second].concat();
+                        &joined
+                    }
+                };
+                let replied = Observed::Replied { key, sequence, position, reply };
                 self.watch.show(&self.nodes, self.now, 0, replied);
             }
             ClientAction::Connected { .. } => {

@@ -237,7 +237,7 @@ impl World {
 
     fn show_state(&mut self, node: usize) {
         let host = &self.nodes[node];
-        let Some(member) = &host.member else { return };
+        let Some(member) = host.member.as_ref().filter(|_| self.watch.is_open()) else { return };
         if host.late.is_empty() && host.applying.is_none() {
             // The hash over all sessions and their replies is dear: at one position in 32, the
             // same ones on all members; the calm phase compares it once more.

@@ -8,21 +8,31 @@ pub(crate) struct Watch {
     observers: Observers,
     pub(crate) violations: Violations,
     pub(crate) rules: Rules,
+    is_open: bool,
 }
 
 impl Watch {
     pub(crate) fn new(rules: Rules) -> Self {
         let observers = Observers::default();
-        Self { observers, violations: Violations::default(), rules }
+        Self { observers, violations: Violations::default(), rules, is_open: true }
     }
 
     /// From now on nobody looks.
     pub(crate) fn close_eyes(&mut self) {
         self.observers = Observers::none();
+        self.is_open = false;
+    }
+
+    /// Whether anybody looks: else nothing needs to be worked out that only observers want.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.is_open
     }
 
     /// Shows the observers what happened to the member at `index`.
     pub(crate) fn show(&mut self, nodes: &[Node], now: u64, index: usize, observed: Observed<'_>) {
+        if !self.is_open {
+            return;
+        }
         let node = &nodes[index];
         let mut disks = [&node.disk; quorate_core::config::VOTERS_MAX];
         for (slot, other) in disks.iter_mut().zip(nodes) {

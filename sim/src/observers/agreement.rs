@@ -44,7 +44,7 @@ impl Observer for Agreement {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::STEPPED.and(Kinds::ACTING)
+        Kinds::COMMIT_CHANGED.and(Kinds::SENDS_HEARTBEAT)
     }
 
     fn observe(

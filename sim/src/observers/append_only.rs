@@ -12,7 +12,7 @@ impl Observer for AppendOnly {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::STEPPED.and(Kinds::ACTING).and(Kinds::DISK)
+        Kinds::LOG_FELL.and(Kinds::APPENDS).and(Kinds::WRITTEN)
     }
 
     fn observe(

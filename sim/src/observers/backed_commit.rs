@@ -13,7 +13,7 @@ impl Observer for BackedCommit {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::STEPPED
+        Kinds::COMMIT_CHANGED
     }
 
     fn observe(

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_core::ClientKey;
 
+use super::rising::Rising;
 use super::{Ghost, Kinds, Observed, Observer, Phase, Scene, Violations};
 use crate::ledger::{REGISTERS, read_reply, swapped_in};
 use crate::linearizability::{Operation, Swap, Verdict, check_by_key};
@@ -17,11 +18,11 @@ const STEPS_MAX: u64 = 1_000_000;
 pub(super) struct ClientHistory {
     operations: Vec<Operation<u64, u64>>,
     /// Where each message of a client stands.
-    places: BTreeMap<(ClientKey, u64), usize>,
+    places: Rising<ClientKey, Rising<u64, usize>>,
     /// The newest frame that answered each client.
-    newest: BTreeMap<ClientKey, u64>,
+    newest: Rising<ClientKey, u64>,
     /// Which message each frame answered.
-    answered: BTreeMap<u64, (ClientKey, u64)>,
+    answered: Rising<u64, (ClientKey, u64)>,
     /// Which message found each value in its register.
     found: BTreeMap<u64, (ClientKey, u64)>,
     /// The end of a run is shown for each member; one look is enough.
@@ -32,7 +33,7 @@ impl ClientHistory {
     fn accepted(&mut self, now: u64, (key, sequence): (ClientKey, u64), payload: u64) {
         let input = swapped_in(key, sequence, payload);
         let (session, returned, output) = (key.0, None, None);
-        self.places.insert((key, sequence), self.operations.len());
+        self.places.entry(key).insert(sequence, self.operations.len());
         self.operations.push(Operation { session, invoked: now, returned, input, output });
     }
 
@@ -43,11 +44,14 @@ impl ClientHistory {
         reply: &[u8],
         violations: &mut Violations,
     ) {
-        let Some(&place) = self.places.get(&message) else { return };
+        let (key, sequence) = message;
+        let Some(&place) = self.places.get(key).and_then(|places| places.get(sequence)) else {
+            return;
+        };
         self.operations[place].returned.get_or_insert(now);
         let Some((number, previous)) = read_reply(reply) else { return };
         self.operations[place].output.get_or_insert(previous);
-        let newest = self.newest.entry(message.0).or_insert(0);
+        let newest = self.newest.entry(key);
         if number <= *newest {
             let text = format!("{message:?} is answered from frame {number} after {newest}");
             violations.add("H2", text);

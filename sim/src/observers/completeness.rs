@@ -12,7 +12,7 @@ impl Observer for Completeness {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::STEPPED
+        Kinds::TERM_CHANGED
     }
 
     fn observe(

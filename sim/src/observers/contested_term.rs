@@ -6,7 +6,7 @@ use quorate_core::{
     Position, Role, Sender,
 };
 
-use super::experiment::{feed, is_a_stop, is_due};
+use super::experiment::{feed, is_a_stop, is_due, steps_for};
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 pub(super) struct ContestedTerm {
@@ -58,7 +58,7 @@ impl Observer for ContestedTerm {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::STEPPING
+        steps_for(self.one_in)
     }
 
     fn observe(

@@ -1,18 +1,17 @@
 //! S40: numbers that rise never fall, wrap, or come near their end (E30, E96): terms, positions,
 //! operations, rounds, acknowledgements, connections.
 
-use std::collections::BTreeMap;
+use quorate_core::{Action, Life, Message, Position, Sender};
 
-use quorate_core::{Action, Life, MemberId, Message, Position, Sender};
-
+use super::rising::{ByMember, Rising};
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 #[derive(Default)]
 pub(super) struct Counters {
     /// The newest value of each counter of a life.
-    newest: BTreeMap<(MemberId, Counter), u64>,
-    lives: BTreeMap<MemberId, Life>,
-    clients: BTreeMap<quorate_core::ClientKey, u64>,
+    newest: ByMember<Rising<Counter, u64>>,
+    lives: ByMember<Option<Life>>,
+    clients: Rising<quorate_core::ClientKey, u64>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -31,7 +30,7 @@ const NEVER_REACHED: u64 = 1 << 60;
 impl Counters {
     fn count(&mut self, scene: &Scene<'_>, counter: Counter, value: u64, to: &mut Violations) {
         let repeats = matches!(counter, Counter::Canvass | Counter::Heartbeat(_));
-        let newest = self.newest.entry((scene.member, counter)).or_insert(0);
+        let newest = self.newest.entry(scene.member).entry(counter);
         if value < *newest || (value == *newest && !repeats) || value > NEVER_REACHED {
             let text = format!("member {}: {counter:?} {value} after {newest}", scene.member);
             to.add("S40", text);
@@ -66,8 +65,8 @@ impl Counters {
 
     fn started(&mut self, scene: &Scene<'_>, violations: &mut Violations) {
         let (member, life) = (scene.member, scene.view.life);
-        self.newest.retain(|(old, _), _| *old != member);
-        if let Some(former) = self.lives.insert(member, life)
+        *self.newest.entry(member) = Rising::default();
+        if let Some(former) = self.lives.entry(member).replace(life)
             && former.boot_epoch >= life.boot_epoch
         {
             violations.add("S40", format!("{life:?} comes after {former:?}"));
@@ -81,7 +80,14 @@ impl Observer for Counters {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::LIVES.and(Kinds::STEPPED).and(Kinds::RECEIVED).and(Kinds::ACTING).and(Kinds::CLIENTS)
+        Kinds::LIVES
+            .and(Kinds::STEPPED)
+            .and(Kinds::RECEIVED_OTHER)
+            .and(Kinds::SENDS_ELECTION)
+            .and(Kinds::SENDS_HEARTBEAT)
+            .and(Kinds::SENDS_ACKNOWLEDGEMENT)
+            .and(Kinds::OPERATIONS)
+            .and(Kinds::CLIENTS)
     }
 
     fn observe(
@@ -103,7 +109,7 @@ impl Observer for Counters {
             }
             Observed::Acting(action) => self.acts(scene, action, violations),
             Observed::ClientAt(key, _) => {
-                self.clients.entry(key).or_insert(0);
+                self.clients.entry(key);
             }
             // Old copies come late: only what nobody can have reached is wrong.
             Observed::Received {
@@ -111,7 +117,7 @@ impl Observer for Counters {
                 message: Message::Connect { connection, .. },
             } => {
                 // A stranger may claim any number.
-                let Some(newest) = self.clients.get_mut(&key) else { return };
+                let Some(newest) = self.clients.get_mut(key) else { return };
                 if *connection > NEVER_REACHED {
                     let text = format!("{key:?} connects as {connection} after {newest}");
                     violations.add("S40", text);

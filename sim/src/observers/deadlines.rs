@@ -1,23 +1,26 @@
 //! E105: after a timer was served the next deadline lies ahead, or it moves on soon.
 
-use std::collections::BTreeMap;
+use quorate_core::{Event, Instant};
 
-use quorate_core::{Event, Instant, MemberId};
-
+use super::rising::ByMember;
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 /// Timers in a row that may leave the deadline where it was: several are served one by one.
-const IDLE_TIMERS_MAX: u32 = 64;
+const IDLE_TIMERS_MAX: u32 = 64 - LOOKS_ONE_IN;
+/// The deadline is looked at after one timer in so many, and after each once it was found idle:
+/// 64 in a row are always seen.
+const LOOKS_ONE_IN: u32 = 8;
 
 #[derive(Default)]
 pub(super) struct Deadlines {
-    members: BTreeMap<MemberId, Waking>,
+    members: ByMember<Waking>,
 }
 
 #[derive(Default)]
 struct Waking {
     /// What the clock shows, while a timer is served.
     timer_at: Option<Instant>,
+    served: u32,
     idle: u32,
 }
 
@@ -27,7 +30,7 @@ impl Observer for Deadlines {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::LIVES.and(Kinds::STEPPING).and(Kinds::STEPPED)
+        Kinds::LIVES.and(Kinds::SERVING_TIMER).and(Kinds::STEPPED)
     }
 
     fn observe(
@@ -37,14 +40,20 @@ impl Observer for Deadlines {
         observed: Observed<'_>,
         violations: &mut Violations,
     ) {
-        let waking = self.members.entry(scene.member).or_default();
+        let waking = self.members.entry(scene.member);
         match observed {
             Observed::Started => *waking = Waking::default(),
-            Observed::Stepping { local, event } => {
-                waking.timer_at = matches!(event, Event::Timer).then_some(local);
+            Observed::Stepping { local, event: Event::Timer } => {
+                waking.timer_at = Some(local);
+                waking.served = waking.served.wrapping_add(1);
             }
             Observed::Stepped { .. } => {
-                let (Some(local), Some(core)) = (waking.timer_at, scene.core) else { return };
+                let (Some(local), Some(core)) = (waking.timer_at.take(), scene.core) else {
+                    return;
+                };
+                if waking.idle == 0 && !waking.served.is_multiple_of(LOOKS_ONE_IN) {
+                    return;
+                }
                 let next = core.next_timer();
                 let stays = next.is_some_and(|(at, _)| at <= local);
                 waking.idle = if stays { waking.idle + 1 } else { 0 };

@@ -1,17 +1,16 @@
 //! S17: a client gets one reply to each message, in order, and what is applied is what it sent.
 
-use std::collections::BTreeMap;
-
 use quorate_core::{ClientKey, Delivery, SessionId};
 
+use super::rising::Rising;
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 #[derive(Default)]
 pub(super) struct ExactDelivery {
-    accepted: BTreeMap<(ClientKey, u64), u64>,
-    last_accepted: BTreeMap<ClientKey, u64>,
-    last_replied: BTreeMap<ClientKey, u64>,
-    sessions: BTreeMap<SessionId, ClientKey>,
+    accepted: Rising<ClientKey, Rising<u64, u64>>,
+    last_accepted: Rising<ClientKey, u64>,
+    last_replied: Rising<ClientKey, u64>,
+    sessions: Rising<SessionId, ClientKey>,
 }
 
 impl Observer for ExactDelivery {
@@ -32,7 +31,7 @@ impl Observer for ExactDelivery {
     ) {
         match observed {
             Observed::Accepted { key, sequence, payload } => {
-                self.accepted.insert((key, sequence), payload);
+                self.accepted.entry(key).insert(sequence, payload);
                 follows(&mut self.last_accepted, key, sequence, "is accepted", violations);
             }
             Observed::Replied { key, sequence, .. } => {
@@ -43,8 +42,8 @@ impl Observer for ExactDelivery {
                     self.sessions.insert(session, client);
                 }
                 Delivery::Message { session, sequence, .. } => {
-                    let key = self.sessions.get(&session).copied();
-                    let sent = key.and_then(|key| self.accepted.get(&(key, sequence)));
+                    let key = self.sessions.get(session).copied();
+                    let sent = key.and_then(|key| self.accepted.get(key)?.get(sequence));
                     if sent != Some(&payload) {
                         let text = format!("{sequence} of {session:?} ({key:?}) was never sent so");
                         violations.add("S17", text);
@@ -58,13 +57,13 @@ impl Observer for ExactDelivery {
 }
 
 fn follows(
-    last: &mut BTreeMap<ClientKey, u64>,
+    last: &mut Rising<ClientKey, u64>,
     key: ClientKey,
     sequence: u64,
     what: &str,
     violations: &mut Violations,
 ) {
-    let last = last.entry(key).or_insert(0);
+    let last = last.entry(key);
     if sequence != *last + 1 {
         violations.add("S17", format!("message {sequence} of {key:?} {what} after {last}"));
     }

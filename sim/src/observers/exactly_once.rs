@@ -1,11 +1,12 @@
 //! S15: a message has one effect, the same on every member, and all its replies are equal.
 
 use core::hash::Hasher;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use quorate_core::hash::StateHasher;
 use quorate_core::{ClientKey, Delivery, MemberId, Position, SessionId};
 
+use super::rising::{ByMember, Rising};
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -18,13 +19,13 @@ struct Effect {
 #[derive(Default)]
 pub(super) struct ExactlyOnce {
     /// What each message did, over all members.
-    effects: BTreeMap<(SessionId, u64), Effect>,
+    effects: Rising<SessionId, Rising<u64, Effect>>,
     /// The last message that each life applied of a session.
-    last: BTreeMap<(MemberId, SessionId), u64>,
+    last: ByMember<Rising<SessionId, u64>>,
     /// Whose a session is.
-    sessions: BTreeMap<SessionId, ClientKey>,
+    sessions: Rising<SessionId, ClientKey>,
     /// The reply of each message of a client.
-    replies: BTreeMap<(ClientKey, u64), Effect>,
+    replies: Rising<ClientKey, Rising<u64, Effect>>,
     closed: BTreeSet<SessionId>,
 }
 
@@ -36,20 +37,20 @@ impl ExactlyOnce {
         effect: Effect,
         violations: &mut Violations,
     ) {
-        let last = self.last.entry((member, session)).or_insert(0);
+        let last = self.last.entry(member).entry(session);
         if sequence != *last + 1 {
             let text = format!("member {member} applies {sequence} of {session:?} after {last}");
             violations.add("S15", text);
         }
         *last = sequence;
-        let first = *self.effects.entry((session, sequence)).or_insert(effect);
+        let first = *self.effects.entry(session).get_or_insert_with(sequence, || effect);
         if first != effect {
             let text =
                 format!("{sequence} of {session:?} did {first:?}, and {effect:?} at {member}");
             violations.add("S15", text);
         }
-        if let Some(key) = self.sessions.get(&session) {
-            let first = *self.replies.entry((*key, sequence)).or_insert(effect);
+        if let Some(key) = self.sessions.get(session) {
+            let first = *self.replies.entry(*key).get_or_insert_with(sequence, || effect);
             if first.position != effect.position {
                 let text = format!("message {sequence} of {key:?} did {first:?}, and {effect:?}");
                 violations.add("S15", text);
@@ -81,7 +82,7 @@ impl Observer for ExactlyOnce {
         violations: &mut Violations,
     ) {
         match observed {
-            Observed::Started => self.last.retain(|(member, _), _| *member != scene.member),
+            Observed::Started => *self.last.entry(scene.member) = Rising::default(),
             Observed::Applied { apply, payload, reply } => match apply.delivery {
                 Delivery::SessionOpened { session, client } => {
                     self.sessions.insert(session, client);
@@ -96,7 +97,7 @@ impl Observer for ExactlyOnce {
                 Delivery::Timer { .. } => {}
             },
             Observed::Replied { key, sequence, position, reply } => {
-                let effect = self.replies.get(&(key, sequence));
+                let effect = self.replies.get(key).and_then(|replies| replies.get(sequence));
                 if effect
                     .is_none_or(|effect| effect.position != position || effect.reply != hash(reply))
                 {

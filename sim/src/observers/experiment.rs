@@ -9,7 +9,8 @@ use quorate_core::{
     Action, Actions, BootEpoch, Event, Instant, Member, Notice, OperationId, Source,
 };
 
-use super::Scene;
+use super::scene::DRAWN_ONE_IN;
+use super::{Kinds, Scene};
 
 /// A window up to which members are copied often, and their whole state hashed.
 const WINDOW_MAX: u64 = 64 << 10;
@@ -19,12 +20,22 @@ pub(super) const fn is_small(scene: &Scene<'_>) -> bool {
     scene.rules.limits.window_bytes <= WINDOW_MAX
 }
 
-/// Whether an experiment is due: once in `one_in` steps, at the same ones whenever the seed is run,
-/// and more seldom where copies are dear.
+/// Whether an experiment is due that is made once in `one_in` steps, and more seldom where copies are
+/// dear: of steps that are drawn it draws again. With one it is due in every step, drawn or not.
 pub(super) fn is_due(scene: &Scene<'_>, salt: u64, one_in: u64) -> bool {
-    let one_in = if one_in == 1 || is_small(scene) { one_in } else { 16 * one_in };
-    mix(mix(scene.now, scene.view.received.0 ^ u64::from(scene.member.0)), salt)
-        .is_multiple_of(one_in)
+    if one_in == 1 {
+        return true;
+    }
+    if !scene.is_drawn() {
+        return false;
+    }
+    let one_in = if is_small(scene) { one_in } else { 16 * one_in };
+    mix(scene.lot(), salt).is_multiple_of(one_in / DRAWN_ONE_IN)
+}
+
+/// What an experiment that is made once in `one_in` steps wants to be shown.
+pub(super) const fn steps_for(one_in: u64) -> Kinds {
+    if one_in == 1 { Kinds::STEPPING } else { Kinds::DRAWN }
 }
 
 /// An event that says nothing: a completion of no life.

@@ -13,7 +13,7 @@ impl Observer for Gates {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::DISK.and(Kinds::ACTING)
+        Kinds::WRITTEN.and(Kinds::SENDS_ACKNOWLEDGEMENT)
     }
 
     fn observe(

@@ -1,9 +1,8 @@
 //! The record that no member has: every frame that any disk ever held, and what was chosen.
 
-use std::collections::BTreeMap;
-
 use quorate_core::{Chain, Position, Term, TermHistory};
 
+use super::rising::{Rising, find_from_end};
 use super::{Observed, Scene};
 use crate::disk::FrameMark;
 
@@ -21,8 +20,9 @@ pub struct Chosen {
 /// What the observers share.
 #[derive(Clone, Debug, Default)]
 pub struct Ghost {
-    by_start: BTreeMap<(Position, Term), FrameMark>,
-    by_end: BTreeMap<(Position, Term), FrameMark>,
+    /// The frames of each term, by rising positions. Those of one term do not overlap: where they
+    /// would, S5 or S36 has spoken, and what was there first stays.
+    terms: Rising<Term, Vec<FrameMark>>,
     chosen: Vec<Chosen>,
 }
 
@@ -30,13 +30,22 @@ impl Ghost {
     /// The frame of `term` that begins at `start`.
     #[must_use]
     pub fn frame_at(&self, start: Position, term: Term) -> Option<&FrameMark> {
-        self.by_start.get(&(start, term))
+        self.frames_from(start, term).first().filter(|frame| frame.start == start)
+    }
+
+    /// The frames of `term` that begin at `start` or behind it.
+    #[must_use]
+    pub fn frames_from(&self, start: Position, term: Term) -> &[FrameMark] {
+        let Some(frames) = self.terms.get(term) else { return &[] };
+        let from = find_from_end(frames, start, |frame| frame.start).unwrap_or_else(|at| at);
+        &frames[from..]
     }
 
     /// The frame that ends at `end` under `history`.
     #[must_use]
     pub fn frame_ending_at(&self, end: Position, history: &TermHistory) -> Option<&FrameMark> {
-        self.by_end.get(&(end, history.term_before(end)))
+        let frames = self.terms.get(history.term_before(end))?;
+        find_from_end(frames, end, |frame| frame.end).ok().map(|at| &frames[at])
     }
 
     /// The chain value at `end` under `history`; zero at the beginning of the log.
@@ -70,7 +79,7 @@ impl Ghost {
     /// The chosen frame that ends at `end`.
     #[must_use]
     pub fn chosen_ending_at(&self, end: Position) -> Option<&Chosen> {
-        let index = self.chosen.binary_search_by_key(&end, |chosen| chosen.end).ok()?;
+        let index = find_from_end(&self.chosen, end, |chosen| chosen.end).ok()?;
         Some(&self.chosen[index])
     }
 
@@ -86,8 +95,10 @@ impl Ghost {
         match observed {
             Observed::Written { frames, .. } => {
                 for frame in frames {
-                    self.by_start.entry((frame.start, frame.term)).or_insert(*frame);
-                    self.by_end.entry((frame.end, frame.term)).or_insert(*frame);
+                    let known = self.terms.entry(frame.term);
+                    if let Err(at) = find_from_end(known, frame.start, |known| known.start) {
+                        known.insert(at, *frame);
+                    }
                 }
             }
             Observed::Stepped { .. } if scene.view.commit > self.chosen_end() => {
@@ -101,7 +112,7 @@ impl Ghost {
         while self.chosen_end() < commit {
             let start = self.chosen_end();
             let Some(owner) = history.owner(start) else { return };
-            let Some(frame) = self.by_start.get(&(start, owner.term)) else { return };
+            let Some(frame) = self.frame_at(start, owner.term).copied() else { return };
             self.chosen.push(Chosen { end: frame.end, term: frame.term, chain: frame.chain });
         }
     }

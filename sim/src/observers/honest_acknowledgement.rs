@@ -1,14 +1,13 @@
 //! S12: an acknowledged position is durable on the acknowledger, as the leader of that term has it.
 
-use std::collections::BTreeMap;
-
 use quorate_core::{Action, Message, Position, Term, TermHistory};
 
+use super::rising::Rising;
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 #[derive(Default)]
 pub(super) struct HonestAcknowledgement {
-    histories: BTreeMap<Term, TermHistory>,
+    histories: Rising<Term, TermHistory>,
 }
 
 impl Observer for HonestAcknowledgement {
@@ -17,7 +16,7 @@ impl Observer for HonestAcknowledgement {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::ACTING
+        Kinds::PERSISTS_HISTORY.and(Kinds::SENDS_ACKNOWLEDGEMENT)
     }
 
     fn observe(
@@ -32,13 +31,13 @@ impl Observer for HonestAcknowledgement {
             Observed::Acting(Action::PersistHistory { history, .. })
                 if history.last().is_some_and(|line| line.leader.member == scene.member) =>
             {
-                self.histories.entry(history.last_term()).or_insert_with(|| history.clone());
+                self.histories.get_or_insert_with(history.last_term(), || history.clone());
             }
             Observed::Acting(Action::Send {
                 message: Message::Acknowledge { term, durable, .. },
                 ..
             }) if *durable > Position::ZERO => {
-                let problem = match self.histories.get(term) {
+                let problem = match self.histories.get(*term) {
                     None => "nobody led that term".to_owned(),
                     Some(history) => match ghost.chain_at(*durable, history) {
                         None => "the leader has no frame that ends there".to_owned(),

@@ -1,10 +1,9 @@
 //! L4: in the calm a member that lags is level within a time that follows from its lag and from the
 //! budget of repairs.
 
-use std::collections::BTreeMap;
-
 use quorate_core::{MemberId, Position, Term};
 
+use super::rising::Rising;
 use super::{Ghost, Kinds, Observed, Observer, Phase, Scene, Violations};
 
 /// The time besides, in nanoseconds: to adopt the history, on a disk that may still be busy with
@@ -14,7 +13,7 @@ const SLACK: u64 = 4_000_000_000;
 #[derive(Default)]
 pub(super) struct Level {
     /// Where each lagging member has to be, when, and under which term.
-    lagging: BTreeMap<MemberId, Lag>,
+    lagging: Rising<MemberId, Lag>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -63,9 +62,9 @@ impl Observer for Level {
         match observed {
             Observed::Phase(Phase::Led) => self.begin(scene, ghost.chosen_end()),
             Observed::Stepped { .. } | Observed::Phase(_) => {
-                let Some(lag) = self.lagging.get(&scene.member).copied() else { return };
+                let Some(lag) = self.lagging.get(scene.member).copied() else { return };
                 if scene.view.verified >= lag.target || scene.view.term != lag.term {
-                    self.lagging.remove(&scene.member);
+                    self.lagging.remove(scene.member);
                 } else if scene.now > lag.until {
                     let (member, verified) = (scene.member, scene.view.verified);
                     let text = format!("member {member} has {verified}, and not {lag:?}");

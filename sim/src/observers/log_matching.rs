@@ -10,7 +10,7 @@ impl Observer for LogMatching {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::DISK
+        Kinds::WRITTEN
     }
 
     fn observe(

@@ -31,6 +31,7 @@ mod one_vote;
 mod own_copy;
 mod position_order;
 mod repair_discipline;
+mod rising;
 mod same_state;
 mod scene;
 mod shadow;
@@ -74,7 +75,11 @@ impl Violations {
     }
 
     /// Takes the first violation; the others follow from it more often than not.
+    #[inline]
     pub fn first(&mut self) -> Option<Violation> {
+        if self.found.is_empty() {
+            return None;
+        }
         let first = self.found.drain(..).next();
         self.found.clear();
         first
@@ -92,10 +97,9 @@ pub trait Observer {
     /// The ids of what it watches.
     fn ids(&self) -> &'static [&'static str];
 
-    /// What it wants to be shown.
-    fn kinds(&self) -> Kinds {
-        Kinds::ALL
-    }
+    /// What it wants to be shown. It is shown nothing else, and of what is of several sorts
+    /// everything once.
+    fn kinds(&self) -> Kinds;
 
     /// Takes note of what happened, and says what of it must not.
     fn observe(
@@ -110,8 +114,8 @@ pub trait Observer {
 /// All observers, and the record that they share.
 pub struct Observers {
     all: Vec<Box<dyn Observer>>,
-    /// Who wants to be shown what: indexes by the number of the sort.
-    wanting: [Vec<usize>; Kinds::COUNT],
+    /// Who wants to be shown what, by the number of the sort: one bit for each observer.
+    wanting: [u64; Kinds::COUNT],
     ghost: Ghost,
 }
 
@@ -170,9 +174,11 @@ impl Observers {
     }
 
     fn new(all: Vec<Box<dyn Observer>>) -> Self {
+        assert!(all.len() <= u64::BITS as usize, "there is a bit for each observer");
         let wanting = core::array::from_fn(|sort| {
-            let wants = |at: &usize| all[*at].kinds().has(sort);
-            (0..all.len()).filter(wants).collect()
+            let bits =
+                all.iter().enumerate().map(|(at, one)| u64::from(one.kinds().has(sort)) << at);
+            bits.fold(0, |wanting, bit| wanting | bit)
         });
         Self { all, wanting, ghost: Ghost::default() }
     }
@@ -189,7 +195,12 @@ impl Observers {
         observed: Observed<'_>,
         violations: &mut Violations,
     ) {
-        for &at in &self.wanting[observed.sort()] {
+        let kinds = observed.kinds(scene);
+        let mut wanting = kinds.sorts().fold(0, |all, sort| all | self.wanting[sort]);
+        // By rising bits: in the order of the observers.
+        while wanting != 0 {
+            let at = wanting.trailing_zeros() as usize;
+            wanting &= wanting - 1;
             self.all[at].observe(scene, &self.ghost, observed, violations);
         }
         if !self.all.is_empty() {

@@ -1,16 +1,15 @@
 //! S19: nobody asks for what it holds, nor for what nobody was heard to have, nor twice for the
 //! same bytes within the retry interval.
 
-use std::collections::BTreeMap;
-
 use quorate_core::message::EpochRange;
-use quorate_core::{Action, Destination, MemberId, Message, Position, PositionRange, Stream};
+use quorate_core::{Action, Destination, Message, Position, PositionRange, Stream};
 
+use super::rising::ByMember;
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 #[derive(Default)]
 pub(super) struct NakDiscipline {
-    members: BTreeMap<MemberId, Asked>,
+    members: ByMember<Asked>,
 }
 
 #[derive(Default)]
@@ -75,7 +74,14 @@ impl Observer for NakDiscipline {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::LIVES.and(Kinds::STEPPED).and(Kinds::RECEIVED).and(Kinds::ACTING)
+        Kinds::LIVES
+            .and(Kinds::HEARD)
+            .and(Kinds::RECEIVED_ELECTION)
+            .and(Kinds::RECEIVED_HEARTBEAT)
+            .and(Kinds::RECEIVED_ACKNOWLEDGEMENT)
+            .and(Kinds::LOG_FELL)
+            .and(Kinds::PERSISTS_HISTORY)
+            .and(Kinds::SENDS_OTHER)
     }
 
     fn observe(
@@ -85,7 +91,7 @@ impl Observer for NakDiscipline {
         observed: Observed<'_>,
         violations: &mut Violations,
     ) {
-        let asked = self.members.entry(scene.member).or_default();
+        let asked = self.members.entry(scene.member);
         match observed {
             Observed::Started => *asked = Asked::default(),
             Observed::Heard(end) => asked.hear(end),

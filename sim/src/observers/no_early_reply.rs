@@ -82,7 +82,7 @@ impl Observer for NoEarlyReply {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::LIVES.and(Kinds::STREAMS).and(Kinds::ACTING)
+        Kinds::LIVES.and(Kinds::STREAMS).and(Kinds::SENDS_OTHER)
     }
 
     fn observe(

@@ -12,7 +12,7 @@ impl Observer for NoRewrite {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::ACTING
+        Kinds::PERSISTS_HISTORY
     }
 
     fn observe(

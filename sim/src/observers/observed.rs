@@ -2,9 +2,10 @@
 
 use quorate_core::{
     Action, Actions, Apply, ClientKey, Endpoint, Event, Instant, Message, Position, PositionRange,
-    Sender, SessionId,
+    Sender, SessionId, View,
 };
 
+use super::Scene;
 use crate::disk::{FrameMark, Work};
 
 /// Something that happened.
@@ -126,37 +127,89 @@ pub enum Phase {
     Over,
 }
 
-/// Sets of sorts of what happens: an observer is shown only what it wants.
+/// Sets of sorts of what happens: an observer is shown only what it wants. A step that changes little
+/// is of few sorts, so most observers never see it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Kinds(u32);
+pub struct Kinds(u64);
 
 impl Kinds {
-    /// Everything.
-    pub const ALL: Self = Self(u32::MAX);
+    /// Nothing.
+    pub const NONE: Self = Self(0);
     /// [`Observed::Started`] and [`Observed::Crashed`].
     pub const LIVES: Self = Self(1);
-    /// [`Observed::Stepping`].
+    /// Every [`Observed::Stepping`].
     pub const STEPPING: Self = Self(1 << 1);
-    /// [`Observed::Stepped`].
-    pub const STEPPED: Self = Self(1 << 2);
-    /// [`Observed::Received`] and [`Observed::Heard`].
-    pub const RECEIVED: Self = Self(1 << 3);
-    /// [`Observed::Acting`].
-    pub const ACTING: Self = Self(1 << 4);
+    /// A timer is about to be served.
+    pub const SERVING_TIMER: Self = Self(1 << 2);
+    /// A datagram of a member is about to be taken in.
+    pub const HEARING_MEMBER: Self = Self(1 << 3);
+    /// The service's report is about to be taken in.
+    pub const REPORTING: Self = Self(1 << 4);
+    /// The disk's refusal is about to be taken in.
+    pub const REFUSING: Self = Self(1 << 5);
+    /// An [`Observed::Stepping`] on which the lot of the experiments fell ([`Scene::lot`]).
+    pub const DRAWN: Self = Self(1 << 6);
+    /// Every [`Observed::Stepped`].
+    pub const STEPPED: Self = Self(1 << 7);
+    /// A step changed role or term.
+    pub const TERM_CHANGED: Self = Self(1 << 8);
+    /// A step changed what is known to be committed.
+    pub const COMMIT_CHANGED: Self = Self(1 << 9);
+    /// A step lowered what is received or verified.
+    pub const LOG_FELL: Self = Self(1 << 10);
+    /// A member stopped in this step or before.
+    pub const STOPPED: Self = Self(1 << 11);
+    /// [`Observed::Heard`].
+    pub const HEARD: Self = Self(1 << 12);
+    /// Canvasses, ballots and what goes with them were received.
+    pub const RECEIVED_ELECTION: Self = Self(1 << 13);
+    /// A heartbeat was received.
+    pub const RECEIVED_HEARTBEAT: Self = Self(1 << 14);
+    /// An acknowledgement was received.
+    pub const RECEIVED_ACKNOWLEDGEMENT: Self = Self(1 << 15);
+    /// A request for missing bytes was received.
+    pub const RECEIVED_NAK: Self = Self(1 << 16);
+    /// Any other control message was received.
+    pub const RECEIVED_OTHER: Self = Self(1 << 17);
+    /// Canvasses, ballots and what goes with them leave.
+    pub const SENDS_ELECTION: Self = Self(1 << 18);
+    /// A heartbeat leaves.
+    pub const SENDS_HEARTBEAT: Self = Self(1 << 19);
+    /// An acknowledgement leaves.
+    pub const SENDS_ACKNOWLEDGEMENT: Self = Self(1 << 20);
+    /// Any other control message leaves.
+    pub const SENDS_OTHER: Self = Self(1 << 21);
+    /// Stream data leaves.
+    pub const SENDS_DATA: Self = Self(1 << 22);
+    /// Bytes are handed to the log.
+    pub const APPENDS: Self = Self(1 << 23);
+    /// A term history is to be made durable.
+    pub const PERSISTS_HISTORY: Self = Self(1 << 24);
+    /// An operation of the disk is asked for, a history among them.
+    pub const OPERATIONS: Self = Self(1 << 25);
+    /// A member says why it stops.
+    pub const FAIL_STOPS: Self = Self(1 << 26);
     /// [`Observed::Egress`] and [`Observed::Ingress`].
-    pub const STREAMS: Self = Self(1 << 5);
-    /// [`Observed::Written`] and [`Observed::Durable`].
-    pub const DISK: Self = Self(1 << 6);
+    pub const STREAMS: Self = Self(1 << 27);
+    /// [`Observed::Written`].
+    pub const WRITTEN: Self = Self(1 << 28);
+    /// [`Observed::Durable`].
+    pub const DURABLE: Self = Self(1 << 29);
     /// [`Observed::Applied`].
-    pub const APPLIED: Self = Self(1 << 7);
+    pub const APPLIED: Self = Self(1 << 30);
     /// [`Observed::State`].
-    pub const STATE: Self = Self(1 << 8);
+    pub const STATE: Self = Self(1 << 31);
     /// What clients do and see.
-    pub const CLIENTS: Self = Self(1 << 9);
+    pub const CLIENTS: Self = Self(1 << 32);
     /// [`Observed::Phase`].
-    pub const PHASE: Self = Self(1 << 10);
+    pub const PHASE: Self = Self(1 << 33);
+    /// Every message between members, and to clients, that leaves.
+    pub const SENDS: Self = Self::SENDS_ELECTION
+        .and(Self::SENDS_HEARTBEAT)
+        .and(Self::SENDS_ACKNOWLEDGEMENT)
+        .and(Self::SENDS_OTHER);
     /// How many sorts there are.
-    pub(super) const COUNT: usize = 11;
+    pub(super) const COUNT: usize = 34;
 
     /// Both sets.
     #[must_use]
@@ -164,30 +217,107 @@ impl Kinds {
         Self(self.0 | other.0)
     }
 
+    /// This set if `condition` holds, else nothing.
+    const fn when(self, condition: bool) -> Self {
+        if condition { self } else { Self::NONE }
+    }
+
     /// Whether the sort with this number is among them.
     pub(super) const fn has(self, sort: usize) -> bool {
         self.0 >> sort & 1 == 1
     }
+
+    /// The numbers of its sorts, rising.
+    #[inline]
+    pub(super) fn sorts(self) -> impl Iterator<Item = usize> {
+        let mut left = self.0;
+        core::iter::from_fn(move || {
+            let sort = left.trailing_zeros() as usize;
+            left &= left.wrapping_sub(1);
+            (sort < Self::COUNT).then_some(sort)
+        })
+    }
 }
 
 impl Observed<'_> {
-    /// The number of its sort.
-    pub(super) const fn sort(&self) -> usize {
+    /// The sorts that it is of, for the member of `scene`.
+    #[inline]
+    pub(super) fn kinds(&self, scene: &Scene<'_>) -> Kinds {
         match self {
-            Self::Started | Self::Crashed => 0,
-            Self::Stepping { .. } => 1,
-            Self::Stepped { .. } => 2,
-            Self::Received { .. } | Self::Heard(_) => 3,
-            Self::Acting(_) => 4,
-            Self::Egress { .. } | Self::Ingress { .. } => 5,
-            Self::Written { .. } | Self::Durable(_) => 6,
-            Self::Applied { .. } => 7,
-            Self::State { .. } => 8,
+            Self::Started | Self::Crashed => Kinds::LIVES,
+            Self::Stepping { event, .. } => {
+                stepping(event).and(Kinds::DRAWN.when(scene.is_drawn()))
+            }
+            Self::Stepped { .. } => stepped(scene.before, scene.view),
+            Self::Received { message, .. } => received(message),
+            Self::Heard(_) => Kinds::HEARD,
+            Self::Acting(action) => acting(action),
+            Self::Egress { .. } | Self::Ingress { .. } => Kinds::STREAMS,
+            Self::Written { .. } => Kinds::WRITTEN,
+            Self::Durable(_) => Kinds::DURABLE,
+            Self::Applied { .. } => Kinds::APPLIED,
+            Self::State { .. } => Kinds::STATE,
             Self::Accepted { .. }
             | Self::Replied { .. }
             | Self::SessionLost { .. }
-            | Self::ClientAt(..) => 9,
-            Self::Phase(_) => 10,
+            | Self::ClientAt(..) => Kinds::CLIENTS,
+            Self::Phase(_) => Kinds::PHASE,
         }
+    }
+}
+
+const fn stepping(event: &Event<'_>) -> Kinds {
+    Kinds::STEPPING.and(match event {
+        Event::Timer => Kinds::SERVING_TIMER,
+        Event::Received { sender: Sender::Member { .. }, .. } => Kinds::HEARING_MEMBER,
+        Event::Applied { .. } => Kinds::REPORTING,
+        Event::StorageFull { .. } => Kinds::REFUSING,
+        _ => Kinds::NONE,
+    })
+}
+
+fn stepped(before: &View, view: &View) -> Kinds {
+    let fell = view.received < before.received || view.verified < before.verified;
+    let term = view.term != before.term || view.role != before.role;
+    Kinds::STEPPED
+        .and(Kinds::TERM_CHANGED.when(term))
+        .and(Kinds::COMMIT_CHANGED.when(view.commit != before.commit))
+        .and(Kinds::LOG_FELL.when(fell))
+        .and(Kinds::STOPPED.when(view.fail_stop.is_some()))
+}
+
+const fn received(message: &Message) -> Kinds {
+    match message {
+        Message::Canvass { .. }
+        | Message::CanvassReply { .. }
+        | Message::RequestVote { .. }
+        | Message::Ballot { .. } => Kinds::RECEIVED_ELECTION,
+        Message::Heartbeat { .. } => Kinds::RECEIVED_HEARTBEAT,
+        Message::Acknowledge { .. } => Kinds::RECEIVED_ACKNOWLEDGEMENT,
+        Message::Nak { .. } => Kinds::RECEIVED_NAK,
+        _ => Kinds::RECEIVED_OTHER,
+    }
+}
+
+const fn acting(action: &Action) -> Kinds {
+    match action {
+        Action::Send { message, .. } => match message {
+            Message::Canvass { .. }
+            | Message::CanvassReply { .. }
+            | Message::RequestVote { .. }
+            | Message::Ballot { .. } => Kinds::SENDS_ELECTION,
+            Message::Heartbeat { .. } => Kinds::SENDS_HEARTBEAT,
+            Message::Acknowledge { .. } => Kinds::SENDS_ACKNOWLEDGEMENT,
+            _ => Kinds::SENDS_OTHER,
+        },
+        Action::SendData { .. } => Kinds::SENDS_DATA,
+        Action::Append { .. } => Kinds::APPENDS,
+        Action::PersistHistory { .. } => Kinds::PERSISTS_HISTORY.and(Kinds::OPERATIONS),
+        Action::Sync { .. }
+        | Action::PersistVote { .. }
+        | Action::PersistPeers { .. }
+        | Action::ReadLog { .. } => Kinds::OPERATIONS,
+        Action::FailStop(_) => Kinds::FAIL_STOPS,
+        Action::Apply(_) | Action::Notify(_) => Kinds::NONE,
     }
 }

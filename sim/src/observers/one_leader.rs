@@ -27,7 +27,7 @@ impl Observer for OneLeader {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::STEPPED.and(Kinds::ACTING)
+        Kinds::TERM_CHANGED.and(Kinds::PERSISTS_HISTORY)
     }
 
     fn observe(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use quorate_core::{Action, Destination, MemberId, Message, Term};
 
-use super::{Ghost, Observed, Observer, Scene, Violations};
+use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 use crate::disk::Work;
 
 #[derive(Default)]
@@ -25,6 +25,10 @@ impl OneVote {
 impl Observer for OneVote {
     fn ids(&self) -> &'static [&'static str] {
         &["S2"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::SENDS_ELECTION.and(Kinds::DURABLE).and(Kinds::LIVES)
     }
 
     fn observe(

@@ -12,7 +12,7 @@ impl Observer for OwnCopy {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::STEPPED
+        Kinds::COMMIT_CHANGED
     }
 
     fn observe(
@@ -28,9 +28,12 @@ impl Observer for OwnCopy {
             return;
         }
         let Some(chain) = ghost.chain_at(commit, scene.history) else { return };
+        if scene.disk.holds_durably(commit, chain) {
+            return;
+        }
         let copies = scene.disks.iter().filter(|disk| disk.holds_durably(commit, chain)).count();
         let needed = scene.disks.len() / 2 + 1;
-        if copies + 1 == needed && !scene.disk.holds_durably(commit, chain) {
+        if copies + 1 == needed {
             let text = format!(
                 "leader {} commits {commit} and counts itself; its disk keeps {}",
                 scene.member,

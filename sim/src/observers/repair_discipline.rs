@@ -1,18 +1,19 @@
 //! S20: nothing is repaired twice to one destination while it lingers, repairs keep to their
 //! budget, and only held bytes of the term that was asked for are sent (E90).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use quorate_core::stream::REPAIRS_MAX;
 use quorate_core::{
-    Action, ClientKey, Destination, Endpoint, MemberId, Message, PositionRange, Sender, Stream,
+    Action, ClientKey, Destination, Endpoint, Message, PositionRange, Sender, Stream,
 };
 
+use super::rising::{ByMember, Rising};
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 #[derive(Default)]
 pub(super) struct RepairDiscipline {
-    members: BTreeMap<MemberId, Repairer>,
+    members: ByMember<Repairer>,
 }
 
 #[derive(Default)]
@@ -22,7 +23,7 @@ struct Repairer {
     /// For whom the step under way repairs.
     repairs_for: Option<Sender>,
     /// What was repaired lately, of the log and of each client's replies.
-    recent: BTreeMap<Option<ClientKey>, VecDeque<Repair>>,
+    recent: Rising<Option<ClientKey>, VecDeque<Repair>>,
 }
 
 #[derive(Clone, Copy)]
@@ -45,7 +46,7 @@ impl Repairer {
         let timing = &scene.rules.timing;
         let linger = scene.rules.at_least(timing.repair_linger);
         let interval = scene.rules.at_least(timing.heartbeat_interval);
-        let recent = self.recent.entry(stream).or_default();
+        let recent = self.recent.entry(stream);
         let keeps = linger.max(interval);
         recent.retain(|old| scene.now - old.at < keeps);
         // Only the newest are remembered: what was sent before may be sent again.
@@ -114,7 +115,11 @@ impl Observer for RepairDiscipline {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::LIVES.and(Kinds::RECEIVED).and(Kinds::STEPPED).and(Kinds::ACTING)
+        Kinds::LIVES
+            .and(Kinds::RECEIVED_NAK)
+            .and(Kinds::STEPPED)
+            .and(Kinds::SENDS_DATA)
+            .and(Kinds::OPERATIONS)
     }
 
     fn observe(
@@ -124,7 +129,7 @@ impl Observer for RepairDiscipline {
         observed: Observed<'_>,
         violations: &mut Violations,
     ) {
-        let repairer = self.members.entry(scene.member).or_default();
+        let repairer = self.members.entry(scene.member);
         match observed {
             Observed::Started => *repairer = Repairer::default(),
             Observed::Received { sender, message: Message::Nak { .. } } => {
@@ -133,7 +138,7 @@ impl Observer for RepairDiscipline {
             // Data is sent for a request in the very step that takes it in.
             Observed::Stepped { .. } => repairer.repairs_for = repairer.asker.take(),
             Observed::Acting(Action::PersistHistory { cut, .. }) => {
-                if let Some(log) = repairer.recent.get_mut(&None) {
+                if let Some(log) = repairer.recent.get_mut(None) {
                     log.retain(|old| old.range.end <= *cut);
                 }
             }

@@ -1,14 +1,13 @@
 //! S16: members that applied the same log are in the same state.
 
-use std::collections::BTreeMap;
-
 use quorate_core::{Chain, MemberId, Position};
 
+use super::rising::Rising;
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 #[derive(Default)]
 pub(super) struct SameState {
-    states: BTreeMap<Position, State>,
+    states: Rising<Position, State>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -20,7 +19,7 @@ struct State {
 
 impl SameState {
     fn compare(&mut self, at: Position, member: MemberId, state: State, to: &mut Violations) {
-        let first = *self.states.entry(at).or_insert(state);
+        let first = *self.states.get_or_insert_with(at, || state);
         if first != state {
             to.add("S16", format!("at {at} member {member} is {state:?}, another was {first:?}"));
         }

@@ -1,5 +1,6 @@
 //! What observers may look at.
 
+use quorate_core::hash::mix;
 use quorate_core::{Duration, Limits, Member, MemberId, TermHistory, Timing, View};
 
 use crate::disk::SimDisk;
@@ -28,6 +29,26 @@ pub struct Scene<'a> {
     /// What the rules of this world are.
     pub rules: &'a Rules,
 }
+
+impl Scene<'_> {
+    /// A number that the members' experiments draw their lots from: the same one whenever the seed
+    /// is run.
+    #[must_use]
+    #[inline]
+    pub const fn lot(&self) -> u64 {
+        mix(self.now ^ (self.member.0 as u64) << 48, self.view.received.0)
+    }
+
+    /// Whether experiments are made here at all.
+    #[must_use]
+    #[inline]
+    pub const fn is_drawn(&self) -> bool {
+        self.lot().is_multiple_of(DRAWN_ONE_IN)
+    }
+}
+
+/// One step in so many is one for experiments; each experiment draws again among those.
+pub(super) const DRAWN_ONE_IN: u64 = 1_024;
 
 /// What observers need to know of the configuration.
 #[derive(Clone, Debug)]

@@ -1,29 +1,26 @@
 //! S34: stopped means stopped. Of the event that stops a member only notices and the reason go out,
 //! and of later ones nothing. Also as an experiment, for nothing in a sound world stops a member.
 
-use std::collections::BTreeSet;
+use quorate_core::{Action, Actions, Event, Instant};
 
-use quorate_core::{Action, Event, Instant, MemberId};
-
-use super::experiment::{feed, is_a_stop, is_due};
+use super::experiment::{feed, is_a_stop, is_due, steps_for};
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 pub(super) struct Stopped {
-    stopped: BTreeSet<MemberId>,
     /// Once in so many steps.
     one_in: u64,
 }
 
 impl Default for Stopped {
     fn default() -> Self {
-        Self { stopped: BTreeSet::new(), one_in: 8_192 }
+        Self { one_in: 8_192 }
     }
 }
 
 impl Stopped {
     #[cfg(test)]
     pub(super) const fn eager() -> Self {
-        Self { stopped: BTreeSet::new(), one_in: 1 }
+        Self { one_in: 1 }
     }
 
     /// What a member does whose storage fails just before `event`.
@@ -49,13 +46,24 @@ impl Stopped {
     }
 }
 
+/// What a member does that stopped in this step or before, if it is not nothing.
+fn follows_a_stop(scene: &Scene<'_>, actions: &Actions) -> Option<String> {
+    if scene.before.fail_stop.is_some() {
+        let first = actions.iter().next()?;
+        return Some(format!("has stopped, and does {first:?}"));
+    }
+    let mut rest = actions.iter().skip_while(|action| !matches!(action, Action::FailStop(_)));
+    let (stop, next) = (rest.next()?, rest.next()?);
+    Some(format!("says {stop:?}, and then does {next:?}"))
+}
+
 impl Observer for Stopped {
     fn ids(&self) -> &'static [&'static str] {
         &["S34"]
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::LIVES.and(Kinds::STEPPING).and(Kinds::ACTING)
+        Kinds::STOPPED.and(Kinds::FAIL_STOPS).and(steps_for(self.one_in))
     }
 
     fn observe(
@@ -66,16 +74,14 @@ impl Observer for Stopped {
         violations: &mut Violations,
     ) {
         match observed {
-            Observed::Started | Observed::Crashed => {
-                self.stopped.remove(&scene.member);
-            }
-            Observed::Acting(action) => {
-                if self.stopped.contains(&scene.member) {
-                    let text = format!("member {} has stopped, and does {action:?}", scene.member);
-                    violations.add("S34", text);
-                } else if let Action::FailStop(_) = action {
-                    self.stopped.insert(scene.member);
+            Observed::Stepped { actions } => {
+                if let Some(problem) = follows_a_stop(scene, actions) {
+                    violations.add("S34", format!("member {} {problem}", scene.member));
                 }
+            }
+            Observed::Acting(action) if scene.view.fail_stop.is_none() => {
+                let text = format!("member {} says {action:?}, and goes on", scene.member);
+                violations.add("S34", text);
             }
             Observed::Stepping { local, event }
                 if scene.view.fail_stop.is_none() && is_due(scene, 34, self.one_in) =>

@@ -1,14 +1,37 @@
 //! S4: terms only rise, and no message is ahead of its sender.
 
-use std::collections::BTreeMap;
+use quorate_core::{Action, Message, Term};
 
-use quorate_core::{Action, MemberId, Message, Term};
-
+use super::rising::ByMember;
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 #[derive(Default)]
 pub(super) struct TermsRise {
-    durable: BTreeMap<MemberId, Term>,
+    durable: ByMember<Term>,
+}
+
+impl TermsRise {
+    fn rises(&mut self, scene: &Scene<'_>, violations: &mut Violations) {
+        let (durable, known) = (durable_term(scene), self.durable.entry(scene.member));
+        if durable < *known {
+            let text = format!("the durable term of {} fell to {durable}", scene.member);
+            violations.add("S4", text);
+        }
+        *known = durable;
+    }
+}
+
+fn durable_term(scene: &Scene<'_>) -> Term {
+    scene.disk.vote().term.max(scene.disk.history().last_term())
+}
+
+/// A term becomes durable only after the member is in it: looked at whenever one of both changes.
+fn ahead_of_memory(scene: &Scene<'_>, violations: &mut Violations) {
+    let (view, durable) = (scene.view.term, durable_term(scene));
+    if view < durable {
+        let text = format!("member {} is in term {view}, and its disk in {durable}", scene.member);
+        violations.add("S4", text);
+    }
 }
 
 impl Observer for TermsRise {
@@ -17,7 +40,7 @@ impl Observer for TermsRise {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::LIVES.and(Kinds::STEPPED).and(Kinds::DISK).and(Kinds::ACTING)
+        Kinds::LIVES.and(Kinds::TERM_CHANGED).and(Kinds::DURABLE).and(Kinds::SENDS)
     }
 
     fn observe(
@@ -27,33 +50,28 @@ impl Observer for TermsRise {
         observed: Observed<'_>,
         violations: &mut Violations,
     ) {
-        let durable = scene.disk.vote().term.max(scene.disk.history().last_term());
         match observed {
-            Observed::Stepped { .. } | Observed::Started if scene.view.term < durable => {
-                let text = format!(
-                    "member {} is in term {}, and its disk in {durable}",
-                    scene.member, scene.view.term
-                );
-                violations.add("S4", text);
-            }
-            Observed::Stepped { .. } if scene.view.term < scene.before.term => {
+            Observed::Stepped { .. } => {
+                ahead_of_memory(scene, violations);
                 let (from, to) = (scene.before.term, scene.view.term);
-                violations.add("S4", format!("member {} fell from {from} to {to}", scene.member));
-            }
-            Observed::Started | Observed::Durable(_) | Observed::Crashed => {
-                let known = self.durable.entry(scene.member).or_default();
-                if durable < *known {
-                    let text = format!("the durable term of {} fell to {durable}", scene.member);
+                if to < from {
+                    let text = format!("member {} fell from {from} to {to}", scene.member);
                     violations.add("S4", text);
                 }
-                *known = durable;
             }
+            Observed::Started | Observed::Durable(_) => {
+                ahead_of_memory(scene, violations);
+                self.rises(scene, violations);
+            }
+            Observed::Crashed => self.rises(scene, violations),
             Observed::Acting(Action::Send { message, .. }) => {
                 let Some((term, promise)) = term_of(message) else { return };
-                if term > scene.view.term || (promise && term > durable) {
+                if term > scene.view.term || (promise && term > durable_term(scene)) {
                     let text = format!(
-                        "member {} in term {}, durable {durable}, says {message:?}",
-                        scene.member, scene.view.term
+                        "member {} in term {}, durable {}, says {message:?}",
+                        scene.member,
+                        scene.view.term,
+                        durable_term(scene)
                     );
                     violations.add("S4", text);
                 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use quorate_core::{Delivery, Event, LogTime, MemberId, Position};
 
+use super::rising::{ByMember, Rising};
 use super::{Ghost, Kinds, Observed, Observer, Phase, Scene, Violations};
+use crate::disk::FrameMark;
 
 /// L8: how long after its deadline a timer may fire in the calm, in nanoseconds.
 const LATE_MAX: u64 = 2_000_000_000;
@@ -13,8 +15,8 @@ const LATE_MAX: u64 = 2_000_000_000;
 #[derive(Default)]
 pub(super) struct TimeInTheLog {
     /// The time of each applied frame, as whoever applied it first was told.
-    times: BTreeMap<Position, LogTime>,
-    members: BTreeMap<MemberId, Clockwork>,
+    times: Rising<Position, LogTime>,
+    members: ByMember<Clockwork>,
     /// Since when nothing fails any more.
     calm_since: Option<u64>,
 }
@@ -43,8 +45,8 @@ impl TimeInTheLog {
         time: LogTime,
         fired: Option<u64>,
     ) -> Option<String> {
-        let first = *self.times.entry(at).or_insert(time);
-        let clockwork = self.members.entry(member).or_default();
+        let first = *self.times.get_or_insert_with(at, || time);
+        let clockwork = self.members.entry(member);
         let before = core::mem::replace(&mut clockwork.time, time);
         if time < before {
             return Some(format!("the time falls from {} to {} at {at}", before.0, time.0));
@@ -65,7 +67,7 @@ impl TimeInTheLog {
     /// Timers that should have fired long ago.
     fn overdue(&self, scene: &Scene<'_>, violations: &mut Violations) {
         let since = self.calm_since.unwrap_or(scene.now);
-        let Some(clockwork) = self.members.get(&scene.member) else { return };
+        let Some(clockwork) = self.members.get(scene.member) else { return };
         for (timer, scheduled) in &clockwork.timers {
             let wait = scheduled.wait * scene.rules.slowness;
             if scheduled.at.max(since) + wait + LATE_MAX < scene.now {
@@ -82,7 +84,7 @@ impl Observer for TimeInTheLog {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::LIVES.and(Kinds::STEPPING).and(Kinds::DISK).and(Kinds::APPLIED).and(Kinds::PHASE)
+        Kinds::LIVES.and(Kinds::REPORTING).and(Kinds::WRITTEN).and(Kinds::APPLIED).and(Kinds::PHASE)
     }
 
     fn observe(
@@ -95,10 +97,10 @@ impl Observer for TimeInTheLog {
         let member = scene.member;
         match observed {
             Observed::Started => {
-                self.members.insert(member, Clockwork::default());
+                *self.members.entry(member) = Clockwork::default();
             }
             Observed::Stepping { event: Event::Applied { outputs, .. }, .. } => {
-                let clockwork = self.members.entry(member).or_default();
+                let clockwork = self.members.entry(member);
                 for (timer, deadline) in outputs.timers() {
                     clockwork.timers.remove(&timer);
                     if let Some(deadline) = deadline {
@@ -110,8 +112,12 @@ impl Observer for TimeInTheLog {
                 }
             }
             Observed::Written { frames, .. } => {
+                let mut previous: Option<&FrameMark> = None;
                 for frame in frames {
-                    let before = ghost.frame_ending_at(frame.start, scene.history);
+                    let before = previous
+                        .filter(|previous| previous.end == frame.start)
+                        .or_else(|| ghost.frame_ending_at(frame.start, scene.history));
+                    previous = Some(frame);
                     if let Some(before) = before.filter(|before| before.time > frame.time) {
                         let text = format!("member {member} writes {frame:?} after {before:?}");
                         violations.add("S25", text);

@@ -10,7 +10,7 @@ impl Observer for TwoMembers {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::STEPPED
+        Kinds::COMMIT_CHANGED
     }
 
     fn observe(

@@ -3,22 +3,21 @@
 //! counts for nothing (E47; that one as an experiment, for disks of this world keep what is
 //! durable).
 
-use std::collections::BTreeMap;
-
 use quorate_core::{
     Action, BootEpoch, Endpoint, Event, Incarnation, Incoming, Instant, MemberId, Message, Notice,
     Position, Role, Sender, Stream, Term,
 };
 
-use super::experiment::{feed, is_due, notes};
+use super::experiment::{feed, is_due, notes, steps_for};
+use super::rising::ByMember;
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 use crate::disk::Work;
 
 pub(super) struct UnknownIsNotAbsent {
     /// What each member acknowledged and no durable history has taken away since.
-    acknowledged: BTreeMap<MemberId, Position>,
+    acknowledged: ByMember<Position>,
     /// What the life of a leader has heard of a follower.
-    heard: BTreeMap<(MemberId, MemberId), Heard>,
+    heard: ByMember<ByMember<Heard>>,
     /// Once in so many steps of leaders.
     one_in: u64,
 }
@@ -34,7 +33,7 @@ struct Heard {
 
 impl Default for UnknownIsNotAbsent {
     fn default() -> Self {
-        Self { acknowledged: BTreeMap::new(), heard: BTreeMap::new(), one_in: 2_048 }
+        Self { acknowledged: ByMember::default(), heard: ByMember::default(), one_in: 2_048 }
     }
 }
 
@@ -47,7 +46,7 @@ impl UnknownIsNotAbsent {
     fn hear(&mut self, leader: MemberId, sender: Sender, message: &Message) {
         let Sender::Member { member, boot_epoch, .. } = sender else { return };
         let &Message::Acknowledge { term, sequence, durable, .. } = message else { return };
-        let heard = self.heard.entry((leader, member)).or_default();
+        let heard = self.heard.entry(leader).entry(member);
         if (boot_epoch.0, sequence) > (heard.boot_epoch, heard.sequence) {
             *heard = Heard { term, boot_epoch: boot_epoch.0, sequence, durable };
         }
@@ -56,14 +55,12 @@ impl UnknownIsNotAbsent {
     /// A follower comes back without a byte: the leader has to say that it does not count.
     fn examine(&self, scene: &Scene<'_>, local: Instant) -> Option<String> {
         let core = scene.core?;
-        let known =
-            self.heard.range((scene.member, MemberId(0))..).map(|(key, heard)| (*key, *heard));
-        let mut known = known.take_while(|((leader, _), _)| *leader == scene.member);
         let fits = |heard: &Heard| {
             let lost = Position::ZERO < heard.durable && heard.durable <= scene.view.commit;
             heard.term == scene.view.term && lost
         };
-        let ((_, follower), heard) = known.find(|(_, heard)| fits(heard))?;
+        let mut known = self.heard.get(scene.member)?.iter();
+        let (follower, heard) = known.find(|(_, heard)| fits(heard))?;
         let sender = Sender::Member {
             member: follower,
             incarnation: Incarnation(1),
@@ -102,7 +99,7 @@ impl UnknownIsNotAbsent {
             Message::Canvass { key, .. }
             | Message::CanvassReply { key, .. }
             | Message::RequestVote { key, .. } => {
-                let known = self.acknowledged.get(&scene.member).copied();
+                let known = self.acknowledged.get(scene.member).copied();
                 let known = known.filter(|known| key.position < *known)?;
                 Some(format!("claims {key:?} and has acknowledged {known}"))
             }
@@ -117,7 +114,14 @@ impl Observer for UnknownIsNotAbsent {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::LIVES.and(Kinds::STEPPING).and(Kinds::RECEIVED).and(Kinds::ACTING).and(Kinds::DISK)
+        Kinds::LIVES
+            .and(steps_for(self.one_in))
+            .and(Kinds::RECEIVED_ACKNOWLEDGEMENT)
+            .and(Kinds::SENDS_ELECTION)
+            .and(Kinds::SENDS_ACKNOWLEDGEMENT)
+            .and(Kinds::SENDS_OTHER)
+            .and(Kinds::PERSISTS_HISTORY)
+            .and(Kinds::DURABLE)
     }
 
     fn observe(
@@ -129,19 +133,19 @@ impl Observer for UnknownIsNotAbsent {
     ) {
         let member = scene.member;
         match observed {
-            Observed::Started => self.heard.retain(|(leader, _), _| *leader != member),
+            Observed::Started => *self.heard.entry(member) = ByMember::default(),
             Observed::Received { sender, message } => self.hear(member, sender, message),
             Observed::Acting(Action::Send {
                 message: Message::Acknowledge { durable, .. },
                 ..
             }) => {
-                let known = self.acknowledged.entry(member).or_default();
+                let known = self.acknowledged.entry(member);
                 *known = (*durable).max(*known);
             }
             // A history that is on its way to the disk has cut the log in memory.
             Observed::Acting(Action::PersistHistory { cut, .. })
             | Observed::Durable(Work::History { cut, .. }) => {
-                let known = self.acknowledged.entry(member).or_default();
+                let known = self.acknowledged.entry(member);
                 *known = (*cut).min(*known);
             }
             Observed::Acting(Action::Send { message, .. }) => {

@@ -12,7 +12,7 @@ impl Observer for VoteBeforeGrant {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::ACTING
+        Kinds::SENDS_ELECTION
     }
 
     fn observe(

@@ -53,7 +53,7 @@ impl Observer for VotersOnly {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::LIVES.and(Kinds::DISK).and(Kinds::STEPPED)
+        Kinds::LIVES.and(Kinds::DURABLE).and(Kinds::TERM_CHANGED)
     }
 
     fn observe(

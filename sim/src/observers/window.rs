@@ -1,23 +1,19 @@
 //! S21: nothing is sent beyond the receiver's limit, and a limit never moves back while the epoch
 //! of the stream lasts (E116).
 
-use std::collections::BTreeMap;
-
 use quorate_core::message::ConnectOutcome;
 use quorate_core::stream::session_epoch;
 use quorate_core::{
-    Action, ClientKey, Destination, Event, Life, MemberId, Message, Position, Sender, Stream, Term,
+    Action, ClientKey, Destination, Event, MemberId, Message, Position, Sender, Stream, Term,
 };
 
+use super::rising::{ByMember, Rising};
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
-
-/// Where a limit holds: for what a life says or hears, of whom, in which epoch.
-type Stated = BTreeMap<(Life, Key), Position>;
 
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Key {
     /// Of the log at a follower, as its leader heard it.
-    Follower(MemberId, Term),
+    Follower(Term, MemberId),
     /// Of the log, as a follower states it.
     Log(Term),
     /// Of a client's replies, as its leader heard it.
@@ -28,31 +24,35 @@ enum Key {
 
 #[derive(Default)]
 pub(super) struct Window {
-    stated: Stated,
+    /// What each member said or heard in its life.
+    stated: ByMember<Rising<Key, Position>>,
     /// The farthest that any member ever let a client send in an epoch.
-    clients: BTreeMap<u64, Position>,
+    clients: Rising<u64, Position>,
 }
 
 impl Window {
-    fn raise(&mut self, life: Life, key: Key, limit: Position) {
-        let known = self.stated.entry((life, key)).or_insert(limit);
+    fn raise(&mut self, member: MemberId, key: Key, limit: Position) {
+        let known = self.stated.entry(member).entry(key);
         *known = limit.max(*known);
     }
 
     /// A member states a limit of its own.
     fn state(&mut self, scene: &Scene<'_>, key: Key, limit: Position, to: &mut Violations) {
-        let life = scene.view.life;
-        if let Some(known) = self.stated.get(&(life, key))
-            && limit < *known
-        {
+        let known = self.stated.entry(scene.member).entry(key);
+        if limit < *known {
             let text = format!("member {} takes {known} back to {limit}: {key:?}", scene.member);
             to.add("S21", text);
         }
-        self.raise(life, key, limit);
+        *known = limit.max(*known);
     }
 
     fn send(&self, scene: &Scene<'_>, key: Key, end: Position, first: Position) -> Option<String> {
-        let heard = self.stated.get(&(scene.view.life, key)).copied().unwrap_or(first);
+        let heard = self
+            .stated
+            .get(scene.member)
+            .and_then(|stated| stated.get(key))
+            .copied()
+            .unwrap_or(first);
         (end > heard.max(first))
             .then(|| format!("member {} sends up to {end} of {heard}: {key:?}", scene.member))
     }
@@ -82,7 +82,7 @@ impl Window {
                 live: Some(_),
                 ..
             } => {
-                let key = Key::Follower(*to, term);
+                let key = Key::Follower(term, *to);
                 let problem = self.send(scene, key, range.end, Position::ZERO);
                 problem.into_iter().for_each(|text| violations.add("S21", text));
             }
@@ -98,7 +98,7 @@ impl Window {
 
     fn allow(&mut self, scene: &Scene<'_>, epoch: u64, limit: Position, to: &mut Violations) {
         self.state(scene, Key::Messages(scene.view.term, epoch), limit, to);
-        let known = self.clients.entry(epoch).or_insert(limit);
+        let known = self.clients.entry(epoch);
         *known = limit.max(*known);
     }
 }
@@ -110,9 +110,12 @@ impl Observer for Window {
 
     fn kinds(&self) -> Kinds {
         Kinds::LIVES
-            .and(Kinds::STEPPING)
-            .and(Kinds::RECEIVED)
-            .and(Kinds::ACTING)
+            .and(Kinds::REFUSING)
+            .and(Kinds::RECEIVED_ACKNOWLEDGEMENT)
+            .and(Kinds::RECEIVED_OTHER)
+            .and(Kinds::SENDS_ACKNOWLEDGEMENT)
+            .and(Kinds::SENDS_OTHER)
+            .and(Kinds::SENDS_DATA)
             .and(Kinds::STREAMS)
     }
 
@@ -123,26 +126,26 @@ impl Observer for Window {
         observed: Observed<'_>,
         violations: &mut Violations,
     ) {
-        let life = scene.view.life;
+        let member = scene.member;
         match observed {
             Observed::Started => {
-                self.stated.retain(|(old, _), _| old.member != scene.member);
+                *self.stated.entry(member) = Rising::default();
             }
             // What was handed over and refused is not written: there is less room than was said.
             Observed::Stepping { event: Event::StorageFull { .. }, .. } => {
-                self.stated.remove(&(life, Key::Log(scene.view.term)));
+                self.stated.entry(member).remove(Key::Log(scene.view.term));
             }
             Observed::Received {
-                sender: Sender::Member { member, .. },
+                sender: Sender::Member { member: follower, .. },
                 message: Message::Acknowledge { term, limit, .. },
-            } => self.raise(life, Key::Follower(member, *term), *limit),
+            } => self.raise(member, Key::Follower(*term, follower), *limit),
             Observed::Received {
                 sender: Sender::Client { key },
                 message: Message::StreamStatus { stream: Stream::Egress(_), epoch, limit, .. },
-            } => self.raise(life, Key::Replies(key, *epoch), *limit),
+            } => self.raise(member, Key::Replies(key, *epoch), *limit),
             Observed::Acting(action) => self.acts(scene, action, violations),
             Observed::Ingress { key, epoch, range } => {
-                let limit = self.clients.get(&epoch).copied().unwrap_or(Position::ZERO);
+                let limit = self.clients.get(epoch).copied().unwrap_or(Position::ZERO);
                 if range.end > limit {
                     let text = format!("client {key:?} sends {range} beyond {limit} in {epoch:x}");
                     violations.add("S21", text);

@@ -3,16 +3,15 @@
 //! do no more than an event that says nothing. (Datagrams of another group or recovery epoch never
 //! reach the core: their tag is not ours.)
 
-use std::collections::BTreeMap;
-
 use quorate_core::{BootEpoch, Event, Incarnation, Instant, Member, MemberId, Sender};
 
 use super::experiment::{feed, is_due, is_small, nothing};
+use super::rising::ByMember;
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 pub(super) struct WorldsApart {
     /// The newest life of each member that a member has heard of in its own life.
-    heard: BTreeMap<(MemberId, MemberId), u64>,
+    heard: ByMember<ByMember<u64>>,
     /// Once in so many datagrams of members.
     one_in: u64,
 }
@@ -22,14 +21,14 @@ const STRANGER: MemberId = MemberId(60_000);
 
 impl Default for WorldsApart {
     fn default() -> Self {
-        Self { heard: BTreeMap::new(), one_in: 4_096 }
+        Self { heard: ByMember::default(), one_in: 4_096 }
     }
 }
 
 impl WorldsApart {
     #[cfg(test)]
-    pub(super) const fn eager() -> Self {
-        Self { heard: BTreeMap::new(), one_in: 1 }
+    pub(super) fn eager() -> Self {
+        Self { heard: ByMember::default(), one_in: 1 }
     }
 
     fn examine(
@@ -42,7 +41,7 @@ impl WorldsApart {
             return None;
         };
         let &Sender::Member { member, incarnation, boot_epoch } = sender else { return None };
-        let known = self.heard.get(&(scene.member, member)).copied()?;
+        let known = self.heard.get(scene.member)?.get(member).copied()?;
         let other = Incarnation(incarnation.0 + 1);
         let former = BootEpoch(known.checked_sub(1)?);
         let senders = [
@@ -74,7 +73,7 @@ impl Observer for WorldsApart {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::LIVES.and(Kinds::STEPPING)
+        Kinds::LIVES.and(Kinds::HEARING_MEMBER)
     }
 
     fn observe(
@@ -85,7 +84,7 @@ impl Observer for WorldsApart {
         violations: &mut Violations,
     ) {
         match observed {
-            Observed::Started => self.heard.retain(|(member, _), _| *member != scene.member),
+            Observed::Started => *self.heard.entry(scene.member) = ByMember::default(),
             Observed::Stepping { local, event } => {
                 let Event::Received { sender: Sender::Member { member, boot_epoch, .. }, .. } =
                     event
@@ -98,7 +97,7 @@ impl Observer for WorldsApart {
                     let text = format!("{sender:?} has an effect on {}: {event}", scene.member);
                     violations.add("S33", text);
                 }
-                let heard = self.heard.entry((scene.member, *member)).or_insert(0);
+                let heard = self.heard.entry(scene.member).entry(*member);
                 *heard = boot_epoch.0.max(*heard);
             }
             _ => {}

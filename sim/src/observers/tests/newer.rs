@@ -226,10 +226,25 @@ fn experiments_find_nothing_wrong_with_a_sound_member() {
 
 #[test]
 fn s34_nothing_follows_a_stop() {
-    let mut stage = Stage::with(Stopped::default());
     let stop = Action::FailStop(FailStop::StorageFailed);
+    let actions = |list: &[&Action]| {
+        let mut actions = Actions::new();
+        list.iter().for_each(|action| actions.push((*action).clone()));
+        actions
+    };
+    let mut stage = Stage::with(Stopped::default());
+    assert_eq!(stage.show(0, Observed::Acting(&stop)), ["S34"], "it says so and goes on");
+    stage.view.fail_stop = Some(FailStop::StorageFailed);
     assert_eq!(stage.show(0, Observed::Acting(&stop)), NONE);
-    assert_eq!(stage.sends(0, Message::Abdicate { term: Term(1) }), ["S34"]);
+    let notice = Action::Notify(Notice::StorageFull);
+    let step = actions(&[&notice, &stop]);
+    assert_eq!(stage.show(0, Observed::Stepped { actions: &step }), NONE);
+    let step = actions(&[&stop, &notice]);
+    assert_eq!(stage.show(0, Observed::Stepped { actions: &step }), ["S34"], "behind it");
+    stage.before = stage.view;
+    assert_eq!(stage.stepped(), NONE);
+    let step = actions(&[&notice]);
+    assert_eq!(stage.show(0, Observed::Stepped { actions: &step }), ["S34"], "in a later step");
 }
 
 #[test]
@@ -295,8 +310,8 @@ fn e105_a_deadline_that_stays() {
     let mut stage = Stage::with(Deadlines::default());
     let (local, event) = (Instant(u64::MAX / 2), &Event::Timer);
     let mut found = Vec::new();
-    for _ in 0..65 {
-        assert_eq!(found, NONE);
+    for served in 1..=64 {
+        assert!(found.is_empty() || served > 56, "after {served} of them");
         stage.show_core(&core, Observed::Stepping { local, event });
         found = stage.show_core(&core, Observed::Stepped { actions: &Actions::new() });
     }
