@@ -18,6 +18,12 @@ pub trait Service {
     /// A hash of the whole state: equal on all members that applied the same log.
     fn digest(&self) -> u64;
 
+    /// The hash of the payload of the message that it took in last, if it has made one: the world
+    /// then makes none of its own.
+    fn payload_hash(&self) -> Option<u64> {
+        None
+    }
+
     /// What the service found wrong with what it was handed, if anything.
     fn complaint(&self) -> Option<&str> {
         None
@@ -133,6 +139,8 @@ pub struct Ledger {
     sessions: BTreeMap<SessionId, (ClientKey, u64)>,
     registers: [u64; REGISTERS as usize],
     reply_bytes_max: usize,
+    /// The hash of the last message's payload.
+    payload: u64,
     complaint: Option<String>,
 }
 
@@ -220,7 +228,8 @@ impl Service for Ledger {
                 self.record(at, [3, session.0, sequence], payload);
                 let mut hasher = StateHasher::default();
                 hash_joined(&mut hasher, payload);
-                self.message((session, sequence), at, hasher.finish(), answer);
+                self.payload = hasher.finish();
+                self.message((session, sequence), at, self.payload, answer);
             }
             Delivered::Timer { timer } => {
                 self.record(at, [4, timer, 0], (&[], &[]));
@@ -233,6 +242,10 @@ impl Service for Ledger {
         hasher.write_u64(self.applied);
         hasher.write_u64(self.running);
         hasher.finish()
+    }
+
+    fn payload_hash(&self) -> Option<u64> {
+        Some(self.payload)
     }
 
     fn complaint(&self) -> Option<&str> {

@@ -177,7 +177,7 @@ fn shrink_one(story: &Story, seconds: u64) -> bool {
 }
 
 fn speed(steps: u64) -> bool {
-    let speed = measure(steps, 3);
+    let speed = measure(steps, 5);
     let share = speed.observers_share();
     println!("{:.0} steps/s of a core's time with observers", speed.watched);
     println!("{:.0} steps/s without; observers take {:.0} %", speed.unwatched, share * 100.0);

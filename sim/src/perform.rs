@@ -246,7 +246,7 @@ impl World {
         };
         *applying = Some(apply.end);
         let mut replies_to = None;
-        let mut hasher = StateHasher::default();
+        let mut message: (&[u8], &[u8]) = (&[], &[]);
         let delivered = match apply.delivery {
             Delivery::SessionOpened { session, client } => {
                 Delivered::SessionOpened { session, client }
@@ -267,9 +267,7 @@ impl World {
                         (part_of(read, begin, payload), &[][..])
                     }
                 };
-                if self.watch.is_open() {
-                    hash_joined(&mut hasher, payload);
-                }
+                message = payload;
                 Delivered::Message { session, sequence, payload }
             }
         };
@@ -278,8 +276,19 @@ impl World {
         service.apply(at, delivered, &mut answer);
         let reply = answer.into_reply();
         let complaint = service.complaint().map(str::to_owned);
-        let applied = Observed::Applied { apply, payload: hasher.finish(), reply: &reply };
-        self.watch.show(&self.nodes, self.now, node, applied);
+        if self.watch.is_open() {
+            let payload = match apply.delivery {
+                Delivery::Message { .. } => service.payload_hash(),
+                _ => Some(0),
+            };
+            let payload = payload.unwrap_or_else(|| {
+                let mut hasher = StateHasher::default();
+                hash_joined(&mut hasher, message);
+                hasher.finish()
+            });
+            let applied = Observed::Applied { apply, payload, reply: &reply };
+            self.watch.show(&self.nodes, self.now, node, applied);
+        }
         if let Some(complaint) = complaint {
             let text = format!("member {}: {complaint}", node + 1);
             self.watch.violations.add("service", text);

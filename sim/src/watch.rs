@@ -1,7 +1,7 @@
 //! The observers' place in the world.
 
 use crate::node::Node;
-use crate::observers::{Observed, Observers, Rules, Scene, Violations};
+use crate::observers::{Disks, Observed, Observers, Rules, Scene, Violations};
 
 /// The observers with what they are told and what they found.
 pub(crate) struct Watch {
@@ -34,10 +34,6 @@ impl Watch {
             return;
         }
         let node = &nodes[index];
-        let mut disks = [&node.disk; quorate_core::config::VOTERS_MAX];
-        for (slot, other) in disks.iter_mut().zip(nodes) {
-            *slot = &other.disk;
-        }
         let history =
             node.member.as_ref().map_or_else(|| node.disk.history(), |member| member.history());
         let scene = Scene {
@@ -48,7 +44,7 @@ impl Watch {
             history,
             core: node.member.as_ref(),
             disk: &node.disk,
-            disks: &disks[..nodes.len()],
+            disks: Disks::of(nodes),
             rules: &self.rules,
         };
         self.observers.observe(&scene, observed, &mut self.violations);

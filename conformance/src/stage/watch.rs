@@ -46,7 +46,7 @@ impl Stage<'_> {
                 history: &machine.seen.history,
                 core: None,
                 disk: disks[node],
-                disks,
+                disks: disks.into(),
                 rules: &watch.rules,
             };
             watch.observers.observe(&scene, observed, &mut watch.violations);

@@ -7,6 +7,7 @@ use quorate_core::{
 };
 
 use crate::dice::{ALWAYS, Dice};
+use crate::observers::find_from_end;
 use crate::report::{Mark, Tally};
 
 mod damage;
@@ -167,7 +168,7 @@ impl SimDisk {
     /// The written frame that ends at `end`.
     #[must_use]
     pub fn frame_ending_at(&self, end: Position) -> Option<&FrameMark> {
-        let index = self.frames.binary_search_by_key(&end, |frame| frame.end).ok()?;
+        let index = find_from_end(&self.frames, end, |frame| frame.end).ok()?;
         Some(&self.frames[index])
     }
 

@@ -51,10 +51,10 @@ impl Observer for Agreement {
         &mut self,
         scene: &Scene<'_>,
         ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
-        match observed {
+        match *observed {
             Observed::Stepped { .. } if scene.view.commit != scene.before.commit => {
                 if let Err(problem) = Self::check_commit(scene, ghost) {
                     let commit = scene.view.commit;

@@ -19,11 +19,11 @@ impl Observer for AppendOnly {
         &mut self,
         scene: &Scene<'_>,
         _ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
         let leads = scene.view.role == Role::Leader;
-        match observed {
+        match *observed {
             Observed::Acting(Action::Append { range }) => {
                 let end = scene.disk.written_end();
                 if range.start != end {

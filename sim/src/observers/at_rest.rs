@@ -26,10 +26,10 @@ impl Observer for AtRest {
         &mut self,
         scene: &Scene<'_>,
         _ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
-        let (Observed::Phase(Phase::Over), Some(core)) = (observed, scene.core) else { return };
+        let (Observed::Phase(Phase::Over), Some(core)) = (*observed, scene.core) else { return };
         let (member, mut sessions, mut connections) = (scene.member, 0, 0);
         core.usage(|usage| {
             match usage.name {

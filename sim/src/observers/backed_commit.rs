@@ -20,10 +20,10 @@ impl Observer for BackedCommit {
         &mut self,
         scene: &Scene<'_>,
         ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
-        let Observed::Stepped { .. } = observed else { return };
+        let Observed::Stepped { .. } = *observed else { return };
         let commit = scene.view.commit;
         // What was chosen before is backed already, and a new leader may hear of it again.
         if scene.view.role != Role::Leader
@@ -44,11 +44,11 @@ impl Observer for BackedCommit {
             return violations.add("S8", format!("no disk ever had a frame that ends at {commit}"));
         };
         let copies = scene.disks.iter().filter(|disk| disk.holds_durably(commit, chain)).count();
-        if copies * 2 <= scene.disks.len() {
+        if copies * 2 <= scene.disks.count() {
             let text = format!(
                 "leader {} commits {commit} with {copies} durable copies of {}",
                 scene.member,
-                scene.disks.len()
+                scene.disks.count()
             );
             violations.add("S8", text);
         }

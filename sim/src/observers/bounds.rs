@@ -47,10 +47,10 @@ impl Observer for Bounds {
         &mut self,
         scene: &Scene<'_>,
         _ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
-        let Observed::Stepped { actions } = observed else { return };
+        let Observed::Stepped { actions } = *observed else { return };
         let member = scene.member;
         if actions.len() > scene.rules.actions_max {
             let text = format!("member {member} asks for {} actions at once", actions.len());

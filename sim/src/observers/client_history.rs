@@ -97,13 +97,13 @@ impl Observer for ClientHistory {
         &mut self,
         scene: &Scene<'_>,
         _ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
         if !scene.rules.is_ledger {
             return;
         }
-        match observed {
+        match *observed {
             Observed::Accepted { key, sequence, payload } => {
                 self.accepted(scene.now, (key, sequence), payload);
             }

@@ -19,10 +19,10 @@ impl Observer for Completeness {
         &mut self,
         scene: &Scene<'_>,
         ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
-        let Observed::Stepped { .. } = observed else { return };
+        let Observed::Stepped { .. } = *observed else { return };
         if scene.view.role != Role::Leader || scene.before.role == Role::Leader {
             return;
         }

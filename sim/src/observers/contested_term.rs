@@ -65,10 +65,10 @@ impl Observer for ContestedTerm {
         &mut self,
         scene: &Scene<'_>,
         _ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
-        let Observed::Stepping { local, .. } = observed else { return };
+        let Observed::Stepping { local, .. } = *observed else { return };
         let leads = scene.view.role == Role::Leader && scene.view.fail_stop.is_none();
         if !leads || !is_due(scene, 1, self.one_in) {
             return;

@@ -81,7 +81,8 @@ impl Observer for Counters {
 
     fn kinds(&self) -> Kinds {
         Kinds::LIVES
-            .and(Kinds::STEPPED)
+            .and(Kinds::TERM_CHANGED)
+            .and(Kinds::AT_THE_END)
             .and(Kinds::RECEIVED_OTHER)
             .and(Kinds::SENDS_ELECTION)
             .and(Kinds::SENDS_HEARTBEAT)
@@ -94,10 +95,10 @@ impl Observer for Counters {
         &mut self,
         scene: &Scene<'_>,
         _ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
-        match observed {
+        match *observed {
             Observed::Started => self.started(scene, violations),
             Observed::Stepped { .. } => {
                 let view = scene.view;

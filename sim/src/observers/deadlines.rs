@@ -9,7 +9,7 @@ use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 const IDLE_TIMERS_MAX: u32 = 64 - LOOKS_ONE_IN;
 /// The deadline is looked at after one timer in so many, and after each once it was found idle:
 /// 64 in a row are always seen.
-const LOOKS_ONE_IN: u32 = 8;
+const LOOKS_ONE_IN: u32 = 16;
 
 #[derive(Default)]
 pub(super) struct Deadlines {
@@ -18,7 +18,7 @@ pub(super) struct Deadlines {
 
 #[derive(Default)]
 struct Waking {
-    /// What the clock shows, while a timer is served.
+    /// What the clock showed when a timer was served last.
     timer_at: Option<Instant>,
     served: u32,
     idle: u32,
@@ -30,32 +30,28 @@ impl Observer for Deadlines {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::LIVES.and(Kinds::SERVING_TIMER).and(Kinds::STEPPED)
+        Kinds::LIVES.and(Kinds::SERVING_TIMER)
     }
 
     fn observe(
         &mut self,
         scene: &Scene<'_>,
         _ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
         let waking = self.members.entry(scene.member);
-        match observed {
+        match *observed {
             Observed::Started => *waking = Waking::default(),
+            // Where the timer before left the deadline is where this one finds it.
             Observed::Stepping { local, event: Event::Timer } => {
-                waking.timer_at = Some(local);
+                let Some(before) = waking.timer_at.replace(local) else { return };
                 waking.served = waking.served.wrapping_add(1);
-            }
-            Observed::Stepped { .. } => {
-                let (Some(local), Some(core)) = (waking.timer_at.take(), scene.core) else {
-                    return;
-                };
                 if waking.idle == 0 && !waking.served.is_multiple_of(LOOKS_ONE_IN) {
                     return;
                 }
-                let next = core.next_timer();
-                let stays = next.is_some_and(|(at, _)| at <= local);
+                let next = scene.core.and_then(|core| core.next_timer());
+                let stays = next.is_some_and(|(at, _)| at <= before);
                 waking.idle = if stays { waking.idle + 1 } else { 0 };
                 if waking.idle > IDLE_TIMERS_MAX {
                     let text =

@@ -26,10 +26,10 @@ impl Observer for ExactDelivery {
         &mut self,
         _scene: &Scene<'_>,
         _ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
-        match observed {
+        match *observed {
             Observed::Accepted { key, sequence, payload } => {
                 self.accepted.entry(key).insert(sequence, payload);
                 follows(&mut self.last_accepted, key, sequence, "is accepted", violations);

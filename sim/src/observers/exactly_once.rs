@@ -1,8 +1,6 @@
 //! S15: a message has one effect, the same on every member, and all its replies are equal.
 
 use core::hash::Hasher;
-use std::collections::BTreeSet;
-
 use quorate_core::hash::StateHasher;
 use quorate_core::{ClientKey, Delivery, MemberId, Position, SessionId};
 
@@ -16,41 +14,46 @@ struct Effect {
     reply: u64,
 }
 
+/// A session, as members apply it.
+#[derive(Default)]
+struct Session {
+    client: Option<ClientKey>,
+    /// What each message did, over all members.
+    effects: Rising<u64, Effect>,
+    /// The last message that each life applied.
+    last: ByMember<u64>,
+    is_closed: bool,
+}
+
 #[derive(Default)]
 pub(super) struct ExactlyOnce {
-    /// What each message did, over all members.
-    effects: Rising<SessionId, Rising<u64, Effect>>,
-    /// The last message that each life applied of a session.
-    last: ByMember<Rising<SessionId, u64>>,
-    /// Whose a session is.
-    sessions: Rising<SessionId, ClientKey>,
+    sessions: Rising<SessionId, Session>,
     /// The reply of each message of a client.
     replies: Rising<ClientKey, Rising<u64, Effect>>,
-    closed: BTreeSet<SessionId>,
 }
 
 impl ExactlyOnce {
     fn applied(
         &mut self,
         member: MemberId,
-        (session, sequence): (SessionId, u64),
+        (id, sequence): (SessionId, u64),
         effect: Effect,
         violations: &mut Violations,
     ) {
-        let last = self.last.entry(member).entry(session);
+        let session = self.sessions.entry(id);
+        let last = session.last.entry(member);
         if sequence != *last + 1 {
-            let text = format!("member {member} applies {sequence} of {session:?} after {last}");
+            let text = format!("member {member} applies {sequence} of {id:?} after {last}");
             violations.add("S15", text);
         }
         *last = sequence;
-        let first = *self.effects.entry(session).get_or_insert_with(sequence, || effect);
+        let first = *session.effects.get_or_insert_with(sequence, || effect);
         if first != effect {
-            let text =
-                format!("{sequence} of {session:?} did {first:?}, and {effect:?} at {member}");
+            let text = format!("{sequence} of {id:?} did {first:?}, and {effect:?} at {member}");
             violations.add("S15", text);
         }
-        if let Some(key) = self.sessions.get(session) {
-            let first = *self.replies.entry(*key).get_or_insert_with(sequence, || effect);
+        if let Some(key) = session.client {
+            let first = *self.replies.entry(key).get_or_insert_with(sequence, || effect);
             if first.position != effect.position {
                 let text = format!("message {sequence} of {key:?} did {first:?}, and {effect:?}");
                 violations.add("S15", text);
@@ -78,17 +81,21 @@ impl Observer for ExactlyOnce {
         &mut self,
         scene: &Scene<'_>,
         _ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
-        match observed {
-            Observed::Started => *self.last.entry(scene.member) = Rising::default(),
+        match *observed {
+            Observed::Started => {
+                for session in self.sessions.values_mut() {
+                    *session.last.entry(scene.member) = 0;
+                }
+            }
             Observed::Applied { apply, payload, reply } => match apply.delivery {
                 Delivery::SessionOpened { session, client } => {
-                    self.sessions.insert(session, client);
+                    self.sessions.entry(session).client = Some(client);
                 }
                 Delivery::SessionClosed { session, .. } => {
-                    self.closed.insert(session);
+                    self.sessions.entry(session).is_closed = true;
                 }
                 Delivery::Message { session, sequence, .. } => {
                     let effect = Effect { position: apply.position, payload, reply: hash(reply) };
@@ -107,7 +114,9 @@ impl Observer for ExactlyOnce {
                     violations.add("S15", text);
                 }
             }
-            Observed::SessionLost { session } if !self.closed.contains(&session) => {
+            Observed::SessionLost { session }
+                if !self.sessions.get(session).is_some_and(|session| session.is_closed) =>
+            {
                 violations.add("S15", format!("{session:?} is lost, and was never closed"));
             }
             _ => {}

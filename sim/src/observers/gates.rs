@@ -20,10 +20,10 @@ impl Observer for Gates {
         &mut self,
         scene: &Scene<'_>,
         _ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
-        match observed {
+        match *observed {
             Observed::Written { bad: Some(at), .. } => {
                 let text = format!(
                     "member {} writes at {at} what is no frame under its durable history of {}",

@@ -1,8 +1,8 @@
 //! The record that no member has: every frame that any disk ever held, and what was chosen.
 
-use quorate_core::{Chain, Position, Term, TermHistory};
+use quorate_core::{Chain, MemberId, Position, Term, TermHistory};
 
-use super::rising::{Rising, find_from_end};
+use super::rising::{ByMember, Rising, find_from_end};
 use super::{Observed, Scene};
 use crate::disk::FrameMark;
 
@@ -24,6 +24,7 @@ pub struct Ghost {
     /// would, S5 or S36 has spoken, and what was there first stays.
     terms: Rising<Term, Vec<FrameMark>>,
     chosen: Vec<Chosen>,
+    steps: ByMember<u64>,
 }
 
 impl Ghost {
@@ -90,9 +91,15 @@ impl Ghost {
         self.chosen[..after].last()
     }
 
+    /// How many steps the member took, the one that is shown not among them.
+    #[must_use]
+    pub fn steps_of(&self, member: MemberId) -> u64 {
+        self.steps.get(member).copied().unwrap_or(0)
+    }
+
     /// Puts on record what happened.
-    pub(super) fn record(&mut self, scene: &Scene<'_>, observed: Observed<'_>) {
-        match observed {
+    pub(super) fn record(&mut self, scene: &Scene<'_>, observed: &Observed<'_>) {
+        match *observed {
             Observed::Written { frames, .. } => {
                 for frame in frames {
                     let known = self.terms.entry(frame.term);
@@ -101,8 +108,11 @@ impl Ghost {
                     }
                 }
             }
-            Observed::Stepped { .. } if scene.view.commit > self.chosen_end() => {
-                self.choose(scene.view.commit, scene.history);
+            Observed::Stepped { .. } => {
+                *self.steps.entry(scene.member) += 1;
+                if scene.view.commit > self.chosen_end() {
+                    self.choose(scene.view.commit, scene.history);
+                }
             }
             _ => {}
         }

@@ -23,10 +23,10 @@ impl Observer for HonestAcknowledgement {
         &mut self,
         scene: &Scene<'_>,
         ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
-        match observed {
+        match *observed {
             // A winner's history is fixed when it asks for it to be made durable (rule 7).
             Observed::Acting(Action::PersistHistory { history, .. })
                 if history.last().is_some_and(|line| line.leader.member == scene.member) =>

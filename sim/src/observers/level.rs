@@ -52,14 +52,18 @@ impl Observer for Level {
         Kinds::STEPPED.and(Kinds::PHASE)
     }
 
+    fn rests(&self) -> bool {
+        self.lagging.is_empty()
+    }
+
     fn observe(
         &mut self,
         scene: &Scene<'_>,
         ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
-        match observed {
+        match *observed {
             Observed::Phase(Phase::Led) => self.begin(scene, ghost.chosen_end()),
             Observed::Stepped { .. } | Observed::Phase(_) => {
                 let Some(lag) = self.lagging.get(scene.member).copied() else { return };

@@ -17,10 +17,10 @@ impl Observer for LogMatching {
         &mut self,
         scene: &Scene<'_>,
         ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
-        let Observed::Written { frames, .. } = observed else { return };
+        let Observed::Written { frames, .. } = *observed else { return };
         for frame in frames {
             let first = ghost.frame_at(frame.start, frame.term);
             if let Some(first) = first.filter(|first| *first != frame) {

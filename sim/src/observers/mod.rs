@@ -51,7 +51,8 @@ mod tests;
 pub use catalogue::{CATALOGUE, Entry, State};
 pub use ghost::{Chosen, Ghost};
 pub use observed::{Kinds, Observed, Phase};
-pub use scene::{Rules, Scene};
+pub(crate) use rising::find_from_end;
+pub use scene::{Disks, Rules, Scene};
 
 /// A finding before it is stamped with seed, step and time.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -101,12 +102,18 @@ pub trait Observer {
     /// everything once.
     fn kinds(&self) -> Kinds;
 
+    /// Whether it needs to be shown nothing but lives and phases until the next of those. Asked
+    /// behind each of them.
+    fn rests(&self) -> bool {
+        false
+    }
+
     /// Takes note of what happened, and says what of it must not.
     fn observe(
         &mut self,
         scene: &Scene<'_>,
         ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     );
 }
@@ -116,8 +123,15 @@ pub struct Observers {
     all: Vec<Box<dyn Observer>>,
     /// Who wants to be shown what, by the number of the sort: one bit for each observer.
     wanting: [u64; Kinds::COUNT],
+    /// What anybody wants to be shown who does not rest; lives and phases are shown to all.
+    wanted: Kinds,
+    /// One bit for each observer that does not rest.
+    awake: u64,
     ghost: Ghost,
 }
+
+/// What is shown to those that rest.
+const WAKING: Kinds = Kinds::LIVES.and(Kinds::PHASE);
 
 impl Default for Observers {
     fn default() -> Self {
@@ -180,7 +194,10 @@ impl Observers {
                 all.iter().enumerate().map(|(at, one)| u64::from(one.kinds().has(sort)) << at);
             bits.fold(0, |wanting, bit| wanting | bit)
         });
-        Self { all, wanting, ghost: Ghost::default() }
+        let mut observers =
+            Self { all, wanting, wanted: Kinds::NONE, awake: 0, ghost: Ghost::default() };
+        observers.note_rest();
+        observers
     }
 
     /// The ids of all that is watched.
@@ -196,15 +213,31 @@ impl Observers {
         violations: &mut Violations,
     ) {
         let kinds = observed.kinds(scene);
-        let mut wanting = kinds.sorts().fold(0, |all, sort| all | self.wanting[sort]);
+        let wakes = kinds.meets(WAKING);
+        let mut wanting =
+            kinds.with(self.wanted).sorts().fold(0, |all, sort| all | self.wanting[sort]);
+        if !wakes {
+            wanting &= self.awake;
+        }
         // By rising bits: in the order of the observers.
         while wanting != 0 {
             let at = wanting.trailing_zeros() as usize;
             wanting &= wanting - 1;
-            self.all[at].observe(scene, &self.ghost, observed, violations);
+            self.all[at].observe(scene, &self.ghost, &observed, violations);
         }
-        if !self.all.is_empty() {
-            self.ghost.record(scene, observed);
+        if kinds.meets(Kinds::WRITTEN.and(Kinds::STEPPED)) {
+            self.ghost.record(scene, &observed);
+        }
+        if wakes {
+            self.note_rest();
+        }
+    }
+
+    fn note_rest(&mut self) {
+        (self.wanted, self.awake) = (WAKING, 0);
+        for (at, one) in self.all.iter().enumerate().filter(|(_, one)| !one.rests()) {
+            self.wanted = self.wanted.and(one.kinds());
+            self.awake |= 1 << at;
         }
     }
 

@@ -88,11 +88,11 @@ impl Observer for NakDiscipline {
         &mut self,
         scene: &Scene<'_>,
         _ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
         let asked = self.members.entry(scene.member);
-        match observed {
+        match *observed {
             Observed::Started => *asked = Asked::default(),
             Observed::Heard(end) => asked.hear(end),
             Observed::Received { message, .. } => match message {

@@ -1,18 +1,17 @@
 //! S14: a reply leaves only a leader, and only for a message that it has committed and applied; and
 //! only a leader whose opening frame is applied has anything to say of sessions (E98, E112).
 
-use std::collections::BTreeMap;
-
 use quorate_core::frame::{Body, FrameHeader, HEADER_BYTES, parse_body};
 use quorate_core::message::ConnectOutcome;
-use quorate_core::{Action, ClientKey, Destination, MemberId, Message, Position, Role};
+use quorate_core::{Action, ClientKey, Destination, Message, Position, Role};
 
+use super::rising::{ByMember, Rising};
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 /// Follows the egress streams of each member frame by frame.
 #[derive(Default)]
 pub(super) struct NoEarlyReply {
-    streams: BTreeMap<(MemberId, ClientKey, u64), Tail>,
+    streams: ByMember<Rising<(ClientKey, u64), Tail>>,
 }
 
 /// The bytes behind the last whole frame that left.
@@ -23,31 +22,45 @@ struct Tail {
 }
 
 impl Tail {
-    /// Adds what is new of `bytes`, and returns the positions of the messages that are replied to.
-    fn feed(&mut self, start: Position, bytes: &[u8]) -> Vec<Position> {
+    /// Adds what is new of `bytes`, and calls `reply` with the position of each message that is
+    /// replied to.
+    fn feed(&mut self, start: Position, bytes: &[u8], mut reply: impl FnMut(Position)) {
         let known = self.start.plus(self.bytes.len() as u64);
         let skip = known.since(start) as usize;
         if start > known || skip >= bytes.len() {
-            return Vec::new();
+            return;
         }
-        self.bytes.extend_from_slice(&bytes[skip..]);
-        let mut replied = Vec::new();
-        while let Some((body, length)) = self.first_frame() {
-            if let Body::Reply { position, .. } = body {
-                replied.push(position);
-            }
-            self.bytes.drain(..length);
-            self.start = self.start.plus(length as u64);
+        let new = &bytes[skip..];
+        if self.bytes.is_empty() {
+            let read = replies_of(new, &mut reply);
+            self.bytes.extend_from_slice(&new[read..]);
+            self.start = self.start.plus(read as u64);
+            return;
         }
-        replied
+        self.bytes.extend_from_slice(new);
+        let read = replies_of(&self.bytes, &mut reply);
+        self.bytes.drain(..read);
+        self.start = self.start.plus(read as u64);
     }
+}
 
-    fn first_frame(&self) -> Option<(Body, usize)> {
-        let header = FrameHeader::parse(self.bytes.first_chunk::<HEADER_BYTES>()?, 1 << 24).ok()?;
-        let length = header.aligned_length() as usize;
-        let whole = self.bytes.get(..length)?;
-        Some((parse_body(&header, whole).ok()?, length))
+/// Calls `reply` for each reply among the whole frames of `bytes`; returns how long those are.
+fn replies_of(bytes: &[u8], reply: &mut impl FnMut(Position)) -> usize {
+    let mut read = 0;
+    while let Some((body, length)) = first_frame(&bytes[read..]) {
+        if let Body::Reply { position, .. } = body {
+            reply(position);
+        }
+        read += length;
     }
+    read
+}
+
+fn first_frame(bytes: &[u8]) -> Option<(Body, usize)> {
+    let header = FrameHeader::parse(bytes.first_chunk::<HEADER_BYTES>()?, 1 << 24).ok()?;
+    let length = header.aligned_length() as usize;
+    let whole = bytes.get(..length)?;
+    Some((parse_body(&header, whole).ok()?, length))
 }
 
 /// Why a member may not say anything of sessions, if so.
@@ -89,20 +102,21 @@ impl Observer for NoEarlyReply {
         &mut self,
         scene: &Scene<'_>,
         _ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
-        match observed {
-            Observed::Started => self.streams.retain(|(member, ..), _| *member != scene.member),
+        match *observed {
+            Observed::Started => *self.streams.entry(scene.member) = Rising::default(),
             Observed::Egress { key, epoch, start, bytes } => {
                 // It may have lost its leadership in this very event, behind the send.
                 if scene.view.role != Role::Leader && scene.before.role != Role::Leader {
                     let text = format!("member {} replies and does not lead", scene.member);
                     violations.add("S14", text);
                 }
-                let stream = self.streams.entry((scene.member, key, epoch));
-                let tail = stream.or_insert_with(|| Tail { start, bytes: Vec::new() });
-                for position in tail.feed(start, bytes) {
+                let streams = self.streams.entry(scene.member);
+                let tail =
+                    streams.get_or_insert_with((key, epoch), || Tail { start, bytes: Vec::new() });
+                tail.feed(start, bytes, |position| {
                     let (applied, commit) = (scene.view.applied, scene.view.commit);
                     if position >= applied || position >= commit {
                         let text = format!(
@@ -111,7 +125,7 @@ impl Observer for NoEarlyReply {
                         );
                         violations.add("S14", text);
                     }
-                }
+                });
             }
             Observed::Acting(Action::Send { to: Destination::Client(_), message }) => {
                 if let Some(problem) = may_not_serve(scene).filter(|_| is_of_a_session(message)) {

@@ -19,10 +19,10 @@ impl Observer for NoRewrite {
         &mut self,
         scene: &Scene<'_>,
         ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
-        let Observed::Acting(Action::PersistHistory { cut, .. }) = observed else { return };
+        let Observed::Acting(Action::PersistHistory { cut, .. }) = *observed else { return };
         if *cut < scene.view.commit {
             let text = format!("member {} cuts at {cut}, below its commit", scene.member);
             violations.add("S11", text);

@@ -159,6 +159,8 @@ impl Kinds {
     pub const LOG_FELL: Self = Self(1 << 10);
     /// A member stopped in this step or before.
     pub const STOPPED: Self = Self(1 << 11);
+    /// A member is at the end of the positions that there are.
+    pub const AT_THE_END: Self = Self(1 << 34);
     /// [`Observed::Heard`].
     pub const HEARD: Self = Self(1 << 12);
     /// Canvasses, ballots and what goes with them were received.
@@ -209,7 +211,7 @@ impl Kinds {
         .and(Self::SENDS_ACKNOWLEDGEMENT)
         .and(Self::SENDS_OTHER);
     /// How many sorts there are.
-    pub(super) const COUNT: usize = 34;
+    pub(super) const COUNT: usize = 35;
 
     /// Both sets.
     #[must_use]
@@ -225,6 +227,16 @@ impl Kinds {
     /// Whether the sort with this number is among them.
     pub(super) const fn has(self, sort: usize) -> bool {
         self.0 >> sort & 1 == 1
+    }
+
+    /// What both have in common.
+    pub(super) const fn with(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Whether both have a sort in common.
+    pub(super) const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 
     /// The numbers of its sorts, rising.
@@ -278,12 +290,14 @@ const fn stepping(event: &Event<'_>) -> Kinds {
 
 fn stepped(before: &View, view: &View) -> Kinds {
     let fell = view.received < before.received || view.verified < before.verified;
+    let end = view.seen.max(view.received).max(view.commit);
     let term = view.term != before.term || view.role != before.role;
     Kinds::STEPPED
         .and(Kinds::TERM_CHANGED.when(term))
         .and(Kinds::COMMIT_CHANGED.when(view.commit != before.commit))
         .and(Kinds::LOG_FELL.when(fell))
         .and(Kinds::STOPPED.when(view.fail_stop.is_some()))
+        .and(Kinds::AT_THE_END.when(end >= Position::MAX))
 }
 
 const fn received(message: &Message) -> Kinds {

@@ -34,10 +34,10 @@ impl Observer for OneLeader {
         &mut self,
         scene: &Scene<'_>,
         _ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
-        match observed {
+        match *observed {
             Observed::Stepped { .. }
                 if scene.view.role == Role::Leader
                     && (scene.before.role != Role::Leader

@@ -35,10 +35,10 @@ impl Observer for OneVote {
         &mut self,
         scene: &Scene<'_>,
         _ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
-        match observed {
+        match *observed {
             Observed::Acting(Action::Send {
                 to: Destination::Member(candidate),
                 message: Message::Ballot { term, granted: true, .. },

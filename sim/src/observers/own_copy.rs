@@ -19,7 +19,7 @@ impl Observer for OwnCopy {
         &mut self,
         scene: &Scene<'_>,
         ghost: &Ghost,
-        _observed: Observed<'_>,
+        _observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
         let commit = scene.view.commit;
@@ -32,7 +32,7 @@ impl Observer for OwnCopy {
             return;
         }
         let copies = scene.disks.iter().filter(|disk| disk.holds_durably(commit, chain)).count();
-        let needed = scene.disks.len() / 2 + 1;
+        let needed = scene.disks.count() / 2 + 1;
         if copies + 1 == needed {
             let text = format!(
                 "leader {} commits {commit} and counts itself; its disk keeps {}",

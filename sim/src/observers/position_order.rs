@@ -17,10 +17,10 @@ impl Observer for PositionOrder {
         &mut self,
         scene: &Scene<'_>,
         _ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
-        let Observed::Stepped { .. } = observed else { return };
+        let Observed::Stepped { .. } = *observed else { return };
         let (view, before) = (scene.view, scene.before);
         let problem = if view.applied > view.commit {
             "applied is above commit"

@@ -18,10 +18,8 @@ pub(super) struct RepairDiscipline {
 
 #[derive(Default)]
 struct Repairer {
-    /// Who has just asked.
-    asker: Option<Sender>,
-    /// For whom the step under way repairs.
-    repairs_for: Option<Sender>,
+    /// Who asked last, and before which of the member's steps.
+    asker: Option<(Sender, u64)>,
     /// What was repaired lately, of the log and of each client's replies.
     recent: Rising<Option<ClientKey>, VecDeque<Repair>>,
 }
@@ -68,8 +66,9 @@ impl Repairer {
         })
     }
 
-    fn acts(&mut self, scene: &Scene<'_>, action: &Action) -> Option<String> {
-        let to = self.repairs_for?;
+    fn acts(&mut self, scene: &Scene<'_>, steps: u64, action: &Action) -> Option<String> {
+        // Data is sent for a request in the very step that takes it in.
+        let (to, _) = self.asker.filter(|(_, step)| step + 1 == steps)?;
         let at = scene.now;
         match action {
             Action::SendData { to: target, stream, epoch, range, .. } => {
@@ -115,35 +114,31 @@ impl Observer for RepairDiscipline {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::LIVES
-            .and(Kinds::RECEIVED_NAK)
-            .and(Kinds::STEPPED)
-            .and(Kinds::SENDS_DATA)
-            .and(Kinds::OPERATIONS)
+        Kinds::LIVES.and(Kinds::RECEIVED_NAK).and(Kinds::SENDS_DATA).and(Kinds::OPERATIONS)
     }
 
     fn observe(
         &mut self,
         scene: &Scene<'_>,
-        _ghost: &Ghost,
-        observed: Observed<'_>,
+        ghost: &Ghost,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
         let repairer = self.members.entry(scene.member);
-        match observed {
+        match *observed {
             Observed::Started => *repairer = Repairer::default(),
             Observed::Received { sender, message: Message::Nak { .. } } => {
-                repairer.asker = Some(sender);
+                repairer.asker = Some((sender, ghost.steps_of(scene.member)));
             }
-            // Data is sent for a request in the very step that takes it in.
-            Observed::Stepped { .. } => repairer.repairs_for = repairer.asker.take(),
             Observed::Acting(Action::PersistHistory { cut, .. }) => {
                 if let Some(log) = repairer.recent.get_mut(None) {
                     log.retain(|old| old.range.end <= *cut);
                 }
             }
             Observed::Acting(action) => {
-                let problem = foreign(scene, action).or_else(|| repairer.acts(scene, action));
+                let steps = ghost.steps_of(scene.member);
+                let problem =
+                    foreign(scene, action).or_else(|| repairer.acts(scene, steps, action));
                 if let Some(problem) = problem {
                     let text = format!("member {}: {action:?}: {problem}", scene.member);
                     violations.add("S20", text);

@@ -18,7 +18,7 @@ impl<K, T> Default for Rising<K, T> {
 
 /// Where the element with `key` is in `list`, or where it would be put. Elements rise by `key_of`.
 #[inline]
-pub(super) fn find_from_end<E, K: Ord>(
+pub(crate) fn find_from_end<E, K: Ord>(
     list: &[E],
     key: K,
     key_of: impl Fn(&E) -> K,
@@ -93,6 +93,16 @@ impl<K: Copy + Ord, T> Rising<K, T> {
         if let Ok(at) = self.find(key) {
             self.entries.remove(at);
         }
+    }
+
+    /// Whether there is nothing.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// All values by rising keys, to be changed.
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.entries.iter_mut().map(|entry| &mut entry.1)
     }
 
     /// All entries by rising keys.

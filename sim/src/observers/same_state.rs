@@ -39,10 +39,10 @@ impl Observer for SameState {
         &mut self,
         scene: &Scene<'_>,
         ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
-        let Observed::State { service, replicated } = observed else { return };
+        let Observed::State { service, replicated } = *observed else { return };
         let at = scene.view.applied;
         let state = State { service, replicated, chain: scene.view.applied_chain };
         self.compare(at, scene.member, state, violations);

@@ -4,6 +4,7 @@ use quorate_core::hash::mix;
 use quorate_core::{Duration, Limits, Member, MemberId, TermHistory, Timing, View};
 
 use crate::disk::SimDisk;
+use crate::node::Node;
 use crate::swarm::Swarm;
 
 /// What an observer may look at: one member as it is now, and the disks of all.
@@ -25,9 +26,49 @@ pub struct Scene<'a> {
     /// Its disk.
     pub disk: &'a SimDisk,
     /// The disks of all members.
-    pub disks: &'a [&'a SimDisk],
+    pub disks: Disks<'a>,
     /// What the rules of this world are.
     pub rules: &'a Rules,
+}
+
+/// The disks of all members.
+#[derive(Clone, Copy)]
+pub struct Disks<'a>(Place<'a>);
+
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Listed(&'a [&'a SimDisk]),
+    Hosts(&'a [Node]),
+}
+
+impl<'a> From<&'a [&'a SimDisk]> for Disks<'a> {
+    fn from(disks: &'a [&'a SimDisk]) -> Self {
+        Self(Place::Listed(disks))
+    }
+}
+
+impl<'a> Disks<'a> {
+    pub(crate) const fn of(hosts: &'a [Node]) -> Self {
+        Self(Place::Hosts(hosts))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn count(self) -> usize {
+        match self.0 {
+            Place::Listed(disks) => disks.len(),
+            Place::Hosts(hosts) => hosts.len(),
+        }
+    }
+
+    /// One after the other.
+    pub fn iter(self) -> impl Iterator<Item = &'a SimDisk> {
+        let disk = move |at: usize| match self.0 {
+            Place::Listed(disks) => disks[at],
+            Place::Hosts(hosts) => &hosts[at].disk,
+        };
+        (0..self.count()).map(disk)
+    }
 }
 
 impl Scene<'_> {

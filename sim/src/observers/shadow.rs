@@ -76,15 +76,19 @@ impl Observer for Shadow {
         Kinds::LIVES.and(Kinds::STEPPING).and(Kinds::STEPPED)
     }
 
+    fn rests(&self) -> bool {
+        self.followed.is_none()
+    }
+
     fn observe(
         &mut self,
         scene: &Scene<'_>,
         _ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
         let is_followed = self.followed.as_ref().is_some_and(|known| known.id == scene.member);
-        match observed {
+        match *observed {
             Observed::Crashed if is_followed => self.followed = None,
             Observed::Started if self.followed.is_none() => {
                 let (Some(core), life) = (scene.core, scene.view.life) else { return };

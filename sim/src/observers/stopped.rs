@@ -70,10 +70,10 @@ impl Observer for Stopped {
         &mut self,
         scene: &Scene<'_>,
         _ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
-        match observed {
+        match *observed {
             Observed::Stepped { actions } => {
                 if let Some(problem) = follows_a_stop(scene, actions) {
                     violations.add("S34", format!("member {} {problem}", scene.member));

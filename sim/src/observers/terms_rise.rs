@@ -47,10 +47,10 @@ impl Observer for TermsRise {
         &mut self,
         scene: &Scene<'_>,
         _ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
-        match observed {
+        match *observed {
             Observed::Stepped { .. } => {
                 ahead_of_memory(scene, violations);
                 let (from, to) = (scene.before.term, scene.view.term);

@@ -62,6 +62,7 @@ impl Stage {
         observed: Observed<'_>,
     ) -> Vec<&'static str> {
         let mut violations = Violations::default();
+        let disks = [&self.disk];
         let scene = Scene {
             now,
             member,
@@ -70,7 +71,7 @@ impl Stage {
             history: &self.history,
             core,
             disk: &self.disk,
-            disks: &[&self.disk],
+            disks: disks.as_slice().into(),
             rules: &self.rules,
         };
         self.observers.observe(&scene, observed, &mut violations);

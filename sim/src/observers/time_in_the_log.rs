@@ -91,11 +91,11 @@ impl Observer for TimeInTheLog {
         &mut self,
         scene: &Scene<'_>,
         ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
         let member = scene.member;
-        match observed {
+        match *observed {
             Observed::Started => {
                 *self.members.entry(member) = Clockwork::default();
             }

@@ -1,6 +1,7 @@
 //! S39: of two members nothing is committed that is not held by both (E69).
 
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
+use crate::disk::SimDisk;
 
 pub(super) struct TwoMembers;
 
@@ -17,21 +18,18 @@ impl Observer for TwoMembers {
         &mut self,
         scene: &Scene<'_>,
         ghost: &Ghost,
-        _observed: Observed<'_>,
+        _observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
         let commit = scene.view.commit;
-        let [one, two] = scene.disks else { return };
-        if commit <= scene.before.commit.max(ghost.chosen_end()) {
+        if scene.disks.count() != 2 || commit <= scene.before.commit.max(ghost.chosen_end()) {
             return;
         }
         let Some(chain) = ghost.chain_at(commit, scene.history) else { return };
-        if !one.holds_durably(commit, chain) || !two.holds_durably(commit, chain) {
-            let (one, two) = (one.durable_end(), two.durable_end());
-            let text = format!(
-                "member {} of two commits {commit}; the disks keep {one} and {two}",
-                scene.member
-            );
+        if !scene.disks.iter().all(|disk| disk.holds_durably(commit, chain)) {
+            let kept: Vec<_> = scene.disks.iter().map(SimDisk::durable_end).collect();
+            let text =
+                format!("member {} of two commits {commit}; the disks keep {kept:?}", scene.member);
             violations.add("S39", text);
         }
     }

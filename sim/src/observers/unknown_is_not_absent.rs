@@ -128,11 +128,11 @@ impl Observer for UnknownIsNotAbsent {
         &mut self,
         scene: &Scene<'_>,
         _ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
         let member = scene.member;
-        match observed {
+        match *observed {
             Observed::Started => *self.heard.entry(member) = ByMember::default(),
             Observed::Received { sender, message } => self.hear(member, sender, message),
             Observed::Acting(Action::Send {

@@ -19,7 +19,7 @@ impl Observer for VoteBeforeGrant {
         &mut self,
         scene: &Scene<'_>,
         _ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
         let Observed::Acting(Action::Send {

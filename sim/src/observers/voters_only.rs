@@ -60,11 +60,11 @@ impl Observer for VotersOnly {
         &mut self,
         scene: &Scene<'_>,
         _ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
         let (before, view) = (scene.before, scene.view);
-        match observed {
+        match *observed {
             Observed::Started => {
                 self.voted(scene.member, scene.disk.vote());
                 self.started(scene, violations);

@@ -123,11 +123,11 @@ impl Observer for Window {
         &mut self,
         scene: &Scene<'_>,
         _ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
         let member = scene.member;
-        match observed {
+        match *observed {
             Observed::Started => {
                 *self.stated.entry(member) = Rising::default();
             }

@@ -59,9 +59,14 @@ impl WorldsApart {
             let content = content.clone();
             let event = Event::Received { sender, source: *source, content };
             let actions = feed(&mut member, local, &event);
-            if (actions.len(), member.view()) != quiet || state(&member) != before {
+            if (actions.len(), member.view()) != quiet {
                 return Some((sender, format!("{event:?} leads to {actions:?}")));
             }
+        }
+        // What one of them changed no other undoes.
+        if state(&member) != before {
+            let text = format!("{content:?} of one of {senders:?} changes its state");
+            return Some((senders[0], text));
         }
         None
     }
@@ -80,10 +85,10 @@ impl Observer for WorldsApart {
         &mut self,
         scene: &Scene<'_>,
         _ghost: &Ghost,
-        observed: Observed<'_>,
+        observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
-        match observed {
+        match *observed {
             Observed::Started => *self.heard.entry(scene.member) = ByMember::default(),
             Observed::Stepping { local, event } => {
                 let Event::Received { sender: Sender::Member { member, boot_epoch, .. }, .. } =
