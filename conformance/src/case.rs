@@ -1,5 +1,7 @@
 //! One case: a rule, and a script that fails when the rule is broken.
 
+use core::time::Duration;
+
 use crate::trial::Trial;
 
 /// How binding a case is.
@@ -41,6 +43,17 @@ pub enum Failure {
         what: String,
         /// The invariant whose observer saw it, if it was one.
         observer: Option<&'static str>,
+    },
+    /// A bound in real time was missed. It says nothing of the subject if the machine itself stood
+    /// still for longer than the bound bears.
+    #[error("{what}")]
+    Late {
+        /// What happened instead.
+        what: String,
+        /// The longest standstill that the bound bears.
+        longest: Duration,
+        /// So much of standstill, added up, is not enough either to explain it.
+        total: Duration,
     },
     /// The subject has no such feature.
     #[error("not applicable: {0}")]

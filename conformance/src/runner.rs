@@ -239,6 +239,11 @@ pub(crate) fn judge(case: &Case, verdict: Verdict) -> Judged {
             };
             (outcome, Some(reason), observer.map(str::to_owned))
         }
+        Failure::Late { .. } => {
+            let is_must = case.level == Level::Must;
+            let outcome = if is_must { Outcome::Fail } else { Outcome::NonStrict };
+            (outcome, Some(reason), None)
+        }
         Failure::NotApplicable(reason) => (Outcome::NotApplicable, Some(reason), None),
         Failure::Unknown(_) => (Outcome::Unknown, Some(reason), None),
         Failure::Harness(_) => (Outcome::Error, Some(reason), None),

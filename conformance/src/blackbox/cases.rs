@@ -7,15 +7,26 @@ use std::time::Instant;
 
 use super::RealTrial;
 use super::client::RealClient;
-use super::grounds::Grounds;
+use super::grounds::{Grounds, PATIENCE};
+use quorate_core::MemberId;
+use quorate_sim::Place;
+
 use crate::case::{Failure, Verdict, check};
 use crate::stage::{Effect, MILLION};
 
 /// A script that plays with real processes.
 pub type RealCase = fn(&RealTrial<'_>) -> Verdict;
 
-/// Elections until a member has to have won one.
-const TRIES_MAX: usize = 12;
+/// Election time-outs until a leader that cannot lead is replaced, at most: it has to notice, and
+/// its successor may need several elections.
+const ELECTED: u32 = 12;
+/// Election time-outs until a message is answered whose leader was killed, at most. The client has
+/// to notice, too.
+const FAILED_OVER: u32 = 7;
+/// Heartbeats until a lost tail is there, at most.
+const TAIL_THERE: u32 = 50;
+/// Messages behind which a disk that fails at some sync has failed, each with a sync of its own.
+const MESSAGES_MAX: usize = 1_000;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The script of a case, if it has one for real processes.
@@ -67,17 +78,17 @@ fn counts_up(client: &mut RealClient) -> Verdict {
 }
 
 /// A message and its reply, to see that the group serves.
-fn serves(grounds: &mut Grounds, within: Duration) -> Verdict {
+fn serves(grounds: &mut Grounds) -> Verdict {
     let mut client = grounds.client()?;
     send(&mut client, 1)?;
-    grounds.answered(&mut client, 1, within)
+    grounds.answered(&mut client, 1, PATIENCE)
 }
 
 fn el_01(trial: &RealTrial<'_>) -> Verdict {
     let mut grounds = trial.grounds(1)?;
     for _ in 0..2 {
         grounds.start(1)?;
-        serves(&mut grounds, 5 * SECOND)?;
+        serves(&mut grounds)?;
         grounds.kill(1);
     }
     check(grounds.sent("heartbeat") == 0, || "it sends heartbeats to somebody")
@@ -93,7 +104,7 @@ fn el_09(trial: &RealTrial<'_>) -> Verdict {
     grounds.heal_all();
     grounds.run(SECOND)?;
     let same = grounds.leader() == Some(leader) && grounds.term() == term;
-    check(same, || {
+    grounds.timely(same, || {
         format!(
             "member {leader} led {term} before; now {:?} leads {}",
             grounds.leader(),
@@ -109,11 +120,11 @@ fn el_18(trial: &RealTrial<'_>) -> Verdict {
     for other in grounds.numbers().filter(|other| *other != leader) {
         grounds.cut(other, leader);
     }
-    let within = 5 * SECOND;
+    let within = ELECTED * grounds.times().election_max();
     grounds.until("another leader", within, |grounds| {
         grounds.leader().is_some_and(|now| now != leader)
     })?;
-    serves(&mut grounds, within)
+    serves(&mut grounds)
 }
 
 fn el_20(trial: &RealTrial<'_>) -> Verdict {
@@ -124,17 +135,19 @@ fn el_20(trial: &RealTrial<'_>) -> Verdict {
     for _ in 0..trial.times(2, 5, 20) {
         let before = client.sent() + 20;
         send(&mut client, 20)?;
-        grounds.answered(&mut client, before, 10 * SECOND)?;
+        grounds.answered(&mut client, before, PATIENCE)?;
+        grounds.until("a leader", PATIENCE, |grounds| grounds.leader().is_some())?;
         let Some(leader) = grounds.leader() else { continue };
         grounds.kill(leader);
         let killed = Instant::now();
         send(&mut client, 1)?;
-        grounds.answered(&mut client, before + 1, 10 * SECOND)?;
+        grounds.answered(&mut client, before + 1, PATIENCE)?;
         slowest = slowest.max(killed.elapsed());
         grounds.start(leader)?;
     }
     counts_up(&mut client)?;
-    check(slowest < 2 * SECOND, || format!("the slowest failover took {slowest:?}"))
+    let most = FAILED_OVER * grounds.times().election_max();
+    grounds.timely(slowest < most, || format!("the slowest fail-over took {slowest:?}"))
 }
 
 fn el_23(trial: &RealTrial<'_>) -> Verdict {
@@ -144,11 +157,13 @@ fn el_23(trial: &RealTrial<'_>) -> Verdict {
     for _ in 0..trial.times(2, 5, 20) {
         let follower = grounds.other_than(leader);
         grounds.kill(follower);
-        serves(&mut grounds, 5 * SECOND)?;
+        serves(&mut grounds)?;
         grounds.start(follower)?;
-        serves(&mut grounds, 5 * SECOND)?;
+        serves(&mut grounds)?;
     }
-    check(grounds.term() == term, || format!("the term was {term}, and is {}", grounds.term()))
+    grounds.timely(grounds.term() == term, || {
+        format!("the term was {term}, and is {}", grounds.term())
+    })
 }
 
 fn ls_01(trial: &RealTrial<'_>) -> Verdict {
@@ -164,7 +179,7 @@ fn ls_01(trial: &RealTrial<'_>) -> Verdict {
     }
     let mut numbers = Vec::new();
     for client in &mut clients {
-        grounds.answered(client, each, 30 * SECOND)?;
+        grounds.answered(client, each, 2 * PATIENCE)?;
         let mut own: Vec<u64> = Vec::new();
         for (_, reply) in client.replies() {
             let number = reply.split_whitespace().next().and_then(|word| word.parse().ok());
@@ -182,30 +197,22 @@ fn cd_16(trial: &RealTrial<'_>) -> Verdict {
     let mut grounds = trial.grounds(3)?;
     // After a while each sync of member 1 takes three seconds.
     grounds.start_with_faulty_calls(1, "fdatasync,fsync:delay_enter=3000000:when=200+")?;
-    let mut leader = grounds.settle()?;
-    for _ in 0..TRIES_MAX {
-        if leader == 1 {
-            break;
-        }
-        grounds.kill(leader);
-        let former = leader;
-        grounds.until("another leader", 10 * SECOND, |grounds| {
-            grounds.leader().is_some_and(|now| now != former)
-        })?;
-        grounds.start(former)?;
-        leader = grounds.leader().unwrap_or(former);
-    }
-    if leader != 1 {
-        return Err(Failure::Unknown("member 1 never came to lead".into()));
-    }
+    // Nobody else can be elected at first.
+    grounds.rule(Effect::Lose, |passing| {
+        let campaigns = matches!(passing.kind(), "canvass" | "request_vote");
+        campaigns && passing.from != Place::Member(MemberId(1))
+    });
+    let leader = grounds.settle()?;
+    check(leader == 1, || format!("member {leader} leads, and nobody heard it campaign"))?;
+    grounds.heal_all();
     let mut client = grounds.client()?;
-    grounds.until("a leader with a disk that works", 30 * SECOND, |grounds| {
+    grounds.until("a leader with a disk that works", PATIENCE, |grounds| {
         // One sync for each, until they hang.
         let sends = client.replies().len() == client.sent() && client.send("sync").is_err();
         !sends && grounds.leader().is_some_and(|leader| leader != 1)
     })?;
     let sent = client.sent();
-    grounds.answered(&mut client, sent, 10 * SECOND)?;
+    grounds.answered(&mut client, sent, PATIENCE)?;
     counts_up(&mut client)
 }
 
@@ -219,7 +226,7 @@ fn cd_17(trial: &RealTrial<'_>) -> Verdict {
         term = grounds.term();
         let mut client = grounds.client()?;
         send(&mut client, 20)?;
-        grounds.answered(&mut client, 20, 10 * SECOND)?;
+        grounds.answered(&mut client, 20, PATIENCE)?;
         let first = client.replies().first().map(|(_, reply)| reply.clone()).unwrap_or_default();
         let wanted = (sent + 1).to_string();
         check(first.starts_with(&wanted), || {
@@ -241,7 +248,7 @@ fn nk_01(trial: &RealTrial<'_>) -> Verdict {
     let mut client = grounds.client()?;
     let count = trial.times(200, 1_000, 5_000) as usize;
     send(&mut client, count)?;
-    grounds.answered(&mut client, count, 60 * SECOND)?;
+    grounds.answered(&mut client, count, 2 * PATIENCE)?;
     counts_up(&mut client)?;
     let (naks, repairs) = (grounds.sent("nak"), grounds.sent("repair"));
     check(naks > 0 && repairs > 0, || format!("{naks} NAKs and {repairs} repairs healed nothing"))
@@ -255,10 +262,11 @@ fn nk_02(trial: &RealTrial<'_>) -> Verdict {
     let mut client = grounds.client()?;
     for round in 1..=trial.times(20, 100, 400) as usize {
         send(&mut client, 5)?;
-        grounds.answered(&mut client, 5 * round, 10 * SECOND)?;
+        grounds.answered(&mut client, 5 * round, PATIENCE)?;
     }
     let naks = grounds.sent("nak") - before;
-    check(naks == 0, || format!("{naks} NAKs, and nothing was lost"))
+    grounds.blame_losses();
+    grounds.timely(naks == 0, || format!("{naks} NAKs, and nothing was lost"))
 }
 
 fn nk_16(trial: &RealTrial<'_>) -> Verdict {
@@ -266,7 +274,7 @@ fn nk_16(trial: &RealTrial<'_>) -> Verdict {
     grounds.settle()?;
     let mut client = grounds.client()?;
     send(&mut client, 1)?;
-    grounds.answered(&mut client, 1, 5 * SECOND)?;
+    grounds.answered(&mut client, 1, PATIENCE)?;
     // The next live datagram to each follower is lost, and nothing comes behind it.
     let mut lost = 0;
     grounds.rule(Effect::Lose, move |passing| {
@@ -275,9 +283,10 @@ fn nk_16(trial: &RealTrial<'_>) -> Verdict {
     });
     let begun = Instant::now();
     send(&mut client, 1)?;
-    grounds.answered(&mut client, 2, 5 * SECOND)?;
+    grounds.answered(&mut client, 2, PATIENCE)?;
     let took = begun.elapsed();
-    check(took < SECOND, || format!("the lost tail took {took:?}"))
+    let most = TAIL_THERE * grounds.times().heartbeat();
+    grounds.timely(took < most, || format!("the lost tail took {took:?}"))
 }
 
 fn nk_25(trial: &RealTrial<'_>) -> Verdict {
@@ -293,17 +302,17 @@ fn nk_25(trial: &RealTrial<'_>) -> Verdict {
     let mut client = grounds.client()?;
     let count = trial.times(500, 3_000, 10_000) as usize;
     send(&mut client, count)?;
-    grounds.answered(&mut client, count, 60 * SECOND)?;
+    grounds.answered(&mut client, count, 2 * PATIENCE)?;
     counts_up(&mut client)?;
     let same = grounds.term() == term && grounds.leader() == Some(leader);
-    check(same, || format!("there was an election: term {} behind {term}", grounds.term()))
+    grounds.timely(same, || format!("there was an election: term {} behind {term}", grounds.term()))
 }
 
 fn cl_01(trial: &RealTrial<'_>) -> Verdict {
     let mut grounds = trial.grounds(3)?;
     grounds.settle()?;
     for _ in 0..trial.times(2, 5, 20) {
-        serves(&mut grounds, 5 * SECOND)?;
+        serves(&mut grounds)?;
     }
     Ok(())
 }
@@ -313,14 +322,14 @@ fn cl_04(trial: &RealTrial<'_>) -> Verdict {
     let leader = grounds.settle()?;
     let mut client = grounds.client()?;
     send(&mut client, 10)?;
-    grounds.answered(&mut client, 10, 5 * SECOND)?;
+    grounds.answered(&mut client, 10, PATIENCE)?;
     // Replies are lost; what they answer is committed, and then the leader dies.
     grounds.rule(Effect::Lose, |passing| passing.kind() == "egress");
     send(&mut client, 10)?;
     grounds.run(SECOND / 2)?;
     grounds.kill(leader);
     grounds.heal_all();
-    grounds.answered(&mut client, 20, 10 * SECOND)?;
+    grounds.answered(&mut client, 20, PATIENCE)?;
     counts_up(&mut client)
 }
 
@@ -329,43 +338,45 @@ fn ad_19(trial: &RealTrial<'_>) -> Verdict {
     let leader = grounds.settle()?;
     let mut client = grounds.client()?;
     send(&mut client, 50)?;
-    let stopped = Instant::now();
-    let code = grounds.stop(leader, 5 * SECOND)?;
+    let code = grounds.stop(leader, PATIENCE)?;
     check(code == 0, || format!("the leader ends with {code}"))?;
-    grounds.until("a successor", 5 * SECOND, |grounds| {
+    let within = ELECTED * grounds.times().election_max();
+    grounds.until("a successor", within, |grounds| {
         grounds.leader().is_some_and(|now| now != leader)
     })?;
-    grounds.answered(&mut client, 50, 10 * SECOND)?;
-    counts_up(&mut client)?;
-    check(stopped.elapsed() < 5 * SECOND, || format!("all of it took {:?}", stopped.elapsed()))
+    grounds.answered(&mut client, 50, PATIENCE)?;
+    counts_up(&mut client)
 }
 
 fn ad_27(trial: &RealTrial<'_>) -> Verdict {
     let mut grounds = trial.grounds(3)?;
     let leader = grounds.settle()?;
     grounds.pause(leader);
-    grounds.until("a successor", 10 * SECOND, |grounds| {
+    let within = ELECTED * grounds.times().election_max();
+    grounds.until("a successor", within, |grounds| {
         grounds.leader().is_some_and(|now| now != leader)
     })?;
-    serves(&mut grounds, 5 * SECOND)?;
+    serves(&mut grounds)?;
     grounds.run(Duration::from_secs(trial.times(1, 3, 30)))?;
     let term = grounds.term();
     grounds.resume(leader);
     grounds.run(SECOND)?;
-    serves(&mut grounds, 5 * SECOND)?;
-    check(grounds.term() == term, || format!("its return raised the term to {}", grounds.term()))
+    serves(&mut grounds)?;
+    grounds.timely(grounds.term() == term, || {
+        format!("its return raised the term from {term} to {}", grounds.term())
+    })
 }
 
 fn ad_31(trial: &RealTrial<'_>) -> Verdict {
     let mut grounds = trial.grounds(3)?;
     let leader = grounds.settle()?;
     let follower = grounds.other_than(leader);
-    let code = grounds.second_process(follower, 5 * SECOND)?;
+    let code = grounds.second_process(follower, PATIENCE)?;
     check(code.is_some_and(|code| code != 0), || {
         format!("a second process on the same directory ends with {code:?}")
     })?;
     check(!grounds.has_ended(follower), || "the first process ended of it")?;
-    serves(&mut grounds, 5 * SECOND)
+    serves(&mut grounds)
 }
 
 fn df_01(trial: &RealTrial<'_>) -> Verdict {
@@ -374,23 +385,24 @@ fn df_01(trial: &RealTrial<'_>) -> Verdict {
     grounds.start(2)?;
     grounds.start(3)?;
     let mut client = grounds.client()?;
-    for round in 1..=10 {
-        send(&mut client, 5)?;
-        grounds.answered(&mut client, 5 * round, 20 * SECOND)?;
+    while !grounds.has_ended(1) {
+        let sent = client.sent() + 1;
+        check(sent <= MESSAGES_MAX, || format!("{MESSAGES_MAX} messages, and no sync failed"))?;
+        send(&mut client, 1)?;
+        grounds.answered(&mut client, sent, PATIENCE)?;
     }
     counts_up(&mut client)?;
-    grounds.until("member 1 to give up", 10 * SECOND, |grounds| grounds.has_ended(1))?;
-    serves(&mut grounds, 10 * SECOND)?;
+    serves(&mut grounds)?;
     // Started again on what is really there, it takes part again.
     grounds.kill(1);
     grounds.start(1)?;
-    serves(&mut grounds, 10 * SECOND)
+    serves(&mut grounds)
 }
 
 fn df_12(trial: &RealTrial<'_>) -> Verdict {
     let mut grounds = trial.grounds(3)?;
     grounds.settle()?;
-    serves(&mut grounds, 5 * SECOND)?;
+    serves(&mut grounds)?;
     grounds.kill_all();
     let data = grounds.data_of(2);
     let files = files_of(&data)?;
@@ -410,7 +422,7 @@ fn df_12(trial: &RealTrial<'_>) -> Verdict {
         }
     }
     grounds.settle()?;
-    serves(&mut grounds, 5 * SECOND)
+    serves(&mut grounds)
 }
 
 type Files = Vec<(PathBuf, Vec<u8>)>;

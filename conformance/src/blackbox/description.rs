@@ -1,5 +1,6 @@
 //! The TOML file that describes a product: how to start a member, and how to be its client.
 
+use core::time::Duration;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,11 @@ use serde::Deserialize;
 /// version = "0.1.0"
 /// port = 7100
 ///
+/// [times]                             # its time-outs, in milliseconds
+/// heartbeat = 20
+/// election_min = 150
+/// election_max = 300
+///
 /// [member]
 /// config = "member.toml"              # a template beside this file
 /// each = '{ id = {id}, address = "{address}" }'   # what {members} repeats for each member
@@ -24,7 +30,8 @@ use serde::Deserialize;
 /// start = ["quorate", "client", "--config", "{config}"]
 /// ```
 ///
-/// Placeholders: `{here}` the folder of this file, `{id}`, `{address}`, `{data}`, `{config}`,
+/// Placeholders: `{here}` the folder of this file, `{target}` the folder of Cargo's builds
+/// (`CARGO_TARGET_DIR`, or `target` in the nearest folder above with a `Cargo.lock`), `{id}`, `{address}`, `{data}`, `{config}`,
 /// `{group}`, `{members}`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,6 +44,8 @@ pub struct Product {
     pub version: String,
     /// The port of every member, each at an address of its own.
     pub port: u16,
+    /// Its time-outs: the bounds of the cases are multiples of them.
+    pub times: Times,
     /// How to run a member.
     pub member: MemberCommands,
     /// How to be a client.
@@ -44,6 +53,35 @@ pub struct Product {
     /// Where the description is.
     #[serde(skip)]
     pub path: PathBuf,
+}
+
+/// The time-outs of a product, in milliseconds.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Times {
+    heartbeat: u32,
+    election_min: u32,
+    election_max: u32,
+}
+
+impl Times {
+    /// Between two heartbeats of a leader.
+    #[must_use]
+    pub fn heartbeat(self) -> Duration {
+        Duration::from_millis(self.heartbeat.into())
+    }
+
+    /// The shortest silence of a leader behind which somebody campaigns.
+    #[must_use]
+    pub fn election_min(self) -> Duration {
+        Duration::from_millis(self.election_min.into())
+    }
+
+    /// The longest one.
+    #[must_use]
+    pub fn election_max(self) -> Duration {
+        Duration::from_millis(self.election_max.into())
+    }
 }
 
 /// How to run a member.
@@ -95,6 +133,21 @@ impl Product {
     pub fn here(&self) -> &Path {
         self.path.parent().unwrap_or_else(|| Path::new("."))
     }
+
+    /// The folder of Cargo's builds: where the environment says, or in the workspace around the
+    /// description.
+    #[must_use]
+    pub fn target(&self) -> PathBuf {
+        let named = std::env::var_os("CARGO_TARGET_DIR").filter(|path| !path.is_empty());
+        named.map_or_else(
+            || {
+                let mut folders = self.here().ancestors();
+                let workspace = folders.find(|folder| folder.join("Cargo.lock").is_file());
+                workspace.unwrap_or_else(|| self.here()).join("target")
+            },
+            |path| std::path::absolute(&path).unwrap_or_else(|_| path.into()),
+        )
+    }
 }
 
 /// Replaces each `{name}` by its value.
@@ -120,7 +173,8 @@ mod tests {
     fn a_missing_template_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("product.toml");
-        let text = "name = \"x\"\nabout = \"y\"\nversion = \"1\"\nport = 1\n[member]\n\
+        let text = "name = \"x\"\nabout = \"y\"\nversion = \"1\"\nport = 1\n[times]\n\
+                    heartbeat = 1\nelection_min = 1\nelection_max = 1\n[member]\n\
                     config = \"no.toml\"\neach = \"\"\ninit = []\nstart = []\nready = \"\"\n\
                     [client]\nstart = []\n";
         fs::write(&path, text).unwrap();

@@ -3,23 +3,28 @@
 use core::net::Ipv4Addr;
 use core::time::Duration;
 use std::collections::BTreeMap;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Instant;
 
 use quorate_core::{GroupTag, MemberId, RecoveryEpoch};
 use quorate_sim::Place;
 
 use super::client::RealClient;
-use super::description::{Product, fill};
+use super::description::{Product, Times, fill};
 use super::process::{Host, Process};
+use super::standstill::{Spot, Standstills};
 use super::switch::Switch;
 use crate::case::{Failure, Verdict};
 use crate::stage::{Effect, GROUP, Passing};
 
 /// How often a script looks whether what it waits for has come about.
 const LOOK_INTERVAL: Duration = Duration::from_millis(2);
-/// A leader that was not heard for so long is not taken for one: many heartbeats.
-const LEADER_SILENT_MAX: u64 = 150_000_000;
+/// How long a script waits for what has to come about, whenever that is.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// Of what a script waits for in vain, at least so much has to be standstill that excuses it: one
+/// part in so many.
+const STANDSTILL_SHARE: u32 = 10;
 /// The host of the clients.
 const CLIENTS: u8 = 100;
 
@@ -30,15 +35,27 @@ pub struct Grounds {
     clients_host: Host,
     switch: Switch,
     client_start: Vec<String>,
+    times: Times,
+    standstills: Arc<Standstills>,
     _folder: tempfile::TempDir,
 }
 
 impl Grounds {
-    pub(super) fn new(product: &Product, members: u16, seed: u64) -> Result<Self, Failure> {
-        Self::make(product, members, seed).map_err(Failure::Harness)
+    pub(super) fn new(
+        product: &Product,
+        members: u16,
+        seed: u64,
+        standstills: Arc<Standstills>,
+    ) -> Result<Self, Failure> {
+        Self::make(product, members, seed, standstills).map_err(Failure::Harness)
     }
 
-    fn make(product: &Product, members: u16, seed: u64) -> Result<Self, String> {
+    fn make(
+        product: &Product,
+        members: u16,
+        seed: u64,
+        standstills: Arc<Standstills>,
+    ) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| format!("no folder: {error}"))?;
         let mut wires = BTreeMap::new();
         let mut hosts = Vec::new();
@@ -50,7 +67,7 @@ impl Grounds {
         let (clients_host, wire) = Host::make(address(CLIENTS))?;
         wires.insert(clients_host.address, (Place::Client(1), wire));
         let tag = GroupTag::new(GROUP, RecoveryEpoch(0));
-        let switch = Switch::start(seed, tag, wires);
+        let switch = Switch::start(seed, tag, wires, standstills.meter(Spot::Switch));
         let switch = switch.map_err(|error| format!("cannot start the switch: {error}"))?;
         let each = (1..=members).map(|id| {
             let address = format!("{}:{}", address(id as u8), product.port);
@@ -58,6 +75,7 @@ impl Grounds {
         });
         let values = [
             ("here", product.here().display().to_string()),
+            ("target", product.target().display().to_string()),
             ("group", format!("{:#018x}", GROUP.0)),
             ("members", each.collect::<Vec<_>>().join(", ")),
         ];
@@ -69,7 +87,15 @@ impl Grounds {
         let mut values = values.to_vec();
         values.push(("config", config.unwrap_or_default()));
         let client_start = product.client.start.iter().map(|word| fill(word, &values)).collect();
-        Ok(Self { members: processes, clients_host, switch, client_start, _folder: folder })
+        Ok(Self {
+            members: processes,
+            clients_host,
+            switch,
+            client_start,
+            times: product.times,
+            standstills,
+            _folder: folder,
+        })
     }
 
     fn member(&mut self, id: u16) -> &mut Process {
@@ -90,12 +116,12 @@ impl Grounds {
     /// Starts all members and waits for a leader.
     ///
     /// # Errors
-    /// A member does not start, or nobody leads within ten seconds.
+    /// A member does not start, or nobody comes to lead.
     pub fn settle(&mut self) -> Result<u16, Failure> {
         for id in self.numbers() {
             self.start(id)?;
         }
-        self.until("a leader", Duration::from_secs(10), |grounds| grounds.leader().is_some())?;
+        self.until("a leader", PATIENCE, |grounds| grounds.leader().is_some())?;
         Ok(self.leader().unwrap_or_default())
     }
 
@@ -104,7 +130,11 @@ impl Grounds {
     /// # Errors
     /// It does not say that it runs.
     pub fn start(&mut self, id: u16) -> Verdict {
-        self.member(id).start().map_err(Failure::broken)
+        self.member(id).start().map_err(Failure::broken)?;
+        if let Some(process) = self.member(id).number() {
+            self.standstills.watch(process);
+        }
+        Ok(())
     }
 
     /// Starts a member under `strace`, which lets system calls fail or take long: `inject` is its
@@ -113,9 +143,7 @@ impl Grounds {
     /// # Errors
     /// It does not say that it runs, or there is no `strace`.
     pub fn start_with_faulty_calls(&mut self, id: u16, inject: &str) -> Verdict {
-        if Command::new("strace").arg("--version").output().is_err() {
-            return Err(Failure::NotApplicable("there is no strace here".into()));
-        }
+        can_inject().map_err(Failure::NotApplicable)?;
         let inject = format!("inject={inject}");
         let words = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", inject.as_str()];
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
@@ -193,7 +221,9 @@ impl Grounds {
         let now = self.switch.now();
         let shared = self.switch.shared();
         let (_, (member, at)) = shared.leaders.last_key_value()?;
-        (now.saturating_sub(*at) < LEADER_SILENT_MAX).then_some(member.0)
+        // Not heard for many heartbeats, it is not taken for one.
+        let silent_max = self.times.election_min().as_nanos() as u64;
+        (now.saturating_sub(*at) < silent_max).then_some(member.0)
     }
 
     /// The highest term that was heard of.
@@ -289,9 +319,11 @@ impl Grounds {
             }
             if Instant::now() > limit {
                 let (leader, term) = (self.leader(), self.term());
-                return Err(Failure::broken(format!(
+                let what = format!(
                     "not within {within:?}: {what}; the leader is {leader:?}, the highest term {term}"
-                )));
+                );
+                // One standstill does not use up all of it.
+                return Err(self.late(what, within / STANDSTILL_SHARE));
             }
             std::thread::sleep(LOOK_INTERVAL);
         }
@@ -306,12 +338,55 @@ impl Grounds {
         self.until(&what, within, |_| client.replies().len() >= count)
     }
 
+    /// The time-outs of the product.
+    #[must_use]
+    pub const fn times(&self) -> Times {
+        self.times
+    }
+
+    /// Fails with a text, unless the condition holds or the machine stood still: for what holds
+    /// only as long as nobody is kept from working for half of an election time-out.
+    ///
+    /// # Errors
+    /// The condition does not hold.
+    pub fn timely(&self, holds: bool, otherwise: impl FnOnce() -> String) -> Verdict {
+        if holds { Ok(()) } else { Err(self.late(otherwise(), Duration::ZERO)) }
+    }
+
+    fn late(&self, what: String, total: Duration) -> Failure {
+        // One is late by that, and another one too.
+        Failure::Late { what, longest: self.times.election_min() / 2, total }
+    }
+
+    /// Tells that the script has nothing lost: what this machine's kernel has lost counts as a
+    /// disturbance.
+    pub fn blame_losses(&self) {
+        let hosts = self.members.iter().map(|member| &member.host).chain([&self.clients_host]);
+        self.standstills.lost(hosts.map(Host::lost).sum());
+    }
+
     fn found(&self) -> Verdict {
         let shared = self.switch.shared();
         if shared.overrun > 0 {
             return Err(Failure::Harness(format!("the switch lost {} packets", shared.overrun)));
         }
         shared.broken.clone().map_or(Ok(()), |text| Err(Failure::broken(text)))
+    }
+}
+
+/// Whether system calls can be made to fail here.
+///
+/// # Errors
+/// Why not: there is no `strace`, or it may not look into other processes.
+pub fn can_inject() -> Result<(), String> {
+    let words = ["-f", "-qq", "-o", "/dev/null", "-e", "inject=fsync:error=EIO", "true"];
+    match Command::new("strace").args(words).stdin(Stdio::null()).output() {
+        Err(error) => Err(format!("`strace` cannot be started ({error}); install it")),
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            Err(format!("`strace` says: {}", said.lines().next().unwrap_or("nothing")))
+        }
     }
 }
 

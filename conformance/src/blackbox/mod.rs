@@ -17,20 +17,27 @@ mod description;
 mod grounds;
 mod packet;
 mod process;
+mod standstill;
 mod switch;
 
 pub use agent::relay;
 pub use cases::{RealCase, find};
 pub use client::RealClient;
-pub use description::{ClientCommands, MemberCommands, Product};
-pub use grounds::Grounds;
+pub use description::{ClientCommands, MemberCommands, Product, Times};
+pub use grounds::{Grounds, can_inject};
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::case::{Case, Failure, Verdict};
 use crate::runner::{CaseReport, Remains, judge, report_of};
 use crate::subject::Description;
 use crate::trial::Profile;
+use standstill::{Record, Standstills};
+
+/// How often a case is played whose bound in real time was missed while the machine stood still.
+const ATTEMPTS_MAX: u64 = 3;
 
 /// What a script of real processes works with.
 #[derive(Debug)]
@@ -38,6 +45,7 @@ pub struct RealTrial<'a> {
     product: &'a Product,
     seed: u64,
     profile: Profile,
+    standstills: Arc<Standstills>,
 }
 
 impl RealTrial<'_> {
@@ -46,7 +54,7 @@ impl RealTrial<'_> {
     /// # Errors
     /// The machine lacks something that is needed, which the error names.
     pub fn grounds(&self, members: u16) -> Result<Grounds, Failure> {
-        Grounds::new(self.product, members, self.seed)
+        Grounds::new(self.product, members, self.seed, Arc::clone(&self.standstills))
     }
 
     /// As many as the profile asks for.
@@ -71,17 +79,67 @@ pub fn describe(product: &Product) -> Description {
     }
 }
 
-/// Runs one case against real processes.
+/// Runs one case against real processes. One that fails by a bound in real time, while the machine
+/// stood still for longer than the bound bears, is played again; if that goes on, it is unknown.
 #[must_use]
 pub fn run_real(product: &Product, case: &Case, seed: u64, profile: Profile) -> CaseReport {
     let begun = Instant::now();
-    let verdict = match find(case.id) {
-        None => Err(Failure::NotApplicable("it has no script for real processes".into())),
-        Some(script) => perform(script, &RealTrial { product, seed, profile }),
+    let (verdict, counters) = match find(case.id) {
+        None => {
+            let why = "it has no script for real processes";
+            (Err(Failure::NotApplicable(why.into())), BTreeMap::new())
+        }
+        Some(script) => attempts(|| attempt(script, product, seed, profile)),
     };
     let (judged, real_ms) = (judge(case, verdict), begun.elapsed().as_millis() as u64);
     let name = format!("blackbox:{}", product.path.display());
-    report_of(case, &name, seed, judged, Remains::default(), real_ms)
+    let remains = Remains { counters, ..Remains::default() };
+    report_of(case, &name, seed, judged, remains, real_ms)
+}
+
+/// Plays until the verdict is not one of the machine; returns it with what the report counts.
+fn attempts(mut play: impl FnMut() -> (Verdict, Record)) -> (Verdict, BTreeMap<String, u64>) {
+    let mut counters = BTreeMap::new();
+    for attempt in 1..=ATTEMPTS_MAX {
+        let (verdict, record) = play();
+        let longest = record.worst().map_or(0, |(_, seen)| seen.longest.as_millis() as u64);
+        counters.insert("attempts".into(), attempt);
+        let noted = counters.entry("longest standstill, ms".into()).or_default();
+        *noted = longest.max(*noted);
+        let Err(Failure::Late { what, longest, total }) = verdict else {
+            return (verdict, counters);
+        };
+        let Some(excuse) = record.excuse(longest, total) else {
+            return (Err(Failure::Late { what, longest, total }), counters);
+        };
+        if attempt == ATTEMPTS_MAX {
+            let text = format!(
+                "{what}; but {excuse}, more than this case can bear ({} ms), in the last of \
+                 {ATTEMPTS_MAX} attempts as in those before",
+                longest.as_millis()
+            );
+            return (Err(Failure::Unknown(text)), counters);
+        }
+    }
+    unreachable!("the last attempt returns")
+}
+
+/// One attempt at a case, with what the machine did meanwhile.
+fn attempt(script: RealCase, product: &Product, seed: u64, profile: Profile) -> (Verdict, Record) {
+    let started = tempfile::tempdir().and_then(|folder| {
+        let standstills = Arc::new(Standstills::start(folder.path())?);
+        Ok((folder, standstills))
+    });
+    let (_folder, standstills) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            let text = format!("cannot measure the machine: {error}");
+            return (Err(Failure::Harness(text)), Record::default());
+        }
+    };
+    let trial = RealTrial { product, seed, profile, standstills: Arc::clone(&standstills) };
+    let verdict = perform(script, &trial);
+    (verdict, standstills.record())
 }
 
 fn perform(script: RealCase, trial: &RealTrial<'_>) -> Verdict {
@@ -90,4 +148,64 @@ fn perform(script: RealCase, trial: &RealTrial<'_>) -> Verdict {
         let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
         Err(Failure::Harness(format!("panic: {text}")))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::time::Duration;
+    use standstill::Spot;
+
+    const BEARABLE: Duration = Duration::from_millis(75);
+
+    fn late() -> Failure {
+        Failure::Late { what: "an election".into(), longest: BEARABLE, total: Duration::ZERO }
+    }
+
+    fn record(milliseconds: u64) -> Record {
+        let mut record = Record::default();
+        record.note(Spot::Pulse, Duration::from_millis(milliseconds));
+        record
+    }
+
+    #[test]
+    fn a_disturbed_case_is_played_again_and_then_unknown() {
+        let mut played = 0;
+        let (verdict, counters) = attempts(|| {
+            played += 1;
+            (Err(late()), record(340 + played))
+        });
+        assert_eq!(played, ATTEMPTS_MAX);
+        assert_eq!(counters["attempts"], ATTEMPTS_MAX);
+        assert_eq!(counters["longest standstill, ms"], 343);
+        let Err(Failure::Unknown(text)) = verdict else { panic!("{verdict:?}") };
+        assert!(text.contains("stood still for 343 ms, more than this case can bear (75 ms)"));
+    }
+
+    #[test]
+    fn a_disturbed_case_may_pass_the_next_time() {
+        let mut verdicts = vec![Ok(()), Err(late())];
+        let (verdict, counters) = attempts(|| (verdicts.pop().unwrap(), record(340)));
+        assert_eq!((verdict, counters["attempts"]), (Ok(()), 2));
+    }
+
+    #[test]
+    fn a_failure_without_a_disturbance_counts_at_once() {
+        let mut played = 0;
+        let (verdict, _) = attempts(|| {
+            played += 1;
+            (Err(late()), record(75))
+        });
+        assert_eq!((verdict, played), (Err(late()), 1));
+    }
+
+    #[test]
+    fn what_is_wrong_whatever_the_time_counts_at_once() {
+        let mut played = 0;
+        let (verdict, _) = attempts(|| {
+            played += 1;
+            (Err(Failure::broken("two leaders (S1)")), record(5_000))
+        });
+        assert_eq!((verdict, played), (Err(Failure::broken("two leaders (S1)")), 1));
+    }
 }

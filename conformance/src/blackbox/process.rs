@@ -43,19 +43,38 @@ impl Host {
         let mut word = [0; 8];
         match ours.recv(&mut word) {
             Ok(2) => Ok((host, ours)),
-            _ => Err(host.complaint()),
+            heard => Err(host.complaint(&format!("{heard:?}"))),
         }
     }
 
     /// Why the agent is not there.
-    fn complaint(&mut self) -> String {
+    fn complaint(&mut self, heard: &str) -> String {
         // It has ended, or never will: what it said is all that there is.
         let _ = self.agent.kill();
         let mut said = String::new();
         if let Some(mut stderr) = self.agent.stderr.take() {
             let _ = std::io::Read::read_to_string(&mut stderr, &mut said);
         }
-        format!("the host {} does not come up: {}", self.address, said.trim())
+        format!("the host {} does not come up ({heard}): {}", self.address, said.trim())
+    }
+
+    /// Datagrams that this host's kernel has lost so far: receive buffers that were full, and
+    /// packets that the tunnel could not hold.
+    pub(super) fn lost(&self) -> u64 {
+        let read = |name: &str| {
+            fs::read_to_string(format!("/proc/{}/net/{name}", self.agent.id())).unwrap_or_default()
+        };
+        let snmp = read("snmp");
+        let mut udp = snmp.lines().filter(|line| line.starts_with("Udp:"));
+        let column = |line: &str| line.split_whitespace().position(|word| word == "RcvbufErrors");
+        let overflows = udp.next().and_then(column).zip(udp.next());
+        let overflows = overflows.and_then(|(at, line)| line.split_whitespace().nth(at));
+        let overflows: u64 = overflows.and_then(|word| word.parse().ok()).unwrap_or(0);
+        let devices = read("dev");
+        // What is sent on the device is column 9 on, the drops are the fourth of that.
+        let tunnels = devices.lines().filter(|line| line.trim_start().starts_with("tun"));
+        let drops = tunnels.filter_map(|line| line.split_whitespace().nth(12)?.parse::<u64>().ok());
+        overflows + drops.sum::<u64>()
     }
 
     /// A command that runs on this host.
@@ -132,6 +151,11 @@ impl Process {
     /// The member's configuration file.
     pub(super) fn config(&self) -> &Path {
         &self.config
+    }
+
+    /// The process, while it runs.
+    pub(super) fn number(&self) -> Option<u32> {
+        self.running.as_ref().map(Child::id)
     }
 
     /// Starts the member, unless it runs, and waits until it says so.

@@ -2,7 +2,8 @@
 
 use core::net::Ipv4Addr;
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
@@ -13,6 +14,7 @@ use quorate_sim::{Place, Scheduler};
 
 use super::agent::PACKET_BYTES_MAX;
 use super::packet::{Packet, with_payload};
+use super::standstill::Meter;
 use crate::stage::{Passing, Wire};
 
 /// What a rule wants; the switch has a thread of its own.
@@ -50,6 +52,7 @@ impl Switch {
         seed: u64,
         tag: GroupTag,
         hosts: BTreeMap<Ipv4Addr, (Place, UnixDatagram)>,
+        meter: Meter,
     ) -> std::io::Result<Self> {
         for (_, socket) in hosts.values() {
             socket.set_nonblocking(true)?;
@@ -69,6 +72,8 @@ impl Switch {
             tag,
             begun,
             under_way: Scheduler::default(),
+            waiting: BTreeMap::new(),
+            meter,
         };
         let thread = thread::Builder::new().name("switch".into()).spawn(move || work.run())?;
         Ok(Self { shared, thread: Some(thread), begun })
@@ -105,12 +110,18 @@ struct Work {
     tag: GroupTag,
     begun: Instant,
     under_way: Scheduler<(Ipv4Addr, Vec<u8>)>,
+    /// What is due, and waits until its host takes it: a system's queue holds ten datagrams or so.
+    waiting: BTreeMap<Ipv4Addr, VecDeque<Vec<u8>>>,
+    meter: Meter,
 }
 
 impl Work {
     fn run(&mut self) {
         let mut buffer = [0; PACKET_BYTES_MAX + 4];
+        let mut looked = Instant::now();
         loop {
+            self.meter.note(looked.elapsed());
+            looked = Instant::now();
             if lock(&self.shared).stopped {
                 return;
             }
@@ -145,7 +156,8 @@ impl Work {
         *shared.seen.entry(passing.kind()).or_default() += 1;
         shared.watch(&passing);
         let passed = shared.wire.pass(&passing);
-        if self.under_way.len() >= UNDER_WAY_MAX {
+        let waiting: usize = self.waiting.values().map(VecDeque::len).sum();
+        if self.under_way.len() + waiting >= UNDER_WAY_MAX {
             shared.overrun += 1;
             return;
         }
@@ -160,10 +172,16 @@ impl Work {
     fn deliver(&mut self) {
         let now = self.now();
         while let Some((_, (to, bytes))) = self.under_way.pop_by(now) {
-            if let Some((_, socket)) = self.hosts.get(&to)
-                && socket.send(&bytes).is_err()
-            {
-                lock(&self.shared).overrun += 1;
+            self.waiting.entry(to).or_default().push_back(bytes);
+        }
+        for (to, waiting) in &mut self.waiting {
+            let Some((_, socket)) = self.hosts.get(to) else { continue };
+            while let Some(bytes) = waiting.front() {
+                match socket.send(bytes) {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    sent => lock(&self.shared).overrun += u64::from(sent.is_err()),
+                }
+                waiting.pop_front();
             }
         }
     }

@@ -53,7 +53,7 @@ fn abilities() -> Vec<Ability> {
             "strace",
             "system calls that fail or take long (CD-16, DF-01)",
             false,
-            try_command("strace", &["--version"]),
+            quorate_conformance::blackbox::can_inject(),
         ),
         of(
             "tmpfs",

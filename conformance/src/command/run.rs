@@ -37,11 +37,11 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Exit, String> {
         reports.push(report);
     }
     let run = run_of(ground.describe(), arguments.seed, profile, reports);
-    if !arguments.json {
-        summary(&run, begun.elapsed().as_secs_f64());
-    }
     if let Some(folder) = &arguments.out {
         save(folder, &run)?;
+    }
+    if !arguments.json {
+        summary(&run, begun.elapsed().as_secs_f64());
     }
     Ok(exit_of(core::slice::from_ref(&run)))
 }
@@ -129,7 +129,15 @@ fn tell(case: &CaseReport, json: bool) {
                 println!("    {line}");
             }
         }
-        Outcome::Pass => println!("{:<6} {name:<13} {} ({times})", case.id, case.title),
+        Outcome::Pass => {
+            let attempts = case.counters.get("attempts").copied().unwrap_or(1);
+            let again = if attempts > 1 {
+                format!(", attempt {attempts}: the machine stood still before")
+            } else {
+                String::new()
+            };
+            println!("{:<6} {name:<13} {} ({times}{again})", case.id, case.title);
+        }
         _ => {
             let reason = case.reason.as_deref().unwrap_or_default();
             println!("{:<6} {name:<13} {}: {reason}", case.id, case.title);
@@ -141,6 +149,12 @@ fn summary(run: &RunReport, seconds: f64) {
     let counted = report::count(run.cases.iter().map(|case| case.outcome));
     let counted = if counted.is_empty() { "no case" } else { &counted };
     println!("{counted} on {}, in {seconds:.1} s", run.subject.name);
+    // Once more, at the end: a build server shows the last part of a log.
+    for case in run.cases.iter().filter(|case| case.outcome.is_bad()) {
+        let reason = case.reason.as_deref().unwrap_or("no reason was given");
+        let reason = reason.lines().next().unwrap_or_default();
+        println!("{:<7} {} ({}): {reason}", case.outcome.name(), case.id, case.title);
+    }
 }
 
 fn save(folder: &Path, run: &RunReport) -> Result<(), String> {
