@@ -58,7 +58,10 @@ pub enum Failure {
     /// The subject has no such feature.
     #[error("not applicable: {0}")]
     NotApplicable(String),
-    /// A checker ran out of its budget.
+    /// The subject says that it does not do this yet.
+    #[error("unimplemented: {0}")]
+    Unimplemented(String),
+    /// A checker ran out of its budget, or the machine stood still.
     #[error("undecided: {0}")]
     Unknown(String),
     /// The suite itself could not go on.

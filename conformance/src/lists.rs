@@ -10,7 +10,12 @@
 //! cases = "FC-12"
 //! reason = "the event has no member yet"
 //! issue = "https://example.org/issues/12"
+//!
+//! [names]                             # a shim's own, and what the protocol calls them
+//! "primary" = "leader"
 //! ```
+
+use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use serde::Deserialize;
@@ -27,6 +32,9 @@ pub struct Lists {
     skip: Vec<Entry>,
     #[serde(default)]
     expect: Vec<Entry>,
+    /// Names of roles and reasons that a shim has of its own.
+    #[serde(default)]
+    names: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -51,6 +59,12 @@ impl Lists {
         let entries = lists.skip.iter().chain(&lists.expect);
         let problems: Vec<String> = entries.filter_map(|entry| entry.problem(today)).collect();
         if problems.is_empty() { Ok(lists) } else { Err(problems.join("\n")) }
+    }
+
+    /// Names of roles and reasons that a shim has of its own, each with the one of the protocol.
+    #[must_use]
+    pub const fn names(&self) -> &BTreeMap<String, String> {
+        &self.names
     }
 
     /// Why a case is to be skipped, if it is.

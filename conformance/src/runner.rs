@@ -33,7 +33,9 @@ pub enum Outcome {
     Skipped,
     /// What it is about does not exist yet, or not in this subject. Never passed.
     NotApplicable,
-    /// A checker ran out of its budget.
+    /// The subject says that it does not do this yet: a failure, unless the run allows it.
+    Unimplemented,
+    /// A checker ran out of its budget, or the machine stood still.
     Unknown,
     /// The suite itself could not go on.
     Error,
@@ -245,6 +247,7 @@ pub(crate) fn judge(case: &Case, verdict: Verdict) -> Judged {
             (outcome, Some(reason), None)
         }
         Failure::NotApplicable(reason) => (Outcome::NotApplicable, Some(reason), None),
+        Failure::Unimplemented(reason) => (Outcome::Unimplemented, Some(reason), None),
         Failure::Unknown(_) => (Outcome::Unknown, Some(reason), None),
         Failure::Harness(_) => (Outcome::Error, Some(reason), None),
     }

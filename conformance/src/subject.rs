@@ -30,6 +30,13 @@ pub trait Node {
     /// The member as it is now.
     fn view(&mut self) -> NodeView;
 
+    /// Time stands still for the member: no turn comes before [`Node::resume`]. For loops with
+    /// threads of their own that have to be held.
+    fn pause(&mut self) {}
+
+    /// Time goes on behind [`Node::pause`].
+    fn resume(&mut self) {}
+
     /// Whether the subject can say what its member looks like inside. Without it the observers see
     /// only its edges.
     fn is_transparent(&self) -> bool {
@@ -46,6 +53,8 @@ pub struct Turned {
     pub stopped: Option<String>,
     /// The member was asked to stop, has finished what it had begun, and is gone.
     pub ended: bool,
+    /// What happened within, in words: they become part of the story.
+    pub notes: Vec<String>,
     /// What the run loop did that none may do, such as to overlook a datagram: the case fails.
     pub fault: Option<String>,
 }
@@ -93,6 +102,8 @@ pub enum Feature {
     Sockets,
     /// The member stops on request, and says when it is done.
     GracefulStop,
+    /// It wants to be told when a node is paused, and when it goes on.
+    Freeze,
     /// The loop runs on a thread or runtime of its own.
     OwnThread,
 }
@@ -106,7 +117,10 @@ pub enum SpawnError {
     /// The subject itself broke, whatever the member: the case fails.
     #[error("{0}")]
     Broken(String),
-    /// The subject cannot do what the case needs: the case is not applicable to it.
+    /// Its own configuration leaves out what the case needs: the case is not applicable to it.
+    #[error("{0}")]
+    LeftOut(String),
+    /// The subject does not do yet what the case needs.
     #[error("{0}")]
     Unimplemented(String),
 }

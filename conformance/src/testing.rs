@@ -20,7 +20,11 @@ pub fn prove(subject: &dyn Subject, id: &str) {
     let report = run_case(subject, case, SEED, Profile::Quick);
     match report.outcome {
         Outcome::Pass => {}
-        Outcome::NonStrict | Outcome::NotApplicable | Outcome::Skipped | Outcome::ExpectedFail => {
+        Outcome::NonStrict
+        | Outcome::NotApplicable
+        | Outcome::Unimplemented
+        | Outcome::Skipped
+        | Outcome::ExpectedFail => {
             eprintln!("{id}: {:?}: {}", report.outcome, report.reason.unwrap_or_default());
         }
         Outcome::Fail | Outcome::Unknown | Outcome::Error => panic!("{}", in_three_lines(&report)),

@@ -4,7 +4,8 @@ use core::time::Duration;
 use std::io::{Cursor, sink};
 
 use quorate_conformance::shim::{
-    FRAME_BYTES_MAX, Frame, Hello, PROTOCOL, Shim, ShimExit, ShimOptions, opcode, run_program,
+    FRAME_BYTES_MAX, Frame, Hello, PROTOCOL, Reach, Shim, ShimExit, ShimOptions, opcode,
+    run_program,
 };
 use quorate_conformance::{Outcome, Profile, SpawnError, catalogue, run_case};
 use quorate_sim::Dice;
@@ -46,19 +47,63 @@ fn what_is_no_shim_is_told_from_one() {
 }
 
 #[test]
-fn what_a_shim_does_not_implement_is_no_failure() {
-    for options in [shell("exit 89"), shell("exit 90"), shell("SHIM --unknown-option")] {
+fn what_a_shim_does_not_implement_or_leaves_out_is_told_as_that() {
+    for options in [shell("exit 89"), shell("SHIM --unknown-option")] {
         match Shim::start_with(options) {
             Err(SpawnError::Unimplemented(_)) => {}
             other => panic!("{other:?}"),
         }
     }
-    // It says so when a node is to begin: the case is not applicable then.
-    let shim = Shim::start_with(shell("dd bs=1 count=60 status=none | SHIM; exit 89"))
-        .expect("it says hello");
-    let case = catalogue::find("EL-01").expect("EL-01 is there");
-    let report = run_case(&shim, case, 1, Profile::Quick);
-    assert_eq!(report.outcome, Outcome::NotApplicable, "{:?}", report.reason);
+    match Shim::start_with(shell("exit 90")) {
+        Err(SpawnError::LeftOut(_)) => {}
+        other => panic!("{other:?}"),
+    }
+    // It says so when a node is to begin.
+    for (status, outcome) in [(89, Outcome::Unimplemented), (90, Outcome::NotApplicable)] {
+        let script = format!("dd bs=1 count=60 status=none | SHIM; exit {status}");
+        let shim = Shim::start_with(shell(&script)).expect("it says hello");
+        assert_eq!(outcome_of(&shim, "EL-01"), outcome);
+    }
+}
+
+fn outcome_of(shim: &Shim, id: &str) -> Outcome {
+    let case = catalogue::find(id).expect("the case is there");
+    run_case(shim, case, 1, Profile::Quick).outcome
+}
+
+/// A shim behind a loopback port.
+fn at_port(script: &str) -> ShimOptions {
+    // The suite's arguments are those of the script.
+    let mut options = shell(script);
+    options.command.push("shim".into());
+    ShimOptions { reach: Reach::Port, ..options }
+}
+
+#[test]
+fn a_shim_may_connect_to_a_port() {
+    let shim = Shim::start_with(at_port("exec SHIM \"$@\"")).expect("it connects");
+    assert_eq!(outcome_of(&shim, "EL-01"), Outcome::Pass);
+    // Whoever comes with another number is not the one that was started.
+    let script = "SHIM --connect \"$2\" --id 1; exec SHIM \"$@\"";
+    let shim = Shim::start_with(at_port(script)).expect("the second one connects");
+    assert_eq!(outcome_of(&shim, "EL-01"), Outcome::Pass);
+    match Shim::start_with(at_port("exit 3")) {
+        Err(SpawnError::Broken(text)) => assert!(text.contains("did not connect"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_template_says_hello_and_is_unimplemented() {
+    let python = std::process::Command::new("python3").arg("--version").output();
+    if python.is_err() {
+        // Nobody can try it here.
+        return;
+    }
+    let template = concat!(env!("CARGO_MANIFEST_DIR"), "/shims/shim.py");
+    let options = ShimOptions::new(vec!["python3".into(), template.into()]);
+    let shim = Shim::start_with(options).expect("it says hello");
+    assert_eq!(outcome_of(&shim, "EL-01"), Outcome::Unimplemented);
 }
 
 #[test]
@@ -94,15 +139,16 @@ fn every_frame_is_in_the_mirror() {
     let mut options = shell("exec SHIM");
     options.mirror = Some(mirror.clone());
     let shim = Shim::start_with(options).expect("the shim starts");
-    let case = catalogue::find("EL-01").expect("EL-01 is there");
-    assert_eq!(run_case(&shim, case, 1, Profile::Quick).outcome, Outcome::Pass);
+    for id in ["EL-01", "AD-27"] {
+        assert_eq!(outcome_of(&shim, id), Outcome::Pass, "{id}");
+    }
     drop(shim);
     let text = std::fs::read_to_string(mirror).expect("a mirror");
     let lines: Vec<serde_json::Value> =
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!((&lines[0]["opcode"], &lines[0]["to"]), (&"H".into(), &"shim".into()));
     assert_eq!(lines[1]["body"]["name"], "quorate-shim");
-    for opcode in ["B", "k", "D", "T", "t", "W", "w", "S", "s", "V", "v", "K"] {
+    for opcode in ["B", "k", "D", "T", "t", "W", "w", "S", "s", "E", "Z", "G", "V", "v", "K"] {
         assert!(lines.iter().any(|line| line["opcode"] == opcode), "no {opcode}");
     }
 }
@@ -126,7 +172,7 @@ fn a_suite_that_talks_nonsense_ends_the_shim_in_order() {
     assert_eq!(run(&[]), ShimExit::Done);
     assert_eq!(run(&[hello(PROTOCOL)]), ShimExit::Done);
     assert_eq!(run(&[hello(PROTOCOL + 1)]), ShimExit::Unimplemented);
-    for opcode in [b'D', b'T', b'w', b's', b'V', b'Q', b'?', b'B', b'H'] {
+    for opcode in [b'D', b'T', b'Z', b'G', b'w', b's', b'V', b'Q', b'?', b'B', b'H'] {
         let exit = run(&[hello(PROTOCOL), Frame::new(opcode, 9, b"nonsense".to_vec())]);
         assert!(matches!(exit, ShimExit::Failed(_)), "{}: {exit:?}", opcode as char);
     }
@@ -136,7 +182,7 @@ fn a_suite_that_talks_nonsense_ends_the_shim_in_order() {
     for _ in 0..300 {
         let mut frames = vec![hello(PROTOCOL)];
         for _ in 0..dice.below(6) {
-            let opcode = dice.pick(b"HBKQDTwsVX");
+            let opcode = dice.pick(b"HBKQZGDTwsVX");
             let length = dice.below(50) as usize;
             let body = (0..length).map(|_| dice.bits() as u8).collect();
             frames.push(Frame::new(opcode, dice.below(3) as u16, body));

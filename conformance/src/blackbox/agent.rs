@@ -7,6 +7,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 
+/// The name of the device, in a namespace of its own.
+pub(super) const TUNNEL: &str = "tun0";
 /// The largest packet of a tunnel.
 pub(super) const PACKET_BYTES_MAX: usize = 1_500;
 
@@ -17,7 +19,12 @@ pub(super) const PACKET_BYTES_MAX: usize = 1_500;
 /// The device cannot be made, as text.
 pub fn relay(address: Ipv4Addr) -> Result<(), String> {
     let mut configuration = tun::Configuration::default();
-    configuration.address(address).netmask((255, 255, 255, 0)).mtu(PACKET_BYTES_MAX as u16).up();
+    configuration
+        .tun_name(TUNNEL)
+        .address(address)
+        .netmask((255, 255, 255, 0))
+        .mtu(PACKET_BYTES_MAX as u16)
+        .up();
     let device = tun::create(&configuration)
         .map_err(|error| format!("cannot make a tunnel device: {error}"))?;
     // A process of this host may want to reach its own address.

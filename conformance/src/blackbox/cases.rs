@@ -8,9 +8,8 @@ use std::time::Instant;
 use super::RealTrial;
 use super::client::RealClient;
 use super::grounds::{Grounds, PATIENCE};
-use quorate_core::MemberId;
-use quorate_sim::Place;
-
+use super::shapes::only_elects;
+use super::{ends, shapes};
 use crate::case::{Failure, Verdict, check};
 use crate::stage::{Effect, MILLION};
 
@@ -19,7 +18,7 @@ pub type RealCase = fn(&RealTrial<'_>) -> Verdict;
 
 /// Election time-outs until a leader that cannot lead is replaced, at most: it has to notice, and
 /// its successor may need several elections.
-const ELECTED: u32 = 12;
+pub(super) const ELECTED: u32 = 12;
 /// Election time-outs until a message is answered whose leader was killed, at most. The client has
 /// to notice, too.
 const FAILED_OVER: u32 = 7;
@@ -38,27 +37,42 @@ pub fn find(id: &str) -> Option<RealCase> {
 const SCRIPTS: &[(&str, RealCase)] = &[
     ("EL-01", el_01),
     ("EL-09", el_09),
+    ("EL-15", shapes::el_15),
+    ("EL-17", shapes::el_17),
     ("EL-18", el_18),
+    ("EL-19", shapes::el_19),
     ("EL-20", el_20),
+    ("EL-21", shapes::el_21),
     ("EL-23", el_23),
+    ("EL-27", ends::el_27),
     ("LS-01", ls_01),
     ("CD-16", cd_16),
     ("CD-17", cd_17),
     ("NK-01", nk_01),
     ("NK-02", nk_02),
+    ("NK-14", shapes::nk_14),
     ("NK-16", nk_16),
     ("NK-25", nk_25),
+    ("FC-02", shapes::fc_02),
     ("CL-01", cl_01),
     ("CL-04", cl_04),
+    ("CL-05", shapes::cl_05),
+    ("AD-06", ends::ad_06),
     ("AD-19", ad_19),
+    ("AD-20", ends::ad_20),
+    ("AD-21", ends::ad_21),
+    ("AD-26", shapes::ad_26),
     ("AD-27", ad_27),
     ("AD-31", ad_31),
     ("DF-01", df_01),
+    ("DF-07", ends::df_07),
+    ("DF-10", ends::df_10),
     ("DF-12", df_12),
+    ("DF-19", ends::df_19),
 ];
 
 /// Sends so many lines, a few at a time.
-fn send(client: &mut RealClient, count: usize) -> Verdict {
+pub(super) fn send(client: &mut RealClient, count: usize) -> Verdict {
     for _ in 0..count {
         let line = format!("message {}", client.sent() + 1);
         client.send(&line).map_err(Failure::broken)?;
@@ -66,9 +80,23 @@ fn send(client: &mut RealClient, count: usize) -> Verdict {
     Ok(())
 }
 
+/// Sends so many lines, each when the one before is answered.
+pub(super) fn answered_in_turn(
+    grounds: &mut Grounds,
+    client: &mut RealClient,
+    count: usize,
+) -> Verdict {
+    for _ in 0..count {
+        send(client, 1)?;
+        let sent = client.sent();
+        grounds.answered(client, sent, PATIENCE)?;
+    }
+    Ok(())
+}
+
 /// The number that each reply begins with is that of its message in the log of the group: with one
 /// client they are 1, 2, 3 and so on, whatever happened in between.
-fn counts_up(client: &mut RealClient) -> Verdict {
+pub(super) fn counts_up(client: &mut RealClient) -> Verdict {
     for (wanted, (_, reply)) in (1..).zip(client.replies()) {
         let number: Option<usize> =
             reply.split_whitespace().next().and_then(|word| word.parse().ok());
@@ -78,7 +106,7 @@ fn counts_up(client: &mut RealClient) -> Verdict {
 }
 
 /// A message and its reply, to see that the group serves.
-fn serves(grounds: &mut Grounds) -> Verdict {
+pub(super) fn serves(grounds: &mut Grounds) -> Verdict {
     let mut client = grounds.client()?;
     send(&mut client, 1)?;
     grounds.answered(&mut client, 1, PATIENCE)
@@ -197,11 +225,7 @@ fn cd_16(trial: &RealTrial<'_>) -> Verdict {
     let mut grounds = trial.grounds(3)?;
     // After a while each sync of member 1 takes three seconds.
     grounds.start_with_faulty_calls(1, "fdatasync,fsync:delay_enter=3000000:when=200+")?;
-    // Nobody else can be elected at first.
-    grounds.rule(Effect::Lose, |passing| {
-        let campaigns = matches!(passing.kind(), "canvass" | "request_vote");
-        campaigns && passing.from != Place::Member(MemberId(1))
-    });
+    only_elects(&mut grounds, 1);
     let leader = grounds.settle()?;
     check(leader == 1, || format!("member {leader} leads, and nobody heard it campaign"))?;
     grounds.heal_all();

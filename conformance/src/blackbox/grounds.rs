@@ -3,6 +3,8 @@
 use core::net::Ipv4Addr;
 use core::time::Duration;
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
@@ -37,29 +39,34 @@ pub struct Grounds {
     client_start: Vec<String>,
     times: Times,
     standstills: Arc<Standstills>,
-    _folder: tempfile::TempDir,
+}
+
+/// What grounds are to be like.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) members: u16,
+    pub(super) seed: u64,
+    /// Where everything is put; it is made.
+    pub(super) folder: PathBuf,
+    /// The member whose disk is small, and how many mebibytes it has.
+    pub(super) small_disk: Option<(u16, u64)>,
 }
 
 impl Grounds {
     pub(super) fn new(
         product: &Product,
-        members: u16,
-        seed: u64,
+        plan: &Plan,
         standstills: Arc<Standstills>,
     ) -> Result<Self, Failure> {
-        Self::make(product, members, seed, standstills).map_err(Failure::Harness)
+        Self::make(product, plan, standstills).map_err(Failure::Harness)
     }
 
-    fn make(
-        product: &Product,
-        members: u16,
-        seed: u64,
-        standstills: Arc<Standstills>,
-    ) -> Result<Self, String> {
-        let folder = tempfile::tempdir().map_err(|error| format!("no folder: {error}"))?;
+    fn make(product: &Product, plan: &Plan, standstills: Arc<Standstills>) -> Result<Self, String> {
+        let Plan { members, seed, folder, small_disk } = plan;
+        fs::create_dir_all(folder).map_err(|error| format!("no folder: {error}"))?;
         let mut wires = BTreeMap::new();
         let mut hosts = Vec::new();
-        for id in 1..=members {
+        for id in 1..=*members {
             let (host, wire) = Host::make(address(id as u8))?;
             wires.insert(host.address, (Place::Member(MemberId(id)), wire));
             hosts.push(host);
@@ -67,9 +74,9 @@ impl Grounds {
         let (clients_host, wire) = Host::make(address(CLIENTS))?;
         wires.insert(clients_host.address, (Place::Client(1), wire));
         let tag = GroupTag::new(GROUP, RecoveryEpoch(0));
-        let switch = Switch::start(seed, tag, wires, standstills.meter(Spot::Switch));
+        let switch = Switch::start(*seed, tag, wires, standstills.meter(Spot::Switch));
         let switch = switch.map_err(|error| format!("cannot start the switch: {error}"))?;
-        let each = (1..=members).map(|id| {
+        let each = (1..=*members).map(|id| {
             let address = format!("{}:{}", address(id as u8), product.port);
             fill(&product.member.each, &[("id", id.to_string()), ("address", address)])
         });
@@ -81,7 +88,8 @@ impl Grounds {
         ];
         let mut processes = Vec::new();
         for (host, id) in hosts.into_iter().zip(1..) {
-            processes.push(Process::prepare(product, folder.path(), host, id, &values)?);
+            let disk = small_disk.filter(|(small, _)| *small == id).map(|(_, mebibytes)| mebibytes);
+            processes.push(Process::prepare(product, folder, (host, id, disk), &values)?);
         }
         let config = processes.first().map(|process| process.config().display().to_string());
         let mut values = values.to_vec();
@@ -94,7 +102,6 @@ impl Grounds {
             client_start,
             times: product.times,
             standstills,
-            _folder: folder,
         })
     }
 
@@ -171,12 +178,25 @@ impl Grounds {
         self.members.iter_mut().for_each(Process::kill);
     }
 
+    /// Asks a member to stop, and does not wait for it.
+    pub fn ask_to_stop(&mut self, id: u16) {
+        self.member(id).signal("TERM");
+    }
+
     /// Asks a member to stop and waits for it; its exit code.
     ///
     /// # Errors
     /// It does not stop in time.
     pub fn stop(&mut self, id: u16, patience: Duration) -> Result<i32, Failure> {
-        self.member(id).signal("TERM");
+        self.ask_to_stop(id);
+        self.ended_with(id, patience)
+    }
+
+    /// Waits for the end of a member; its exit code.
+    ///
+    /// # Errors
+    /// It does not end in time.
+    pub fn ended_with(&mut self, id: u16, patience: Duration) -> Result<i32, Failure> {
         let code = self.member(id).wait(patience);
         code.ok_or_else(|| Failure::broken(format!("member {id} does not stop in {patience:?}")))
     }
@@ -202,8 +222,16 @@ impl Grounds {
     }
 
     /// The data directory of a member.
-    pub fn data_of(&mut self, id: u16) -> std::path::PathBuf {
+    pub fn data_of(&mut self, id: u16) -> PathBuf {
         self.member(id).data.clone()
+    }
+
+    /// Gives a small disk so many mebibytes.
+    ///
+    /// # Errors
+    /// The system refuses it.
+    pub fn resize_disk(&mut self, id: u16, mebibytes: u64) -> Verdict {
+        self.member(id).resize_disk(mebibytes).map_err(Failure::Harness)
     }
 
     /// Starts a second process on the directory of a member that runs; its exit code, or none when
@@ -232,6 +260,15 @@ impl Grounds {
         self.switch.shared().leaders.last_key_value().map_or(0, |(term, _)| *term)
     }
 
+    /// How long nobody has led this term, as far as the wire shows it.
+    #[must_use]
+    pub fn silence_of(&self, term: u64) -> Option<Duration> {
+        let now = self.switch.now();
+        let shared = self.switch.shared();
+        let (_, at) = shared.leaders.get(&term)?;
+        Some(Duration::from_nanos(now.saturating_sub(*at)))
+    }
+
     /// Another member than `id`.
     #[must_use]
     pub fn other_than(&self, id: u16) -> u16 {
@@ -249,8 +286,26 @@ impl Grounds {
 
     /// Cuts one direction between two members.
     pub fn cut(&mut self, from: u16, to: u16) {
-        let place = |id| Place::Member(MemberId(id));
-        self.switch.shared().wire.cut(place(from), place(to));
+        self.switch.shared().wire.cut(Self::place_of(from), Self::place_of(to));
+    }
+
+    /// Where a member is, as rules see it.
+    #[must_use]
+    pub const fn place_of(member: u16) -> Place {
+        Place::Member(MemberId(member))
+    }
+
+    /// Takes a member's interface down or up.
+    ///
+    /// # Errors
+    /// The system refuses it.
+    pub fn interface(&mut self, id: u16, up: bool) -> Verdict {
+        self.member(id).host.interface(up).map_err(Failure::Harness)
+    }
+
+    /// Takes a rule away; how often it matched.
+    pub fn remove_rule(&mut self, number: u32) -> u64 {
+        self.switch.shared().wire.remove(number)
     }
 
     /// Cuts a member from all others; clients still reach it.

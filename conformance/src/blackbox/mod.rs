@@ -14,9 +14,11 @@ mod agent;
 mod cases;
 mod client;
 mod description;
+mod ends;
 mod grounds;
 mod packet;
 mod process;
+mod shapes;
 mod standstill;
 mod switch;
 
@@ -26,7 +28,9 @@ pub use client::RealClient;
 pub use description::{ClientCommands, MemberCommands, Product, Times};
 pub use grounds::{Grounds, can_inject};
 
+use core::cell::Cell;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -34,7 +38,9 @@ use crate::case::{Case, Failure, Verdict};
 use crate::runner::{CaseReport, Remains, judge, report_of};
 use crate::subject::Description;
 use crate::trial::Profile;
+use grounds::Plan;
 use standstill::{Record, Standstills};
+use tempfile::TempDir;
 
 /// How often a case is played whose bound in real time was missed while the machine stood still.
 const ATTEMPTS_MAX: u64 = 3;
@@ -46,6 +52,9 @@ pub struct RealTrial<'a> {
     seed: u64,
     profile: Profile,
     standstills: Arc<Standstills>,
+    /// Where everything of this attempt lies.
+    folder: &'a Path,
+    grounds_made: Cell<u32>,
 }
 
 impl RealTrial<'_> {
@@ -54,7 +63,39 @@ impl RealTrial<'_> {
     /// # Errors
     /// The machine lacks something that is needed, which the error names.
     pub fn grounds(&self, members: u16) -> Result<Grounds, Failure> {
-        Grounds::new(self.product, members, self.seed, Arc::clone(&self.standstills))
+        self.grounds_with(members, None)
+    }
+
+    /// [`RealTrial::grounds`], and the disk of member `small` has so many mebibytes.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn grounds_with_small_disk(
+        &self,
+        members: u16,
+        small: u16,
+        mebibytes: u64,
+    ) -> Result<Grounds, Failure> {
+        self.grounds_with(members, Some((small, mebibytes)))
+    }
+
+    fn grounds_with(
+        &self,
+        members: u16,
+        small_disk: Option<(u16, u64)>,
+    ) -> Result<Grounds, Failure> {
+        let standstills = Arc::clone(&self.standstills);
+        let number = self.grounds_made.get() + 1;
+        self.grounds_made.set(number);
+        let folder = self.folder.join(format!("grounds-{number}"));
+        let plan = Plan { members, seed: self.seed, folder, small_disk };
+        Grounds::new(self.product, &plan, standstills)
+    }
+
+    /// The seed of everything random in this trial.
+    #[must_use]
+    pub const fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// As many as the profile asks for.
@@ -81,17 +122,36 @@ pub fn describe(product: &Product) -> Description {
 
 /// Runs one case against real processes. One that fails by a bound in real time, while the machine
 /// stood still for longer than the bound bears, is played again; if that goes on, it is unknown.
+/// With `keep`, the directories and logs of an attempt that did not pass stay, and the reason says
+/// where.
 #[must_use]
-pub fn run_real(product: &Product, case: &Case, seed: u64, profile: Profile) -> CaseReport {
+pub fn run_real(
+    product: &Product,
+    case: &Case,
+    seed: u64,
+    profile: Profile,
+    keep: bool,
+) -> CaseReport {
     let begun = Instant::now();
+    let mut kept = None;
     let (verdict, counters) = match find(case.id) {
         None => {
             let why = "it has no script for real processes";
             (Err(Failure::NotApplicable(why.into())), BTreeMap::new())
         }
-        Some(script) => attempts(|| attempt(script, product, seed, profile)),
+        Some(script) => attempts(|| {
+            let (verdict, record, folder) = attempt(script, product, seed, profile);
+            let failed = !matches!(verdict, Ok(()) | Err(Failure::NotApplicable(_)));
+            if let Some(folder) = folder.filter(|_| keep && failed) {
+                kept = Some(folder.keep());
+            }
+            (verdict, record)
+        }),
     };
-    let (judged, real_ms) = (judge(case, verdict), begun.elapsed().as_millis() as u64);
+    let (mut judged, real_ms) = (judge(case, verdict), begun.elapsed().as_millis() as u64);
+    if let (Some(reason), Some(kept)) = (&mut judged.1, kept) {
+        reason.push_str(&format!("; its directories and logs are in {}", kept.display()));
+    }
     let name = format!("blackbox:{}", product.path.display());
     let remains = Remains { counters, ..Remains::default() };
     report_of(case, &name, seed, judged, remains, real_ms)
@@ -124,22 +184,34 @@ fn attempts(mut play: impl FnMut() -> (Verdict, Record)) -> (Verdict, BTreeMap<S
     unreachable!("the last attempt returns")
 }
 
-/// One attempt at a case, with what the machine did meanwhile.
-fn attempt(script: RealCase, product: &Product, seed: u64, profile: Profile) -> (Verdict, Record) {
+/// One attempt at a case, with what the machine did meanwhile and the folder of it all.
+fn attempt(
+    script: RealCase,
+    product: &Product,
+    seed: u64,
+    profile: Profile,
+) -> (Verdict, Record, Option<TempDir>) {
     let started = tempfile::tempdir().and_then(|folder| {
         let standstills = Arc::new(Standstills::start(folder.path())?);
         Ok((folder, standstills))
     });
-    let (_folder, standstills) = match started {
+    let (folder, standstills) = match started {
         Ok(started) => started,
         Err(error) => {
             let text = format!("cannot measure the machine: {error}");
-            return (Err(Failure::Harness(text)), Record::default());
+            return (Err(Failure::Harness(text)), Record::default(), None);
         }
     };
-    let trial = RealTrial { product, seed, profile, standstills: Arc::clone(&standstills) };
+    let trial = RealTrial {
+        product,
+        seed,
+        profile,
+        standstills: Arc::clone(&standstills),
+        folder: folder.path(),
+        grounds_made: Cell::new(0),
+    };
     let verdict = perform(script, &trial);
-    (verdict, standstills.record())
+    (verdict, standstills.record(), Some(folder))
 }
 
 fn perform(script: RealCase, trial: &RealTrial<'_>) -> Verdict {

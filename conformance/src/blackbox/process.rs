@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
+use super::agent::TUNNEL;
 use super::description::{Product, fill};
 
 /// How long a host, or a member, may take until it is there.
@@ -72,9 +73,32 @@ impl Host {
         let overflows: u64 = overflows.and_then(|word| word.parse().ok()).unwrap_or(0);
         let devices = read("dev");
         // What is sent on the device is column 9 on, the drops are the fourth of that.
-        let tunnels = devices.lines().filter(|line| line.trim_start().starts_with("tun"));
+        let tunnels = devices.lines().filter(|line| line.trim_start().starts_with(TUNNEL));
         let drops = tunnels.filter_map(|line| line.split_whitespace().nth(12)?.parse::<u64>().ok());
         overflows + drops.sum::<u64>()
+    }
+
+    /// Takes the tunnel device down or up.
+    pub(super) fn interface(&self, up: bool) -> Result<(), String> {
+        let state = if up { "up" } else { "down" };
+        self.does(&["ip", "link", "set", TUNNEL, state])
+    }
+
+    /// Mounts a file system in memory that only this host sees, or changes the options of one.
+    fn mount_disk(&self, at: &Path, options: &str) -> Result<(), String> {
+        let at = at.display().to_string();
+        self.does(&["mount", "-t", "tmpfs", "-o", options, "none", &at])
+    }
+
+    /// Runs a command on this host to its end.
+    fn does(&self, words: &[&str]) -> Result<(), String> {
+        let owned: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let done = self.command(&owned).stdin(Stdio::null()).output();
+        let done = done.map_err(|error| format!("cannot start {words:?}: {error}"))?;
+        if done.status.success() {
+            return Ok(());
+        }
+        Err(format!("{words:?} fails: {}", String::from_utf8_lossy(&done.stderr).trim()))
     }
 
     /// A command that runs on this host.
@@ -112,8 +136,7 @@ impl Process {
     pub(super) fn prepare(
         product: &Product,
         folder: &Path,
-        host: Host,
-        id: u16,
+        (host, id, small_disk): (Host, u16, Option<u64>),
         values: &[(&str, String)],
     ) -> Result<Self, String> {
         let data = folder.join(format!("member-{id}"));
@@ -128,6 +151,10 @@ impl Process {
             .map_err(|error| format!("cannot read {}: {error}", template.display()))?;
         fs::write(&config, fill(&text, &values))
             .map_err(|error| format!("cannot write {}: {error}", config.display()))?;
+        if let Some(mebibytes) = small_disk {
+            fs::create_dir(&data).map_err(|error| format!("no {}: {error}", data.display()))?;
+            host.mount_disk(&data, &format!("size={mebibytes}m"))?;
+        }
         let words = |words: &[String]| words.iter().map(|word| fill(word, &values)).collect();
         let init: Vec<String> = words(&product.member.init);
         let prepared = host.command(&init).output();
@@ -146,6 +173,11 @@ impl Process {
             running: None,
             is_wrapped: false,
         })
+    }
+
+    /// Gives its small disk so many mebibytes.
+    pub(super) fn resize_disk(&self, mebibytes: u64) -> Result<(), String> {
+        self.host.mount_disk(&self.data, &format!("remount,size={mebibytes}m"))
     }
 
     /// The member's configuration file.

@@ -44,6 +44,12 @@ pub(crate) enum Task {
         /// The host's address
         address: core::net::Ipv4Addr,
     },
+    /// Prints a starting point for a shim in this language
+    ServeShimTemplate {
+        /// The language
+        #[arg(value_enum)]
+        language: Language,
+    },
     /// Puts several runs side by side: cases by subjects
     Matrix(ReportArguments),
     /// Makes reports of saved runs
@@ -72,7 +78,8 @@ pub(crate) struct ExplainArguments {
 pub(crate) struct RunArguments {
     /// Globs over ids and titles, or parts of titles; all cases of the profile without any
     pub(crate) patterns: Vec<String>,
-    /// What to prove: `core`, a runtime, or `blackbox:FILE`, real processes that FILE describes
+    /// What to prove: `core`, a runtime, `shim:COMMAND` or `shim-port:COMMAND`, a process that
+    /// speaks the shim protocol, or `blackbox:FILE`, real processes that FILE describes
     #[arg(long, default_value = "core")]
     pub(crate) subject: String,
     /// How thorough to be
@@ -84,6 +91,21 @@ pub(crate) struct RunArguments {
     /// Skips and expected failures
     #[arg(long)]
     pub(crate) config: Option<PathBuf>,
+    /// How many cases run at a time; those with real processes run one by one
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) jobs: u16,
+    /// What the subject does not implement yet is no failure
+    #[arg(long)]
+    pub(crate) allow_unimplemented: bool,
+    /// Keeps directories and logs of cases with real processes that do not pass
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Adds each frame between suite and shim to this file, as a line of JSON
+    #[arg(long)]
+    pub(crate) mirror: Option<PathBuf>,
+    /// Lets a shim say nothing for as long as it likes: for a debugger
+    #[arg(long)]
+    pub(crate) no_idle_limit: bool,
     /// Where to put report.json, report.html, junit.xml and summary.md
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,
@@ -93,6 +115,13 @@ pub(crate) struct RunArguments {
     /// One JSON object for each case instead of a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// A language with a template of a shim.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Language {
+    /// Python, with its standard library alone
+    Python,
 }
 
 /// How thorough to be.
@@ -172,6 +201,9 @@ pub(crate) struct VectorsArguments {
 /// Arguments of `report` and `matrix`.
 #[derive(Args, Debug)]
 pub(crate) struct ReportArguments {
+    /// What a subject does not implement yet is no failure
+    #[arg(long)]
+    pub(crate) allow_unimplemented: bool,
     /// Saved runs: `report.json` of `run --out`
     #[arg(required = true)]
     pub(crate) runs: Vec<PathBuf>,

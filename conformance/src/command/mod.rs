@@ -8,6 +8,7 @@ mod reports;
 mod run;
 mod simulate;
 mod subject;
+mod template;
 mod vectors;
 
 use std::process::ExitCode;
@@ -43,6 +44,7 @@ pub(crate) fn perform(arguments: Arguments) -> Exit {
         Task::Sweep(arguments) => Ok(simulate::sweep(&arguments)),
         Task::Replay(arguments) => simulate::replay(&arguments),
         Task::Mutants(arguments) => simulate::mutants(&arguments),
+        Task::ServeShimTemplate { language } => Ok(template::print(language)),
         Task::Doctor => Ok(doctor::doctor()),
         Task::HostAgent { address } => {
             quorate_conformance::blackbox::relay(address).map(|()| Exit::Good)

@@ -27,13 +27,14 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<Exit, String> {
         None if !told => print!("{markdown}"),
         None => {}
     }
-    Ok(exit_of(&runs))
+    Ok(exit_of(&runs, arguments.allow_unimplemented))
 }
 
 /// How a command ends that reports these runs.
-pub(super) fn exit_of(runs: &[RunReport]) -> Exit {
+pub(super) fn exit_of(runs: &[RunReport], allow_unimplemented: bool) -> Exit {
     let of = |case: &quorate_conformance::CaseReport| match case.outcome {
         Outcome::Fail => Exit::Failed,
+        Outcome::Unimplemented if !allow_unimplemented => Exit::Failed,
         Outcome::Unknown => Exit::Unknown,
         Outcome::Error => Exit::Harness,
         _ => Exit::Good,

@@ -1,5 +1,6 @@
 //! `run`: cases against a subject.
 
+use core::sync::atomic::{AtomicUsize, Ordering};
 use std::fs;
 use std::path::Path;
 
@@ -16,8 +17,8 @@ use quorate_conformance::{CaseReport, Outcome, RunReport, run_case, run_of, skip
 use quorate_conformance::{Description, Subject};
 
 pub(super) fn run(arguments: &RunArguments) -> Result<Exit, String> {
-    let ground = Ground::of(&arguments.subject)?;
     let lists = arguments.config.as_deref().map(lists).transpose()?.unwrap_or_default();
+    let ground = Ground::of(arguments, &lists)?;
     let profile = Profile::from(arguments.profile);
     let cases = chosen(arguments)?;
     if arguments.dry_run {
@@ -30,12 +31,8 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Exit, String> {
     // Panics of scripts and subjects are failures, and are told as such.
     std::panic::set_hook(Box::new(|_| {}));
     let begun = std::time::Instant::now();
-    let mut reports = Vec::new();
-    for case in &cases {
-        let report = one(&ground, case, &lists, arguments.seed, profile);
-        tell(&report, arguments.json);
-        reports.push(report);
-    }
+    let bench = Bench { cases: &cases, lists: &lists, arguments, profile };
+    let reports = bench.run(&ground)?;
     let run = run_of(ground.describe(), arguments.seed, profile, reports);
     if let Some(folder) = &arguments.out {
         save(folder, &run)?;
@@ -43,7 +40,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Exit, String> {
     if !arguments.json {
         summary(&run, begun.elapsed().as_secs_f64());
     }
-    Ok(exit_of(core::slice::from_ref(&run)))
+    Ok(exit_of(core::slice::from_ref(&run), arguments.allow_unimplemented))
 }
 
 /// The cases of the patterns; without any, those of the profile.
@@ -67,10 +64,10 @@ enum Ground {
 }
 
 impl Ground {
-    fn of(name: &str) -> Result<Self, String> {
-        Ok(match name.strip_prefix("blackbox:") {
+    fn of(arguments: &RunArguments, lists: &Lists) -> Result<Self, String> {
+        Ok(match arguments.subject.strip_prefix("blackbox:") {
             Some(path) => Self::Real(Box::new(Product::load(Path::new(path))?)),
-            None => Self::Virtual(super::subject::by_name(name)?),
+            None => Self::Virtual(super::subject::of(arguments, lists)?),
         })
     }
 
@@ -81,24 +78,70 @@ impl Ground {
         }
     }
 
-    fn run(&self, case: &Case, seed: u64, profile: Profile) -> CaseReport {
+    fn run(&self, case: &Case, arguments: &RunArguments, profile: Profile) -> CaseReport {
+        let seed = arguments.seed;
         match self {
             Self::Virtual(subject) => run_case(subject.as_ref(), case, seed, profile),
-            Self::Real(product) => blackbox::run_real(product, case, seed, profile),
+            Self::Real(product) => blackbox::run_real(product, case, seed, profile, arguments.keep),
         }
     }
 }
 
-fn one(ground: &Ground, case: &Case, lists: &Lists, seed: u64, profile: Profile) -> CaseReport {
-    if let Some(reason) = lists.skipped(case) {
-        return skipped(&ground.describe(), case, seed, reason);
+/// What is to be run, by one worker or by several.
+struct Bench<'a> {
+    cases: &'a [&'static Case],
+    lists: &'a Lists,
+    arguments: &'a RunArguments,
+    profile: Profile,
+}
+
+impl Bench<'_> {
+    /// The reports of all cases, in their order.
+    fn run(&self, ground: &Ground) -> Result<Vec<CaseReport>, String> {
+        let next = AtomicUsize::new(0);
+        // Real processes share the machine's time: one case would be what disturbs another.
+        let others = match ground {
+            Ground::Real(_) => 0,
+            Ground::Virtual(_) => usize::from(self.arguments.jobs).min(self.cases.len()).max(1) - 1,
+        };
+        let mut reports = std::thread::scope(|scope| {
+            // A subject stays on its thread: each worker has one of its own.
+            let work = || Ground::of(self.arguments, self.lists).map(|own| self.work(&own, &next));
+            let workers: Vec<_> = (0..others).map(|_| scope.spawn(work)).collect();
+            let mut reports = self.work(ground, &next);
+            for worker in workers {
+                let joined = worker.join().map_err(|_| "a worker panicked".to_owned())?;
+                reports.extend(joined?);
+            }
+            Ok::<_, String>(reports)
+        })?;
+        reports.sort_by_key(|(index, _)| *index);
+        Ok(reports.into_iter().map(|(_, report)| report).collect())
     }
-    let mut report = ground.run(case, seed, profile);
-    lists.judge(case, &mut report);
-    if profile == Profile::Strict && report.outcome == Outcome::NonStrict {
-        report.outcome = Outcome::Fail;
+
+    /// Runs cases as long as there are any.
+    fn work(&self, ground: &Ground, next: &AtomicUsize) -> Vec<(usize, CaseReport)> {
+        let mut reports = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(case) = self.cases.get(index) else { return reports };
+            let report = self.one(ground, case);
+            tell(&report, self.arguments.json);
+            reports.push((index, report));
+        }
     }
-    report
+
+    fn one(&self, ground: &Ground, case: &Case) -> CaseReport {
+        if let Some(reason) = self.lists.skipped(case) {
+            return skipped(&ground.describe(), case, self.arguments.seed, reason);
+        }
+        let mut report = ground.run(case, self.arguments, self.profile);
+        self.lists.judge(case, &mut report);
+        if self.profile == Profile::Strict && report.outcome == Outcome::NonStrict {
+            report.outcome = Outcome::Fail;
+        }
+        report
+    }
 }
 
 fn lists(path: &Path) -> Result<Lists, String> {

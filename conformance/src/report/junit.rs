@@ -27,6 +27,10 @@ pub fn junit(run: &RunReport) -> std::io::Result<String> {
     Ok(format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}\n", String::from_utf8_lossy(&bytes)))
 }
 
+/// What JUnit calls skipped: neither passed nor failed.
+const SKIPPED: &[Outcome] =
+    &[Outcome::Skipped, Outcome::NotApplicable, Outcome::Unimplemented, Outcome::ExpectedFail];
+
 fn suite<W: Write>(
     writer: &mut Writer<W>,
     subject: &str,
@@ -38,7 +42,7 @@ fn suite<W: Write>(
     };
     let failures = count(&[Outcome::Fail]);
     let errors = count(&[Outcome::Error, Outcome::Unknown]);
-    let skipped = count(&[Outcome::Skipped, Outcome::NotApplicable, Outcome::ExpectedFail]);
+    let skipped = count(SKIPPED);
     writer
         .create_element("testsuite")
         .with_attribute(("name", name.as_str()))
@@ -65,7 +69,10 @@ fn one<W: Write>(writer: &mut Writer<W>, suite: &str, case: &CaseReport) -> std:
         }
         Outcome::Fail => "failure",
         Outcome::Error | Outcome::Unknown => "error",
-        Outcome::ExpectedFail | Outcome::Skipped | Outcome::NotApplicable => "skipped",
+        Outcome::ExpectedFail
+        | Outcome::Skipped
+        | Outcome::NotApplicable
+        | Outcome::Unimplemented => "skipped",
     };
     let lines = super::three_lines(case).join("\n");
     element.write_inner_content(|writer| {

@@ -22,19 +22,21 @@ impl Outcome {
             Self::ExpectedFail => "expected fail",
             Self::Skipped => "skipped",
             Self::NotApplicable => "n/a",
+            Self::Unimplemented => "unimplemented",
             Self::Unknown => "unknown",
             Self::Error => "error",
         }
     }
 
     /// All outcomes, in the order in which they are counted out.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Pass,
         Self::NonStrict,
         Self::Fail,
         Self::ExpectedFail,
         Self::Skipped,
         Self::NotApplicable,
+        Self::Unimplemented,
         Self::Unknown,
         Self::Error,
     ];

@@ -5,7 +5,8 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const page = document.getElementById("page");
 const NAMES = {
   pass: "pass", non_strict: "non-strict", fail: "FAIL", expected_fail: "expected fail",
-  skipped: "skipped", not_applicable: "n/a", unknown: "unknown", error: "error",
+  skipped: "skipped", not_applicable: "n/a", unimplemented: "unimplemented",
+  unknown: "unknown", error: "error",
 };
 const GROUPS = {
   EL: "Elections", LS: "Log sequencing", CD: "Commit and durability", NK: "NAKs and retransmission",

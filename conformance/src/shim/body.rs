@@ -53,6 +53,13 @@ pub struct TurnDone {
     pub ended: bool,
 }
 
+/// Body of `E`.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct EventBody {
+    /// What happened, in a few words.
+    pub text: String,
+}
+
 /// A type that is one whole number.
 trait Number: Sized {
     fn number(&self) -> u64;
@@ -223,6 +230,18 @@ pub struct ViewBody {
     #[serde(default)]
     counters: CountersBody,
     replicated: u64,
+}
+
+impl ViewBody {
+    /// Replaces the names of role and reason that a shim has of its own.
+    pub(super) fn translate(&mut self, names: &BTreeMap<String, String>) {
+        let own = [Some(&mut self.role), self.fail_stop.as_mut()];
+        for name in own.into_iter().flatten() {
+            if let Some(canonical) = names.get(name) {
+                name.clone_from(canonical);
+            }
+        }
+    }
 }
 
 impl Begin {
@@ -475,7 +494,9 @@ mod tests {
         assert_eq!(endpoint(&"é".repeat(18)), None);
         assert_eq!(endpoint(&"0g".repeat(18)), None);
         assert_eq!(u16::of(70_000), None);
-        let view = ViewBody { role: "emperor".into(), ..ViewBody::default() };
+        let mut view = ViewBody { role: "emperor".into(), ..ViewBody::default() };
         assert!(view.to().is_none());
+        view.translate(&BTreeMap::from([("emperor".into(), "leader".into())]));
+        assert!(view.to().is_some_and(|node| node.view.role == Role::Leader));
     }
 }

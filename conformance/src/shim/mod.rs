@@ -18,12 +18,13 @@ mod process;
 mod program;
 mod raw;
 mod subject;
+mod transport;
 
-pub use body::{Began, Begin, Hello, TurnDone, ViewBody};
+pub use body::{Began, Begin, EventBody, Hello, TurnDone, ViewBody};
 pub use frame::{FRAME_BYTES_MAX, Frame, FrameError};
 pub use program::{ShimExit, run_program};
 pub use raw::{DiskOutcome, DiskRequest, Reader, ServiceCall, ServiceOutcome};
-pub use subject::{Shim, ShimOptions};
+pub use subject::{Reach, Shim, ShimOptions};
 
 /// The version of the protocol.
 pub const PROTOCOL: u32 = 1;
@@ -46,6 +47,12 @@ pub mod opcode {
     pub const DONE: u8 = b'k';
     /// Stop a node gracefully. → shim
     pub const QUIT: u8 = b'Q';
+    /// Freeze a node: it does nothing before it goes on. → shim
+    pub const FREEZE: u8 = b'Z';
+    /// Let a frozen node go on. → shim
+    pub const GO_ON: u8 = b'G';
+    /// Something that happened in a node, for people. ← shim
+    pub const EVENT: u8 = b'E';
     /// A datagram. ↔
     pub const DATAGRAM: u8 = b'D';
     /// Do everything that is due at a time. → shim

@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::process::{Child, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Instant;
@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::frame::{Frame, FrameError};
 use super::subject::ShimOptions;
+use super::transport::{self, Transport};
 use super::{EXIT_SKIPPED, EXIT_UNIMPLEMENTED, Hello, PROTOCOL, opcode};
 use crate::subject::Description;
 
@@ -27,6 +28,9 @@ pub(super) enum ShimError {
     /// It cannot do what it was asked for, and has said so by its exit status.
     #[error("{0}")]
     Unimplemented(String),
+    /// Its own configuration leaves this out, as its exit status says.
+    #[error("{0}")]
+    LeftOut(String),
     /// It broke the protocol, hung, or ended.
     #[error("{0}")]
     Broken(String),
@@ -38,7 +42,7 @@ fn broken(text: impl Into<String>) -> ShimError {
 
 pub(super) struct Process {
     child: Child,
-    input: BufWriter<ChildStdin>,
+    input: BufWriter<Box<dyn Write + Send>>,
     frames: Receiver<Result<Frame, String>>,
     nodes: u16,
     idle_limit: Duration,
@@ -49,21 +53,11 @@ pub(super) struct Process {
 impl Process {
     /// Starts a shim and asks who it is.
     pub(super) fn start(options: &ShimOptions) -> Result<(Self, Description), ShimError> {
-        let Some((program, arguments)) = options.command.split_first() else {
-            return Err(broken("no command: say shim:PROGRAM ARGUMENTS"));
-        };
-        let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .map_err(|error| broken(format!("cannot start the shim {program}: {error}")))?;
-        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(broken("the shim has no pipes"));
-        };
+        let Transport { child, to, from } = transport::start(options).map_err(broken)?;
         let (sender, frames) = sync_channel(FRAMES_AHEAD_MAX);
         let reading = thread::Builder::new().name("shim-output".into());
         reading
-            .spawn(move || read_all(output, &sender))
+            .spawn(move || read_all(from, &sender))
             .map_err(|error| broken(format!("cannot start a thread: {error}")))?;
         let idle_limit = options.idle_limit.unwrap_or(Duration::MAX);
         let mirror = options.mirror.as_ref().map(|path| {
@@ -71,7 +65,7 @@ impl Process {
             let refused = |error| broken(format!("cannot write {}: {error}", path.display()));
             opened.map(BufWriter::new).map_err(refused)
         });
-        let (input, mirror) = (BufWriter::new(input), mirror.transpose()?);
+        let (input, mirror) = (BufWriter::new(to), mirror.transpose()?);
         let mut process = Self { child, input, frames, nodes: 0, idle_limit, mirror, failed: None };
         let suite = env!("CARGO_PKG_VERSION").to_owned();
         process.send_json(opcode::HELLO, 0, &Hello { protocol: PROTOCOL, suite })?;
@@ -189,7 +183,7 @@ impl Process {
                 ShimError::Unimplemented("the shim says that it is unimplemented".into())
             }
             Some(status) if status.code() == Some(i32::from(EXIT_SKIPPED)) => {
-                ShimError::Unimplemented("the shim's configuration leaves it out".into())
+                ShimError::LeftOut("the shim's configuration leaves it out".into())
             }
             Some(status) => broken(format!("the shim ended with {status}: {what}")),
             None => broken(format!("the shim was given up: {what}")),
@@ -229,7 +223,7 @@ fn body_for_people(body: &[u8]) -> serde_json::Value {
     })
 }
 
-fn read_all(output: ChildStdout, frames: &SyncSender<Result<Frame, String>>) {
+fn read_all(output: impl Read, frames: &SyncSender<Result<Frame, String>>) {
     let mut output = BufReader::new(output);
     loop {
         let frame = match Frame::read(&mut output) {

@@ -18,7 +18,9 @@ use super::pipe::{
     Inbox, Pipe, PipeClock, PipeLog, PipeService, PipeSocket, PipeStorage, SharedPipe,
 };
 use super::raw::{DiskOutcome, Reader};
-use super::{Began, Begin, EXIT_UNIMPLEMENTED, Hello, PROTOCOL, TurnDone, ViewBody, opcode};
+use super::{
+    Began, Begin, EXIT_UNIMPLEMENTED, EventBody, Hello, PROTOCOL, TurnDone, ViewBody, opcode,
+};
 use crate::subject::{Description, Feature, NodeView};
 
 /// Turns in a row at one time before a node counts as one that stands still (E105).
@@ -104,7 +106,7 @@ impl Program {
             name: "quorate-shim".into(),
             version: env!("CARGO_PKG_VERSION").into(),
             about: "the driver's host of a member, in a process of its own".into(),
-            features: vec![Feature::VirtualDisk, Feature::GracefulStop],
+            features: vec![Feature::VirtualDisk, Feature::GracefulStop, Feature::Freeze],
         };
         self.answer(opcode::HELLO_OK, 0, &description)
     }
@@ -143,10 +145,25 @@ impl Program {
             }
             // Dropped, a handle tells its member to stop.
             opcode::QUIT => node.handle = None,
+            opcode::FREEZE | opcode::GO_ON => {
+                let frozen = frame.opcode == opcode::FREEZE;
+                if node.frozen == frozen {
+                    return Err(failed("a node is frozen, or goes on, twice"));
+                }
+                node.frozen = frozen;
+                return self.answer(opcode::DONE, number, &Began::default());
+            }
+            opcode::TIME if node.frozen => return Err(failed("a turn of a frozen node")),
             opcode::TIME => {
                 let now = Reader::new(&frame.body).u64().ok_or_else(malformed)?;
                 node.clock.set(now);
+                let before = node.host.member().member().view().role;
                 let done = node.turn().map_err(failed)?;
+                let role = node.host.member().member().view().role;
+                if role != before {
+                    let event = EventBody { text: format!("{before:?} becomes {role:?}") };
+                    self.answer(opcode::EVENT, number, &event)?;
+                }
                 if let Some(broken) = self.pipe.borrow_mut().broken.take() {
                     return Err(failed(broken));
                 }
@@ -176,6 +193,7 @@ struct Node {
     handle: Option<MemberHandle<PipeService>>,
     completions: Option<Completions>,
     clock: Rc<Cell<u64>>,
+    frozen: bool,
     inbox: Inbox,
     /// Whether the member asks nothing more of its storage.
     closed: Rc<Cell<bool>>,
@@ -206,7 +224,7 @@ impl Node {
         let (host, handle, completions) =
             MemberHost::with_ports(looped, PipeClock(Rc::clone(&clock)), address, Box::new(|| {}));
         let (handle, completions) = (Some(handle), Some(completions));
-        Ok(Self { host, handle, completions, clock, inbox, closed, reads })
+        Ok(Self { host, handle, completions, clock, frozen: false, inbox, closed, reads })
     }
 
     fn completed(&self, outcome: &DiskOutcome<'_>) -> Option<()> {

@@ -1,6 +1,7 @@
 //! A shim process as a subject: a process for all lives, a node for each.
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,12 +14,15 @@ use super::body::{self, HistoryBody, PeerBody, VoteBody};
 use super::frame::Frame;
 use super::process::{Process, ShimError};
 use super::raw::{DiskOutcome, DiskRequest, Reader, ServiceCall, ServiceOutcome, datagram};
-use super::{Began, Begin, TurnDone, ViewBody, opcode};
+use super::{Began, Begin, EventBody, TurnDone, ViewBody, opcode};
 use crate::edges::{EdgeLog, EdgeService, EdgeSocket, EdgeStorage, Edges, Input};
-use crate::subject::{Description, Node, NodeSpec, NodeView, SpawnError, Subject, Turned};
+use crate::subject::{Description, Feature, Node, NodeSpec, NodeView, SpawnError, Subject, Turned};
 
 /// Frames that a node may send in one turn.
 const FRAMES_PER_TURN_MAX: u32 = 200_000;
+
+/// Events of a node that the story keeps of one turn; more are dropped.
+const NOTES_PER_TURN_MAX: usize = 100;
 
 /// How long a shim may say nothing when it is to answer, unless told otherwise.
 const IDLE_LIMIT: Duration = Duration::from_secs(15);
@@ -32,13 +36,46 @@ pub struct ShimOptions {
     pub idle_limit: Option<Duration>,
     /// A file that each frame is added to as a line of JSON.
     pub mirror: Option<PathBuf>,
+    /// How it is reached.
+    pub reach: Reach,
+    /// Names of roles and reasons that the shim has of its own, each with the one of the protocol.
+    pub names: BTreeMap<String, String>,
+}
+
+/// How a shim is reached.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Reach {
+    /// Through its standard input and output.
+    #[default]
+    Pipes,
+    /// It connects to a loopback port: `--connect ADDRESS --id NUMBER` are put behind its own
+    /// arguments, and the number is the first that it sends, in eight bytes, little-endian.
+    Port,
 }
 
 impl ShimOptions {
     /// A program with its arguments, the usual idle limit, and no mirror.
     #[must_use]
     pub const fn new(command: Vec<String>) -> Self {
-        Self { command, idle_limit: Some(IDLE_LIMIT), mirror: None }
+        Self {
+            command,
+            idle_limit: Some(IDLE_LIMIT),
+            mirror: None,
+            reach: Reach::Pipes,
+            names: BTreeMap::new(),
+        }
+    }
+
+    /// What `--subject` says, if it is `shim:COMMAND` or `shim-port:COMMAND`: a program and its
+    /// arguments, divided by white space.
+    #[must_use]
+    pub fn named(subject: &str) -> Option<Self> {
+        let (reach, command) = match subject.strip_prefix("shim:") {
+            Some(command) => (Reach::Pipes, command),
+            None => (Reach::Port, subject.strip_prefix("shim-port:")?),
+        };
+        let words = command.split_whitespace().map(str::to_owned);
+        Some(Self { reach, ..Self::new(words.collect()) })
     }
 }
 
@@ -75,7 +112,8 @@ impl Shim {
     /// As there.
     pub fn start_with(options: ShimOptions) -> Result<Self, SpawnError> {
         let (process, mut description) = Process::start(&options).map_err(spawn_error)?;
-        description.name = format!("shim:{}", options.command.join(" "));
+        let how = if options.reach == Reach::Port { "shim-port" } else { "shim" };
+        description.name = format!("{how}:{}", options.command.join(" "));
         let process = Mutex::new(Arc::new(Mutex::new(process)));
         Ok(Self { options, description, process })
     }
@@ -93,6 +131,7 @@ impl Shim {
 fn spawn_error(error: ShimError) -> SpawnError {
     match error {
         ShimError::Unimplemented(text) => SpawnError::Unimplemented(text),
+        ShimError::LeftOut(text) => SpawnError::LeftOut(text),
         ShimError::Broken(text) => SpawnError::Broken(text),
     }
 }
@@ -126,6 +165,8 @@ impl Subject for Shim {
             edges,
             view: NodeView::default(),
             fault: None,
+            freezes: self.description.features.contains(&Feature::Freeze),
+            names: self.options.names.clone(),
         }))
     }
 }
@@ -140,6 +181,9 @@ struct ShimNode {
     edges: Edges,
     view: NodeView,
     fault: Option<String>,
+    /// Whether it wants to know when it is frozen.
+    freezes: bool,
+    names: BTreeMap<String, String>,
 }
 
 impl Node for ShimNode {
@@ -159,6 +203,14 @@ impl Node for ShimNode {
         }
         self.view.clone()
     }
+
+    fn pause(&mut self) {
+        self.tell(opcode::FREEZE);
+    }
+
+    fn resume(&mut self) {
+        self.tell(opcode::GO_ON);
+    }
 }
 
 impl Drop for ShimNode {
@@ -173,6 +225,20 @@ impl Drop for ShimNode {
 }
 
 impl ShimNode {
+    /// Tells a node that wants to know that it is frozen, or goes on.
+    fn tell(&mut self, opcode: u8) {
+        if !self.freezes {
+            return;
+        }
+        let mut process = lock(&self.process);
+        let done = process
+            .send(&Frame::new(opcode, self.node, Vec::new()))
+            .and_then(|()| process.expect_json::<Began>(opcode::DONE, self.node));
+        if let Err(error) = done {
+            self.fault = Some(error.to_string());
+        }
+    }
+
     fn take_turn(&mut self, process: &mut Process) -> Result<Turned, ShimError> {
         if let Some(fault) = self.fault.take() {
             return Err(ShimError::Broken(fault));
@@ -182,12 +248,14 @@ impl ShimNode {
         }
         let now = self.edges.now().0.to_le_bytes().to_vec();
         process.send(&Frame::new(opcode::TIME, self.node, now))?;
+        let mut notes = Vec::new();
         for _ in 0..FRAMES_PER_TURN_MAX {
             let frame = process.receive(self.node)?;
             match frame.opcode {
                 opcode::TIME_DONE => {
                     let TurnDone { wake, stopped, ended } = process.json(&frame)?;
-                    return Ok(Turned { wake: wake.map(Instant), stopped, ended, fault: None });
+                    let wake = wake.map(Instant);
+                    return Ok(Turned { wake, stopped, ended, notes, fault: None });
                 }
                 opcode::DATAGRAM => {
                     let mut fields = Reader::new(&frame.body);
@@ -196,6 +264,12 @@ impl ShimNode {
                     let bytes = fields.rest();
                     // What the socket does not take is lost, as it could be anywhere on its way.
                     let _ = self.socket.send(to, bytes, bytes.len());
+                }
+                opcode::EVENT => {
+                    let event: EventBody = process.json(&frame)?;
+                    if notes.len() < NOTES_PER_TURN_MAX {
+                        notes.push(event.text);
+                    }
                 }
                 opcode::DISK => self.disk(process, &frame)?,
                 opcode::SERVICE => self.serve(process, &frame)?,
@@ -294,7 +368,8 @@ impl ShimNode {
 
     fn ask_view(&self, process: &mut Process) -> Result<NodeView, ShimError> {
         process.send(&Frame::new(opcode::VIEW, self.node, Vec::new()))?;
-        let body: ViewBody = process.expect_json(opcode::VIEW_IS, self.node)?;
+        let mut body: ViewBody = process.expect_json(opcode::VIEW_IS, self.node)?;
+        body.translate(&self.names);
         body.to().ok_or_else(|| process.fail("its view holds a name or number that nobody knows"))
     }
 }

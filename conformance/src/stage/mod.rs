@@ -36,6 +36,7 @@ use quorate_core::{
 use quorate_sim::observers::Rules;
 use quorate_sim::{Dice, Place, Scheduler, SimDisk};
 
+use crate::case::Failure;
 use crate::edges::Edges;
 use crate::subject::{Node, NodeSpec, NodeView, Subject};
 use crate::trial::Remains;
@@ -166,7 +167,7 @@ pub struct Stage<'a> {
     watch: Watch,
     sightings: Vec<Sighting>,
     elections: u64,
-    unimplemented: Option<String>,
+    unable: Option<Failure>,
     story: Story,
     remains: Rc<RefCell<Remains>>,
 }
@@ -192,7 +193,7 @@ impl<'a> Stage<'a> {
             watch: Watch::new(rules(&options)),
             sightings: Vec::new(),
             elections: 0,
-            unimplemented: None,
+            unable: None,
             story,
             remains,
             options,

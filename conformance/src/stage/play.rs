@@ -124,8 +124,8 @@ impl Stage<'_> {
         }
         self.say(format!("starts member {member}"));
         self.begin_life(index);
-        if let Some(what) = &self.unimplemented {
-            return Err(Failure::NotApplicable(what.clone()));
+        if let Some(failure) = &self.unable {
+            return Err(failure.clone());
         }
         self.found()
     }
@@ -155,7 +155,11 @@ impl Stage<'_> {
     pub fn pause(&mut self, member: u16) {
         self.say(format!("pauses member {member}"));
         let index = self.index(member);
-        self.machines[index].paused = true;
+        let machine = &mut self.machines[index];
+        if let Some(node) = machine.node.as_mut().filter(|_| !machine.paused) {
+            node.pause();
+        }
+        machine.paused = true;
     }
 
     /// Lets a paused member go on.
@@ -163,6 +167,9 @@ impl Stage<'_> {
         self.say(format!("lets member {member} go on"));
         let index = self.index(member);
         let machine = &mut self.machines[index];
+        if let Some(node) = machine.node.as_mut().filter(|_| machine.paused) {
+            node.resume();
+        }
         machine.paused = false;
         machine.takes_many = machine.backlog.len() > 1;
         for input in core::mem::take(&mut machine.backlog) {

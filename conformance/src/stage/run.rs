@@ -121,7 +121,10 @@ impl Stage<'_> {
                 match error {
                     SpawnError::Refused(_) => {}
                     SpawnError::Broken(_) => self.watch.violations.add("subject", text.clone()),
-                    SpawnError::Unimplemented(what) => self.unimplemented = Some(what),
+                    SpawnError::Unimplemented(what) => {
+                        self.unable = Some(Failure::Unimplemented(what));
+                    }
+                    SpawnError::LeftOut(what) => self.unable = Some(Failure::NotApplicable(what)),
                 }
                 self.say(text);
             }
@@ -183,6 +186,9 @@ impl Stage<'_> {
         }
         self.watch_state(node);
         self.tell_changes(node);
+        for note in turned.notes {
+            self.say(format!("member {}: {note}", node + 1));
+        }
         if let Some(fault) = turned.fault {
             self.watch.violations.add("subject", format!("member {}: {fault}", node + 1));
             return;

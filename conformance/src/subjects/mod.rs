@@ -11,10 +11,10 @@ pub use reference::Reference;
 #[cfg(feature = "runtimes")]
 pub use runtimes::{AsyncStd, Mio, Tokio};
 
-use crate::shim::Shim;
+use crate::shim::{Shim, ShimOptions};
 use crate::subject::{SpawnError, Subject};
 
-/// The names that [`named`] knows, beside `shim:COMMAND`.
+/// The names that [`named`] knows, beside `shim:COMMAND` and `shim-port:COMMAND`.
 pub const NAMES: &[&str] = &[
     "core",
     #[cfg(feature = "runtimes")]
@@ -27,14 +27,14 @@ pub const NAMES: &[&str] = &[
     "broken:deaf",
 ];
 
-/// The subject of this name, as `--subject` takes it: one of [`NAMES`], or `shim:COMMAND`, whose
-/// words are divided by white space.
+/// The subject of this name, as `--subject` takes it: one of [`NAMES`], or what
+/// [`ShimOptions::named`] knows.
 ///
 /// # Errors
 /// There is no such subject, or it does not start.
 pub fn named(name: &str) -> Result<Box<dyn Subject>, SpawnError> {
-    if let Some(command) = name.strip_prefix("shim:") {
-        return Ok(Box::new(Shim::start(command)?));
+    if let Some(options) = ShimOptions::named(name) {
+        return Ok(Box::new(Shim::start_with(options)?));
     }
     match name {
         "core" => Ok(Box::new(Reference)),

@@ -80,7 +80,7 @@ impl Node for ReferenceNode {
         if let Some(stop_by) = self.stop_by {
             let ended = self.outstanding == 0 || now >= stop_by;
             let stopped = self.stopped.clone();
-            return Turned { wake: Some(stop_by), ended, stopped, fault: None };
+            return Turned { wake: Some(stop_by), ended, stopped, ..Turned::default() };
         }
         if self.member.next_deadline().is_some_and(|due| due <= now) {
             self.step(now, Event::Timer);
