@@ -221,8 +221,8 @@ where
     }
 
     fn serve(&mut self) -> Result<Turn, Stopped> {
-        let completions = self.take_completions()?;
-        let Some(requests) = self.take_requests() else { return self.stop() };
+        let mut completions = self.take_completions()?;
+        let Some(mut requests) = self.take_requests() else { return self.stop() };
         let datagrams = self.member.receive(&self.clock, DATAGRAMS_PER_TURN)?;
         let now = self.clock.now();
         let due = self.member.next_deadline().is_some_and(|deadline| deadline <= now);
@@ -233,6 +233,18 @@ where
         if worked {
             self.member.flush(now)?;
             self.member.storage_mut().perform();
+            // A storage without threads is done already: what waits for that goes out before the
+            // socket is asked again.
+            self.doorbell.answer();
+            completions = self.take_completions()?;
+            requests = match self.take_requests() {
+                Some(requests) => requests,
+                None => return self.stop(),
+            };
+            if completions > 0 {
+                self.member.flush(self.clock.now())?;
+                self.member.storage_mut().perform();
+            }
         }
         let until = self.member.next_deadline();
         // What a flush left over is due at once: to wait for that is to ask the system for nothing.

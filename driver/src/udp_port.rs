@@ -1,17 +1,19 @@
 //! A UDP socket as a datagram port: the same one under all runtimes.
 
+use core::mem;
 use core::net::{IpAddr, SocketAddr};
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use quorate_core::Endpoint;
 use rustix::io::Errno;
 use rustix::net::sockopt::{self, Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::endpoint::{address_of, endpoint_of};
+use crate::member_loop::RECEIVE_BYTES;
 use crate::port::{DatagramPort, Received};
 use crate::sender::DATAGRAM_BYTES_MAX;
 
@@ -40,6 +42,26 @@ pub struct UdpPort {
     state: UdpSocketState,
     /// Datagrams of a segmented send, at most; the state may have to say less, for good.
     segments_max: usize,
+    ahead: Ahead,
+}
+
+/// What a receive has found out beyond what it was asked for. One that asks for two and gets one has
+/// seen that there is no more: to ask again would cost a call, just before an answer goes out.
+#[derive(Debug)]
+struct Ahead {
+    /// Room for the second; none where the system receives one at a time.
+    buffer: Vec<u8>,
+    /// The second, to be handed over next.
+    received: Option<RecvMeta>,
+    /// There was no second, and nobody was told yet.
+    is_empty: bool,
+}
+
+impl Ahead {
+    fn new() -> Self {
+        let bytes = if BATCH_SIZE > 1 { RECEIVE_BYTES } else { 0 };
+        Self { buffer: vec![0; bytes], received: None, is_empty: false }
+    }
 }
 
 impl UdpPort {
@@ -64,7 +86,7 @@ impl UdpPort {
             // Makes the socket non-blocking, too.
             let state = UdpSocketState::new((&socket).into())?;
             allow_fragments(&socket)?;
-            Ok(Self { socket, state, segments_max: usize::MAX })
+            Ok(Self { socket, state, segments_max: usize::MAX, ahead: Ahead::new() })
         };
         open().map_err(|source| SocketError { address, source })
     }
@@ -124,21 +146,41 @@ impl DatagramPort for UdpPort {
     }
 
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
-        let room = buffer.len();
-        let mut meta = [RecvMeta::default()];
-        let buffers = &mut [IoSliceMut::new(buffer)];
-        match self.state.recv((&self.socket).into(), buffers, &mut meta) {
-            Ok(_) => {}
+        let Ahead { buffer: second, received, is_empty } = &mut self.ahead;
+        if let Some(meta) = received.take() {
+            let (room, bytes) = (buffer.len(), meta.len.min(buffer.len()));
+            buffer[..bytes].copy_from_slice(&second[..bytes]);
+            return taken(&meta, room.min(second.len())).map(Some);
+        }
+        if mem::take(is_empty) {
+            return Ok(None);
+        }
+        let (room, mut meta) = (buffer.len(), [RecvMeta::default(); 2]);
+        let socket = (&self.socket).into();
+        let count = if second.is_empty() {
+            self.state.recv(socket, &mut [IoSliceMut::new(buffer)], &mut meta[..1])
+        } else {
+            let buffers = &mut [IoSliceMut::new(buffer), IoSliceMut::new(second)];
+            self.state.recv(socket, buffers, &mut meta)
+        };
+        match count {
+            Ok(2) => *received = Some(meta[1]),
+            Ok(_) => *is_empty = !second.is_empty(),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
             Err(error) => return Err(error),
         }
-        let [RecvMeta { addr, len, stride, .. }] = meta;
-        if len >= room {
-            // It filled the buffer: more of it may have been cut off.
-            return Err(ErrorKind::InvalidData.into());
-        }
-        Ok(Some(Received { source: endpoint_of(addr), bytes: len, datagram_bytes: stride }))
+        taken(&meta[0], room).map(Some)
     }
+}
+
+/// What was received into `room` bytes.
+fn taken(meta: &RecvMeta, room: usize) -> io::Result<Received> {
+    if meta.len >= room {
+        // It filled the buffer: more of it may have been cut off.
+        return Err(ErrorKind::InvalidData.into());
+    }
+    let source = endpoint_of(meta.addr);
+    Ok(Received { source, bytes: meta.len, datagram_bytes: meta.stride })
 }
 
 /// Datagrams larger than a link carries travel in fragments, as the system is set up to do it:

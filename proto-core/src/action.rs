@@ -215,22 +215,17 @@ impl Actions {
         self.sends.drain(..).chain(self.others.drain(..)).chain(applies)
     }
 
-    /// Takes all actions out and performs them, in order: [`Actions::drain`] for who has a closure.
+    /// All actions where they lie, in the order in which they are to be performed: sends, then all
+    /// others but the frames for the service, then those. For who performs them in three loops and
+    /// forgets them with [`Actions::clear`], which moves none.
     #[inline]
-    pub fn perform(&mut self, mut perform: impl FnMut(Action)) {
-        // Most events lead to actions of one sort, or to none.
-        if !self.sends.is_empty() {
-            self.sends.drain(..).for_each(&mut perform);
-        }
-        if !self.others.is_empty() {
-            self.others.drain(..).for_each(&mut perform);
-        }
-        if !self.applies.is_empty() {
-            self.applies.drain(..).map(Action::Apply).for_each(perform);
-        }
+    #[must_use]
+    pub fn sorts(&self) -> (&[Action], &[Action], &[Apply]) {
+        (&self.sends, &self.others, &self.applies)
     }
 
     /// Forgets all actions.
+    #[inline]
     pub fn clear(&mut self) {
         self.sends.clear();
         self.others.clear();

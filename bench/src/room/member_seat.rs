@@ -1,7 +1,5 @@
 //! A member and its host: disk that is durable at once, service that replies with nothing.
 
-use std::collections::VecDeque;
-
 use quorate_core::{
     Action, Actions, Delivery, Destination, Event, Instant, Member, OperationId, Outputs, Position,
     Sender, Source, Stream,
@@ -39,7 +37,7 @@ pub(super) struct MemberSeat {
     actions: Actions,
     outputs: Outputs,
     /// Operations that completed and are not reported yet.
-    completed: VecDeque<OperationId>,
+    completed: Vec<OperationId>,
     /// The end of what the service applied and was not reported yet.
     applied_through: Option<Position>,
     /// Where appended bytes are copied to, as a write into the page cache would.
@@ -65,7 +63,7 @@ impl MemberSeat {
             },
             actions: Actions::new(),
             outputs: Outputs::new(),
-            completed: VecDeque::new(),
+            completed: Vec::new(),
             applied_through: None,
             page_cache: vec![0; page_cache_bytes],
             page_cache_at: 0,
@@ -92,15 +90,17 @@ impl MemberSeat {
             return false;
         }
         self.perform(post);
-        let mut followed = false;
+        let (mut followed, mut reported) = (false, 0);
         loop {
-            if let Some(operation) = self.completed.pop_front() {
+            if let Some(&operation) = self.completed.get(reported) {
+                reported += 1;
                 self.member.step(now, Event::Durable { operation }, &mut self.actions);
             } else if let Some(through) = self.applied_through.take() {
                 let outputs = &self.outputs;
                 self.member.step(now, Event::Applied { through, outputs }, &mut self.actions);
                 self.outputs.clear();
             } else {
+                self.completed.clear();
                 return followed;
             }
             followed = true;
@@ -112,40 +112,42 @@ impl MemberSeat {
     }
 
     fn perform(&mut self, post: &mut Post) {
-        let Self { member, actions, completed, place, .. } = self;
-        let (page_cache, page_cache_at) = (&mut self.page_cache, &mut self.page_cache_at);
-        let (applied, applied_through) = (&mut self.applied, &mut self.applied_through);
-        let from = *place;
-        actions.perform(|action| match action {
-            Action::Send { to, message } => {
-                let content = Content::Control(message);
-                post.send(place_of(to), Posted { from, content });
-            }
-            Action::SendData { to, stream, epoch, range, source, live } => {
-                assert_eq!(source, Source::Member, "nothing is read from a log here");
-                let content = Content::Run { stream, epoch, range, live };
-                post.send(place_of(to), Posted { from, content });
-            }
-            Action::Append { range } => {
-                let (first, second) = member.bytes(Stream::Log, range);
-                write(page_cache, page_cache_at, first);
-                write(page_cache, page_cache_at, second);
-            }
-            Action::Sync { operation }
-            | Action::PersistVote { operation, .. }
-            | Action::PersistHistory { operation, .. }
-            | Action::PersistPeers { operation, .. } => completed.push_back(operation),
-            Action::ReadLog { range, .. } => panic!("{range} was to be read from the log"),
-            Action::Apply(apply) => {
-                *applied_through = Some(apply.end);
-                if let Delivery::Message { session, sequence, .. } = apply.delivery {
-                    // A reply that is not set is an empty one.
-                    applied.add(session.0, sequence);
+        let from = self.place;
+        let (sends, others, applies) = self.actions.sorts();
+        for action in sends {
+            let (to, content) = match *action {
+                Action::Send { to, ref message } => (to, Content::Control(message.clone())),
+                Action::SendData { to, stream, epoch, range, source, live } => {
+                    assert_eq!(source, Source::Member, "nothing is read from a log here");
+                    (to, Content::Run { stream, epoch, range, live })
                 }
+                _ => panic!("{action:?} is among the sends"),
+            };
+            post.send(place_of(to), Posted { from, content });
+        }
+        for action in others {
+            match *action {
+                Action::Append { range } => {
+                    let (first, second) = self.member.bytes(Stream::Log, range);
+                    write(&mut self.page_cache, &mut self.page_cache_at, first);
+                    write(&mut self.page_cache, &mut self.page_cache_at, second);
+                }
+                Action::Sync { operation }
+                | Action::PersistVote { operation, .. }
+                | Action::PersistHistory { operation, .. }
+                | Action::PersistPeers { operation, .. } => self.completed.push(operation),
+                Action::Notify(_) => {}
+                _ => panic!("{from:?} wants {action:?}"),
             }
-            Action::Notify(_) => {}
-            Action::FailStop(reason) => panic!("{from:?} stopped: {reason}"),
-        });
+        }
+        for apply in applies {
+            self.applied_through = Some(apply.end);
+            if let Delivery::Message { session, sequence, .. } = apply.delivery {
+                // A reply that is not set is an empty one.
+                self.applied.add(session.0, sequence);
+            }
+        }
+        self.actions.clear();
     }
 }
 

@@ -87,11 +87,14 @@ impl Room {
             let life = RoomOptions::life(index);
             let member = Member::new(config, Recovered::empty(life), now);
             let member = member.expect("the options fit the limits");
-            MemberSeat::new(member, Place::Member(index), options.page_cache_bytes)
+            MemberSeat::new(member, Place::Member(index as u32), options.page_cache_bytes)
         });
         let clients = (0..options.sessions).map(|index| {
             let client = Client::new(options.client_config(index), now);
-            ClientSeat::new(client.expect("the options fit the limits"), Place::Client(index))
+            ClientSeat::new(
+                client.expect("the options fit the limits"),
+                Place::Client(index as u32),
+            )
         });
         let mut room = Self {
             members: members.collect(),
@@ -241,16 +244,19 @@ impl Room {
         let mut replies = 0;
         for &index in called.iter() {
             let seat = &mut clients[index];
-            while let Some(Posted { from, content }) = post.next_for_client(index) {
+            let mut inbox = post.take_of_client(index);
+            while let Some(Posted { from, content }) = inbox.pop() {
                 let Place::Member(from) = from else { continue };
-                let (sender, source) = (members[from].sender(), Place::Member(from).endpoint());
+                let (sender, source) =
+                    (members[from as usize].sender(), Place::Member(from).endpoint());
                 let mut take = |content: Incoming<'_>| {
                     seat.step(now, ClientEvent::Received { sender, source, content }, post);
                 };
                 hand_over(content, slice_bytes, scratch, &mut take, |stream, range| {
-                    members[from].member.bytes(stream, range)
+                    members[from as usize].member.bytes(stream, range)
                 });
             }
+            post.give_back_to_client(index, inbox);
             replies += seat.take_replies(now, latencies);
         }
         replies
@@ -297,14 +303,14 @@ impl Room {
 
     fn member_turn(&mut self, index: usize) -> bool {
         let Self { members, clients, post, scratch, now, options, .. } = self;
-        let mut busy = false;
-        while let Some(Posted { from, content }) = post.next_for_member(index) {
-            busy = true;
+        if !post.has_for_member(index) {
+            return false;
+        }
+        let mut inbox = post.take_of_member(index);
+        while let Some(Posted { from, content }) = inbox.pop() {
             match from {
                 Place::Member(from) => {
-                    let Ok([source, seat]) = members.get_disjoint_mut([from, index]) else {
-                        continue;
-                    };
+                    let (source, seat) = two_of(members, from as usize, index);
                     let envelope = (source.sender(), Place::Member(from));
                     let mut take =
                         |content: Incoming<'_>| received(seat, *now, envelope, content, post);
@@ -313,7 +319,7 @@ impl Room {
                     });
                 }
                 Place::Client(from) => {
-                    let (seat, source) = (&mut members[index], &clients[from]);
+                    let (seat, source) = (&mut members[index], &clients[from as usize]);
                     let envelope = (source.sender(), Place::Client(from));
                     let mut take =
                         |content: Incoming<'_>| received(seat, *now, envelope, content, post);
@@ -323,10 +329,9 @@ impl Room {
                 }
             }
         }
-        if busy {
-            members[index].flush(*now, post);
-        }
-        busy
+        post.give_back_to_member(index, inbox);
+        members[index].flush(*now, post);
+        true
     }
 
     fn serve_timers(&mut self) {
@@ -344,6 +349,18 @@ impl Room {
                 seat.step(now, ClientEvent::Timer, &mut self.post);
             }
         }
+    }
+}
+
+/// Two different ones.
+#[inline]
+fn two_of(members: &mut [MemberSeat], one: usize, other: usize) -> (&MemberSeat, &mut MemberSeat) {
+    if one < other {
+        let (low, high) = members.split_at_mut(other);
+        (&low[one], &mut high[0])
+    } else {
+        let (low, high) = members.split_at_mut(one);
+        (&high[0], &mut low[other])
     }
 }
 

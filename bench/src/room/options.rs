@@ -112,7 +112,8 @@ impl RoomOptions {
 
     /// The configuration of the member at `index`.
     pub(super) fn member_config(&self, index: usize) -> MemberConfig {
-        let voters = (0..self.members).map(|voter| (id(voter), Place::Member(voter).endpoint()));
+        let voters =
+            (0..self.members).map(|voter| (id(voter), Place::Member(voter as u32).endpoint()));
         let defaults = Limits::default();
         let log = self.log_ring_bytes();
         MemberConfig {
@@ -149,7 +150,7 @@ impl RoomOptions {
     /// The configuration of the client at `index`.
     pub(super) fn client_config(&self, index: usize) -> ClientConfig {
         let members =
-            (0..self.members).map(|member| (id(member), Place::Member(member).endpoint()));
+            (0..self.members).map(|member| (id(member), Place::Member(member as u32).endpoint()));
         let timing = ClientTiming::default();
         // A crowd that says every 50 ms that it is there would be a load of its own.
         let crowded = self.sessions > FEW_SESSIONS;

@@ -1,7 +1,5 @@
 //! What is under way between members and clients in one room.
 
-use std::collections::VecDeque;
-
 use quorate_core::message::Live;
 use quorate_core::{Endpoint, MemberId, Message, PositionRange, Stream};
 
@@ -9,15 +7,15 @@ use quorate_core::{Endpoint, MemberId, Message, PositionRange, Stream};
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Place {
     /// The member at this index.
-    Member(usize),
+    Member(u32),
     /// The client at this index.
-    Client(usize),
+    Client(u32),
 }
 
 impl Place {
     /// The place of a member.
     pub(super) const fn of(member: MemberId) -> Self {
-        Self::Member(member.0 as usize - 1)
+        Self::Member(member.0 as u32 - 1)
     }
 
     /// The endpoint by which the core knows this place: its index, and which row it is in.
@@ -28,14 +26,14 @@ impl Place {
         };
         let mut bytes = [0; 18];
         bytes[0] = row;
-        bytes[1..5].copy_from_slice(&(index as u32).to_be_bytes());
+        bytes[1..5].copy_from_slice(&index.to_be_bytes());
         Endpoint(bytes)
     }
 
     /// The place of an endpoint.
     pub(super) fn at(endpoint: Endpoint) -> Self {
         let [row, a, b, c, d, ..] = endpoint.0;
-        let index = u32::from_be_bytes([a, b, c, d]) as usize;
+        let index = u32::from_be_bytes([a, b, c, d]);
         if row == 0 { Self::Member(index) } else { Self::Client(index) }
     }
 }
@@ -62,8 +60,8 @@ pub(super) enum Content {
 /// One inbox for each place.
 #[derive(Debug, Default)]
 pub(super) struct Post {
-    members: Vec<VecDeque<Posted>>,
-    clients: Vec<VecDeque<Posted>>,
+    members: Vec<Vec<Posted>>,
+    clients: Vec<Vec<Posted>>,
     /// Clients that have something in their inbox, each once.
     called: Vec<usize>,
 }
@@ -71,31 +69,56 @@ pub(super) struct Post {
 impl Post {
     /// Empty inboxes.
     pub(super) fn new(members: usize, clients: usize) -> Self {
-        let inboxes = |count| (0..count).map(|_| VecDeque::new()).collect();
+        let inboxes = |count| (0..count).map(|_| Vec::new()).collect();
         Self { members: inboxes(members), clients: inboxes(clients), called: Vec::new() }
     }
 
     /// Puts something into an inbox.
+    #[inline]
     pub(super) fn send(&mut self, to: Place, posted: Posted) {
         match to {
-            Place::Member(index) => self.members[index].push_back(posted),
+            Place::Member(index) => self.members[index as usize].push(posted),
             Place::Client(index) => {
-                if self.clients[index].is_empty() {
+                let index = index as usize;
+                let inbox = &mut self.clients[index];
+                if inbox.is_empty() {
                     self.called.push(index);
                 }
-                self.clients[index].push_back(posted);
+                inbox.push(posted);
             }
         }
     }
 
-    /// Takes what is next for a member.
-    pub(super) fn next_for_member(&mut self, index: usize) -> Option<Posted> {
-        self.members[index].pop_front()
+    /// Whether a member has something in its inbox.
+    #[inline]
+    pub(super) fn has_for_member(&self, index: usize) -> bool {
+        !self.members[index].is_empty()
     }
 
-    /// Takes what is next for a client.
-    pub(super) fn next_for_client(&mut self, index: usize) -> Option<Posted> {
-        self.clients[index].pop_front()
+    /// Takes the inbox of a member, the oldest last, to be given back: nobody sends to itself
+    /// meanwhile.
+    #[inline]
+    pub(super) fn take_of_member(&mut self, index: usize) -> Vec<Posted> {
+        oldest_last(core::mem::take(&mut self.members[index]))
+    }
+
+    /// Takes an emptied inbox back.
+    #[inline]
+    pub(super) fn give_back_to_member(&mut self, index: usize, emptied: Vec<Posted>) {
+        self.members[index] = emptied;
+    }
+
+    /// Takes the inbox of a client, the oldest last, to be given back: nobody sends to itself
+    /// meanwhile.
+    #[inline]
+    pub(super) fn take_of_client(&mut self, index: usize) -> Vec<Posted> {
+        oldest_last(core::mem::take(&mut self.clients[index]))
+    }
+
+    /// Takes an emptied inbox back.
+    #[inline]
+    pub(super) fn give_back_to_client(&mut self, index: usize, emptied: Vec<Posted>) {
+        self.clients[index] = emptied;
     }
 
     /// Whether any client has something in its inbox.
@@ -108,4 +131,12 @@ impl Post {
         called.clear();
         core::mem::swap(called, &mut self.called);
     }
+}
+
+#[inline]
+fn oldest_last(mut inbox: Vec<Posted>) -> Vec<Posted> {
+    if inbox.len() > 1 {
+        inbox.reverse();
+    }
+    inbox
 }

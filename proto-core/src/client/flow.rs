@@ -69,6 +69,8 @@ pub(super) struct Flow {
     requests_for_released: u32,
     /// The leader is to be told how far it may send.
     status_due: bool,
+    /// Replies that were taken out since it was told.
+    untold: usize,
     /// When to say how far the ingress stream was written.
     newest_at: Instant,
     newest_pause: Duration,
@@ -92,6 +94,7 @@ impl Flow {
             reported: start,
             requests_for_released: 0,
             status_due: false,
+            untold: 0,
             newest_at: Instant(0),
             newest_pause: config.timing.newest_first,
         }
@@ -250,11 +253,22 @@ impl Flow {
                 context.actions.push_reply(sequence, position, frame.header.payload(at));
             }
             consumed = frames.position();
+            self.untold += 1;
         };
-        self.status_due |= consumed > self.inlet.consumed();
         self.inlet.consume(consumed);
+        self.status_due |= self.untold > 0 && self.leader_may_wait(context.config);
         self.release(context);
         verdict
+    }
+
+    /// Whether the leader may soon need to know what was consumed: it keeps as many replies as may be
+    /// in flight, and as many bytes as a window has. Else it asks when it has nothing more to send
+    /// (`StreamNewest`), and a message alone costs one datagram, not two.
+    fn leader_may_wait(&self, config: &ClientConfig) -> bool {
+        let limits = &config.limits;
+        let untold_bytes = self.inlet.consumed().since(self.reported);
+        self.untold + self.in_flight.len() > limits.in_flight_max / 2
+            || untold_bytes >= limits.session_window_bytes / 4
     }
 
     /// Gives up the bytes that nobody needs any more. A reply alone does not free the bytes of its
@@ -351,6 +365,7 @@ impl Flow {
 
     fn send_status(&mut self, context: &mut Context<'_>, link: &Link) {
         self.status_due = false;
+        self.untold = 0;
         self.reported = self.inlet.consumed();
         let message = Message::StreamStatus {
             stream: Stream::Egress(self.key),

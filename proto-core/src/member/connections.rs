@@ -33,9 +33,16 @@ pub(super) struct Connections {
     /// member still leads.
     doubts: BTreeMap<ClientKey, Doubt>,
     /// Those that the flush under way looks at.
-    pub(super) turn: Vec<ClientKey>,
+    turn: Vec<ClientKey>,
     /// Whose turn it is to be admitted first.
     next_client: ClientKey,
+}
+
+/// What a flush looks at, apart from the state that it changes meanwhile.
+#[derive(Debug)]
+pub(super) struct Lent {
+    pub(super) turn: Vec<ClientKey>,
+    pub(super) by_client: ByClient,
 }
 
 /// A connect that waits for its session.
@@ -83,7 +90,7 @@ pub(super) struct Connection {
     /// When to say again how far the replies go, until the client has them all (E86).
     pub(super) newest_at: Option<Instant>,
     pub(super) newest_pause: Duration,
-    /// The deadline under which it is listed.
+    /// The deadline under which it is listed, not behind its own.
     listed_at: Option<Instant>,
     /// Whether the next flush looks at it.
     is_awake: bool,
@@ -166,14 +173,18 @@ impl Connections {
     }
 
     /// Lends those that the flush under way looks at, and all connections, to be given back.
-    pub(super) fn take_turn(&mut self) -> (Vec<ClientKey>, ByClient) {
-        (core::mem::take(&mut self.turn), core::mem::take(&mut self.by_client))
+    #[inline]
+    pub(super) fn lend(&mut self) -> Lent {
+        let Self { turn, by_client, .. } = self;
+        Lent { turn: core::mem::take(turn), by_client: core::mem::take(by_client) }
     }
 
-    /// Takes back what [`Connections::take_turn`] has lent.
-    pub(super) fn give_back(&mut self, turn: Vec<ClientKey>, by_client: ByClient) {
-        self.turn = turn;
-        self.by_client = by_client;
+    /// Takes back what [`Connections::lend`] has lent: everybody was looked at.
+    #[inline]
+    pub(super) fn give_back(&mut self, lent: Lent) {
+        let Lent { mut turn, by_client } = lent;
+        turn.clear();
+        (self.turn, self.by_client) = (turn, by_client);
     }
 
     /// A flush has looked at a connection, which stays awake if it is not done. Returns its
@@ -189,8 +200,14 @@ impl Connections {
             connection.wake(client, &mut self.awake);
         }
         let deadline = connection.deadline(timing);
-        let listed = core::mem::replace(&mut connection.listed_at, deadline);
-        deadline.filter(|_| deadline != listed)
+        if let (Some(listed), Some(at)) = (connection.listed_at, deadline)
+            && listed <= at
+        {
+            // It is looked at before, and listed anew then: each reply moves the deadline on.
+            return None;
+        }
+        connection.listed_at = deadline;
+        deadline
     }
 
     /// Lists a connection under its deadline.
@@ -241,6 +258,16 @@ impl Connection {
         if !core::mem::replace(&mut self.is_awake, true) {
             awake.push(client);
         }
+    }
+
+    /// Whether there is nothing to be sent: no bytes, no position, no request.
+    #[inline]
+    pub(super) fn is_quiet(&self, now: Instant) -> bool {
+        let is_announced = match self.newest_at {
+            Some(at) => at > now && self.outlet.start() < self.outlet.sent(),
+            None => self.outlet.start() >= self.outlet.sent(),
+        };
+        is_announced && !self.is_status_due && !self.outlet.has_unsent() && self.inlet.is_at_rest()
     }
 
     /// The first message whose reply the client has not consumed, as far as is known.

@@ -65,7 +65,7 @@ pub(super) fn commit_position(
     own_term_base: Position,
     commit: Position,
 ) -> Position {
-    durable.sort_unstable_by(|a, b| b.cmp(a));
+    sort_falling(durable);
     let mut needed = quorum(durable.len());
     if crate::mutant::is(crate::mutant::COMMIT_QUORUM_ONE_SHORT) {
         needed = (needed - 1).max(1);
@@ -79,6 +79,18 @@ pub(super) fn commit_position(
         crate::mark::reached(crate::mark::OLD_TERM_COUNTED);
     }
     if own_term { held.max(commit) } else { commit }
+}
+
+/// Sorts a handful of positions, the highest first: by insertion, which the library does after it
+/// has looked at what else could be done.
+fn sort_falling(positions: &mut [Position]) {
+    for end in 1..positions.len() {
+        let mut at = end;
+        while at > 0 && positions[at - 1] < positions[at] {
+            positions.swap(at - 1, at);
+            at -= 1;
+        }
+    }
 }
 
 /// How far a follower may take over its leader's commit position (rule 4, E23).

@@ -1,7 +1,7 @@
 //! What clients are sent: replies in order, how far they go, and how far ingress was consumed.
 
 use super::Member;
-use super::connections::Connection;
+use super::connections::{Connection, Lent};
 use crate::action::{Action, Actions, Destination, Source};
 use crate::frame::Body;
 use crate::identity::ClientKey;
@@ -15,34 +15,35 @@ const RUNS_PER_FLUSH_MAX: usize = 16;
 impl Member {
     /// Frames were applied: replies can go out, and messages and timers that waited may find room.
     pub(super) fn answer_clients(&mut self) {
+        if self.state.leading.is_none() {
+            self.state.applier.touched.clear();
+            return;
+        }
         for session in self.state.applier.touched.drain(..) {
             if let Some(known) = self.state.sessions.get(session) {
                 self.state.connections.wake(known.client);
             }
         }
         let has_work = self.state.connections.len() > 0 || self.next_service_timer().is_some();
-        self.state.flush_wanted |= self.state.leading.is_some() && has_work;
+        self.state.flush_wanted |= has_work;
     }
 
     /// Ends a flush: sends replies, requests for holes, and statuses.
-    pub(super) fn flush_connections(&mut self, actions: &mut Actions) {
-        if self.state.connections.turn.is_empty() {
-            return;
-        }
-        let timing = self.nak_timing();
-        let (mut turn, mut by_client) = self.state.connections.take_turn();
-        for &client in &turn {
-            let Some(connection) = by_client.get_mut(client) else { continue };
+    pub(super) fn flush_connections(&mut self, mut lent: Lent, actions: &mut Actions) {
+        let (now, timing) = (self.state.now, self.nak_timing());
+        for &client in &lent.turn {
+            let Some(connection) = lent.by_client.get_mut(client) else { continue };
             self.push_replies(connection);
-            self.send_replies(client, connection, actions);
-            self.send_ingress_nak(client, connection, actions);
-            send_status(client, connection, actions);
+            if !connection.is_quiet(now) {
+                self.send_replies(client, connection, actions);
+                self.send_ingress_nak(client, connection, actions);
+                send_status(client, connection, actions);
+            }
             if let Some(at) = self.state.connections.settle(client, connection, timing) {
-                self.state.connections.list(at, client, &by_client);
+                self.state.connections.list(at, client, &lent.by_client);
             }
         }
-        turn.clear();
-        self.state.connections.give_back(turn, by_client);
+        self.state.connections.give_back(lent);
     }
 
     fn push_replies(&self, connection: &mut Connection) {

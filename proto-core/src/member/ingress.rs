@@ -1,7 +1,7 @@
 //! What clients send: whole messages are appended to the log, each once, as far as there is room.
 
 use super::Member;
-use super::connections::{Connection, reply_connect};
+use super::connections::{Connection, Lent, reply_connect};
 use crate::action::{Action, Actions, Destination};
 use crate::frame::{Body, frame_bytes};
 use crate::identity::{ClientKey, SessionId};
@@ -12,22 +12,23 @@ use crate::mutant;
 const ADMITTED_PER_FLUSH_MAX: usize = 256;
 
 impl Member {
-    /// Begins a flush: appends what clients sent, as far as there is room.
-    pub(super) fn admit_ingress(&mut self, actions: &mut Actions) {
+    /// Begins a flush: appends what clients sent, as far as there is room. Returns who is looked at
+    /// in this flush, for [`Member::flush_connections`].
+    pub(super) fn admit_ingress(&mut self, actions: &mut Actions) -> Option<Lent> {
         if !self.is_serving() || self.state.connections.is_idle(self.state.now) {
-            return;
+            return None;
         }
         self.state.connections.begin_flush(self.state.now);
-        let (turn, mut by_client) = self.state.connections.take_turn();
-        for &client in &turn {
-            let Some(connection) = by_client.get_mut(client) else { continue };
+        let mut lent = self.state.connections.lend();
+        for &client in &lent.turn {
+            let Some(connection) = lent.by_client.get_mut(client) else { continue };
             if let Err(breach) = self.admit_from(connection) {
                 self.refuse(connection, breach, actions);
                 // Who does not keep to the rules has to begin anew.
-                by_client.remove(client);
+                lent.by_client.remove(client);
             }
         }
-        self.state.connections.give_back(turn, by_client);
+        Some(lent)
     }
 
     /// Tells a client that its connection is over because of what it sent.

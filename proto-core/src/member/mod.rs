@@ -203,7 +203,10 @@ impl Member {
     fn handle(&mut self, event: &Event<'_>, actions: &mut Actions) -> Handled {
         match *event {
             Event::Timer => self.handle_timer(actions),
-            Event::Flush => self.flush(actions),
+            Event::Flush => {
+                self.flush(actions);
+                Ok(())
+            }
             Event::Received { sender, source, ref content } => match sender {
                 Sender::Member { member, incarnation, boot_epoch } => {
                     let life = Life { member, incarnation, boot_epoch };
@@ -238,19 +241,22 @@ impl Member {
         self.serve_election(actions)?;
         self.serve_connections();
         self.retry_full_storage();
-        if self.state.flush_wanted { self.flush(actions) } else { Ok(()) }
+        if self.state.flush_wanted {
+            self.flush(actions);
+        }
+        Ok(())
     }
 
-    /// Sends what was collected for batching.
-    fn flush(&mut self, actions: &mut Actions) -> Handled {
+    /// Sends what was collected for batching. What was appended is written when this is settled.
+    fn flush(&mut self, actions: &mut Actions) {
         self.state.flush_wanted = false;
         self.fire_timers();
-        self.admit_ingress(actions);
-        self.write_log(actions)?;
+        let clients = self.admit_ingress(actions);
         self.send_live(actions);
         self.acknowledge(actions);
-        self.flush_connections(actions);
-        Ok(())
+        if let Some(lent) = clients {
+            self.flush_connections(lent, actions);
+        }
     }
 
     fn handle_member(
@@ -393,7 +399,7 @@ impl Member {
     }
 
     fn handle_shutdown(&mut self, actions: &mut Actions) -> Handled {
-        self.flush(actions)?;
+        self.flush(actions);
         self.state.election.is_barred = true;
         match self.state.role {
             Role::Leader => self.abdicate(Abdication::Shutdown, actions),

@@ -2,6 +2,9 @@
 
 use alloc::vec::Vec;
 
+/// So many are looked at one after the other: most tables have one or two.
+const FEW: usize = 8;
+
 /// Values by rising key, in one piece of memory: a member finds the few others, and its clients,
 /// at every event, and adds and removes them seldom. Large values belong in a box, since an
 /// insertion moves all that lie behind it.
@@ -89,13 +92,15 @@ impl<K: Copy + Ord, V> Table<K, V> {
     /// Where `key` is, or would be.
     #[inline]
     fn find(&self, key: K) -> Result<usize, usize> {
-        // Most have one or two entries.
-        if let Some(&(first, _)) = self.entries.first()
-            && first == key
-        {
-            return Ok(0);
+        if self.entries.len() > FEW {
+            return self.entries.binary_search_by_key(&key, |&(known, _)| known);
         }
-        self.entries.binary_search_by_key(&key, |&(known, _)| known)
+        let at = self.entries.iter().position(|&(known, _)| known >= key);
+        match at {
+            Some(at) if self.entries[at].0 == key => Ok(at),
+            Some(at) => Err(at),
+            None => Err(self.entries.len()),
+        }
     }
 }
 
