@@ -566,7 +566,7 @@ mod tests {
             for (kind, start, length) in steps {
                 let start = 8 * u64::from(start);
                 let part = range(start, start + 8 * u64::from(length % 16));
-                now = now + Duration(u64::from(length % 32));
+                now += Duration(u64::from(length % 32));
                 match kind % 8 {
                     0 => image.hear_newest(Position(start)),
                     1 => image.cut(Position(start)),
