@@ -1,11 +1,12 @@
 //! What a script does to a stage.
 
-use quorate_core::{MemberId, OperationId};
+use quorate_codecs::{Header, encode_control};
+use quorate_core::{Life, MemberId, Message, OperationId, Sender};
 use quorate_sim::{Place, SimDisk};
 
 use super::run::Happening;
 use super::story::Told;
-use super::{Effect, MILLI, Passing, Stage, named};
+use super::{Effect, MILLI, Passing, Stage, TAG, named};
 use crate::case::{Failure, Verdict};
 use crate::edges::{Input, ServiceFault};
 
@@ -253,6 +254,16 @@ impl Stage<'_> {
     pub fn inject(&mut self, from: Place, to: u16, bytes: Vec<u8>) {
         let to = Place::Member(MemberId(to));
         self.queue.push(self.now, Happening::Arrive { from, to, bytes });
+    }
+
+    /// Puts a message on the way from one member to another, as if its life that runs had said it.
+    pub fn inject_message(&mut self, from: u16, to: u16, message: &Message) {
+        let Life { member, incarnation, boot_epoch } = self.view(from).life;
+        let sender = Sender::Member { member, incarnation, boot_epoch };
+        let mut bytes = vec![0; quorate_codecs::DATAGRAM_BYTES_MAX];
+        let length = encode_control(&Header { tag: TAG, sender }, message, &mut bytes);
+        bytes.truncate(length.unwrap_or_default());
+        self.inject(Self::place_of(from), to, bytes);
     }
 }
 

@@ -26,6 +26,7 @@ pub(super) fn bi_06(trial: &mut Trial<'_>) -> Verdict {
         ("member 0", other(0, 1, 1)),
         ("member 65535", other(u16::MAX, 1, 1)),
         ("another incarnation of a member", other(2, 2, 1)),
+        ("a later life of another incarnation", other(2, 2, 3)),
         ("a former life of a member", other(2, 1, 1)),
     ];
     for beginning in BEGINNINGS {

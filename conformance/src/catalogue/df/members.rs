@@ -1,8 +1,9 @@
 //! What a group makes of the faults of one member's disk, or of all.
 
-use quorate_core::Role;
+use quorate_core::{Action, Duration, Event, Incoming, Message, Position, Role, VoteKey};
 
 use crate::case::{Failure, Verdict, check};
+use crate::desk::{Desk, DeskOptions, member_sender, place};
 use crate::stage::{ClientNumber, Effect, MILLI, Options, SECOND, Stage};
 use crate::trial::Trial;
 
@@ -290,7 +291,37 @@ fn a_restored_image_acknowledges_nothing(trial: &mut Trial<'_>) -> Verdict {
     stage.check(durable >= acknowledged, || format!("it counts with {durable} only"))?;
     stage.heal_all();
     let within = 8 * stage.election_timeout();
-    all_level(&mut stage, within)
+    all_level(&mut stage, within)?;
+    its_vote_does_not_count()
+}
+
+/// A leader of three hears that member 2 has lost what it had acknowledged, and has to stand again:
+/// the word of member 2 makes no quorum, that of member 3 does.
+fn its_vote_does_not_count() -> Verdict {
+    let options = DeskOptions::small(3);
+    let patience = Duration(10 * options.timing.progress_timeout.0);
+    let mut desk = Desk::new(options)?;
+    let term = desk.lead()?;
+    for (boot_epoch, durable) in [(1, desk.view().durable), (2, Position::ZERO)] {
+        let (received, limit, commit) = (durable, durable.plus(8 << 10), Position::ZERO);
+        let (sequence, round) = (1, 1);
+        let message =
+            Message::Acknowledge { term, sequence, round, durable, received, limit, commit };
+        let content = Incoming::Control(message);
+        let (sender, source) = (member_sender(2, boot_epoch), place(2));
+        desk.step(Event::Received { sender, source, content });
+    }
+    let asked = desk.pass(patience).into_iter().rev().find_map(|action| match action {
+        Action::Send { message: Message::Canvass { term, round, .. }, .. } => Some((term, round)),
+        _ => None,
+    });
+    let (term, round) = asked.ok_or_else(|| Failure::broken("alone, it leads on"))?;
+    let answer = Message::CanvassReply { term, round, granted: true, key: VoteKey::default() };
+    let content = Incoming::Control(answer.clone());
+    desk.step(Event::Received { sender: member_sender(2, 2), source: place(2), content });
+    desk.check(desk.view().role == Role::Canvasser, "the word of who lost bytes counts")?;
+    desk.receive(3, answer);
+    desk.check(desk.view().role != Role::Canvasser, "the word of who lost nothing does not count")
 }
 
 pub(super) fn df_17(trial: &mut Trial<'_>) -> Verdict {

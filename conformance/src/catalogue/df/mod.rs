@@ -124,11 +124,12 @@ pub(super) const CASES: &[Case] = &[
         "DF-14",
         "an old image of a disk",
         "A member that comes back in a new life with less than it had acknowledged is noticed by \
-         its leader and counts for no commit before it holds all of that again (that it does not \
-         vote before needs a readmission, which is for later).",
+         its leader and counts for no commit, and for no election of that one, before it holds all \
+         of that again (that it does not vote before needs a readmission, which is for later).",
         df_14,
     )
-    .quick(),
+    .quick()
+    .edges(&["E47"]),
     Case::core(
         "DF-15",
         "a file system turns read-only",

@@ -190,7 +190,34 @@ pub(super) fn el_06(_: &mut Trial<'_>) -> Verdict {
         desk.receive(3, ask.clone());
         desk.check(ballots(&desk, 3) == [false], "another candidate should be refused")?;
     }
-    desk.check(desk.pending.is_empty() && desk.disk.vote() == vote, "answers wrote to the disk")
+    desk.check(desk.pending.is_empty() && desk.disk.vote() == vote, "answers wrote to the disk")?;
+    counts_each_voter_once()
+}
+
+/// One of five is granted the same vote over and over: only another voter's makes a quorum.
+fn counts_each_voter_once() -> Verdict {
+    let mut desk = Desk::new(DeskOptions::small(5))?;
+    let asked = desk.pass(timeout()).into_iter().find_map(|action| match action {
+        Action::Send { message: Message::Canvass { term, round, .. }, .. } => Some((term, round)),
+        _ => None,
+    });
+    let (term, round) = asked.ok_or_else(|| Failure::broken("it does not canvass"))?;
+    let answer = Message::CanvassReply { term, round, granted: true, key: VoteKey::default() };
+    for _ in 0..5 {
+        desk.receive(2, answer.clone());
+        desk.check(desk.view().role == Role::Canvasser, "one member's word counts twice")?;
+    }
+    desk.receive(3, answer);
+    desk.complete_all();
+    desk.check(desk.view().role == Role::Candidate, "with a quorum of answers it should stand")?;
+    let (term, candidate) = (desk.view().term, MemberId(1));
+    let ballot = Message::Ballot { term, candidate, granted: true };
+    for _ in 0..5 {
+        desk.receive(2, ballot.clone());
+        desk.check(desk.view().role == Role::Candidate, "one member's vote counts twice")?;
+    }
+    desk.receive(3, ballot);
+    desk.check(desk.view().role == Role::Leader, "with a quorum of votes it should lead")
 }
 
 pub(super) fn el_07(trial: &mut Trial<'_>) -> Verdict {

@@ -55,7 +55,7 @@ pub(super) const CASES: &[Case] = &[
     Case::core(
         "EL-06",
         "repeated request",
-        "A candidate that asks again in the same term is answered the same, and the vote is written once.",
+        "A candidate that asks again in the same term is answered the same, the vote is written once, and each voter counts once, however often it grants.",
         el_06,
     )
     .edges(&["E03"]),

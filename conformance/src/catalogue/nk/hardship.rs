@@ -1,10 +1,11 @@
 //! Cases about many losses, long roads and others who help.
 
 use core::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-use quorate_core::Duration;
+use quorate_core::message::EpochRange;
+use quorate_core::{Duration, Message, Position, PositionRange, Stream};
 use quorate_sim::{Dice, Place};
 
 use super::loss::{goes, lose_numbers, served, submit};
@@ -144,7 +145,53 @@ pub(super) fn nk_13(trial: &mut Trial<'_>) -> Verdict {
     stage.check(goodput, || format!("{} of {wanted} messages answered", offered.answered))?;
     let elections = stage.elections();
     stage.check(elections == 1, || format!("{elections} elections"))?;
-    stage.even_out()
+    stage.even_out()?;
+    drop(stage);
+    beside_a_greedy_one(trial)
+}
+
+/// One member asks for the end of the log over and over, and for more than the budget; another
+/// one, which lacks a fifth of what is new, gets it all the same.
+fn beside_a_greedy_one(trial: &Trial<'_>) -> Verdict {
+    let options = Options::members(3).limits(|limits| limits.repair_budget_bytes = 16 << 10);
+    let interval = options.timing.heartbeat_interval.0;
+    let (mut stage, leader, client) = served(trial, options)?;
+    let modest = stage.other_than(leader);
+    let greedy = stage.numbers().find(|member| ![leader, modest].contains(member)).unwrap_or(0);
+    let mut dice = Dice::new(trial.seed(), "nk_13 greedy");
+    stage.rule("a fifth of what is new is lost on the way to one", Effect::Lose, move |passing| {
+        passing.is_live() && goes(passing, leader, modest) && dice.chance(200_000)
+    });
+    stage.rule("only the leader repairs", Effect::Lose, move |passing| {
+        passing.is_log_data() && passing.from == Stage::place_of(greedy)
+    });
+    let mut written = VecDeque::new();
+    let steps = trial.times(300, 2_000, 20_000);
+    for step in 0..steps {
+        if step % 2 == 0 {
+            submit(&mut stage, client, 1_000)?;
+        }
+        let end = stage.view(leader).verified;
+        let range = PositionRange::new(Position(end.0.saturating_sub(64 << 10)), end);
+        let epoch = stage.view(leader).term.0;
+        let ranges = [EpochRange { epoch, range }].into_iter().collect();
+        let nak = Message::Nak { stream: Stream::Log, ranges };
+        stage.inject_message(greedy, leader, &nak);
+        stage.run(500 * MICRO)?;
+        written.push_back((stage.now(), end));
+        // Asked for in one interval, it is repaired in the next; a few requests may be in vain.
+        while written.front().is_some_and(|(at, _)| at + 3 * interval <= stage.now()) {
+            let (_, owed) = written.pop_front().unwrap_or_default();
+            let got = stage.view(modest).received;
+            stage.check(got >= owed, || {
+                format!("member {modest} has {got} of {owed} three intervals later")
+            })?;
+        }
+    }
+    let to = Stage::place_of(greedy);
+    let repaired = stage.sightings().iter().filter(|sent| sent.kind == "repair" && sent.to == to);
+    let repaired = repaired.count();
+    stage.check(repaired > 50, || format!("only {repaired} repairs were sent to the greedy one"))
 }
 
 pub(super) fn nk_17(trial: &mut Trial<'_>) -> Verdict {

@@ -107,7 +107,8 @@ pub(super) const CASES: &[Case] = &[
         "NK-13",
         "repair budget",
         "With a fifth of all data lost at every follower and two that were away, no member \
-         repairs more than its budget, new data goes on, and nobody is elected.",
+         repairs more than its budget, new data goes on, and nobody is elected; who asks for \
+         everything, over and over, leaves the others their share.",
         hardship::nk_13,
     )
     .edges(&["E90"]),
@@ -269,8 +270,8 @@ pub(super) const CASES: &[Case] = &[
 mod tests {
     use crate::{Outcome, Profile, run_case, subjects::Reference};
 
-    /// Cases whose SHOULD the core misses today: the retry interval is fixed, and does not learn
-    /// the round trip.
+    /// Cases whose SHOULD the core misses: the retry interval is a setting, and does not learn the
+    /// round trip (docs/decisions/0013 says why).
     const MISSED: [&str; 1] = ["NK-24"];
 
     #[test]

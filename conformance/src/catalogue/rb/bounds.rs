@@ -1,9 +1,10 @@
 //! Every queue has its cap, and every event its number of actions.
 
-use std::time::Instant;
-
-use quorate_core::message::EpochRange;
-use quorate_core::{Action, Chain, Limits, Message, Position, PositionRange, Stream, Term};
+use quorate_core::message::{EpochRange, Live};
+use quorate_core::stream::REQUESTS_MAX;
+use quorate_core::{
+    Action, Chain, Duration, Event, Limits, Message, Position, PositionRange, Stream, Term, Timing,
+};
 use quorate_sim::{Dice, Ledger, Swarm, World};
 
 use crate::case::{Failure, Verdict, check};
@@ -117,45 +118,94 @@ fn message_behind(last: &LogPiece, length: usize) -> LogPiece {
     piece(4, last.end, last.chain, &body, &vec![7; length])
 }
 
-/// Nanoseconds that a follower with so many holes takes for one more slice.
-fn cost_with_holes(holes: u64) -> Result<u64, Failure> {
-    let limits = Limits { coverage_ranges_max: 1 << 14, ..Limits::default() };
-    let mut desk = Desk::new(DeskOptions { limits, ..DeskOptions::member_of(3) })?;
-    let line = line(4, 2, Position::ZERO, Chain::default());
-    desk.follow(2, 4, &[line]);
-    let first = opening(&line, Term(0));
-    desk.receive_log(2, 4, &first, None);
-    let island = |number: u64| {
-        let start = first.end.plus(64 * number + 32);
-        let bytes = vec![1; 8];
-        LogPiece { start, end: start.plus(8), bytes, chain: Chain::default() }
-    };
-    let spare = 400;
-    // The farthest first, so that no slice simply goes to the end.
-    for number in (0..holes).rev() {
-        desk.receive_log(2, 4, &island(2 * number + 2 * spare), None);
+/// A follower's log with many holes in it, and what its dearest event cost.
+struct Holes {
+    desk: Desk,
+    first: Position,
+    timing: Timing,
+    before: u64,
+    dearest: u64,
+}
+
+/// Nanoseconds after which a hole is asked for that was only announced, in delays.
+const PATIENCE: u64 = 4;
+
+impl Holes {
+    /// A follower that has asked for so many words and as many behind them, one of which is to
+    /// come, and got none.
+    fn new(holes: u64) -> Result<Self, Failure> {
+        let limits = Limits {
+            coverage_ranges_max: 1 << 18,
+            repair_request_bytes_max: 8 << 20,
+            ..Limits::default()
+        };
+        let options = DeskOptions { limits, ..DeskOptions::member_of(3) };
+        let timing = options.timing.clone();
+        let mut desk = Desk::new(options)?;
+        let line = line(4, 2, Position::ZERO, Chain::default());
+        desk.follow(2, 4, &[line]);
+        let first = opening(&line, Term(0));
+        let live = Live { newest: first.end.plus(16 * holes), commit: Position::ZERO };
+        desk.receive_log(2, 4, &first, Some(live));
+        let mut this = Self { desk, first: first.end, timing, before: 0, dearest: 0 };
+        this.pass(PATIENCE * this.timing.nak_delay.0);
+        Ok(this)
     }
-    let begun = Instant::now();
-    for number in 0..spare {
-        desk.receive_log(2, 4, &island(2 * number), None);
+
+    /// The second word of each pair arrives, of this pair.
+    fn island(&mut self, number: u64) {
+        let start = self.first.plus(16 * number + 8);
+        let (end, bytes) = (start.plus(8), vec![1; 8]);
+        let slice = LogPiece { start, end, bytes, chain: Chain::default() };
+        self.desk.receive_log(2, 4, &slice, None);
+        self.note();
     }
-    Ok(begun.elapsed().as_nanos() as u64 / spare)
+
+    fn pass(&mut self, duration: u64) {
+        let end = self.desk.now + Duration(duration);
+        while let Some(due) = self.desk.member.next_deadline().filter(|due| *due <= end) {
+            self.desk.now = due.max(self.desk.now);
+            self.desk.step(Event::Timer);
+            self.note();
+        }
+        self.desk.now = end;
+    }
+
+    fn note(&mut self) {
+        let steps = self.desk.member.hole_steps();
+        self.dearest = self.dearest.max(steps - self.before);
+        self.before = steps;
+    }
+}
+
+/// Steps of a follower's dearest event while so many holes open in what it has asked for, and of
+/// its dearest one while it asks for them one by one.
+fn costs_with_holes(holes: u64) -> Result<(u64, u64), Failure> {
+    let mut log = Holes::new(holes)?;
+    check(log.desk.member.counters().naks_sent == 1, || "it asked for all in one request")?;
+    (0..holes).for_each(|number| log.island(number));
+    let one_request = core::mem::take(&mut log.dearest);
+    // Nothing more arrives: it asks again and again, for as many as it may.
+    let asked = log.desk.member.counters().nak_ranges_sent;
+    log.pass(4 * log.timing.nak_retry.0);
+    let asked = log.desk.member.counters().nak_ranges_sent - asked;
+    check(asked >= holes.min(REQUESTS_MAX as u64), || format!("it asked for {asked} holes only"))?;
+    Ok((one_request, log.dearest))
 }
 
 pub(super) fn rb_08(trial: &mut Trial<'_>) -> Verdict {
-    let best = |holes: u64| -> Result<u64, Failure> {
-        let mut best = u64::MAX;
-        for _ in 0..3 {
-            best = best.min(cost_with_holes(holes)?);
-        }
-        Ok(best.max(1))
-    };
-    let (few, many) = (best(32)?, best(4_096)?);
-    trial.count("ns_with_32_holes", few);
-    trial.count("ns_with_4096_holes", many);
-    // 128 times as many holes. A search finds the place in a few steps more, and what lies behind
-    // it is moved in one piece; a walk over the holes would be far above this.
-    check(many <= 16 * few, || {
-        format!("a slice costs {few} ns with 32 holes, and {many} ns with 4096")
-    })
+    for holes in [32, 1 << 10, trial.times(1 << 14, 1 << 16, 1 << 17)] {
+        let (one, many) = costs_with_holes(holes)?;
+        trial.count(&format!("steps_with_{holes}_holes"), one);
+        trial.count(&format!("steps_with_{holes}_holes_asked_for"), many);
+        let search = u64::from(holes.ilog2()) + 2;
+        let bounds = (8 * search, 3 * (REQUESTS_MAX as u64 + 1) * search);
+        check(one <= bounds.0, || {
+            format!("an event looks at {one} places while {holes} holes open, not {}", bounds.0)
+        })?;
+        check(many <= bounds.1, || {
+            format!("asking for {holes} holes looks at {many} places at once, not {}", bounds.1)
+        })?;
+    }
+    Ok(())
 }
