@@ -262,9 +262,22 @@ impl Edges {
         asked.collect()
     }
 
-    /// Drops the inputs that are not wanted.
-    pub fn retain_inputs(&self, wanted: impl Fn(&Input) -> bool) {
-        self.state().inputs.retain(wanted);
+    /// Changes what lies at the edges, for loops that get something wrong.
+    pub fn change_inputs(&self, change: impl FnOnce(&mut VecDeque<Input>)) {
+        change(&mut self.state().inputs);
+    }
+
+    /// Changes what the member did since the last [`Edges::take_deeds`], for loops that get
+    /// something wrong.
+    pub fn change_deeds(&self, change: impl FnOnce(&mut Vec<Deed>)) {
+        change(&mut self.state().deeds);
+    }
+
+    /// Changes what the archive of this life found, for loops that get something wrong.
+    pub fn change_recovered(&self, change: impl FnOnce(&mut Recovered)) {
+        if let Some(recovered) = &mut self.state().recovered {
+            change(recovered);
+        }
     }
 
     /// Looks at the disk.

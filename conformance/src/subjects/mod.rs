@@ -14,7 +14,8 @@ pub use runtimes::{AsyncStd, Mio, Tokio};
 use crate::shim::{Shim, ShimOptions};
 use crate::subject::{SpawnError, Subject};
 
-/// The names that [`named`] knows, beside `shim:COMMAND` and `shim-port:COMMAND`.
+/// The names that [`named`] knows, beside those of the [`Mistake`]s, `shim:COMMAND` and
+/// `shim-port:COMMAND`.
 pub const NAMES: &[&str] = &[
     "core",
     #[cfg(feature = "runtimes")]
@@ -23,12 +24,10 @@ pub const NAMES: &[&str] = &[
     "mio",
     #[cfg(feature = "runtimes")]
     "async-std",
-    "broken:early-durable",
-    "broken:deaf",
 ];
 
-/// The subject of this name, as `--subject` takes it: one of [`NAMES`], or what
-/// [`ShimOptions::named`] knows.
+/// The subject of this name, as `--subject` takes it: one of [`NAMES`], of the loops with a
+/// [`Mistake`], or what [`ShimOptions::named`] knows.
 ///
 /// # Errors
 /// There is no such subject, or it does not start.
@@ -36,10 +35,11 @@ pub fn named(name: &str) -> Result<Box<dyn Subject>, SpawnError> {
     if let Some(options) = ShimOptions::named(name) {
         return Ok(Box::new(Shim::start_with(options)?));
     }
+    if let Some(mistake) = Mistake::ALL.iter().find(|mistake| mistake.name() == name) {
+        return Ok(Box::new(Broken(*mistake)));
+    }
     match name {
         "core" => Ok(Box::new(Reference)),
-        "broken:early-durable" => Ok(Box::new(Broken(Mistake::EarlyDurable))),
-        "broken:deaf" => Ok(Box::new(Broken(Mistake::Deaf))),
         #[cfg(feature = "runtimes")]
         "tokio" => match Tokio::new() {
             Ok(tokio) => Ok(Box::new(tokio)),
@@ -50,7 +50,9 @@ pub fn named(name: &str) -> Result<Box<dyn Subject>, SpawnError> {
         #[cfg(feature = "runtimes")]
         "async-std" => Ok(Box::new(AsyncStd)),
         _ => {
-            let known = NAMES.join(", ");
+            let broken = Mistake::ALL.iter().map(|mistake| mistake.name());
+            let known: Vec<&str> = NAMES.iter().copied().chain(broken).collect();
+            let known = known.join(", ");
             let text = format!("there is no subject {name}; say one of {known}, or shim:COMMAND");
             Err(SpawnError::Refused(text))
         }
@@ -63,9 +65,10 @@ mod tests {
 
     #[test]
     fn each_name_is_that_of_its_subject() {
-        for name in NAMES {
+        let broken = Mistake::ALL.iter().map(|mistake| mistake.name());
+        for name in NAMES.iter().copied().chain(broken) {
             let subject = named(name).unwrap_or_else(|error| panic!("{name}: {error}"));
-            assert_eq!(subject.describe().name, **name);
+            assert_eq!(subject.describe().name, name);
         }
         let error = named("glommio").err().expect("there is none").to_string();
         assert!(error.starts_with("there is no subject glommio; say one of core, "), "{error}");
