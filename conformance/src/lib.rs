@@ -26,12 +26,14 @@ mod desk_client;
 pub mod edges;
 mod files;
 mod golden;
+pub mod kills;
 mod lists;
 mod names;
 pub mod report;
 mod runner;
 mod scripted_log;
 pub mod shim;
+mod shortest;
 pub mod stage;
 mod subject;
 pub mod subjects;
@@ -44,6 +46,7 @@ pub use lists::Lists;
 pub use runner::{
     CaseReport, Outcome, REPORT_SCHEMA, RunReport, Totals, run_case, run_cases, run_of, skipped,
 };
+pub use shortest::{Shortest, shortest};
 pub use stage::story::{Fate, Scene, Story, Told};
 pub use stage::{Effect, Options, Passing, Stage};
 pub use subject::{Description, Feature, Node, NodeSpec, NodeView, SpawnError, Subject, Turned};

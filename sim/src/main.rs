@@ -161,18 +161,9 @@ fn shrink_one(story: &Story, seconds: u64) -> bool {
         println!("seed {}: nothing found", story.seed);
         return false;
     };
-    for line in small.story.tell(true).trace {
+    for line in small.lines() {
         println!("{line}");
     }
-    let swarm = &small.story.swarm;
-    println!("members {}, clients {}, {:?}", swarm.members, swarm.clients, swarm.faults.classes);
-    for plan in &small.told.faults {
-        let (class, millis) = (plan.class.name(), plan.at / quorate_sim::MILLI);
-        println!("fault {class} of member {} at {millis} ms", plan.victim + 1);
-    }
-    let before = small.events_before;
-    println!("{before} events, then {} ({} tries)", small.told.events, small.tries);
-    small.told.finding.iter().for_each(|finding| println!("{finding}"));
     true
 }
 

@@ -1,6 +1,6 @@
 //! Deliberate mistakes in the core: each must be found, or the observers prove nothing.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 
 use quorate_core::mutant::Mutant;
@@ -96,16 +96,29 @@ pub fn hunt(_: Option<u32>, _: u64, _: u64, _: impl FnMut(&Fate)) -> Vec<Fate> {
 /// # Errors
 /// When the path of this program is not known.
 pub fn build_and_run(arguments: &[String]) -> std::io::Result<Command> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    build_and_run_of(&manifest, &["--bin", "quorate-sim"], arguments)
+}
+
+/// [`build_and_run`] for another program of the workspace: that of the package at `manifest` which
+/// `options` of `cargo run` choose.
+///
+/// # Errors
+/// When the path of this program is not known.
+pub fn build_and_run_of(
+    manifest: &Path,
+    options: &[&str],
+    arguments: &[String],
+) -> std::io::Result<Command> {
     let mut target = std::env::current_exe()?;
     // .../target/release/quorate-sim
     target.pop();
     target.pop();
     target.set_file_name("target-mutants");
-    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["run", "--release", "--quiet", "--manifest-path"]).arg(manifest);
-    command.arg("--target-dir").arg(target).args(["--bin", "quorate-sim", "--"]);
+    command.arg("--target-dir").arg(target).args(options).arg("--");
     command.args(arguments).env("RUSTFLAGS", "--cfg quorate_mutants --cfg quorate_marks");
     command.env_remove("CARGO_ENCODED_RUSTFLAGS");
     Ok(command)

@@ -87,6 +87,26 @@ pub struct Shrunk {
     pub tries: u64,
 }
 
+impl Shrunk {
+    /// The story in lines: each event and action, what there is of faults and hosts, how far it was
+    /// shrunk, and the finding.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = self.story.tell(true).trace;
+        let swarm = &self.story.swarm;
+        let classes = &swarm.faults.classes;
+        lines.push(format!("members {}, clients {}, {classes:?}", swarm.members, swarm.clients));
+        for plan in &self.told.faults {
+            let (class, millis) = (plan.class.name(), plan.at / crate::MILLI);
+            lines.push(format!("fault {class} of member {} at {millis} ms", plan.victim + 1));
+        }
+        let (before, now, tries) = (self.events_before, self.told.events, self.tries);
+        lines.push(format!("{before} events, then {now} ({tries} tries)"));
+        lines.extend(self.told.finding.iter().map(ToString::to_string));
+        lines
+    }
+}
+
 /// Makes `story` smaller until nothing more can be left out, or `patience` is over. `None` when
 /// there is no finding in it.
 #[must_use]

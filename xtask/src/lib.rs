@@ -6,6 +6,7 @@
 mod bare_metal;
 mod catalogue;
 mod codegen;
+mod kills;
 mod links;
 mod pages;
 mod source;
@@ -17,6 +18,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+pub use kills::{KILLS, MISTAKES, made_of, made_of_line};
 
 /// Tasks of the workspace.
 #[derive(Debug, Parser)]
@@ -92,7 +95,8 @@ pub fn check_schema(text: &str) -> Result<(), (String, String)> {
 }
 
 /// The root of the workspace.
-fn root() -> PathBuf {
+#[must_use]
+pub fn root() -> PathBuf {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     package.parent().unwrap_or(package).into()
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::step::{StepResult, Steps, cargo, succeed};
-use crate::{catalogue, codegen, links, tidy};
+use crate::{catalogue, codegen, kills, links, tidy};
 
 /// The benchmarks are a workspace of their own.
 const BENCH: &str = "bench/Cargo.toml";
@@ -17,6 +17,9 @@ pub(crate) fn verify(root: &Path, with_tests: bool) -> StepResult {
     let mut steps = Steps::default();
     steps.run("tidy", "change what is named", || tidy::run(root));
     steps.run("edge cases", "bring EDGE_CASES.md and the tests together", || catalogue::run(root));
+    let refill =
+        "run `cargo run --release -p quorate-conformance -- table`, and look at what changed";
+    steps.run("cases and mistakes", refill, || kills::run(root));
     steps.run("links", "correct the documents", || links::run(root));
     steps.run("generated code", "run `cargo xtask codegen`", || {
         codegen::run(root, true).map_err(|error| error.to_string())

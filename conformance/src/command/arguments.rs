@@ -32,8 +32,12 @@ pub(crate) enum Task {
     Sweep(SweepArguments),
     /// Runs one seed of the simulator again, exactly
     Replay(ReplayArguments),
+    /// Makes a failure a small story: of a seed of the simulator, or of a case
+    Shrink(ShrinkArguments),
     /// Hunts deliberate mistakes in the core: each must be found
     Mutants(MutantsArguments),
+    /// Fills the table of cases and deliberate mistakes: which case notices which
+    Table(TableArguments),
     /// Golden datagrams for codecs in any language: writes them, or proves a decoder on them
     Vectors(VectorsArguments),
     /// Says what this machine can do for cases with real processes
@@ -174,6 +178,34 @@ pub(crate) struct ReplayArguments {
     pub(crate) trace: bool,
 }
 
+/// Arguments of `shrink`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "A seed is told again with fewer classes of faults, members, clients, faults and \
+                        messages, as long as the same is found. A case is run with other seeds: \
+                        of those that fail alike the one with the shortest story is told.\n\n\
+                        Exit codes: 1 there is a story of a failure; 0 nothing fails."
+)]
+pub(crate) struct ShrinkArguments {
+    /// A seed of `sweep`, or the id of a case
+    pub(crate) what: String,
+    /// A seed: steps behind the first leader, with faults
+    #[arg(long, default_value_t = 2_000)]
+    pub(crate) steps: u64,
+    /// A case: the subject that fails it
+    #[arg(long, default_value = "core")]
+    pub(crate) subject: String,
+    /// A case: the seed with which it fails
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// A case: how many seeds behind that one to try
+    #[arg(long, default_value_t = 50)]
+    pub(crate) seeds: u64,
+    /// Seconds to try
+    #[arg(long, default_value_t = 60)]
+    pub(crate) seconds: u64,
+}
+
 /// Arguments of `mutants`.
 #[derive(Args, Debug)]
 pub(crate) struct MutantsArguments {
@@ -183,6 +215,36 @@ pub(crate) struct MutantsArguments {
     /// Only the mutant with this number
     #[arg(long)]
     pub(crate) only: Option<u32>,
+}
+
+/// Arguments of `table`.
+#[derive(Args, Debug)]
+pub(crate) struct TableArguments {
+    /// Only these cases: globs over ids and titles, or parts of titles. Nothing is written then
+    pub(crate) patterns: Vec<String>,
+    /// Only the mistake with this number. Nothing is written then
+    #[arg(long)]
+    pub(crate) only: Option<u32>,
+    /// Writes nothing; fails if the table in the workspace says something else
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Processes at once; as many as there are processors without it
+    #[arg(long)]
+    processes: Option<usize>,
+    /// Runs the cases with this mistake, and tells how each ended; zero for none
+    #[arg(long, hide = true)]
+    pub(crate) worker: Option<u32>,
+    /// The case that the worker begins with
+    #[arg(long, hide = true, requires = "worker")]
+    pub(crate) from: Option<String>,
+}
+
+impl TableArguments {
+    /// How many processes run at once.
+    pub(crate) fn processes(&self) -> usize {
+        let all = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.processes.unwrap_or_else(all).max(1)
+    }
 }
 
 /// Arguments of `vectors`.

@@ -6,9 +6,11 @@ mod explain;
 mod list;
 mod reports;
 mod run;
+mod shrink;
 mod simulate;
 mod subject;
 mod template;
+mod table;
 mod vectors;
 
 use std::process::ExitCode;
@@ -43,8 +45,10 @@ pub(crate) fn perform(arguments: Arguments) -> Exit {
         Task::Run(arguments) => run::run(&arguments),
         Task::Sweep(arguments) => Ok(simulate::sweep(&arguments)),
         Task::Replay(arguments) => simulate::replay(&arguments),
+        Task::Shrink(arguments) => shrink::shrink(&arguments),
         Task::Mutants(arguments) => simulate::mutants(&arguments),
         Task::ServeShimTemplate { language } => Ok(template::print(language)),
+        Task::Table(arguments) => table::table(&arguments),
         Task::Doctor => Ok(doctor::doctor()),
         Task::HostAgent { address } => {
             quorate_conformance::blackbox::relay(address).map(|()| Exit::Good)

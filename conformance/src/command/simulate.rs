@@ -69,6 +69,6 @@ pub(super) fn mutants(arguments: &MutantsArguments) -> Result<Exit, String> {
 }
 
 /// Panics of the core are findings; they are told with their seed.
-fn silence_panics() {
+pub(super) fn silence_panics() {
     std::panic::set_hook(Box::new(|_| {}));
 }

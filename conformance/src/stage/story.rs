@@ -166,6 +166,37 @@ impl Story {
     }
 }
 
+impl core::fmt::Display for Scene {
+    /// One line: when, where, what.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{:>12.3} ms  ", self.at as f64 / 1e6)?;
+        match &self.told {
+            Told::Script { text } => write!(f, "--- {text}"),
+            Told::Sent { from, to, what, detail, fate } => {
+                let fate = match fate {
+                    Fate::Arrives { at } => format!("arrives at {:.3} ms", *at as f64 / 1e6),
+                    Fate::Cut => "the link is cut".to_owned(),
+                    Fate::Lost => "lost".to_owned(),
+                };
+                write!(f, "{from} > {to}  {what} {detail} ({fate})")
+            }
+            Told::Role { member, role, term } => write!(f, "{member} is {role} in term {term}"),
+            Told::Positions { member, verified, durable, commit, applied } => write!(
+                f,
+                "{member} verified {verified}, durable {durable}, commit {commit}, applied {applied}"
+            ),
+            Told::Disk { member, what, done } => {
+                write!(f, "{member} {what} {}", if *done { "is done" } else { "is asked for" })
+            }
+            Told::Client { client, text } => write!(f, "{client} {text}"),
+            Told::Broken { rule, text, member } => {
+                let at = member.as_ref().map(|member| format!(" at {member}")).unwrap_or_default();
+                write!(f, "BROKEN {rule}{at}: {text}")
+            }
+        }
+    }
+}
+
 /// Scenes that a report keeps of a case that failed, at most.
 const SCENES_FAILED_MAX: usize = 4_000;
 /// Scenes that a report keeps of any other case, at most.

@@ -1,0 +1,199 @@
+//! `table`: each case of the core against each deliberate mistake.
+//!
+//! A mistake is chosen for a whole process: this one starts a worker for each, which tells how each
+//! case ended, one a line. A worker that hangs or crashes is ended and begun again behind the case.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Mutex, PoisonError};
+
+use quorate_core::mutant::{ALL, Mutant};
+use quorate_sim::mutants;
+
+use super::Exit;
+use super::arguments::TableArguments;
+use super::list::choose;
+use quorate_conformance::kills::Kills;
+use quorate_conformance::{Case, Profile, Script, run_case, subjects};
+
+/// How long a case may take before it counts as hung, in real time. The slowest takes a few seconds.
+const CASE_TIME_MAX: Duration = Duration::from_secs(60);
+/// The seed of all cases.
+const SEED: u64 = 1;
+
+pub(super) fn table(arguments: &TableArguments) -> Result<Exit, String> {
+    if !mutants::are_compiled_in() {
+        return in_another_build(arguments);
+    }
+    let mut cases = choose(&arguments.patterns)?;
+    cases.retain(|case| !matches!(case.script, Script::Waits(_)));
+    if let Some(number) = arguments.worker {
+        work(&cases, number, arguments.from.as_deref());
+        return Ok(Exit::Good);
+    }
+    let wanted = |mutant: &&Mutant| arguments.only.is_none_or(|only| only == mutant.number);
+    let chosen: Vec<Mutant> = ALL.iter().filter(wanted).copied().collect();
+    // Cases that do not pass as it is prove nothing about mistakes.
+    let sound = ended(&cases, 0)?;
+    let mut passing = cases.iter().zip(&sound).filter(|(_, end)| *end == "pass");
+    let passing: Vec<&'static Case> = passing.by_ref().map(|(case, _)| *case).collect();
+    for (case, end) in cases.iter().zip(&sound).filter(|(_, end)| *end != "pass") {
+        println!("{:<6} is left out: {end} without a mistake", case.id);
+    }
+    let kills = fill(&passing, &chosen, arguments.processes())?;
+    println!("{}", kills.summary());
+    if arguments.only.is_some() || !arguments.patterns.is_empty() {
+        return Ok(Exit::Good);
+    }
+    finish(&kills, arguments.check)
+}
+
+/// Writes the document, or compares it with the one that is there.
+fn finish(kills: &Kills, only_compares: bool) -> Result<Exit, String> {
+    let root = xtask::root();
+    let path = root.join(xtask::KILLS);
+    let text = kills.markdown(&xtask::made_of(&root)?);
+    if !only_compares {
+        super::reports::write(&path, &text)?;
+        return Ok(Exit::Good);
+    }
+    let there = std::fs::read_to_string(&path)
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    if there == text {
+        println!("{} says the same", xtask::KILLS);
+        return Ok(Exit::Good);
+    }
+    let (before, now): (Vec<&str>, Vec<&str>) = (there.lines().collect(), text.lines().collect());
+    before.iter().filter(|line| !now.contains(line)).for_each(|line| println!("- {line}"));
+    now.iter().filter(|line| !before.contains(line)).for_each(|line| println!("+ {line}"));
+    println!("{} is stale: run this without --check", xtask::KILLS);
+    Ok(Exit::Failed)
+}
+
+/// The mistakes are compiled into a build of their own, beside this one.
+fn in_another_build(arguments: &TableArguments) -> Result<Exit, String> {
+    let mut passed = vec!["table".to_owned(), format!("--processes={}", arguments.processes())];
+    passed.extend(arguments.only.map(|only| format!("--only={only}")));
+    passed.extend(arguments.check.then(|| "--check".to_owned()));
+    passed.extend(arguments.patterns.iter().cloned());
+    let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    // Without the runtimes, which no case of the core needs.
+    let options = ["--bin=quorate-conformance", "--no-default-features", "--features=allocations"];
+    let command = mutants::build_and_run_of(&manifest, &options, &passed);
+    let status = command.and_then(|mut command| command.status());
+    let status = status.map_err(|error| {
+        format!("cannot build the mistakes with cargo: {error}; run this inside the workspace")
+    })?;
+    match status.code() {
+        Some(0) => Ok(Exit::Good),
+        Some(1) => Ok(Exit::Failed),
+        _ => Err(format!("the build with mistakes ended with {status}")),
+    }
+}
+
+/// Runs the cases with one mistake in this process, and tells how each ended.
+fn work(cases: &[&'static Case], number: u32, from: Option<&str>) {
+    std::panic::set_hook(Box::new(|_| {}));
+    #[cfg(quorate_mutants)]
+    quorate_core::mutant::choose(number);
+    #[cfg(not(quorate_mutants))]
+    let _ = number;
+    let first = from.and_then(|from| cases.iter().position(|case| case.id == from)).unwrap_or(0);
+    for case in &cases[first..] {
+        let report = run_case(&subjects::Reference, case, SEED, Profile::Quick);
+        println!("{} {}", case.id, report.outcome.name());
+    }
+}
+
+/// Fills the table, with so many processes at once.
+fn fill(cases: &[&'static Case], chosen: &[Mutant], processes: usize) -> Result<Kills, String> {
+    let kills = Mutex::new(Kills::new(cases.iter().copied(), chosen.iter().copied()));
+    let left: Mutex<VecDeque<Mutant>> = Mutex::new(chosen.iter().copied().collect());
+    let one_after_another = || -> Result<(), String> {
+        loop {
+            let next = left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let Some(mutant) = next else { return Ok(()) };
+            let ends = ended(cases, mutant.number)?;
+            let mut kills = kills.lock().unwrap_or_else(PoisonError::into_inner);
+            for (case, end) in cases.iter().zip(&ends).filter(|(_, end)| *end != "pass") {
+                kills.note(case.id, mutant.number);
+                if matches!(end.as_str(), "hangs" | "crashes") {
+                    println!("{:<6} {end} with {}", case.id, mutant.name);
+                }
+            }
+            let noticing = kills.noticing(mutant.number).count();
+            println!("{:>2} {:<52} {noticing:>3} cases", mutant.number, mutant.name);
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..processes).map(|_| scope.spawn(one_after_another)).collect();
+        let joined = threads.into_iter().map(|thread| {
+            thread.join().unwrap_or_else(|_| Err("a thread of the table panicked".to_owned()))
+        });
+        joined.collect::<Result<(), String>>()
+    })?;
+    Ok(kills.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// How each of the cases ended with this mistake.
+fn ended(cases: &[&'static Case], number: u32) -> Result<Vec<String>, String> {
+    let mut ends: Vec<String> = Vec::new();
+    while let Some(next) = cases.get(ends.len()) {
+        let mut worker = Worker::start(cases, number, next.id)?;
+        let end = loop {
+            let Some(next) = cases.get(ends.len()) else { break "" };
+            match worker.lines.recv_timeout(CASE_TIME_MAX) {
+                Ok(line) => match line.split_once(' ') {
+                    Some((id, end)) if id == next.id => ends.push(end.to_owned()),
+                    _ => return Err(format!("{} was due, and a worker says {line:?}", next.id)),
+                },
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => break "hangs",
+                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break "crashes",
+            }
+        };
+        worker.end();
+        if !end.is_empty() {
+            ends.push(end.to_owned());
+        }
+    }
+    Ok(ends)
+}
+
+/// A process with one mistake, and what it says.
+struct Worker {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Worker {
+    fn start(cases: &[&'static Case], number: u32, from: &str) -> Result<Self, String> {
+        let failed = |error| format!("cannot start a worker: {error}");
+        let program = std::env::current_exe().map_err(failed)?;
+        let mut command = Command::new(program);
+        command.args(["table", "--worker", &number.to_string(), "--from", from]);
+        command.args(cases.iter().map(|case| case.id));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(failed)?;
+        let (told, lines) = channel();
+        if let Some(output) = child.stdout.take() {
+            std::thread::spawn(move || {
+                for line in BufReader::new(output).lines().map_while(Result::ok) {
+                    if told.send(line).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        Ok(Self { child, lines })
+    }
+
+    /// Ends it, if it has not ended yet.
+    fn end(&mut self) {
+        // It may be gone already; then there is nothing to end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
