@@ -9,8 +9,8 @@ mod run;
 mod shrink;
 mod simulate;
 mod subject;
-mod template;
 mod table;
+mod template;
 mod vectors;
 
 use std::process::ExitCode;
