@@ -188,6 +188,18 @@ impl MemberConfig {
         GroupTag::new(self.group, self.recovery_epoch)
     }
 
+    /// The configuration as it was given: its voters are the voters, whether heard of or not. To
+    /// keep only those that are remembered is a deliberate mistake.
+    pub(crate) fn with_known_voters(mut self, recovered: &Recovered) -> Self {
+        let forgets = crate::mutant::is(crate::mutant::FORGETS_VOTERS_UNHEARD_OF);
+        if forgets && recovered.life.boot_epoch.0 > 1 {
+            let is_known = |id| recovered.peers.iter().any(|peer| peer.life.member == id);
+            let own = self.member;
+            self.voters.retain(|&id, _| id == own || is_known(id));
+        }
+        self
+    }
+
     /// All that is wrong with this configuration; nothing when it can be used.
     #[must_use]
     pub fn problems(&self) -> Vec<ConfigError> {

@@ -90,7 +90,13 @@ mutants! {
     TIMERS_FIRE_ONCE_A_TERM = 59 fired_timers_never_fire_again_in_a_term [],
     CONNECTIONS_STAY = 60 connections_outlive_their_sessions [],
     COVERAGE_IS_UNBOUNDED = 61 ranges_behind_holes_are_not_bounded [91],
-    REGRESSED_MEMBER_VOTES = 62 vote_of_a_member_that_lost_bytes_counts [47],
+    FOLLOWER_STAMPS_FRAMES = 62 follower_stamps_frames_with_a_time_of_its_own [],
+    REPLIES_SHIFT_BY_ONE = 63 message_gets_the_reply_to_the_one_before [106],
+    FORGETS_VOTERS_UNHEARD_OF = 64 restart_forgets_voters_that_it_has_no_record_of [],
+    SERVICE_ANSWERS_ITSELF = 65 service_answers_what_was_just_put_in [],
+    SERVICE_ANSWERS_OUT_OF_ORDER = 66 service_numbers_its_answers_out_of_order [],
+    ASKS_IN_SIPS = 67 lagging_member_asks_for_eight_bytes_at_a_time [],
+    REGRESSED_MEMBER_VOTES = 68 vote_of_a_member_that_lost_bytes_counts [47],
 }
 
 #[cfg(quorate_mutants)]

@@ -181,7 +181,9 @@ impl Ledger {
         if self.running % 32 == 2 {
             return; // an empty reply
         }
-        let words = [self.applied, self.running, previous];
+        // Every two exchange their numbers, as a deliberate mistake.
+        let exchanged = u64::from(mutant::is(mutant::SERVICE_ANSWERS_OUT_OF_ORDER));
+        let words = [self.applied ^ exchanged, self.running, previous];
         let mut reply = words.map(u64::to_le_bytes).concat();
         if self.running % 32 == 3 {
             reply.resize(self.reply_bytes_max, self.running as u8);
@@ -194,10 +196,10 @@ impl Ledger {
     fn swap(&mut self, value: u64) -> u64 {
         let at = (value % REGISTERS) as usize;
         let previous = core::mem::replace(&mut self.registers[at], value);
-        match mutant::is(mutant::SERVICE_ANSWERS_FOR_ANOTHER) {
-            true => self.registers[(at + 1) % self.registers.len()],
-            false => previous,
+        if mutant::is(mutant::SERVICE_ANSWERS_FOR_ANOTHER) {
+            return self.registers[(at + 1) % self.registers.len()];
         }
+        if mutant::is(mutant::SERVICE_ANSWERS_ITSELF) { value } else { previous }
     }
 
     /// Now and then a timer is scheduled or cancelled.

@@ -55,7 +55,12 @@ impl Member {
                 sequence: connection.next_reply,
                 position: reply.position,
             };
-            let Some(range) = connection.outlet.push(&body, &reply.bytes) else { return };
+            let bytes = match crate::mutant::is(crate::mutant::REPLIES_SHIFT_BY_ONE) {
+                true => session.reply(connection.next_reply - 1, applied).map(|reply| &reply.bytes),
+                false => Some(&reply.bytes),
+            };
+            let bytes = bytes.unwrap_or(&reply.bytes);
+            let Some(range) = connection.outlet.push(&body, bytes) else { return };
             connection.unreleased.push_back(range.end);
             connection.next_reply += 1;
         }

@@ -178,11 +178,38 @@ impl Log {
             chain = chain_after(chain, line.term, at, frame.header.checksum);
         };
         let end = frames.position();
+        if end > start && crate::mutant::is(crate::mutant::FOLLOWER_STAMPS_FRAMES) {
+            chain = self.stamp_anew(line.term, PositionRange::new(start, end));
+        }
         if end > start {
             (self.verified, self.verified_chain, self.verified_time) = (end, chain, time);
             self.rejections = 0;
         }
         Ok(verified)
+    }
+
+    /// Writes the messages of a range of whole frames anew, one unit of time later, and returns the
+    /// chain value behind them: only as a deliberate mistake.
+    fn stamp_anew(&mut self, term: crate::term::Term, range: PositionRange) -> Chain {
+        let (mut at, mut chain) = (range.start, self.verified_chain);
+        while at < range.end {
+            let (first, second) = self.ring.slices(PositionRange::new(at, range.end));
+            let Some(frame) = parse_verified(at, first, second, self.frame_bytes_max) else {
+                break;
+            };
+            let mut checksum = frame.checksum;
+            if let Body::Message { session, sequence, time } = frame.body {
+                let (first, second) = self.ring.slices(frame.payload);
+                let payload = [first, second].concat();
+                let time = LogTime(time.0 + 1);
+                let body = Body::Message { session, sequence, time };
+                let seed = FrameSeed::new(self.tag, term, at);
+                checksum = self.ring.write_frame(seed, &body, (&payload, &[])).1;
+            }
+            chain = chain_after(chain, term, at, checksum);
+            at = frame.end;
+        }
+        chain
     }
 
     /// Of a frame that is not whole before `term_end`: whether it is behind it, which no correct

@@ -131,6 +131,7 @@ impl Member {
         if !owned || !end.0.is_multiple_of(crate::frame::ALIGNMENT) || end > Position::MAX {
             return Err(ConfigError::Log { end });
         }
+        let config = config.with_known_voters(&recovered);
         let limits = &config.limits;
         let term = decisions::recovered_term(recovered.vote, &recovered.history);
         let granted_to = recovered.vote.granted_to.filter(|_| term == recovered.vote.term);
@@ -553,7 +554,10 @@ impl Member {
         NakTiming {
             delay: timing.nak_delay,
             retry: if eager { Duration(1) } else { timing.nak_retry },
-            bytes_max: self.config.limits.repair_request_bytes_max,
+            bytes_max: match crate::mutant::is(crate::mutant::ASKS_IN_SIPS) {
+                true => crate::frame::ALIGNMENT,
+                false => self.config.limits.repair_request_bytes_max,
+            },
         }
     }
 

@@ -2,7 +2,7 @@
 //! to a client come from ever later moments, in the order in which it asked. H3: no message took
 //! effect twice. All of that from times and values alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use quorate_core::ClientKey;
 
@@ -23,8 +23,8 @@ pub(super) struct ClientHistory {
     newest: Rising<ClientKey, u64>,
     /// Which message each frame answered.
     answered: Rising<u64, (ClientKey, u64)>,
-    /// Which message found each value in its register.
-    found: BTreeMap<u64, (ClientKey, u64)>,
+    /// The value that each message found in its register. They are compared when the run is over.
+    found: Vec<(u64, (ClientKey, u64))>,
     /// The end of a run is shown for each member; one look is enough.
     is_judged: bool,
 }
@@ -57,14 +57,23 @@ impl ClientHistory {
             violations.add("H2", text);
         }
         *newest = number;
-        let others = [
-            self.answered.insert(number, message),
-            (previous != 0).then(|| self.found.insert(previous, message)).flatten(),
-        ];
-        if let Some(other) = others.into_iter().flatten().find(|other| *other != message) {
-            let text = format!("{message:?} is answered {number}, {previous:x}: so was {other:?}");
+        if previous != 0 {
+            self.found.push((previous, message));
+        }
+        let other = self.answered.insert(number, message);
+        if let Some(other) = other.filter(|other| *other != message) {
+            let text = format!("{message:?} is answered from frame {number}: so was {other:?}");
             violations.add("H3", text);
         }
+    }
+
+    /// Two messages that found the same value, if there are any.
+    fn found_twice(&mut self) -> Option<String> {
+        self.found.sort_unstable();
+        self.found.dedup();
+        let twice = self.found.windows(2).find(|pair| pair[0].0 == pair[1].0)?;
+        let [(value, one), (_, other)] = twice else { return None };
+        Some(format!("{one:?} and {other:?} both found {value:x}"))
     }
 
     /// What never returned and whose value nobody found may as well not have been done.
@@ -112,6 +121,9 @@ impl Observer for ClientHistory {
             }
             Observed::Phase(Phase::Over) if !self.is_judged => {
                 self.is_judged = true;
+                if let Some(problem) = self.found_twice() {
+                    violations.add("H3", problem);
+                }
                 if let Err(problem) = self.judge() {
                     violations.add("H1", problem);
                 }

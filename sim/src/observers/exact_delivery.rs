@@ -7,10 +7,16 @@ use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 #[derive(Default)]
 pub(super) struct ExactDelivery {
-    accepted: Rising<ClientKey, Rising<u64, u64>>,
-    last_accepted: Rising<ClientKey, u64>,
-    last_replied: Rising<ClientKey, u64>,
+    clients: Rising<ClientKey, Client>,
     sessions: Rising<SessionId, ClientKey>,
+}
+
+#[derive(Default)]
+struct Client {
+    /// The hash of each accepted message.
+    accepted: Rising<u64, u64>,
+    last_accepted: u64,
+    last_replied: u64,
 }
 
 impl Observer for ExactDelivery {
@@ -31,11 +37,13 @@ impl Observer for ExactDelivery {
     ) {
         match *observed {
             Observed::Accepted { key, sequence, payload } => {
-                self.accepted.entry(key).insert(sequence, payload);
-                follows(&mut self.last_accepted, key, sequence, "is accepted", violations);
+                let client = self.clients.entry(key);
+                client.accepted.insert(sequence, payload);
+                follows(&mut client.last_accepted, key, sequence, "is accepted", violations);
             }
             Observed::Replied { key, sequence, .. } => {
-                follows(&mut self.last_replied, key, sequence, "is answered", violations);
+                let client = self.clients.entry(key);
+                follows(&mut client.last_replied, key, sequence, "is answered", violations);
             }
             Observed::Applied { apply, payload, .. } => match apply.delivery {
                 Delivery::SessionOpened { session, client } => {
@@ -43,7 +51,7 @@ impl Observer for ExactDelivery {
                 }
                 Delivery::Message { session, sequence, .. } => {
                     let key = self.sessions.get(session).copied();
-                    let sent = key.and_then(|key| self.accepted.get(key)?.get(sequence));
+                    let sent = key.and_then(|key| self.clients.get(key)?.accepted.get(sequence));
                     if sent != Some(&payload) {
                         let text = format!("{sequence} of {session:?} ({key:?}) was never sent so");
                         violations.add("S17", text);
@@ -56,14 +64,7 @@ impl Observer for ExactDelivery {
     }
 }
 
-fn follows(
-    last: &mut Rising<ClientKey, u64>,
-    key: ClientKey,
-    sequence: u64,
-    what: &str,
-    violations: &mut Violations,
-) {
-    let last = last.entry(key);
+fn follows(last: &mut u64, key: ClientKey, sequence: u64, what: &str, violations: &mut Violations) {
     if sequence != *last + 1 {
         violations.add("S17", format!("message {sequence} of {key:?} {what} after {last}"));
     }

@@ -5,7 +5,7 @@
 
 use quorate_core::{
     Action, BootEpoch, Endpoint, Event, Incarnation, Incoming, Instant, MemberId, Message, Notice,
-    Position, Role, Sender, Stream, Term,
+    Position, Role, Sender, Stream, Term, VoteKey,
 };
 
 use super::experiment::{feed, is_due, notes, steps_for};
@@ -75,13 +75,18 @@ impl UnknownIsNotAbsent {
             limit: Position::ZERO,
             commit: Position::ZERO,
         };
-        let content = Incoming::Control(message);
-        let event = Event::Received { sender, source: Endpoint::default(), content };
-        let mut member = core.clone();
-        let actions = feed(&mut member, local, &event);
-        let is_noticed = notes(&actions, Notice::PeerRegressed { member: follower });
-        (!is_noticed).then(|| {
-            format!("leader {} counts {follower}, which lost {heard:?}: {actions:?}", scene.member)
+        // It says so with its position, or with its key.
+        let canvass = Message::Canvass { term: Term(0), round: 1, key: VoteKey::default() };
+        [message, canvass].into_iter().find_map(|message| {
+            let content = Incoming::Control(message);
+            let event = Event::Received { sender, source: Endpoint::default(), content };
+            let mut member = core.clone();
+            let actions = feed(&mut member, local, &event);
+            let is_noticed = notes(&actions, Notice::PeerRegressed { member: follower });
+            (!is_noticed).then(|| {
+                let leader = scene.member;
+                format!("leader {leader} counts {follower}, which lost {heard:?}: {actions:?}")
+            })
         })
     }
 
@@ -133,7 +138,13 @@ impl Observer for UnknownIsNotAbsent {
     ) {
         let member = scene.member;
         match *observed {
-            Observed::Started => *self.heard.entry(member) = ByMember::default(),
+            Observed::Started => {
+                *self.heard.entry(member) = ByMember::default();
+                // What the disk does not give back is the disk's doing, and is told by others; that
+                // it was there when it was acknowledged is for S12.
+                let known = self.acknowledged.entry(member);
+                *known = scene.view.verified.min(*known);
+            }
             Observed::Received { sender, message } => self.hear(member, sender, message),
             Observed::Acting(Action::Send {
                 message: Message::Acknowledge { durable, .. },
