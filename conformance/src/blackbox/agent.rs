@@ -32,8 +32,8 @@ pub fn relay(address: Ipv4Addr) -> Result<(), String> {
     let input = std::io::stdin().as_fd().try_clone_to_owned();
     let switch = UnixDatagram::from(input.map_err(|error| format!("no standard input: {error}"))?);
     let (device, switch) = (Arc::new(device), Arc::new(switch));
-    // The first word says that the host is there. The system has packets of its own for a device that
-    // comes up: they may pass only behind it.
+    // The first word says that the host is there. The system has packets of its own for a device
+    // that comes up: they may pass only behind it.
     switch.send(b"up").map_err(|error| format!("cannot reach the switch: {error}"))?;
     let (to_switch, from_device) = (Arc::clone(&switch), Arc::clone(&device));
     thread::spawn(move || {

@@ -31,8 +31,8 @@ use serde::Deserialize;
 /// ```
 ///
 /// Placeholders: `{here}` the folder of this file, `{target}` the folder of Cargo's builds
-/// (`CARGO_TARGET_DIR`, or `target` in the nearest folder above with a `Cargo.lock`), `{id}`, `{address}`, `{data}`, `{config}`,
-/// `{group}`, `{members}`.
+/// (`CARGO_TARGET_DIR`, or `target` in the nearest folder above with a `Cargo.lock`), `{id}`,
+/// `{address}`, `{data}`, `{config}`, `{group}`, `{members}`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Product {

@@ -63,6 +63,7 @@ impl Grounds {
 
     fn make(product: &Product, plan: &Plan, standstills: Arc<Standstills>) -> Result<Self, String> {
         let Plan { members, seed, folder, small_disk } = plan;
+        let begun = Instant::now();
         fs::create_dir_all(folder).map_err(|error| format!("no folder: {error}"))?;
         let mut wires = BTreeMap::new();
         let mut hosts = Vec::new();
@@ -91,6 +92,7 @@ impl Grounds {
             let disk = small_disk.filter(|(small, _)| *small == id).map(|(_, mebibytes)| mebibytes);
             processes.push(Process::prepare(product, folder, (host, id, disk), &values)?);
         }
+        standstills.waited("hosts and directories", begun.elapsed());
         let config = processes.first().map(|process| process.config().display().to_string());
         let mut values = values.to_vec();
         values.push(("config", config.unwrap_or_default()));
@@ -137,7 +139,9 @@ impl Grounds {
     /// # Errors
     /// It does not say that it runs.
     pub fn start(&mut self, id: u16) -> Verdict {
+        let begun = Instant::now();
         self.member(id).start().map_err(Failure::broken)?;
+        self.standstills.waited("a member to start", begun.elapsed());
         if let Some(process) = self.member(id).number() {
             self.standstills.watch(process);
         }
@@ -366,10 +370,12 @@ impl Grounds {
         within: Duration,
         mut holds: impl FnMut(&mut Self) -> bool,
     ) -> Verdict {
-        let limit = Instant::now() + within;
+        let begun = Instant::now();
+        let limit = begun + within;
         loop {
             self.found()?;
             if holds(self) {
+                self.standstills.waited(what, begun.elapsed());
                 return Ok(());
             }
             if Instant::now() > limit {

@@ -166,6 +166,8 @@ fn attempts(mut play: impl FnMut() -> (Verdict, Record)) -> (Verdict, BTreeMap<S
         counters.insert("attempts".into(), attempt);
         let noted = counters.entry("longest standstill, ms".into()).or_default();
         *noted = longest.max(*noted);
+        let (what, wait) = &record.waited;
+        counters.insert(format!("longest wait, ms: {what}"), wait.as_millis() as u64);
         let Err(Failure::Late { what, longest, total }) = verdict else {
             return (verdict, counters);
         };

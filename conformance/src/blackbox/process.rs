@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::Instant;
 
 use super::agent::TUNNEL;
@@ -21,7 +22,10 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(super) struct Host {
     pub(super) address: Ipv4Addr,
-    agent: Child,
+    /// Until the host is dropped.
+    agent: Option<Child>,
+    /// The agent's process.
+    number: u32,
 }
 
 impl Host {
@@ -39,7 +43,8 @@ impl Host {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| format!("cannot start `unshare`: {error}"))?;
-        let mut host = Self { address, agent };
+        let number = agent.id();
+        let mut host = Self { address, agent: Some(agent), number };
         ours.set_read_timeout(Some(UP_WITHIN)).map_err(told)?;
         let mut word = [0; 8];
         match ours.recv(&mut word) {
@@ -51,9 +56,10 @@ impl Host {
     /// Why the agent is not there.
     fn complaint(&mut self, heard: &str) -> String {
         // It has ended, or never will: what it said is all that there is.
-        let _ = self.agent.kill();
         let mut said = String::new();
-        if let Some(mut stderr) = self.agent.stderr.take() {
+        let Some(agent) = &mut self.agent else { return said };
+        let _ = agent.kill();
+        if let Some(mut stderr) = agent.stderr.take() {
             let _ = std::io::Read::read_to_string(&mut stderr, &mut said);
         }
         format!("the host {} does not come up ({heard}): {}", self.address, said.trim())
@@ -63,7 +69,7 @@ impl Host {
     /// packets that the tunnel could not hold.
     pub(super) fn lost(&self) -> u64 {
         let read = |name: &str| {
-            fs::read_to_string(format!("/proc/{}/net/{name}", self.agent.id())).unwrap_or_default()
+            fs::read_to_string(format!("/proc/{}/net/{name}", self.number)).unwrap_or_default()
         };
         let snmp = read("snmp");
         let mut udp = snmp.lines().filter(|line| line.starts_with("Udp:"));
@@ -104,7 +110,7 @@ impl Host {
     /// A command that runs on this host.
     pub(super) fn command(&self, words: &[String]) -> Command {
         let mut command = Command::new("nsenter");
-        command.arg("--target").arg(self.agent.id().to_string()).args(["--net", "--mount", "--"]);
+        command.arg("--target").arg(self.number.to_string()).args(["--net", "--mount", "--"]);
         command.args(words);
         command
     }
@@ -113,8 +119,11 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         // Whoever is left in the namespaces is a member or a client, and dropped on its own.
-        let _ = self.agent.kill();
-        let _ = self.agent.wait();
+        let Some(mut agent) = self.agent.take() else { return };
+        let _ = agent.kill();
+        // A busy system may take half a minute to unregister the device: nobody waits for that. If
+        // no thread can be had, the agent is dead all the same, and its remains go with the suite.
+        let _ = thread::Builder::new().name("reaper".into()).spawn(move || agent.wait());
     }
 }
 
@@ -221,7 +230,7 @@ impl Process {
                 self.kill();
                 return Err(format!("a member does not start: {}", said.trim()));
             }
-            std::thread::sleep(LOOK_INTERVAL);
+            thread::sleep(LOOK_INTERVAL);
         }
     }
 
@@ -268,7 +277,7 @@ impl Process {
                 self.running = None;
                 return Some(status.code().unwrap_or(-1));
             }
-            std::thread::sleep(LOOK_INTERVAL);
+            thread::sleep(LOOK_INTERVAL);
         }
         None
     }

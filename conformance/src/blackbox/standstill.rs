@@ -57,6 +57,8 @@ pub(super) struct Record {
     spots: BTreeMap<Spot, Seen>,
     /// Datagrams that the machine lost where the script had none lost.
     pub(super) lost: u64,
+    /// What the script waited for longest, and how long.
+    pub(super) waited: (String, Duration),
 }
 
 impl Record {
@@ -183,6 +185,14 @@ impl Standstills {
     /// Adds datagrams that the machine lost by itself.
     pub(super) fn lost(&self, datagrams: u64) {
         lock(&self.shared).record.lost += datagrams;
+    }
+
+    /// The script has waited so long for this.
+    pub(super) fn waited(&self, what: &str, wait: Duration) {
+        let waited = &mut lock(&self.shared).record.waited;
+        if wait > waited.1 {
+            *waited = (what.to_owned(), wait);
+        }
     }
 
     /// What was seen until now.

@@ -190,7 +190,7 @@ pub(super) const CASES: &[Case] = &[
         "AD-26",
         "interface down and up, address change",
         "Sockets recover within two election time-outs after an interface came back, without a restart.",
-        "the black-box port in network namespaces",
+        "real processes: it has a script for --profile real",
     ),
     Case::cluster(
         "AD-27",
