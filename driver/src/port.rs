@@ -18,7 +18,8 @@ pub trait DatagramPort {
     fn send(&mut self, to: Endpoint, run: &[u8], datagram_bytes: usize) -> io::Result<usize>;
 
     /// Takes received datagrams of one source into `buffer`, as many as the port has coalesced;
-    /// `None` when there are none now.
+    /// `None` when there are none now. Only then is it time to wait for more: a port may have taken
+    /// from the system what it has not handed over.
     ///
     /// # Errors
     /// What the socket says. A datagram that may not have had room in `buffer` is dropped and is

@@ -84,7 +84,7 @@ fn all_problems_are_told_at_once_with_key_value_reason_and_fix() {
         "`members.id = 70000` is out of range",
         "`members.address` is missing",
         "is not a key that is known here; did you mean `timing.heartbeat_interval`?",
-        "`timing.nak_retry = 10` is not a span of time; write it like \"1ms\"",
+        "`timing.nak_retry = 10` is not a span of time; write it like \"500us\"",
         "`limits.window_bytes = -1` is out of range",
         "`faults.loss_percent = 101` is not a percentage; write 0 to 100",
     ] {

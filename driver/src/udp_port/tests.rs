@@ -16,9 +16,13 @@ fn endpoint(port: &UdpPort) -> Endpoint {
 
 /// Waits for the next datagrams.
 fn receive(port: &mut UdpPort, buffer: &mut [u8]) -> io::Result<Received> {
-    let mut watched = [PollFd::new(&port.socket, PollFlags::IN)];
-    assert_eq!(poll(&mut watched, None), Ok(1));
-    port.receive(buffer).map(|received| received.expect("it is readable"))
+    loop {
+        if let Some(received) = port.receive(buffer)? {
+            return Ok(received);
+        }
+        let mut watched = [PollFd::new(&port.socket, PollFlags::IN)];
+        assert_eq!(poll(&mut watched, None), Ok(1));
+    }
 }
 
 /// The lengths of the next datagrams, `bytes` in all; each holds the number of its first byte.
@@ -111,6 +115,23 @@ fn ad14_what_is_larger_than_the_buffer_is_never_delivered_short() {
     // One byte more than the largest is room enough.
     sender.send(to, &[1; 999], 999).unwrap();
     assert_eq!(receive(&mut receiver, &mut buffer).unwrap().bytes, 999);
+}
+
+#[test]
+fn who_receives_until_there_is_none_has_received_all() {
+    let (sender, mut receiver) = (port(), port());
+    let (to, mut buffer) = (receiver.address().unwrap(), [0; 64]);
+    let mut lengths = Vec::new();
+    for sent in 1..=7 {
+        for length in 1..=sent {
+            sender.socket.send_to(&[9; 64][..length], to).unwrap();
+        }
+        lengths.clear();
+        while let Some(received) = receiver.receive(&mut buffer).unwrap() {
+            lengths.extend(received.datagrams(&buffer).map(<[u8]>::len));
+        }
+        assert_eq!(lengths, (1..=sent).collect::<Vec<_>>());
+    }
 }
 
 #[test]

@@ -117,8 +117,8 @@ impl Default for ClientTiming {
             newest_first: Duration::from_micros(300),
             give_up_after: Duration::from_millis(30_000),
             nak_delay: Duration::from_micros(100),
-            nak_retry: Duration::from_millis(1),
-            repair_linger: Duration::from_micros(500),
+            nak_retry: Duration::from_micros(500),
+            repair_linger: Duration::from_micros(250),
         }
     }
 }

@@ -44,6 +44,9 @@ pub(super) fn config() -> ClientConfig {
         seed: 5,
         timing: ClientTiming {
             give_up_after: Duration::from_millis(2_000),
+            // As is to be set where round trips take milliseconds.
+            nak_retry: Duration::from_millis(1),
+            repair_linger: Duration::from_micros(500),
             ..ClientTiming::default()
         },
         limits: ClientLimits {
