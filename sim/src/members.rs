@@ -198,11 +198,12 @@ impl World {
         let host = &mut self.nodes[node];
         let Some(member) = host.member.as_mut() else { return };
         let mut actions = core::mem::take(&mut self.actions);
-        let (read, applied) = match &event {
-            Event::LogRead { bytes, .. } => (*bytes, false),
-            Event::Applied { .. } => (&[][..], true),
-            _ => (&[][..], false),
+        let read = match &event {
+            Event::LogRead { bytes, .. } => *bytes,
+            _ => &[],
         };
+        let (applied, timer) =
+            (matches!(event, Event::Applied { .. }), matches!(event, Event::Timer));
         host.before = host.view;
         member.step(local, event, &mut actions);
         host.view = member.view();
@@ -210,6 +211,9 @@ impl World {
         self.hash_step(node, actions.len());
         let stepped = Observed::Stepped { actions: &actions };
         self.watch.show(&self.nodes, self.now, node, stepped);
+        if timer {
+            self.watch.show(&self.nodes, self.now, node, Observed::ServedTimer { local });
+        }
         if let Some(member) = &self.nodes[node].member {
             member.check_invariants();
         }

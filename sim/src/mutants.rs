@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use quorate_core::mutant::Mutant;
+use quorate_core::mutant::{self, Mutant};
 
 /// What became of one mutant.
 #[derive(Clone, Debug)]
@@ -56,6 +56,49 @@ pub const WITHOUT_MUTANT: [(u16, &str); 11] = [
     (54, "of the archive: tests of files"),
     (68, "of the codec and the archive: tests of headers and directories"),
     (94, "of the codec: fuzzing"),
+];
+
+/// Invariants and a mutant that each of them finds: what it says was seen to be true of a mistake.
+pub const FOUND_BY: [(&str, u32); 39] = [
+    ("S1", mutant::TWO_LEADERS_MERGE),
+    ("S2", mutant::DOUBLE_VOTE),
+    ("S3", mutant::VOTE_BEFORE_DURABLE),
+    ("S4", mutant::VOTE_IS_FORGOTTEN),
+    ("S5", mutant::FOLLOWER_STAMPS_FRAMES),
+    ("S6", mutant::FULL_DISK_IS_FORGOTTEN),
+    ("S7", mutant::COMMIT_BEYOND_VERIFIED),
+    ("S8", mutant::COMMIT_QUORUM_ONE_SHORT),
+    ("S9", mutant::VOTE_KEY_WITHOUT_TERM),
+    ("S10", mutant::REPLY_BEFORE_COMMIT),
+    ("S11", mutant::CUTS_MATCHING_BYTES),
+    ("S12", mutant::ACKNOWLEDGE_BEFORE_DURABLE),
+    ("S13", mutant::LEADER_COUNTS_ITSELF_EARLY),
+    ("S14", mutant::SERVES_BEFORE_ITS_TERM),
+    ("S15", mutant::REPLIES_SHIFT_BY_ONE),
+    ("S16", mutant::REPLIES_NOT_KEPT),
+    ("S17", mutant::REPLIES_ARE_DELIVERED_TWICE),
+    ("S18", mutant::UNAPPLIED_IS_UNBOUNDED),
+    ("S19", mutant::NAK_WITHOUT_PATIENCE),
+    ("S20", mutant::REPAIRS_DO_NOT_LINGER),
+    ("S21", mutant::LIMIT_FALLS),
+    ("S22", mutant::FORGETS_VOTERS_UNHEARD_OF),
+    ("S23", mutant::ELECTION_QUORUM_ONE_SHORT),
+    ("S25", mutant::CLUSTER_TIME_FALLS),
+    ("S33", mutant::FORMER_LIVES_ARE_HEARD),
+    ("S34", mutant::STOPPED_GOES_ON),
+    ("S35", mutant::DRAWS_FROM_AN_ADDRESS),
+    ("S36", mutant::WRITES_BEFORE_THE_LINE),
+    ("S37", mutant::REGRESSED_MEMBER_COUNTS),
+    ("S39", mutant::COMMIT_OF_TWO_NEEDS_ONE),
+    ("S40", mutant::STANDS_AGAIN_IN_ITS_TERM),
+    ("E105", mutant::FULL_LOG_WAKES_ITS_TIMER),
+    ("H1", mutant::SERVICE_ANSWERS_ITSELF),
+    ("H2", mutant::SERVICE_ANSWERS_OUT_OF_ORDER),
+    ("H3", mutant::SERVICE_ANSWERS_FOR_ANOTHER),
+    ("L4", mutant::ASKS_IN_SIPS),
+    ("L8", mutant::TIMERS_FIRE_ONCE_A_TERM),
+    ("L10", mutant::CONNECTIONS_STAY),
+    ("L5", mutant::HOLES_ARE_ASKED_FOR_ONCE),
 ];
 
 /// Whether this build has the mutants in it.
@@ -147,6 +190,17 @@ mod tests {
             let known = broken.contains(&edge_case) || without.contains(&edge_case);
             assert!(known, "E{edge_case:02} has neither a mutant nor a reason");
         }
+    }
+
+    #[test]
+    fn every_observer_finds_a_mutant() {
+        let observers = crate::observers::Observers::default();
+        let found: BTreeSet<&str> = FOUND_BY.iter().map(|(invariant, _)| *invariant).collect();
+        for id in observers.ids() {
+            assert!(found.contains(id), "{id} was never seen to speak");
+        }
+        let known = |number: &u32| ALL.iter().any(|mutant| mutant.number == *number);
+        assert!(FOUND_BY.iter().all(|(_, number)| known(number)));
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! E105: after a timer was served the next deadline lies ahead, or it moves on soon.
 
-use quorate_core::{Event, Instant};
-
 use super::rising::ByMember;
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
@@ -9,7 +7,7 @@ use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 const IDLE_TIMERS_MAX: u32 = 64 - LOOKS_ONE_IN;
 /// The deadline is looked at after one timer in so many, and after each once it was found idle:
 /// 64 in a row are always seen.
-const LOOKS_ONE_IN: u32 = 16;
+const LOOKS_ONE_IN: u32 = 8;
 
 #[derive(Default)]
 pub(super) struct Deadlines {
@@ -18,8 +16,7 @@ pub(super) struct Deadlines {
 
 #[derive(Default)]
 struct Waking {
-    /// What the clock showed when a timer was served last.
-    timer_at: Option<Instant>,
+    /// Timers that were served.
     served: u32,
     idle: u32,
 }
@@ -30,7 +27,7 @@ impl Observer for Deadlines {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::LIVES.and(Kinds::SERVING_TIMER)
+        Kinds::LIVES.and(Kinds::SERVED_TIMER)
     }
 
     fn observe(
@@ -43,15 +40,13 @@ impl Observer for Deadlines {
         let waking = self.members.entry(scene.member);
         match *observed {
             Observed::Started => *waking = Waking::default(),
-            // Where the timer before left the deadline is where this one finds it.
-            Observed::Stepping { local, event: Event::Timer } => {
-                let Some(before) = waking.timer_at.replace(local) else { return };
+            Observed::ServedTimer { local } => {
                 waking.served = waking.served.wrapping_add(1);
                 if waking.idle == 0 && !waking.served.is_multiple_of(LOOKS_ONE_IN) {
                     return;
                 }
                 let next = scene.core.and_then(|core| core.next_timer());
-                let stays = next.is_some_and(|(at, _)| at <= before);
+                let stays = next.is_some_and(|(at, _)| at <= local);
                 waking.idle = if stays { waking.idle + 1 } else { 0 };
                 if waking.idle > IDLE_TIMERS_MAX {
                     let text =

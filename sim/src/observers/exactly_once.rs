@@ -1,7 +1,7 @@
 //! S15: a message has one effect, the same on every member, and all its replies are equal.
 
 use core::hash::Hasher;
-use quorate_core::hash::StateHasher;
+use quorate_core::hash::{StateHasher, mix};
 use quorate_core::{ClientKey, Delivery, MemberId, Position, SessionId};
 
 use super::rising::{ByMember, Rising};
@@ -62,9 +62,20 @@ impl ExactlyOnce {
     }
 }
 
+/// A hash of a reply: of four words at a time, since each member's reply is hashed.
 fn hash(bytes: &[u8]) -> u64 {
+    let mut lanes = [1, 2, 3, 4];
+    let mut blocks = bytes.chunks_exact(32);
+    for block in &mut blocks {
+        for (lane, word) in lanes.iter_mut().zip(block.chunks_exact(8)) {
+            let word = word.first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+            *lane = mix(*lane, word);
+        }
+    }
     let mut hasher = StateHasher::default();
-    hasher.write(bytes);
+    lanes.into_iter().for_each(|lane| hasher.write_u64(lane));
+    hasher.write_u64(bytes.len() as u64);
+    hasher.write(blocks.remainder());
     hasher.finish()
 }
 

@@ -25,6 +25,11 @@ pub enum Observed<'a> {
         /// The actions.
         actions: &'a Actions,
     },
+    /// The step was one in which a timer was served.
+    ServedTimer {
+        /// What the member's clock showed.
+        local: Instant,
+    },
     /// A member received a control message.
     Received {
         /// Who sent it, as its header says.
@@ -139,8 +144,8 @@ impl Kinds {
     pub const LIVES: Self = Self(1);
     /// Every [`Observed::Stepping`].
     pub const STEPPING: Self = Self(1 << 1);
-    /// A timer is about to be served.
-    pub const SERVING_TIMER: Self = Self(1 << 2);
+    /// [`Observed::ServedTimer`].
+    pub const SERVED_TIMER: Self = Self(1 << 2);
     /// A datagram of a member is about to be taken in.
     pub const HEARING_MEMBER: Self = Self(1 << 3);
     /// The service's report is about to be taken in.
@@ -261,6 +266,7 @@ impl Observed<'_> {
                 stepping(event).and(Kinds::DRAWN.when(scene.is_drawn()))
             }
             Self::Stepped { .. } => stepped(scene.before, scene.view),
+            Self::ServedTimer { .. } => Kinds::SERVED_TIMER,
             Self::Received { message, .. } => received(message),
             Self::Heard(_) => Kinds::HEARD,
             Self::Acting(action) => acting(action),
@@ -280,7 +286,6 @@ impl Observed<'_> {
 
 const fn stepping(event: &Event<'_>) -> Kinds {
     Kinds::STEPPING.and(match event {
-        Event::Timer => Kinds::SERVING_TIMER,
         Event::Received { sender: Sender::Member { .. }, .. } => Kinds::HEARING_MEMBER,
         Event::Applied { .. } => Kinds::REPORTING,
         Event::StorageFull { .. } => Kinds::REFUSING,

@@ -308,12 +308,11 @@ fn s40_numbers_rise() {
 fn e105_a_deadline_that_stays() {
     let core = member();
     let mut stage = Stage::with(Deadlines::default());
-    let (local, event) = (Instant(u64::MAX / 2), &Event::Timer);
+    let local = Instant(u64::MAX / 2);
     let mut found = Vec::new();
-    for served in 1..=65 {
-        assert!(found.is_empty() || served > 48, "after {served} of them");
-        found = stage.show_core(&core, Observed::Stepping { local, event });
-        stage.show_core(&core, Observed::Stepped { actions: &Actions::new() });
+    for served in 1..=64 {
+        assert!(found.is_empty() || served > 56, "after {served} of them");
+        found = stage.show_core(&core, Observed::ServedTimer { local });
     }
     assert_eq!(found, ["E105"]);
 }
