@@ -124,8 +124,8 @@ pub(super) const CASES: &[Case] = &[
         "DF-14",
         "an old image of a disk",
         "A member that comes back in a new life with less than it had acknowledged is noticed by \
-         its leader and counts for no commit, and for no election of that one, before it holds all \
-         of that again (that it does not vote before needs a readmission, which is for later).",
+         the others: it counts for no commit, elects nobody and is not elected before it holds all \
+         of that again.",
         df_14,
     )
     .quick()
