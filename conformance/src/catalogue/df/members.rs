@@ -219,7 +219,7 @@ pub(super) fn df_14(trial: &mut Trial<'_>) -> Verdict {
 
 /// Committed by the leader and the victim; the third has none of it, but has heard that the victim
 /// acknowledged it. With the leader gone, third and image are a majority without the message.
-fn a_restored_image_elects_nobody(trial: &mut Trial<'_>) -> Verdict {
+fn a_restored_image_elects_nobody(trial: &Trial<'_>) -> Verdict {
     let mut stage = trial.stage(Options::members(3));
     let leader = stage.settle()?;
     let victim = stage.other_than(leader);
@@ -249,7 +249,7 @@ fn a_restored_image_elects_nobody(trial: &mut Trial<'_>) -> Verdict {
 }
 
 /// What the victim acknowledged before it lost it does not count towards a commit.
-fn a_restored_image_acknowledges_nothing(trial: &mut Trial<'_>) -> Verdict {
+fn a_restored_image_acknowledges_nothing(trial: &Trial<'_>) -> Verdict {
     let mut stage = trial.stage(Options::members(5));
     let leader = stage.settle()?;
     let others: Vec<u16> = stage.numbers().filter(|member| *member != leader).collect();

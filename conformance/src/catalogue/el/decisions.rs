@@ -210,8 +210,8 @@ fn counts_each_voter_once() -> Verdict {
     desk.receive(3, answer);
     desk.complete_all();
     desk.check(desk.view().role == Role::Candidate, "with a quorum of answers it should stand")?;
-    let (term, candidate) = (desk.view().term, MemberId(1));
-    let ballot = Message::Ballot { term, candidate, granted: true };
+    let (term, candidate, key) = (desk.view().term, MemberId(1), VoteKey::default());
+    let ballot = Message::Ballot { term, candidate, granted: true, key };
     for _ in 0..5 {
         desk.receive(2, ballot.clone());
         desk.check(desk.view().role == Role::Candidate, "one member's vote counts twice")?;
