@@ -104,8 +104,8 @@ const HEAD: &str = "\
 # Cases and deliberate mistakes
 
 Each case of the suite that runs on the core, against each deliberate mistake of
-[`proto-core/src/mutant.rs`](../proto-core/src/mutant.rs): the quick profile, seed 1, subject `core`.
-A case notices a mistake when it passes without it, and does not pass, hangs or crashes with it.
+[`proto-core/src/mutant.rs`](../proto-core/src/mutant.rs): quick profile, seed 1, subject `core`.
+A case notices a mistake when it passes without it, and with it does not pass, hangs or crashes.
 `quorate-conformance table` writes this file; `cargo xtask verify` says when it is stale.
 ";
 

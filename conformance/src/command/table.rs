@@ -19,7 +19,7 @@ use super::list::choose;
 use quorate_conformance::kills::Kills;
 use quorate_conformance::{Case, Profile, Script, run_case, subjects};
 
-/// How long a case may take before it counts as hung, in real time. The slowest takes a few seconds.
+/// How long a case may take before it counts as hung, in real time. The slowest takes seconds.
 const CASE_TIME_MAX: Duration = Duration::from_secs(60);
 /// The seed of all cases.
 const SEED: u64 = 1;
