@@ -1,10 +1,41 @@
-//! S9: a new leader holds all that was chosen.
+//! S9: a new leader holds all that was chosen; and, so that it does, nobody votes for a candidate
+//! whose log is behind its own (E04).
 
-use quorate_core::Role;
+use quorate_core::{Action, MemberId, Message, Role, Sender, Term, VoteKey};
 
+use super::rising::{ByMember, Rising};
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
-pub(super) struct Completeness;
+#[derive(Default)]
+pub(super) struct Completeness {
+    /// What each candidate of a term told each member in its life.
+    asked: ByMember<Rising<(Term, MemberId), VoteKey>>,
+}
+
+impl Completeness {
+    /// Judged when the vote is handed to the disk: until it leaves the voter may learn more.
+    fn votes(&self, scene: &Scene<'_>, term: Term, candidate: MemberId) -> Option<String> {
+        // Of a loop at whose edges it is watched, nobody knows what it had when it decided.
+        scene.core?;
+        let asked = self.asked.get(scene.member)?.get((term, candidate))?;
+        let (voter, own) = (scene.member, scene.view.key);
+        // Both are compared as rule 7 says: the term first, then the position.
+        ((asked.term, asked.position) < (own.term, own.position))
+            .then(|| format!("member {voter} has {own:?} and votes for {candidate} with {asked:?}"))
+    }
+
+    fn leads(scene: &Scene<'_>, ghost: &Ghost) -> Option<String> {
+        // A candidate may win a term that is over already: what later terms chose is not its duty.
+        let chosen = ghost.last_chosen_before(scene.view.term)?;
+        let ours = ghost.chain_at(chosen.end, scene.history);
+        (scene.view.verified < chosen.end || ours != Some(chosen.chain)).then(|| {
+            format!(
+                "leader {} of term {} holds {} and {ours:?}, and {chosen:?} is chosen",
+                scene.member, scene.view.term, scene.view.verified
+            )
+        })
+    }
+}
 
 impl Observer for Completeness {
     fn ids(&self) -> &'static [&'static str] {
@@ -12,7 +43,7 @@ impl Observer for Completeness {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::TERM_CHANGED
+        Kinds::LIVES.and(Kinds::TERM_CHANGED).and(Kinds::RECEIVED_ELECTION).and(Kinds::OPERATIONS)
     }
 
     fn observe(
@@ -22,19 +53,29 @@ impl Observer for Completeness {
         observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
-        let Observed::Stepped { .. } = *observed else { return };
-        if scene.view.role != Role::Leader || scene.before.role == Role::Leader {
-            return;
-        }
-        // A candidate may win a term that is over already: what later terms chose is not its duty.
-        let Some(chosen) = ghost.last_chosen_before(scene.view.term) else { return };
-        let ours = ghost.chain_at(chosen.end, scene.history);
-        if scene.view.verified < chosen.end || ours != Some(chosen.chain) {
-            let text = format!(
-                "leader {} of term {} holds {} and {ours:?}, and {chosen:?} is chosen",
-                scene.member, scene.view.term, scene.view.verified
-            );
-            violations.add("S9", text);
-        }
+        let problem = match *observed {
+            Observed::Started => {
+                *self.asked.entry(scene.member) = Rising::default();
+                None
+            }
+            Observed::Received {
+                sender: Sender::Member { member: candidate, .. },
+                message: Message::RequestVote { term, key, .. },
+            } => {
+                self.asked.entry(scene.member).insert((*term, candidate), *key);
+                None
+            }
+            Observed::Acting(Action::PersistVote { vote, .. }) => {
+                let candidate = vote.granted_to.filter(|candidate| *candidate != scene.member);
+                candidate.and_then(|candidate| self.votes(scene, vote.term, candidate))
+            }
+            Observed::Stepped { .. }
+                if scene.view.role == Role::Leader && scene.before.role != Role::Leader =>
+            {
+                Self::leads(scene, ghost)
+            }
+            _ => None,
+        };
+        problem.into_iter().for_each(|text| violations.add("S9", text));
     }
 }

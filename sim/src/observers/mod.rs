@@ -155,7 +155,7 @@ fn every_observer() -> Vec<Box<dyn Observer>> {
         Box::new(own_copy::OwnCopy),
         Box::new(two_members::TwoMembers),
         Box::new(backed_commit::BackedCommit),
-        Box::new(completeness::Completeness),
+        Box::new(completeness::Completeness::default()),
         Box::new(position_order::PositionOrder),
         Box::new(no_rewrite::NoRewrite),
         Box::new(honest_acknowledgement::HonestAcknowledgement::default()),

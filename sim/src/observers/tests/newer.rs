@@ -1,8 +1,9 @@
 use super::*;
 use crate::observers::{
-    client_history::ClientHistory, contested_term::ContestedTerm, counters::Counters,
-    deadlines::Deadlines, level::Level, own_copy::OwnCopy, repair_discipline::RepairDiscipline,
-    shadow::Shadow, stopped::Stopped, time_in_the_log::TimeInTheLog, two_members::TwoMembers,
+    client_history::ClientHistory, completeness::Completeness, contested_term::ContestedTerm,
+    counters::Counters, deadlines::Deadlines, level::Level, own_copy::OwnCopy,
+    repair_discipline::RepairDiscipline, shadow::Shadow, stopped::Stopped,
+    time_in_the_log::TimeInTheLog, two_members::TwoMembers,
     unknown_is_not_absent::UnknownIsNotAbsent, voters_only::VotersOnly, window::Window,
     worlds_apart::WorldsApart,
 };
@@ -62,6 +63,21 @@ fn asks(stage: &mut Stage, now: u64, action: &Action) -> Vec<&'static str> {
     assert_eq!(stage.show(now, Observed::Received { sender: sender(2), message }), NONE);
     assert_eq!(stage.show(now, Observed::Stepped { actions: &Actions::new() }), NONE);
     stage.show(now, Observed::Acting(action))
+}
+
+#[test]
+fn s9_nobody_votes_for_who_is_behind() {
+    let mut stage = Stage::with(Completeness::default());
+    let core = member();
+    stage.view.key = quorate_core::VoteKey { term: Term(2), position: Position(64) };
+    let vote = Vote { term: Term(3), granted_to: Some(MemberId(2)) };
+    let persist = Action::PersistVote { operation: OperationId::default(), vote };
+    for (term, position, found) in [(2, 64, vec![]), (1, 128, vec!["S9"]), (2, 56, vec!["S9"])] {
+        let key = quorate_core::VoteKey { term: Term(term), position: Position(position) };
+        let message = &Message::RequestVote { term: Term(3), key };
+        stage.show_core(&core, Observed::Received { sender: sender(2), message });
+        assert_eq!(stage.show_core(&core, Observed::Acting(&persist)), found);
+    }
 }
 
 #[test]
