@@ -41,6 +41,14 @@ pub struct Grounds {
     standstills: Arc<Standstills>,
 }
 
+impl Drop for Grounds {
+    fn drop(&mut self) {
+        let begun = Instant::now();
+        self.kill_all();
+        self.standstills.waited("all killed members to be gone", begun.elapsed());
+    }
+}
+
 /// What grounds are to be like.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
@@ -174,7 +182,9 @@ impl Grounds {
 
     /// Kills a member.
     pub fn kill(&mut self, id: u16) {
+        let begun = Instant::now();
         self.member(id).kill();
+        self.standstills.waited("a killed member to be gone", begun.elapsed());
     }
 
     /// Kills all members as one.

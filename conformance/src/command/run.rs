@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Exit, String> {
         save(folder, &run)?;
     }
     if !arguments.json {
-        summary(&run, begun.elapsed().as_secs_f64());
+        summary(&run, begun.elapsed().as_secs_f64(), arguments.allow_unimplemented);
     }
     Ok(exit_of(core::slice::from_ref(&run), arguments.allow_unimplemented))
 }
@@ -188,10 +188,13 @@ fn tell(case: &CaseReport, json: bool) {
     }
 }
 
-fn summary(run: &RunReport, seconds: f64) {
+fn summary(run: &RunReport, seconds: f64, allowed: bool) {
     let counted = report::count(run.cases.iter().map(|case| case.outcome));
     let counted = if counted.is_empty() { "no case" } else { &counted };
     println!("{counted} on {}, in {seconds:.1} s", run.subject.name);
+    if run.cases.iter().any(|case| case.outcome == Outcome::Unimplemented) && !allowed {
+        println!("unimplemented is failed; --allow-unimplemented lets it pass while you write");
+    }
     // Once more, at the end: a build server shows the last part of a log.
     for case in run.cases.iter().filter(|case| case.outcome.is_bad()) {
         let reason = case.reason.as_deref().unwrap_or("no reason was given");
