@@ -26,7 +26,8 @@ pub(super) fn el_27(trial: &RealTrial<'_>) -> Verdict {
     let mut grounds = trial.grounds(3)?;
     let mut client = grounds.client()?;
     let times = trial.times(3, 5, 20);
-    // Nobody who has to notice by silence is so fast; two who notice at once may need two elections.
+    // Nobody who has to notice by silence is so fast. Two who are told at once may need another
+    // election, so not each one has to be.
     let silence = grounds.times().election_min();
     let (mut slow, mut slowest) = (0, Duration::ZERO);
     for _ in 0..times {
