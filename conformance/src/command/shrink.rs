@@ -37,7 +37,7 @@ fn shrink_case(arguments: &ShrinkArguments) -> Result<Exit, String> {
     let case = catalogue::find(what).ok_or_else(|| {
         format!("{what:?} is neither a seed nor a case; `quorate-conformance list` names all")
     })?;
-    let subject = super::subject::by_name(&arguments.subject)?;
+    let subject = subjects::named(&arguments.subject).map_err(|error| error.to_string())?;
     let ends = Instant::now() + Duration::from_secs(*seconds);
     let Some(small) = shortest(subject.as_ref(), case, *seed, *seeds, || Instant::now() >= ends)
     else {
