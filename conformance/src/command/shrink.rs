@@ -9,7 +9,7 @@ use super::Exit;
 use super::arguments::ShrinkArguments;
 use super::simulate::silence_panics;
 use quorate_conformance::report::three_lines;
-use quorate_conformance::{catalogue, shortest};
+use quorate_conformance::{catalogue, shortest, subjects};
 
 /// Scenes that are printed, at most: the last ones, which end with what broke.
 const SCENES_MAX: usize = 60;

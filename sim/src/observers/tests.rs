@@ -5,7 +5,7 @@ use crate::disk::{FrameMark, SimDisk, Work};
 use crate::swarm::Swarm;
 use quorate_core::{
     Action, Actions, Chain, ClientKey, Destination, GroupTag, LogTime, MemberId, Message, Notice,
-    OperationId, Position, Role, Sender, Term, TermHistory, View, Vote,
+    OperationId, Position, Role, Sender, Term, TermHistory, View, Vote, VoteKey,
 };
 
 /// A member with a disk of its own, and observers that look at it.

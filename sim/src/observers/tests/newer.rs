@@ -69,11 +69,11 @@ fn asks(stage: &mut Stage, now: u64, action: &Action) -> Vec<&'static str> {
 fn s9_nobody_votes_for_who_is_behind() {
     let mut stage = Stage::with(Completeness::default());
     let core = member();
-    stage.view.key = quorate_core::VoteKey { term: Term(2), position: Position(64) };
+    stage.view.key = VoteKey { term: Term(2), position: Position(64) };
     let vote = Vote { term: Term(3), granted_to: Some(MemberId(2)) };
     let persist = Action::PersistVote { operation: OperationId::default(), vote };
     for (term, position, found) in [(2, 64, vec![]), (1, 128, vec!["S9"]), (2, 56, vec!["S9"])] {
-        let key = quorate_core::VoteKey { term: Term(term), position: Position(position) };
+        let key = VoteKey { term: Term(term), position: Position(position) };
         let message = &Message::RequestVote { term: Term(3), key };
         stage.show_core(&core, Observed::Received { sender: sender(2), message });
         assert_eq!(stage.show_core(&core, Observed::Acting(&persist)), found);
@@ -297,7 +297,7 @@ fn s37_nobody_denies_what_it_holds() {
         }
         message
     });
-    let key = |position| quorate_core::VoteKey { term: Term(1), position: Position(position) };
+    let key = |position| VoteKey { term: Term(1), position: Position(position) };
     let canvass = |position| Message::Canvass { term: Term(1), round: 1, key: key(position) };
     assert_eq!(stage.sends(0, canvass(128)), NONE);
     assert_eq!(stage.sends(0, canvass(120)), ["S37"]);
