@@ -110,12 +110,10 @@ pub const fn are_compiled_in() -> bool {
 /// Runs each mutant, or the one with number `only`, for up to `seeds` seeds.
 #[cfg(quorate_mutants)]
 pub fn hunt(only: Option<u32>, seeds: u64, steps: u64, mut report: impl FnMut(&Fate)) -> Vec<Fate> {
-    let chosen = quorate_core::mutant::ALL
-        .iter()
-        .filter(|mutant| only.is_none_or(|only| only == mutant.number));
+    let chosen = mutant::ALL.iter().filter(|mutant| only.is_none_or(|only| only == mutant.number));
     let mut fates = Vec::new();
     for &mutant in chosen {
-        quorate_core::mutant::choose(mutant.number);
+        mutant::choose(mutant.number);
         let sweep = crate::sweep::Sweep { start: 1, seeds, steps, threads: 2, stop_at_first: true };
         let swept = sweep.run(|_| {});
         let first = swept.findings.into_iter().next();
@@ -123,7 +121,7 @@ pub fn hunt(only: Option<u32>, seeds: u64, steps: u64, mut report: impl FnMut(&F
         report(&fate);
         fates.push(fate);
     }
-    quorate_core::mutant::choose(0);
+    mutant::choose(0);
     fates
 }
 

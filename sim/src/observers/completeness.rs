@@ -1,7 +1,7 @@
 //! S9: a new leader holds all that was chosen; and, so that it does, nobody votes for a candidate
 //! whose log is behind its own (E04).
 
-use quorate_core::{Action, MemberId, Message, Role, Sender, Term, VoteKey};
+use quorate_core::{MemberId, Message, Role, Sender, Term, VoteKey};
 
 use super::rising::{ByMember, Rising};
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
@@ -13,12 +13,12 @@ pub(super) struct Completeness {
 }
 
 impl Completeness {
-    /// Judged when the vote is handed to the disk: until it leaves the voter may learn more.
+    /// Judged in the step that decides, by what the voter had before: later it may learn more.
     fn votes(&self, scene: &Scene<'_>, term: Term, candidate: MemberId) -> Option<String> {
         // Of a loop at whose edges it is watched, nobody knows what it had when it decided.
         scene.core?;
         let asked = self.asked.get(scene.member)?.get((term, candidate))?;
-        let (voter, own) = (scene.member, scene.view.key);
+        let (voter, own) = (scene.member, scene.before.key);
         // Both are compared as rule 7 says: the term first, then the position.
         ((asked.term, asked.position) < (own.term, own.position))
             .then(|| format!("member {voter} has {own:?} and votes for {candidate} with {asked:?}"))
@@ -43,7 +43,7 @@ impl Observer for Completeness {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::LIVES.and(Kinds::TERM_CHANGED).and(Kinds::RECEIVED_ELECTION).and(Kinds::OPERATIONS)
+        Kinds::LIVES.and(Kinds::TERM_CHANGED).and(Kinds::RECEIVED_ELECTION).and(Kinds::VOTED)
     }
 
     fn observe(
@@ -65,14 +65,13 @@ impl Observer for Completeness {
                 self.asked.entry(scene.member).insert((*term, candidate), *key);
                 None
             }
-            Observed::Acting(Action::PersistVote { vote, .. }) => {
-                let candidate = vote.granted_to.filter(|candidate| *candidate != scene.member);
-                candidate.and_then(|candidate| self.votes(scene, vote.term, candidate))
-            }
-            Observed::Stepped { .. }
-                if scene.view.role == Role::Leader && scene.before.role != Role::Leader =>
-            {
-                Self::leads(scene, ghost)
+            Observed::Stepped { .. } => {
+                let is_new = scene.view.role == Role::Leader && scene.before.role != Role::Leader;
+                let vote = scene.view.vote;
+                let other = vote.granted_to.filter(|candidate| *candidate != scene.member);
+                let cast = other.filter(|_| vote != scene.before.vote);
+                let problem = cast.and_then(|candidate| self.votes(scene, vote.term, candidate));
+                problem.or_else(|| is_new.then(|| Self::leads(scene, ghost)).flatten())
             }
             _ => None,
         };

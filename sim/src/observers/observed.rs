@@ -164,6 +164,8 @@ impl Kinds {
     pub const LOG_FELL: Self = Self(1 << 10);
     /// A member stopped in this step or before.
     pub const STOPPED: Self = Self(1 << 11);
+    /// A step changed for whom the member votes.
+    pub const VOTED: Self = Self(1 << 35);
     /// A member is at the end of the positions that there are.
     pub const AT_THE_END: Self = Self(1 << 34);
     /// [`Observed::Heard`].
@@ -216,7 +218,7 @@ impl Kinds {
         .and(Self::SENDS_ACKNOWLEDGEMENT)
         .and(Self::SENDS_OTHER);
     /// How many sorts there are.
-    pub(super) const COUNT: usize = 35;
+    pub(super) const COUNT: usize = 36;
 
     /// Both sets.
     #[must_use]
@@ -301,6 +303,7 @@ fn stepped(before: &View, view: &View) -> Kinds {
         .and(Kinds::TERM_CHANGED.when(term))
         .and(Kinds::COMMIT_CHANGED.when(view.commit != before.commit))
         .and(Kinds::LOG_FELL.when(fell))
+        .and(Kinds::VOTED.when(view.vote != before.vote))
         .and(Kinds::STOPPED.when(view.fail_stop.is_some()))
         .and(Kinds::AT_THE_END.when(end >= Position::MAX))
 }

@@ -45,7 +45,7 @@ impl Repairer {
         let linger = scene.rules.at_least(timing.repair_linger);
         let interval = scene.rules.at_least(timing.heartbeat_interval);
         let recent = self.recent.entry(stream);
-        let keeps = linger.max(interval);
+        let keeps = linger.max(INTERVALS * interval);
         recent.retain(|old| scene.now - old.at < keeps);
         // Only the newest are remembered: what was sent before may be sent again.
         let again = recent.iter().rev().take(REPAIRS_MAX).find(|old| {
@@ -57,13 +57,7 @@ impl Repairer {
             format!("{} ns after {} was repaired for it", scene.now - old.at, old.range)
         });
         recent.push_back(repair);
-        // The budget is of intervals one after the other: two of them may be used up in a row.
-        let bytes = |old: &Repair| if scene.now - old.at < interval { old.range.len() } else { 0 };
-        let spent: u64 = recent.iter().map(bytes).sum();
-        let budget = 2 * scene.rules.limits.repair_budget_bytes;
-        again.or_else(|| {
-            (spent > budget).then(|| format!("{spent} bytes in an interval; {budget} may be"))
-        })
+        again.or_else(|| over_budget(scene, recent, interval))
     }
 
     fn acts(&mut self, scene: &Scene<'_>, steps: u64, action: &Action) -> Option<String> {
@@ -87,6 +81,20 @@ impl Repairer {
             _ => None,
         }
     }
+}
+
+/// How many intervals in a row are looked at.
+const INTERVALS: u64 = 4;
+
+/// Whether more was repaired than the budgets of the intervals that it may lie in: so many in a row
+/// touch one more, whose budget may be used up too.
+fn over_budget(scene: &Scene<'_>, recent: &VecDeque<Repair>, interval: u64) -> Option<String> {
+    (1..=INTERVALS).find_map(|count| {
+        let lately = recent.iter().filter(|old| scene.now - old.at < count * interval);
+        let spent: u64 = lately.map(|old| old.range.len()).sum();
+        let budget = (count + 1) * scene.rules.limits.repair_budget_bytes;
+        (spent > budget).then(|| format!("{spent} bytes in {count} intervals; {budget} may be"))
+    })
 }
 
 const fn key_of(stream: Stream) -> Option<ClientKey> {

@@ -136,7 +136,11 @@ pub(super) fn bi_07(_: &mut Trial<'_>) -> Verdict {
         follower.check(commit == committed, "its commit position moved")?;
         check(named.is_none_or(|name| name == reason), || format!("it stops for {named:?}"))?;
     }
-    // Votes and answers that nobody asked for.
+    unasked_answers()
+}
+
+/// Votes and answers that nobody asked for.
+fn unasked_answers() -> Verdict {
     for beginning in BEGINNINGS {
         let mut desk = desk(beginning)?;
         let before = desk.view();

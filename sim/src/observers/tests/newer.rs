@@ -69,14 +69,14 @@ fn asks(stage: &mut Stage, now: u64, action: &Action) -> Vec<&'static str> {
 fn s9_nobody_votes_for_who_is_behind() {
     let mut stage = Stage::with(Completeness::default());
     let core = member();
-    stage.view.key = VoteKey { term: Term(2), position: Position(64) };
-    let vote = Vote { term: Term(3), granted_to: Some(MemberId(2)) };
-    let persist = Action::PersistVote { operation: OperationId::default(), vote };
+    stage.before.key = VoteKey { term: Term(2), position: Position(64) };
+    stage.view.vote = Vote { term: Term(3), granted_to: Some(MemberId(2)) };
+    let actions = &Actions::new();
     for (term, position, found) in [(2, 64, vec![]), (1, 128, vec!["S9"]), (2, 56, vec!["S9"])] {
         let key = VoteKey { term: Term(term), position: Position(position) };
         let message = &Message::RequestVote { term: Term(3), key };
         stage.show_core(&core, Observed::Received { sender: sender(2), message });
-        assert_eq!(stage.show_core(&core, Observed::Acting(&persist)), found);
+        assert_eq!(stage.show_core(&core, Observed::Stepped { actions }), found);
     }
 }
 
