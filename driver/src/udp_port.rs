@@ -45,8 +45,8 @@ pub struct UdpPort {
     ahead: Ahead,
 }
 
-/// What a receive has found out beyond what it was asked for. One that asks for two and gets one has
-/// seen that there is no more: to ask again would cost a call, just before an answer goes out.
+/// What a receive has found out beyond what it was asked for. One that asks for two and gets one
+/// has seen that there is no more: to ask again would cost a call, just before an answer goes out.
 #[derive(Debug)]
 struct Ahead {
     /// Room for the second; none where the system receives one at a time.

@@ -244,8 +244,9 @@ impl World {
         let Some(member) = host.member.as_ref().filter(|_| self.watch.is_open()) else { return };
         if host.late.is_empty() && host.applying.is_none() {
             // The hash over all sessions and their replies is dear: at one position in so many, the
-            // same ones on all members; the calm phase compares it once more. A reply is kept for as
-            // many messages as may be in flight: where that is long, it is looked at often enough.
+            // same ones on all members; the calm phase compares it once more. A reply is kept for
+            // as many messages as may be in flight: where that is long, it is looked at often
+            // enough.
             let kept = self.swarm.limits.in_flight_max as u64;
             let one_in = 32 * (kept / 16).clamp(1, 4);
             let sampled = quorate_core::hash::mix(0, host.view.applied.0).is_multiple_of(one_in);

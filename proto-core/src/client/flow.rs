@@ -261,9 +261,9 @@ impl Flow {
         verdict
     }
 
-    /// Whether the leader may soon need to know what was consumed: it keeps as many replies as may be
-    /// in flight, and as many bytes as a window has. Else it asks when it has nothing more to send
-    /// (`StreamNewest`), and a message alone costs one datagram, not two.
+    /// Whether the leader may soon need to know what was consumed: it keeps as many replies as may
+    /// be in flight, and as many bytes as a window has. Else it asks when it has nothing more to
+    /// send (`StreamNewest`), and a message alone costs one datagram, not two.
     fn leader_may_wait(&self, config: &ClientConfig) -> bool {
         let limits = &config.limits;
         let untold_bytes = self.inlet.consumed().since(self.reported);

@@ -20,8 +20,9 @@ pub(super) const fn is_small(scene: &Scene<'_>) -> bool {
     scene.rules.limits.window_bytes <= WINDOW_MAX
 }
 
-/// Whether an experiment is due that is made once in `one_in` steps, and more seldom where copies are
-/// dear: of steps that are drawn it draws again. With one it is due in every step, drawn or not.
+/// Whether an experiment is due that is made once in `one_in` steps, and more seldom where copies
+/// are dear: of steps that are drawn it draws again. With one it is due in every step, drawn or
+/// not.
 pub(super) fn is_due(scene: &Scene<'_>, salt: u64, one_in: u64) -> bool {
     if one_in == 1 {
         return true;

@@ -132,8 +132,8 @@ pub enum Phase {
     Over,
 }
 
-/// Sets of sorts of what happens: an observer is shown only what it wants. A step that changes little
-/// is of few sorts, so most observers never see it.
+/// Sets of sorts of what happens: an observer is shown only what it wants. A step that changes
+/// little is of few sorts, so most observers never see it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Kinds(u64);
 
