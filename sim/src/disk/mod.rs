@@ -179,6 +179,12 @@ impl SimDisk {
             && self.frame_ending_at(end).is_some_and(|frame| frame.chain == chain)
     }
 
+    /// The newest start that was written down.
+    #[must_use]
+    pub const fn boot_epoch(&self) -> u64 {
+        self.boot_epoch
+    }
+
     /// Writes `first` and `second` behind the log. Returns the frames that became whole, and where
     /// the written bytes are no frame under the durable history, if so.
     pub fn append(&mut self, first: &[u8], second: &[u8]) -> (&[FrameMark], Option<Position>) {
@@ -291,7 +297,17 @@ impl SimDisk {
             return Err(Refusal::Records);
         }
         self.damaged_copies = [0; RECORD_KINDS];
+        let promised = self.frames.clone();
         self.read_again();
+        self.check_read().inspect_err(|_| {
+            // Who does not start breaks no promise either: what it acknowledged stays counted.
+            self.frames = promised;
+        })?;
+        Ok(self.begin_life(member))
+    }
+
+    /// Whether what was read is all that a durable mark vouches for.
+    fn check_read(&self) -> Result<(), Refusal> {
         let end = self.frames.last().map_or(Position::ZERO, |frame| frame.end);
         if self.image.read(0..end.0.max(self.marked) as usize).is_none() {
             return Err(Refusal::Unreadable);
@@ -299,7 +315,7 @@ impl SimDisk {
         if end.0 < self.marked {
             return Err(Refusal::Damaged { at: end, durable: Position(self.marked) });
         }
-        Ok(self.begin_life(member))
+        Ok(())
     }
 
     /// What a new life of `member` finds, whatever was done to the disk: the log up to its last

@@ -126,3 +126,23 @@ fn a_read_past_the_end_is_short() {
     };
     assert_eq!(bytes.len(), 16);
 }
+
+#[test]
+fn what_a_disk_acknowledged_stays_counted_when_its_start_is_refused() {
+    let mut refused = 0;
+    for seed in 1..=20 {
+        let mut disk = written(3);
+        for sequence in [2, 3] {
+            disk.issue(operation(sequence), Work::Sync { covers: disk.written_end().0 });
+            complete(&mut disk, operation(sequence)).unwrap();
+        }
+        let last = *disk.frames().last().unwrap();
+        let (mut dice, mut tally) = (Dice::new(seed, "rot"), Tally::default());
+        assert!(disk.damage(Damage::Rot, Position::ZERO, &mut dice, &mut tally));
+        if let Err(Refusal::Damaged { .. }) = disk.start(MemberId(1)) {
+            refused += 1;
+            assert!(disk.holds_durably(last.end, last.chain), "a commit may have counted it");
+        }
+    }
+    assert!(refused > 0, "no damage was found");
+}

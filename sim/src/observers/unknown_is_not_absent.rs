@@ -43,9 +43,16 @@ impl UnknownIsNotAbsent {
         Self { one_in: 1, ..Self::default() }
     }
 
-    fn hear(&mut self, leader: MemberId, sender: Sender, message: &Message) {
-        let Sender::Member { member, boot_epoch, .. } = sender else { return };
+    fn hear(&mut self, scene: &Scene<'_>, sender: Sender, message: &Message) {
+        let Sender::Member { member, incarnation, boot_epoch } = sender else { return };
         let &Message::Acknowledge { term, sequence, durable, .. } = message else { return };
+        let is_stranger = usize::from(member.0.wrapping_sub(1)) >= scene.rules.members;
+        // What a leader did not count, it need not remember.
+        let counts = scene.view.role == Role::Leader && scene.view.serving;
+        if is_stranger || incarnation != Incarnation(1) || !counts {
+            return;
+        }
+        let leader = scene.member;
         let heard = self.heard.entry(leader).entry(member);
         if (boot_epoch.0, sequence) > (heard.boot_epoch, heard.sequence) {
             *heard = Heard { term, boot_epoch: boot_epoch.0, sequence, durable };
@@ -59,12 +66,17 @@ impl UnknownIsNotAbsent {
             let lost = Position::ZERO < heard.durable && heard.durable <= scene.view.commit;
             heard.term == scene.view.term && lost
         };
+        // A life of which the leader knows already would be a former one.
+        let newest = |follower: MemberId| {
+            let disk = scene.disks.iter().nth(usize::from(follower.0.wrapping_sub(1)));
+            disk.map_or(0, crate::disk::SimDisk::boot_epoch)
+        };
         let mut known = self.heard.get(scene.member)?.iter();
         let (follower, heard) = known.find(|(_, heard)| fits(heard))?;
         let sender = Sender::Member {
             member: follower,
             incarnation: Incarnation(1),
-            boot_epoch: BootEpoch(heard.boot_epoch + 1),
+            boot_epoch: BootEpoch(newest(follower).max(heard.boot_epoch) + 1),
         };
         let message = Message::Acknowledge {
             term: scene.view.term,
@@ -145,7 +157,7 @@ impl Observer for UnknownIsNotAbsent {
                 let known = self.acknowledged.entry(member);
                 *known = scene.view.verified.min(*known);
             }
-            Observed::Received { sender, message } => self.hear(member, sender, message),
+            Observed::Received { sender, message } => self.hear(scene, sender, message),
             Observed::Acting(Action::Send {
                 message: Message::Acknowledge { durable, .. },
                 ..
