@@ -107,11 +107,13 @@ impl UnknownIsNotAbsent {
         match message {
             Message::Unavailable { stream: Stream::Log, range: asked, .. } => {
                 let owner = scene.history.owner(asked.range.start).map(|line| line.term.0);
-                let held = asked.range.start < scene.view.verified && owner == Some(asked.epoch);
+                // A host that takes in many events in one turn is seen between turns only.
+                let verified = scene.view.verified.min(scene.before.verified);
+                let held = asked.range.start < verified && owner == Some(asked.epoch);
                 let end = scene.history.owner_end(asked.range.start);
-                let ends = end.is_none_or(|end| asked.range.end.min(scene.view.verified) <= end);
+                let ends = end.is_none_or(|end| asked.range.end.min(verified) <= end);
                 (held && ends && !asked.range.is_empty())
-                    .then(|| format!("denies {asked:?} and holds {}", scene.view.verified))
+                    .then(|| format!("denies {asked:?} and holds {verified}"))
             }
             Message::Canvass { key, .. }
             | Message::CanvassReply { key, .. }

@@ -190,7 +190,7 @@ pub(super) fn cv_06(trial: &mut Trial<'_>) -> Verdict {
 
 pub(super) fn cv_07(_: &mut Trial<'_>) -> Verdict {
     let fields = [
-        ("Ballot", 10),
+        ("Ballot", 26),
         ("CanvassReply", 32),
         ("ConnectReply", 60),
         ("Nak", 8),

@@ -250,7 +250,7 @@ pub(super) fn nk_06(_: &mut Trial<'_>) -> Verdict {
         // The next request describes what is still missing then.
         feed(&mut desk, &change.asked[..change.asked.len().min(1)]);
         let rest: Vec<_> = wanted.iter().copied().skip(1).collect();
-        let asked = leader.pass_unanswered(&mut desk, sum(retry, delay.times(4)));
+        let asked = leader.pass_unanswered(&mut desk, sum(retry, delay));
         let text = format!("{}: asked again for {asked:?}, not for {rest:?}", change.what);
         desk.check(asked == rest, &text)?;
     }
