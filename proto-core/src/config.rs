@@ -99,7 +99,7 @@ pub struct Limits {
     pub repair_request_bytes_max: u64,
     /// Repair bytes that a member sends within one heartbeat interval, at most (E90).
     pub repair_budget_bytes: u64,
-    /// Reads of the archive under way, at most.
+    /// Reads of the archive for others that are under way, at most; one of its own comes on top.
     pub reads_max: usize,
     /// Bytes of one read of the archive, at most. At least one frame of the largest message.
     pub read_bytes_max: u64,

@@ -292,6 +292,7 @@ impl Flow {
             linger: config.timing.repair_linger,
             interval: config.timing.keepalive_interval,
             budget_bytes: config.limits.session_window_bytes,
+            slice_bytes: u64::from(config.limits.slice_bytes),
         };
         let to = Destination::Member(link.leader);
         let mut verdict = Verdict::Foreign;

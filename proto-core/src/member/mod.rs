@@ -566,6 +566,7 @@ impl Member {
             linger: self.config.timing.repair_linger,
             interval: self.config.timing.heartbeat_interval,
             budget_bytes: self.config.limits.repair_budget_bytes,
+            slice_bytes: u64::from(self.config.limits.slice_bytes),
         }
     }
 

@@ -50,8 +50,11 @@ impl Reads {
         self.reads.len()
     }
 
+    /// Whether one more read for others may begin. A slow service reads again as soon as it has
+    /// applied, so its one read is not counted among them: it would keep them out for ever (E98).
     fn has_room(&self) -> bool {
-        self.reads.len() < self.reads_max
+        let for_others = |read: &&Read| matches!(read.purpose, Purpose::Repair { .. });
+        self.reads.iter().filter(for_others).count() < self.reads_max
     }
 
     /// Bytes at and above `end` are not what they were when these reads were issued.
@@ -177,6 +180,11 @@ impl Member {
             let message =
                 Message::Unavailable { stream: Stream::Log, range: asked, oldest: Position::ZERO };
             self.send(to, message, actions);
+            return Ok(());
+        }
+        if held.start < log.low && !self.state.reads.has_room() {
+            // Not even noted as sent: no read can begin for it, and it is asked for again.
+            self.counters.repairs_refused += 1;
             return Ok(());
         }
         let (now, timing) = (self.state.now, self.repair_timing());

@@ -17,6 +17,9 @@ const OVERTAKING_MAX: u32 = 3;
 /// them, on its way or in the queues of a busy host, and no slice has shown yet that they are late.
 const ANNOUNCED_DELAYS: u64 = 3;
 
+/// A hole is not cut to fit less than this part of the bytes that may be asked for (E124).
+const CRUMBS_PER_ROOM: u64 = 8;
+
 /// Ranges that are asked for within one retry interval, at most.
 pub const REQUESTS_MAX: usize = 8 * NAK_RANGES_MAX;
 
@@ -365,6 +368,11 @@ impl Image {
                 if room == 0 || found.len() >= ranges_max {
                     break 'search;
                 }
+                // A crumb of a hole would be a hole of its own from then on, with its own request,
+                // datagram and read: what is left of the room waits for company.
+                if hole.len() > room && room < timing.bytes_max / CRUMBS_PER_ROOM {
+                    break 'search;
+                }
                 // Slice boundaries are multiples of 8 (rule 19), so clipping keeps that.
                 let most = room.checked_next_multiple_of(8).unwrap_or(u64::MAX);
                 let clipped = PositionRange::at(hole.start, hole.len().min(most));
@@ -535,6 +543,22 @@ mod tests {
         assert!(most(16 << 10) <= 80, "{}", most(16 << 10));
     }
 
+    #[test]
+    fn e124_what_is_left_of_the_room_asks_for_no_crumb() {
+        let mut image = image();
+        let timing = NakTiming { bytes_max: 256, ..TIMING };
+        image.hear_newest(Position(8 * 240));
+        image.insert(Instant(0), range(232, 8 * 240));
+        assert_eq!(image.unasked(timing, FAR, 8).as_slice(), [range(0, 232)]);
+        image.poll(Instant(0), timing, FAR);
+        assert_eq!(image.poll(Instant(10), timing, FAR).as_slice(), [range(0, 232)]);
+        // 24 bytes of room are too few for a part of what is more, and enough for what is whole.
+        image.hear_newest(Position(8 * 260));
+        assert!(image.unasked(timing, FAR, 8).is_empty());
+        image.insert(Instant(10), range(8 * 243, 8 * 260));
+        assert_eq!(image.unasked(timing, FAR, 8).as_slice(), [range(8 * 240, 8 * 243)]);
+    }
+
     /// What `image` would ask for, found by looking at all that it holds and has asked for.
     fn unasked_naively(image: &Image, timing: NakTiming, limit: Position) -> Vec<PositionRange> {
         let is_missing = |at: &u64| {
@@ -546,13 +570,22 @@ mod tests {
         let asked = |at: &u64| image.asked.iter().any(|it| it.range.contains(range(*at, at + 1)));
         let above = image.asked.iter().flat_map(|it| it.range.start.0..it.range.end.0);
         let outstanding = above.filter(|at| *at >= image.received.0 && is_missing(at)).count();
-        let room = timing.bytes_max.saturating_sub(outstanding as u64).next_multiple_of(8);
-        let mut found: Vec<PositionRange> = Vec::new();
-        for at in holes.into_iter().filter(|at| !asked(at)).take(room as usize) {
-            match found.last_mut() {
+        let mut all: Vec<PositionRange> = Vec::new();
+        for at in holes.into_iter().filter(|at| !asked(at)) {
+            match all.last_mut() {
                 Some(last) if last.end.0 == at => last.end = Position(at + 1),
-                _ => found.push(range(at, at + 1)),
+                _ => all.push(range(at, at + 1)),
             }
+        }
+        let mut room = timing.bytes_max.saturating_sub(outstanding as u64);
+        let mut found: Vec<PositionRange> = Vec::new();
+        for hole in all {
+            if room == 0 || hole.len() > room && room < timing.bytes_max / CRUMBS_PER_ROOM {
+                break;
+            }
+            let clipped = PositionRange::at(hole.start, hole.len().min(room.next_multiple_of(8)));
+            room = room.saturating_sub(clipped.len());
+            found.push(clipped);
         }
         found.truncate(NAK_RANGES_MAX.min(REQUESTS_MAX - image.asked.len()));
         found

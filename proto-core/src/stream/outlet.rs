@@ -227,8 +227,12 @@ mod tests {
     fn a_lost_run_is_repaired() {
         let tag = GroupTag(3);
         let nak = NakTiming { delay: Duration(1), retry: Duration(10), bytes_max: 1 << 20 };
-        let timing =
-            RepairTiming { linger: Duration(5), interval: Duration(100), budget_bytes: 1 << 20 };
+        let timing = RepairTiming {
+            linger: Duration(5),
+            interval: Duration(100),
+            budget_bytes: 1 << 20,
+            slice_bytes: 8,
+        };
         let mut outlet = Outlet::new(tag, Position(0), 512);
         let mut inlet = Inlet::new(tag, Position(0), 512, 8);
         outlet.allow(inlet.limit());

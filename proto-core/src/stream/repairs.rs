@@ -24,6 +24,9 @@ pub struct RepairTiming {
     pub interval: Duration,
     /// Repair bytes in one interval, at most.
     pub budget_bytes: u64,
+    /// A range is cut at no less than so many bytes to keep to the budget: a datagram's worth. The
+    /// rest of a smaller cut would be a hole of its own, with its own request (E124).
+    pub slice_bytes: u64,
 }
 
 /// Suppresses repeated repairs for a linger time and keeps them within a budget (E90, S20).
@@ -108,11 +111,11 @@ impl Repairs {
             parts = subtract(&parts, recent.range);
         }
         let wanted = parts.iter().map(|part| part.len()).sum();
-        let mut room = self.room(timing.budget_bytes, to, wanted);
+        let mut room = self.room(timing, to, wanted);
         let mut admitted = Admitted { short_bytes: wanted, ..Admitted::default() };
         for part in parts {
             let clipped = PositionRange::at(part.start, part.len().min(room & !7));
-            if clipped.is_empty() {
+            if clipped.len() < part.len().min(timing.slice_bytes) {
                 crate::mark::reached(crate::mark::REPAIR_BUDGET_SPENT);
                 break;
             }
@@ -146,7 +149,7 @@ impl Repairs {
 
     /// The bytes that `to`, which asks for `wanted` more, may be sent: what is left of the budget
     /// without what is kept for others.
-    fn room(&mut self, budget_bytes: u64, to: Destination, wanted: u64) -> u64 {
+    fn room(&mut self, timing: RepairTiming, to: Destination, wanted: u64) -> u64 {
         match self.askers.iter_mut().find(|asker| asker.to == to) {
             Some(asker) => asker.wanted = asker.wanted.saturating_add(wanted),
             None => {
@@ -155,10 +158,12 @@ impl Repairs {
                 self.askers.push(Asker { to, wanted_before: 0, wanted, spent: 0 });
             }
         }
-        let share = budget_bytes / self.askers.len() as u64;
+        let share = timing.budget_bytes / self.askers.len() as u64;
+        // Shares of which nobody could be sent a slice are no shares: then who comes first.
+        let share = if share < timing.slice_bytes { 0 } else { share };
         let others = self.askers.iter().filter(|asker| asker.to != to);
         let kept = others.map(|asker| asker.wanted_before.min(share).saturating_sub(asker.spent));
-        budget_bytes.saturating_sub(self.spent).saturating_sub(kept.sum())
+        timing.budget_bytes.saturating_sub(self.spent).saturating_sub(kept.sum())
     }
 
     fn spend(&mut self, to: Destination, bytes: u64) {
@@ -188,8 +193,12 @@ mod tests {
     use super::*;
     use crate::identity::MemberId;
 
-    const TIMING: RepairTiming =
-        RepairTiming { linger: Duration(10), interval: Duration(100), budget_bytes: 64 };
+    const TIMING: RepairTiming = RepairTiming {
+        linger: Duration(10),
+        interval: Duration(100),
+        budget_bytes: 64,
+        slice_bytes: 8,
+    };
     const ONE: Destination = Destination::Member(MemberId(1));
     const TWO: Destination = Destination::Member(MemberId(2));
 
@@ -218,6 +227,22 @@ mod tests {
         assert_eq!((none.parts.len(), none.short_bytes), (0, 8));
         let later = admit(100, TWO, range(0, 8));
         assert_eq!((later.parts.len(), later.short_bytes), (1, 0));
+    }
+
+    #[test]
+    fn e124_a_budget_leaves_no_crumbs() {
+        let timing = RepairTiming { slice_bytes: 24, ..TIMING };
+        let mut repairs = Repairs::new();
+        let mut admit = |at, to, asked| repairs.admit(Instant(at), timing, to, asked);
+        assert_eq!(admit(0, ONE, range(0, 48)).parts.as_slice(), [range(0, 48)]);
+        // Of the 16 bytes that are left nothing is sent of more, and all of what is less.
+        assert!(admit(1, ONE, range(48, 96)).parts.is_empty());
+        assert_eq!(admit(2, ONE, range(48, 64)).parts.as_slice(), [range(48, 64)]);
+        // Nor does a share that is less than a slice keep anything from whoever asks first.
+        assert!(admit(3, TWO, range(0, 48)).parts.is_empty());
+        assert_eq!(admit(100, ONE, range(64, 128)).parts.as_slice(), [range(64, 96)]);
+        let narrow = RepairTiming { slice_bytes: 40, ..TIMING };
+        assert_eq!(repairs.admit(Instant(200), narrow, ONE, range(128, 256)).short_bytes, 64);
     }
 
     #[test]

@@ -47,8 +47,9 @@ impl Repairer {
         let recent = self.recent.entry(stream);
         let keeps = linger.max(INTERVALS * interval);
         recent.retain(|old| scene.now - old.at < keeps);
-        // Only the newest are remembered: what was sent before may be sent again.
-        let again = recent.iter().rev().take(REPAIRS_MAX).find(|old| {
+        // Only the newest are remembered: what was sent before may be sent again. Of a range that
+        // lies in several parts some may find no read free; they take a place all the same.
+        let again = recent.iter().rev().take(REPAIRS_MAX / 2).find(|old| {
             scene.now - old.at < linger
                 && (old.to, old.source, old.epoch) == (repair.to, repair.source, repair.epoch)
                 && !old.range.intersection(repair.range).is_empty()

@@ -227,6 +227,7 @@ impl Server {
             linger: Duration::from_millis(5),
             interval: Duration::from_millis(50),
             budget_bytes: 64 << 10,
+            slice_bytes: 1_216,
         };
         let Datagram::Control(Message::Nak { ranges, .. }) = datagram else { return Vec::new() };
         let to = Destination::Client(Endpoint::default());

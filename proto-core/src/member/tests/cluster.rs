@@ -55,6 +55,8 @@ pub(super) struct Node {
     pub(super) disk: Disk,
     pub(super) pending: VecDeque<(OperationId, Write)>,
     pub(super) holds_disk: bool,
+    /// Reads of the archive that are left alone, if they are.
+    pub(super) held_reads: Option<Vec<(OperationId, crate::PositionRange)>>,
     pub(super) applied: Vec<Vec<u8>>,
     pub(super) fail_stop: Option<FailStop>,
 }
@@ -138,6 +140,7 @@ impl Cluster {
                 disk: Disk::default(),
                 pending: VecDeque::new(),
                 holds_disk: false,
+                held_reads: None,
                 applied: Vec::new(),
                 fail_stop: None,
             };
@@ -362,6 +365,9 @@ impl Cluster {
                 }
                 Action::PersistPeers { operation, peers } => {
                     node.pending.push_back((operation, Write::Peers(peers.to_vec())));
+                }
+                Action::ReadLog { operation, range } if node.held_reads.is_some() => {
+                    node.held_reads.as_mut().unwrap().push((operation, range));
                 }
                 Action::ReadLog { operation, range } => {
                     let end = node.disk.log.len().min(range.end.0 as usize);

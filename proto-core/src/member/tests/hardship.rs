@@ -445,6 +445,39 @@ fn e122_a_request_for_bytes_between_words_is_not_answered() {
     assert_eq!(ask(&mut cluster, 0, 16), 1, "whole words are sent");
 }
 
+#[test]
+fn e123_a_service_that_reads_slowly_keeps_nobody_from_being_repaired() {
+    use crate::message::EpochRange;
+    use crate::position::PositionRange;
+
+    let mut cluster = Cluster::new(3);
+    cluster.limits.reads_max = 1;
+    (1..=3).for_each(|member| {
+        cluster.crash(member);
+        cluster.start(member);
+    });
+    cluster.run_until_led();
+    cluster.connect_client();
+    wait_until_served(&mut cluster);
+    submit_much(&mut cluster, 40);
+    let slow = (1..=3).find(|&member| Some(member) != cluster.leader()).unwrap();
+    let other = (1..=3).find(|&member| member != slow).unwrap();
+    cluster.crash(slow);
+    cluster.nodes.get_mut(&id(slow)).unwrap().held_reads = Some(Vec::new());
+    cluster.start(slow);
+    let reads = |cluster: &Cluster| cluster.nodes[&id(slow)].held_reads.clone().unwrap();
+    cluster.run_until("what it applies is being read", |cluster| !reads(cluster).is_empty());
+    let (sender, epoch) = (sender_of(&cluster, other), cluster.member(slow).view().term.0);
+    for (start, is_read) in [(0, true), (64, false)] {
+        let range = PositionRange::new(Position(start), Position(start + 64));
+        let ranges = [EpochRange { epoch, range }].into_iter().collect();
+        let nak = Datagram::Control(Message::Nak { stream: Stream::Log, ranges });
+        cluster.deliver(endpoint(other), endpoint(slow), sender, &nak);
+        let of_it = |read: &(_, PositionRange)| read.1 == range;
+        assert_eq!(reads(&cluster).iter().any(of_it), is_read, "{range}: one at a time");
+    }
+}
+
 /// A deadline left behind would be served for ever, and a connect left behind would make the next
 /// one of that client wait for a frame that was cut.
 #[test]
