@@ -37,19 +37,29 @@ pub struct Options {
     /// The largest frame that the group ever wrote: a quarter of the largest window. Recovery takes
     /// this much memory, and takes a larger frame for a bad one.
     pub frame_bytes_max: u64,
+    /// The boot epoch is this at least, and one more than the last that the directory knows of.
+    /// From a clock (milliseconds since 1970), it is new even for a directory that was replaced by
+    /// an older copy of itself, which has forgotten some of its lives (rule 9, E47).
+    pub boot_epoch_min: u64,
 }
 
 impl Options {
     /// Options for a log whose frames take at most `frame_bytes_max`.
     #[must_use]
     pub const fn new(frame_bytes_max: u64) -> Self {
-        Self { frame_bytes_max }
+        Self { frame_bytes_max, boot_epoch_min: 0 }
+    }
+
+    /// These options, with a least boot epoch.
+    #[must_use]
+    pub const fn with_boot_epoch_min(self, boot_epoch_min: u64) -> Self {
+        Self { boot_epoch_min, ..self }
     }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { frame_bytes_max: 4 << 20 }
+        Self::new(4 << 20)
     }
 }
 
@@ -152,7 +162,7 @@ impl<D: Disk> Archive<D> {
         let generation = history_copies.generation();
         let frame_bytes_max = options.frame_bytes_max;
         let found = recover(&log, &history, generation, frame_bytes_max, &mut repairs)?;
-        let boot_epoch = BootEpoch(boot.0.saturating_add(1));
+        let boot_epoch = BootEpoch(boot.0.saturating_add(1).max(options.boot_epoch_min));
         boot_copies.store(&disk, &boot_epoch)?;
 
         let life = Life { member: owner.member, incarnation: owner.incarnation, boot_epoch };

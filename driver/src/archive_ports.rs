@@ -1,5 +1,7 @@
 //! The archive under the ports of the disk.
 
+use std::time::SystemTime;
+
 use quorate_archive::{
     AppendError as ArchiveAppendError, Archive, ArchiveError, Cut, Identity, Options, Reader,
     SEGMENT_BYTES_DEFAULT, Syncer, Writer, identify, init,
@@ -90,7 +92,8 @@ impl ArchivePorts {
     /// [`OpenError`].
     pub fn open(configuration: &Configuration, bootstrap: bool) -> Result<Self, OpenError> {
         let window_quarter = configuration.limits.window_bytes / 4;
-        let options = Options::new(window_quarter.max(Options::default().frame_bytes_max));
+        let options = Options::new(window_quarter.max(Options::default().frame_bytes_max))
+            .with_boot_epoch_min(milliseconds_since_1970());
         let directory = &configuration.data;
         let identity = match identify(directory) {
             Err(ArchiveError::NotInitialised { .. }) if bootstrap => {
@@ -112,6 +115,12 @@ impl ArchivePorts {
             reader: ArchiveReader(reader),
         })
     }
+}
+
+/// By the clock of the machine; 0 when that is before 1970, and then epochs are merely counted.
+fn milliseconds_since_1970() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
 }
 
 fn check(identity: &Identity, configuration: &Configuration) -> Result<(), OpenError> {
@@ -209,6 +218,6 @@ mod tests {
         assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
         configuration.member = MemberId(1);
         let ports = ArchivePorts::open(&configuration, false).unwrap();
-        assert_eq!(ports.recovered.life.boot_epoch.0, 2);
+        assert!(ports.recovered.life.boot_epoch.0 > 1 << 40, "milliseconds since 1970");
     }
 }

@@ -14,7 +14,7 @@ use crate::error::{AppendError, ArchiveError};
 use crate::{Identity, Options, Syncer, Writer};
 
 pub(super) const GROUP: GroupId = GroupId(0x0123_4567);
-pub(super) const OPTIONS: Options = Options { frame_bytes_max: 64 << 10 };
+pub(super) const OPTIONS: Options = Options::new(64 << 10);
 
 /// Where the log's bytes begin in a segment's file.
 pub(super) const LOG_AT: usize = 16 << 10;

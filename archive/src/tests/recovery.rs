@@ -223,3 +223,20 @@ fn each_open_is_a_new_life() {
         assert_eq!(recovered.life.boot_epoch, BootEpoch(life));
     }
 }
+
+#[test]
+fn e47_an_older_copy_of_a_directory_begins_a_life_that_nobody_knows() {
+    let log = Builder::with_messages(1, 8);
+    let directory = archive_of(&log, &[]);
+    let opened_at = |at: u64| {
+        let options = OPTIONS.with_boot_epoch_min(at);
+        Archive::open(directory.path(), &options).unwrap().1.life.boot_epoch
+    };
+    let copies = ["boot.0", "boot.1"].map(|name| directory.path().join(name));
+    let image = copies.each_ref().map(|path| fs::read(path).unwrap());
+    assert_eq!(opened_at(1_000), BootEpoch(1_000));
+    // A clock that went back does not lead back.
+    assert_eq!(opened_at(900), BootEpoch(1_001));
+    copies.iter().zip(image).for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+    assert_eq!(opened_at(1_500), BootEpoch(1_500));
+}

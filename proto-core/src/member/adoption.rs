@@ -190,6 +190,7 @@ impl Member {
         if cut < self.state.commit {
             return Err(FailStop::CutBelowCommit { cut, commit: self.state.commit });
         }
+        self.state.peers.cut(self.state.history.divergence(&adopted, Position::MAX));
         if mutant::is(mutant::NO_CUT_AT_ADOPTION) {
             self.state.history = adopted;
         } else {

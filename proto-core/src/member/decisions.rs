@@ -107,12 +107,19 @@ pub(super) fn follower_commit(
     leader_commit.min(verified).max(commit)
 }
 
-/// Whether a member that acknowledges `durable` has lost bytes that it had acknowledged: no line
-/// of the history that it adopted explains the fall (rule 9).
-pub(super) fn has_regressed(record: &PeerRecord, history: &TermHistory, durable: Position) -> bool {
-    let explained =
-        |line: &crate::term::TermLine| line.term > record.term && line.base < record.acknowledged;
-    durable < record.acknowledged && !history.lines().iter().any(explained)
+/// Whether a member whose log is as complete as `key` has lost bytes that it had acknowledged
+/// (rule 9). What it acknowledged is compared as a vote key is, by the lines of `history` that it
+/// knew then: a longer log of an older term has lost them too.
+///
+/// A key of a newer line than that of the acknowledgement says that its log was cut since, by a
+/// leader that is perhaps not heard of here: no fall can be told from it.
+pub(super) fn has_regressed(record: &PeerRecord, history: &TermHistory, key: VoteKey) -> bool {
+    let known = history.lines().iter().rev();
+    let owner =
+        known.clone().find(|line| line.term <= record.term && line.base <= record.acknowledged);
+    let acknowledged =
+        VoteKey { term: owner.map_or(Term(0), |line| line.term), position: record.acknowledged };
+    key.term <= record.term && key < acknowledged
 }
 
 #[cfg(test)]
@@ -204,14 +211,20 @@ mod tests {
             chain: Chain(0),
         };
         let record = PeerRecord { term: Term(2), acknowledged: Position(80), ..Default::default() };
-        let same_term = TermHistory::new(vec![line(1, 0), line(2, 40)]).unwrap();
-        assert!(has_regressed(&record, &same_term, Position(72)));
-        assert!(!has_regressed(&record, &same_term, Position(80)));
-        let cut_below = TermHistory::new(vec![line(1, 0), line(3, 64)]).unwrap();
-        assert!(!has_regressed(&record, &cut_below, Position(64)));
-        // A cut by a leader that this one never heard of looks the same: the caller asks only
-        // about acknowledgements of a new life.
-        let cut_above = TermHistory::new(vec![line(1, 0), line(2, 40), line(3, 80)]).unwrap();
-        assert!(has_regressed(&record, &cut_above, Position(64)));
+        let history = TermHistory::new(vec![line(1, 0), line(2, 40), line(3, 80)]).unwrap();
+        for (stated, regressed) in [
+            (key(2, 72), true),
+            (key(2, 80), false),
+            (key(2, 88), false),
+            // A longer log of an older term.
+            (key(1, 96), true),
+            // A leader of a newer term has cut it.
+            (key(3, 72), false),
+        ] {
+            assert_eq!(has_regressed(&record, &history, stated), regressed, "{stated:?}");
+        }
+        // Lines that it did not know when it acknowledged are not expected of it.
+        let short = TermHistory::new(vec![line(1, 0), line(3, 64)]).unwrap();
+        assert!(!has_regressed(&record, &short, key(1, 80)));
     }
 }

@@ -265,7 +265,8 @@ impl Member {
     /// back with less neither counts nor is elected (rule 9).
     fn examine(&mut self, from: MemberId, key: VoteKey, actions: &mut Actions) -> bool {
         let counted = self.state.peers.counts(from);
-        let is_whole = self.state.peers.examine(from, key, &self.state.history);
+        let newest = self.state.log.newest_known();
+        let is_whole = self.state.peers.examine(from, key, &self.state.history, newest);
         if counted && !is_whole {
             actions.push(Action::Notify(Notice::PeerRegressed { member: from }));
         }

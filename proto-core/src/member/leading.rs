@@ -143,7 +143,9 @@ impl Member {
             leader: state.life,
             chain: state.log.verified_chain,
         };
-        state.history = state.history.opened(line);
+        let opened = state.history.opened(line);
+        state.peers.cut(state.history.divergence(&opened, Position::MAX));
+        state.history = opened;
         state.log.image.cut(base);
         state.repairs.cut(base);
         state.assembly = None;
@@ -374,9 +376,12 @@ impl Member {
             self.counters.datagrams_ignored += 1;
             return Ok(());
         }
-        if !self.state.peers.acknowledge(from, term, durable, &self.state.history) {
+        let counted = self.state.peers.counts(from);
+        if !self.state.peers.acknowledge(from, term, durable, head) {
             follower.durable = Position::ZERO;
-            actions.push(Action::Notify(Notice::PeerRegressed { member: from }));
+            if counted {
+                actions.push(Action::Notify(Notice::PeerRegressed { member: from }));
+            }
             return Ok(());
         }
         if is_new_life || !follower.is_level {
@@ -396,6 +401,16 @@ impl Member {
         Ok(())
     }
 
+    /// What a former life of a follower acknowledged is void before the new one has said what it
+    /// holds (E30): its disk may be an older image (rule 9).
+    pub(super) fn void_acknowledgements(&mut self, follower: MemberId) {
+        if let Some(leading) = &mut self.state.leading
+            && let Some(follower) = leading.followers.get_mut(follower)
+        {
+            follower.durable = Position::ZERO;
+        }
+    }
+
     /// Remembers what another member acknowledged to the leader of both (rule 9).
     fn witness(&mut self, from: MemberId, term: Term, durable: Position, actions: &mut Actions) {
         let state = &mut self.state;
@@ -404,7 +419,8 @@ impl Member {
             return;
         }
         let counted = state.peers.counts(from);
-        if !state.peers.acknowledge(from, term, durable, &state.history) && counted {
+        let newest = state.log.newest_known();
+        if !state.peers.acknowledge(from, term, durable, newest) && counted {
             actions.push(Action::Notify(Notice::PeerRegressed { member: from }));
         }
     }

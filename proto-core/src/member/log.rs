@@ -79,6 +79,11 @@ impl Log {
         self.ring.slices(range)
     }
 
+    /// What is known to be written, here or elsewhere.
+    pub(super) fn newest_known(&self) -> Position {
+        self.verified.max(self.image.seen())
+    }
+
     pub(super) fn key(&self, history: &TermHistory) -> VoteKey {
         history.vote_key(self.verified)
     }

@@ -152,7 +152,12 @@ impl Member {
                 recovered.vote,
                 recovered.history.last_term(),
             ),
-            peers: Peers::new(others, &recovered.peers, config.timing.peer_record_interval),
+            peers: Peers::new(
+                others,
+                &recovered.peers,
+                &recovered.history,
+                config.timing.peer_record_interval,
+            ),
             election: Election::default(),
             following: Following::default(),
             leading: None,
@@ -275,11 +280,15 @@ impl Member {
             self.counters.datagrams_ignored += 1;
             return Ok(());
         }
-        if !self.state.peers.hear(life) {
-            self.counters.datagrams_ignored += 1;
-            return Ok(());
-        }
         let from = life.member;
+        match self.state.peers.hear(life) {
+            None => {
+                self.counters.datagrams_ignored += 1;
+                return Ok(());
+            }
+            Some(true) => self.void_acknowledgements(from),
+            Some(false) => {}
+        }
         match *content {
             Incoming::Data { stream: Stream::Log, epoch, position, live, slice } => {
                 self.handle_slice(from, Term(epoch), position, live, slice)

@@ -35,18 +35,41 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// It has lost something. How much it had acknowledged when that happened nobody knows: more
+    /// than is remembered, perhaps, but no more than was written. So it does not count before it
+    /// has all that is known to be written by now. Returns whether that is new.
+    fn notice_regression(&mut self, term: Term, newest: Position) -> bool {
+        if self.has_regressed {
+            return false;
+        }
+        self.has_regressed = true;
+        if newest <= self.record.acknowledged {
+            return false;
+        }
+        (self.record.term, self.record.acknowledged) = (term.max(self.record.term), newest);
+        true
+    }
+}
+
 impl Peers {
     /// `interval` is the shortest time from one time that records are taken to the next.
     pub(super) fn new(
         others: impl Iterator<Item = MemberId>,
         recovered: &[PeerRecord],
+        history: &TermHistory,
         interval: Duration,
     ) -> Self {
         let peer = |id: MemberId| {
             let record = recovered.iter().find(|record| record.life.member == id).copied();
             let life = Life { member: id, ..Life::default() };
             let unknown = PeerRecord { life, ..PeerRecord::default() };
-            (id, Peer { record: record.unwrap_or(unknown), has_regressed: false })
+            let mut record = record.unwrap_or(unknown);
+            // The history may have been replaced, and the record not yet.
+            let newer = history.lines().iter().filter(|line| line.term > record.term);
+            let disowned = newer.map(|line| line.base).min().unwrap_or(record.acknowledged);
+            record.acknowledged = record.acknowledged.min(disowned);
+            (id, Peer { record, has_regressed: false })
         };
         Self { peers: others.map(peer).collect(), is_dirty: false, due_at: Instant(0) + interval }
     }
@@ -63,43 +86,45 @@ impl Peers {
         self.peers.len()
     }
 
-    /// Notes a datagram of `life`; `false` if it is of a stranger or of a former life (E93).
-    pub(super) fn hear(&mut self, life: Life) -> bool {
-        let Some(peer) = self.peers.get_mut(life.member) else { return false };
+    /// Notes a datagram of `life`; `None` if it is of a stranger or of a former life (E93), else
+    /// whether it is the first of its life.
+    pub(super) fn hear(&mut self, life: Life) -> Option<bool> {
+        let peer = self.peers.get_mut(life.member)?;
         let known = peer.record.life;
         if known.boot_epoch.0 != 0
             && life.incarnation != known.incarnation
             && !mutant::is(mutant::OTHER_INCARNATIONS_ARE_HEARD)
         {
             // A member comes back under a new incarnation only by being readmitted.
-            return false;
+            return None;
         }
         if life.boot_epoch < known.boot_epoch {
             crate::mark::reached(crate::mark::FORMER_LIFE);
-            return mutant::is(mutant::FORMER_LIVES_ARE_HEARD);
+            return mutant::is(mutant::FORMER_LIVES_ARE_HEARD).then_some(false);
         }
-        if life != known {
+        let is_new = life != known;
+        if is_new {
             peer.record.life = life;
             self.is_dirty = true;
         }
-        true
+        Some(is_new)
     }
 
-    /// Notes an acknowledgement in `term`; `false` if the member has lost what it had
-    /// acknowledged before, and does not count.
+    /// Notes an acknowledgement in the current term, whose history is adopted; `false` if the
+    /// member has lost what it had acknowledged before, and does not count. `newest` is known to
+    /// be written.
     pub(super) fn acknowledge(
         &mut self,
         member: MemberId,
         term: Term,
         durable: Position,
-        history: &TermHistory,
+        newest: Position,
     ) -> bool {
         let Some(peer) = self.peers.get_mut(member) else { return false };
         let counts_anyway = mutant::is(mutant::REGRESSED_MEMBER_COUNTS);
         // Within one life a fall is always a cut, whoever ordered it.
-        if peer.is_in_new_life() && has_regressed(&peer.record, history, durable) && !counts_anyway
-        {
-            peer.has_regressed = true;
+        if peer.is_in_new_life() && durable < peer.record.acknowledged && !counts_anyway {
+            self.is_dirty |= peer.notice_regression(term, newest);
             return false;
         }
         peer.has_regressed = false;
@@ -122,21 +147,33 @@ impl Peers {
     /// Takes in how complete a member says that its log is, with a vote or when it asks for one;
     /// `false` if it has lost what it had acknowledged before, and neither counts nor is elected
     /// (rule 9, E47, DF-14): a restored older image, whose promises nobody may rely on.
-    ///
-    /// A key of a newer line than that of the acknowledgement says that its log was cut since, by
-    /// a leader that this member may not have heard of: no fall can be told from it.
     pub(super) fn examine(
         &mut self,
         member: MemberId,
         key: VoteKey,
         history: &TermHistory,
+        newest: Position,
     ) -> bool {
         let Some(peer) = self.peers.get_mut(member) else { return false };
         if peer.is_in_new_life() && !mutant::is(mutant::REGRESSED_MEMBER_VOTES) {
-            peer.has_regressed =
-                key.term <= peer.record.term && has_regressed(&peer.record, history, key.position);
+            if has_regressed(&peer.record, history, key) {
+                self.is_dirty |= peer.notice_regression(history.last_term(), newest);
+            } else {
+                peer.has_regressed = false;
+            }
         }
         !peer.has_regressed
+    }
+
+    /// The history of this member is another from `end` on: whoever adopts it may be cut to there,
+    /// and no lower.
+    pub(super) fn cut(&mut self, end: Position) {
+        for peer in self.peers.values_mut() {
+            if peer.record.acknowledged > end {
+                peer.record.acknowledged = end;
+                self.is_dirty = true;
+            }
+        }
     }
 
     /// Whether what the member says counts towards a quorum.
@@ -169,7 +206,8 @@ impl Peers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::{BootEpoch, Incarnation};
+    use crate::identity::{BootEpoch, Incarnation, RecoveryEpoch};
+    use crate::term::{Chain, TermLine};
 
     fn life(member: u16, incarnation: u32, boot_epoch: u64) -> Life {
         Life {
@@ -181,24 +219,98 @@ mod tests {
 
     #[test]
     fn e93_former_lives_and_strangers_are_not_heard() {
-        let mut peers = Peers::new([MemberId(2)].into_iter(), &[], Duration(1));
-        assert!(peers.hear(life(2, 1, 3)));
-        assert!(peers.hear(life(2, 1, 3)));
-        assert!(!peers.hear(life(2, 1, 2)));
-        assert!(!peers.hear(life(2, 2, 4)));
-        assert!(!peers.hear(life(3, 1, 1)));
-        assert!(peers.hear(life(2, 1, 4)));
+        let mut peers = peers(&[]);
+        assert_eq!(peers.hear(life(2, 1, 3)), Some(true));
+        assert_eq!(peers.hear(life(2, 1, 3)), Some(false));
+        assert_eq!(peers.hear(life(2, 1, 2)), None);
+        assert_eq!(peers.hear(life(2, 2, 4)), None);
+        assert_eq!(peers.hear(life(3, 1, 1)), None);
+        assert_eq!(peers.hear(life(2, 1, 4)), Some(true));
+    }
+
+    fn peers(recovered: &[PeerRecord]) -> Peers {
+        Peers::new([MemberId(2)].into_iter(), recovered, &history(&[]), Duration(1))
+    }
+
+    fn history(lines: &[(u64, u64)]) -> TermHistory {
+        let line = |&(term, base): &(u64, u64)| TermLine {
+            recovery_epoch: RecoveryEpoch(0),
+            term: Term(term),
+            base: Position(base),
+            leader: Life::default(),
+            chain: Chain(0),
+        };
+        TermHistory::new(lines.iter().map(line).collect()).unwrap()
+    }
+
+    const TWO: MemberId = MemberId(2);
+
+    /// Member 2 acknowledged up to 80 in term 1, and starts anew.
+    fn started_anew() -> Peers {
+        let mut peers = peers(&[]);
+        peers.hear(life(2, 1, 1));
+        assert!(peers.acknowledge(TWO, Term(1), Position(80), Position(80)));
+        assert!(peers.counts(TWO));
+        peers.hear(life(2, 1, 2));
+        peers
     }
 
     #[test]
     fn df14_a_restored_old_image_does_not_count() {
-        let mut peers = Peers::new([MemberId(2)].into_iter(), &[], Duration(1));
-        let history = TermHistory::default();
+        let mut peers = started_anew();
+        assert!(!peers.acknowledge(TWO, Term(1), Position(72), Position(96)));
+        assert!(!peers.counts(TWO));
+        // What is remembered may be less than what it had acknowledged: all that is known of counts.
+        assert!(!peers.acknowledge(TWO, Term(1), Position(80), Position(104)));
+        assert!(peers.acknowledge(TWO, Term(1), Position(96), Position(112)));
+        assert!(peers.counts(TWO));
+    }
+
+    #[test]
+    fn df14_what_was_noticed_is_remembered_over_a_restart() {
+        let mut first = started_anew();
+        let key = VoteKey { term: Term(1), position: Position(72) };
+        assert!(!first.examine(TWO, key, &history(&[(1, 0)]), Position(96)));
+        let records = first.take_records(Instant(0), Duration(1));
+        let mut second = peers(&records);
+        let key = VoteKey { term: Term(1), position: Position(88) };
+        assert!(!second.examine(TWO, key, &history(&[(1, 0)]), Position(88)));
+    }
+
+    #[test]
+    fn df14_a_longer_image_of_an_older_term_is_noticed() {
+        let mut peers = peers(&[]);
         peers.hear(life(2, 1, 1));
-        assert!(peers.acknowledge(MemberId(2), Term(1), Position(80), &history));
-        assert!(peers.counts(MemberId(2)));
+        peers.acknowledge(TWO, Term(2), Position(80), Position(80));
         peers.hear(life(2, 1, 2));
-        assert!(!peers.acknowledge(MemberId(2), Term(1), Position(72), &history));
-        assert!(!peers.counts(MemberId(2)));
+        let key = VoteKey { term: Term(1), position: Position(96) };
+        assert!(!peers.examine(TWO, key, &history(&[(1, 0), (2, 40)]), Position(80)));
+        // Below the base of the newer term it had nothing of it.
+        assert!(peers.examine(TWO, key, &history(&[(1, 0), (2, 88)]), Position(80)));
+    }
+
+    #[test]
+    fn df14_a_new_history_explains_a_fall_to_where_it_differs_and_no_further() {
+        let mut peers = started_anew();
+        peers.cut(Position(64));
+        assert!(!peers.acknowledge(TWO, Term(2), Position(56), Position(64)));
+        let mut peers = started_anew();
+        peers.cut(Position(64));
+        assert!(peers.acknowledge(TWO, Term(2), Position(64), Position(96)));
+    }
+
+    #[test]
+    fn a_record_that_is_older_than_the_history_is_lowered_to_it() {
+        let record = PeerRecord {
+            life: life(2, 1, 1),
+            term: Term(1),
+            acknowledged: Position(80),
+            acknowledged_in: BootEpoch(1),
+        };
+        let newer = history(&[(1, 0), (2, 64)]);
+        let mut peers = Peers::new([TWO].into_iter(), &[record], &newer, Duration(1));
+        peers.hear(life(2, 1, 2));
+        let key = VoteKey { term: Term(1), position: Position(64) };
+        assert!(peers.examine(TWO, key, &newer, Position(64)));
     }
 }

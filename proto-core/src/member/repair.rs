@@ -50,11 +50,16 @@ impl Reads {
         self.reads.len()
     }
 
-    /// Whether one more read for others may begin. A slow service reads again as soon as it has
-    /// applied, so its one read is not counted among them: it would keep them out for ever (E98).
-    fn has_room(&self) -> bool {
+    /// How many of them answer a request of another member.
+    pub(super) fn for_others(&self) -> usize {
         let for_others = |read: &&Read| matches!(read.purpose, Purpose::Repair { .. });
-        self.reads.iter().filter(for_others).count() < self.reads_max
+        self.reads.iter().filter(for_others).count()
+    }
+
+    /// Whether one more read for others may begin. A slow service reads again as soon as it has
+    /// applied, so its one read is not counted among them: it would keep them out for ever (E123).
+    fn has_room(&self) -> bool {
+        self.for_others() < self.reads_max
     }
 
     /// Bytes at and above `end` are not what they were when these reads were issued.

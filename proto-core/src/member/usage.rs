@@ -29,8 +29,10 @@ impl Member {
         say("ranges behind holes", log.image.beyond().len(), limits.coverage_ranges_max);
         say("requests for holes", log.image.requests(), crate::stream::REQUESTS_MAX);
         say("repairs just sent", state.repairs.remembered(), crate::stream::REPAIRS_MAX);
-        // One more for the service, which must never wait for those of others.
-        say("reads of the archive", state.reads.len(), limits.reads_max + 1);
+        // The service must never wait for what others ask for, nor they for it (E123).
+        let for_others = state.reads.for_others();
+        say("reads for others", for_others, limits.reads_max);
+        say("reads for the service", state.reads.len() - for_others, 1);
         say("storage operations", state.storage.under_way(), OPERATIONS_MAX as usize);
         say("frames with the service", state.applier.touched.len(), limits.apply_batch_max);
         say("sessions", state.sessions.len(), limits.sessions_max);

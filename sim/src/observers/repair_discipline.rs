@@ -74,8 +74,13 @@ impl Repairer {
                 let (stream, epoch, range) = (key_of(*stream), *epoch, *range);
                 self.repair(scene, stream, Repair { at, to, source, epoch, range })
             }
-            // Cold bytes are read first. What the service reads begins where it is.
+            // Cold bytes are read first. What the service reads begins where it is, or goes on
+            // behind what it was handed already: then it may be what was just read for others.
             Action::ReadLog { range, .. } if range.start != scene.view.applied => {
+                let just_read = |old: &Repair| old.at == at && old.range.contains(*range);
+                if self.recent.get_mut(None).is_some_and(|log| log.iter().any(just_read)) {
+                    return None;
+                }
                 let epoch = scene.history.owner(range.start).map_or(0, |line| line.term.0);
                 self.repair(scene, None, Repair { at, to, source: None, epoch, range: *range })
             }

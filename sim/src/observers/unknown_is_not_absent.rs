@@ -18,6 +18,8 @@ pub(super) struct UnknownIsNotAbsent {
     acknowledged: ByMember<Position>,
     /// What the life of a leader has heard of a follower.
     heard: ByMember<ByMember<Heard>>,
+    /// What the leader hears next, and of whom: it has not taken it in yet.
+    arriving: Option<(MemberId, MemberId, Heard)>,
     /// Once in so many steps of leaders.
     one_in: u64,
 }
@@ -33,7 +35,12 @@ struct Heard {
 
 impl Default for UnknownIsNotAbsent {
     fn default() -> Self {
-        Self { acknowledged: ByMember::default(), heard: ByMember::default(), one_in: 2_048 }
+        Self {
+            acknowledged: ByMember::default(),
+            heard: ByMember::default(),
+            arriving: None,
+            one_in: 2_048,
+        }
     }
 }
 
@@ -53,9 +60,18 @@ impl UnknownIsNotAbsent {
             return;
         }
         let leader = scene.member;
+        self.arrive();
         let heard = self.heard.entry(leader).entry(member);
         if (boot_epoch.0, sequence) > (heard.boot_epoch, heard.sequence) {
-            *heard = Heard { term, boot_epoch: boot_epoch.0, sequence, durable };
+            let heard = Heard { term, boot_epoch: boot_epoch.0, sequence, durable };
+            self.arriving = Some((leader, member, heard));
+        }
+    }
+
+    /// The leader has taken in what it heard before.
+    fn arrive(&mut self) {
+        if let Some((leader, member, heard)) = self.arriving.take() {
+            *self.heard.entry(leader).entry(member) = heard;
         }
     }
 
@@ -153,6 +169,7 @@ impl Observer for UnknownIsNotAbsent {
         let member = scene.member;
         match *observed {
             Observed::Started => {
+                self.arrive();
                 *self.heard.entry(member) = ByMember::default();
                 // What the disk does not give back is the disk's doing, and is told by others; that
                 // it was there when it was acknowledged is for S12.
