@@ -29,6 +29,14 @@ pub(crate) fn report(member: MemberId, notice: &Notice) {
                 "a member came back with less than it had acknowledged, and does not count"
             );
         }
+        Notice::Stalled { cause } => {
+            let peer = cause.member().map(|peer| peer.0);
+            tracing::warn!(member, cause = cause.name(), peer, "held back");
+        }
+        Notice::StallEnded { cause } => {
+            let peer = cause.member().map(|peer| peer.0);
+            tracing::info!(member, cause = cause.name(), peer, "not held back any more");
+        }
         Notice::GapOpened { at } => tracing::debug!(member, at = at.0, "gap opened"),
         Notice::GapHealed { at } => tracing::debug!(member, at = at.0, "gap healed"),
         Notice::SessionOpened { session } => {

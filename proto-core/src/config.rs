@@ -59,6 +59,12 @@ pub struct Timing {
     pub session_timeout: Duration,
     /// How often what is known of the other members' lives is made durable, at most (rule 9).
     pub peer_record_interval: Duration,
+    /// How long a member, the disk or the service may hold this member back without any progress
+    /// before [`crate::Notice::Stalled`] names it.
+    pub stall_timeout: Duration,
+    /// How much longer than its time-out this member waits, once, when its leader is lost: the
+    /// lower its priority as a leader, the longer. Others go first, and nothing is blocked (E19).
+    pub candidacy_delay: Duration,
 }
 
 impl Default for Timing {
@@ -74,6 +80,8 @@ impl Default for Timing {
             progress_timeout: Duration::from_millis(1_000),
             session_timeout: Duration::from_millis(10_000),
             peer_record_interval: Duration::from_millis(1_000),
+            stall_timeout: Duration::from_millis(500),
+            candidacy_delay: Duration::ZERO,
         }
     }
 }
@@ -142,6 +150,8 @@ impl Default for Limits {
     }
 }
 
+/// The longest delay of a candidacy, in election time-outs.
+const CANDIDACY_TIMEOUTS_MAX: u64 = 4;
 /// The largest window, so that ranges of it fit 32 bits with room.
 const WINDOW_BYTES_MAX: u64 = 1 << 30;
 
@@ -241,6 +251,11 @@ impl Timing {
         check(progress > most, "progress_timeout", progress, "must be above election_timeout_max");
         let session = self.session_timeout;
         check(session > most, "session_timeout", session, "must be above election_timeout_max");
+        let stall = self.stall_timeout;
+        check(stall > heartbeat, "stall_timeout", stall, "must be above heartbeat_interval");
+        let delay = self.candidacy_delay;
+        let bounded = delay <= most.times(CANDIDACY_TIMEOUTS_MAX);
+        check(bounded, "candidacy_delay", delay, "must be at most 4 times election_timeout_max");
     }
 }
 

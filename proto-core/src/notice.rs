@@ -119,6 +119,58 @@ pub enum Notice {
         /// Which one.
         member: MemberId,
     },
+    /// Something has held this member back for `Timing::stall_timeout` without any progress. Told
+    /// once for each stall, and no more often than that.
+    Stalled {
+        /// What holds it back.
+        cause: Stall,
+    },
+    /// A stall that was told of is over: there is progress, or nothing is waited for any more.
+    StallEnded {
+        /// What held the member back.
+        cause: Stall,
+    },
+}
+
+/// What holds a member back.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Stall {
+    /// A member has no room for what this leader has to send it.
+    Window {
+        /// Which one.
+        member: MemberId,
+    },
+    /// A member does not acknowledge what this leader has for it.
+    Acknowledgement {
+        /// Which one.
+        member: MemberId,
+    },
+    /// The own disk does not complete what it was asked for.
+    Disk,
+    /// The own service does not report what it was handed.
+    Service,
+}
+
+impl Stall {
+    /// A stable name in snake case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Window { .. } => "window",
+            Self::Acknowledgement { .. } => "acknowledgement",
+            Self::Disk => "disk",
+            Self::Service => "service",
+        }
+    }
+
+    /// The member that it is about, if it is one.
+    #[must_use]
+    pub const fn member(self) -> Option<MemberId> {
+        match self {
+            Self::Window { member } | Self::Acknowledgement { member } => Some(member),
+            Self::Disk | Self::Service => None,
+        }
+    }
 }
 
 /// Why a leader gave up its leadership without having heard of a newer term.

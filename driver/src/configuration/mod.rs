@@ -321,7 +321,7 @@ fn read_faults(mut section: Section<'_>) -> Faults {
     faults
 }
 
-fn durations(timing: &mut Timing) -> [(&'static str, &mut Duration); 10] {
+fn durations(timing: &mut Timing) -> [(&'static str, &mut Duration); 12] {
     [
         ("heartbeat_interval", &mut timing.heartbeat_interval),
         ("heartbeat_first", &mut timing.heartbeat_first),
@@ -333,6 +333,8 @@ fn durations(timing: &mut Timing) -> [(&'static str, &mut Duration); 10] {
         ("progress_timeout", &mut timing.progress_timeout),
         ("session_timeout", &mut timing.session_timeout),
         ("peer_record_interval", &mut timing.peer_record_interval),
+        ("stall_timeout", &mut timing.stall_timeout),
+        ("candidacy_delay", &mut timing.candidacy_delay),
     ]
 }
 

@@ -91,7 +91,7 @@ fn read_config(fields: &mut Reader<'_>) -> Option<MemberConfig> {
 }
 
 /// In the order in which they are written; without `..`, so that a new one is not forgotten.
-fn timing_numbers(timing: &Timing) -> [u64; 10] {
+fn timing_numbers(timing: &Timing) -> [u64; 12] {
     let Timing {
         heartbeat_interval,
         heartbeat_first,
@@ -103,6 +103,8 @@ fn timing_numbers(timing: &Timing) -> [u64; 10] {
         progress_timeout,
         session_timeout,
         peer_record_interval,
+        stall_timeout,
+        candidacy_delay,
     } = timing;
     [
         heartbeat_interval.0,
@@ -115,6 +117,8 @@ fn timing_numbers(timing: &Timing) -> [u64; 10] {
         progress_timeout.0,
         session_timeout.0,
         peer_record_interval.0,
+        stall_timeout.0,
+        candidacy_delay.0,
     ]
 }
 
@@ -131,6 +135,8 @@ fn read_timing(fields: &mut Reader<'_>) -> Option<Timing> {
         progress_timeout: next()?,
         session_timeout: next()?,
         peer_record_interval: next()?,
+        stall_timeout: next()?,
+        candidacy_delay: next()?,
     })
 }
 

@@ -373,6 +373,7 @@ impl Member {
             crate::mark::reached(crate::mark::TERM_ENDS_LEADERSHIP);
             // Deadlines of a leader are none of a follower's.
             self.schedule_election();
+            self.end_stalls_of_followers(actions);
         }
         self.state.assembly = None;
         self.state.following.forget_leader();

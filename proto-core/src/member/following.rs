@@ -100,6 +100,7 @@ impl Member {
             // Asked again until it is durable: that also tells the leader that somebody is there.
             self.ask_for_history(from, actions);
         }
+        self.watch_stalls(actions);
         self.want_acknowledgement();
         Ok(())
     }

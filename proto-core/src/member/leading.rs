@@ -116,6 +116,11 @@ impl Leading {
         self.heartbeat_at = latest.min(now + timing.heartbeat_first);
     }
 
+    /// What a follower holds durably, and up to where it has room.
+    pub(super) fn durable_and_limit(&self, member: MemberId) -> Option<(Position, Position)> {
+        self.followers.get(member).map(|follower| (follower.durable, follower.limit))
+    }
+
     /// The round of the next heartbeat.
     pub(super) const fn next_round(&self) -> u64 {
         self.round + 1
@@ -469,6 +474,7 @@ impl Member {
             self.abdicate(reason, actions);
             return Ok(());
         }
+        self.watch_stalls(actions);
         self.forgive_own_absence();
         self.close_silent_sessions();
         self.send_heartbeats(actions);

@@ -25,6 +25,7 @@ mod repair;
 mod replies;
 mod session_log;
 mod sessions;
+mod stalls;
 mod storage;
 mod table;
 #[cfg(test)]
@@ -61,6 +62,7 @@ use self::log::Log;
 use self::peers::Peers;
 use self::repair::Reads;
 use self::sessions::Sessions;
+use self::stalls::Stalls;
 use self::storage::{Space, Storage, Write};
 
 /// A member of a group. See the crate's documentation.
@@ -99,6 +101,7 @@ struct State {
     sessions: Sessions,
     connections: Connections,
     space: Space,
+    stalls: Stalls,
     /// Something waits to be sent with the next flush.
     flush_wanted: bool,
     fail_stop: Option<FailStop>,
@@ -136,6 +139,7 @@ impl Member {
         let term = decisions::recovered_term(recovered.vote, &recovered.history);
         let granted_to = recovered.vote.granted_to.filter(|_| term == recovered.vote.term);
         let others = config.voters.keys().copied().filter(|&id| id != config.member);
+        let stalls = Stalls::new(others.clone());
         let state = State {
             tag: config.tag(),
             life: recovered.life,
@@ -168,6 +172,7 @@ impl Member {
             sessions: Sessions::new(limits.sessions_max, limits.in_flight_max, limits.timers_max),
             connections: Connections::default(),
             space: Space::Enough,
+            stalls,
             flush_wanted: false,
             fail_stop: None,
             history: recovered.history,

@@ -108,6 +108,11 @@ impl Storage {
         self.pending.iter().map(|pending| pending.since).min()
     }
 
+    /// The number of the oldest operation under way.
+    pub(super) fn oldest_sequence(&self) -> Option<u64> {
+        self.pending.iter().map(|pending| pending.operation.sequence).min()
+    }
+
     /// An operation completed; `None` if it is of another life or not known (E40).
     pub(super) fn complete(&mut self, operation: OperationId) -> Option<Write> {
         let ghosts = mutant::is(mutant::GHOST_COMPLETIONS);

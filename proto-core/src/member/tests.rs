@@ -6,4 +6,5 @@ mod elections;
 mod hardship;
 mod places;
 mod replication;
+mod stalls;
 mod traces;

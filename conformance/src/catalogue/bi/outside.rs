@@ -25,7 +25,7 @@ members = [
 "#;
 
 /// Every option of a section: its name, and a value that is good with the others' defaults.
-const TIMING: [(&str, &str); 10] = [
+const TIMING: [(&str, &str); 12] = [
     ("heartbeat_interval", "\"25ms\""),
     ("heartbeat_first", "\"2ms\""),
     ("election_timeout_min", "\"160ms\""),
@@ -36,6 +36,8 @@ const TIMING: [(&str, &str); 10] = [
     ("progress_timeout", "\"900ms\""),
     ("session_timeout", "\"9s\""),
     ("peer_record_interval", "\"2s\""),
+    ("stall_timeout", "\"400ms\""),
+    ("candidacy_delay", "\"100ms\""),
 ];
 const LIMITS: [(&str, &str); 17] = [
     ("window_bytes", "33554432"),

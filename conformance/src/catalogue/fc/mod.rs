@@ -1,8 +1,10 @@
 //! Flow control and slow members.
 //!
-//! `windows` holds who may send how far, `pace` who sets the pace and what becomes of overload.
+//! `windows` holds who may send how far, `pace` who sets the pace and what becomes of overload,
+//! `stalls` what is told of who holds others back.
 
 mod pace;
+mod stalls;
 mod windows;
 
 use crate::case::Case;
@@ -94,12 +96,12 @@ pub(super) const CASES: &[Case] = &[
         windows::fc_11,
     )
     .edges(&["E90"]),
-    Case::waits(
+    Case::core(
         "FC-12",
         "stall is visible",
-        "When a receiver holds a sender back for long, an event says so, with the cause and \
-         the member.",
-        "a notice that names the member whose window holds a sender back",
+        "When a member, the disk or the service holds a member back for longer than configured, \
+         one notice says so, with the cause and the member, and one when it is over.",
+        stalls::fc_12,
     ),
     Case::cluster(
         "FC-13",

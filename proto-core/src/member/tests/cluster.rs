@@ -20,7 +20,7 @@ use crate::identity::{
 };
 use crate::member::Member;
 use crate::message::{Incoming, Live, Message, Sender, Stream};
-use crate::notice::{FailStop, Role};
+use crate::notice::{FailStop, Notice, Role};
 use crate::position::Position;
 use crate::term::{Chain, TermHistory, Vote};
 use crate::time::{Instant, LogTime};
@@ -73,6 +73,9 @@ pub(super) struct Cluster {
     pub(super) lose: fn(&Cut, Endpoint, Endpoint, &Datagram) -> bool,
     pub(super) cut: Cut,
     pub(super) limits: Limits,
+    pub(super) timing: Timing,
+    /// What members told, and who.
+    pub(super) notices: Vec<(u16, Notice)>,
     /// One line for each datagram that was delivered.
     pub(super) trace: String,
 }
@@ -132,6 +135,8 @@ impl Cluster {
             lose: isolated,
             cut: Cut::default(),
             limits: small_limits(),
+            timing: Timing::default(),
+            notices: Vec::new(),
             trace: String::new(),
         };
         for member in 1..=members {
@@ -159,7 +164,7 @@ impl Cluster {
             member: id(member),
             voters: self.nodes.keys().map(|&id| (id, endpoint(id.0))).collect(),
             seed: u64::from(member) * 7 + self.now.0,
-            timing: Timing::default(),
+            timing: self.timing.clone(),
             limits: self.limits.clone(),
         }
     }
@@ -383,7 +388,7 @@ impl Cluster {
                     }
                 }
                 Action::FailStop(reason) => node.fail_stop = Some(reason),
-                Action::Notify(_) => {}
+                Action::Notify(notice) => self.notices.push((member, notice)),
             }
         }
         (applied, reads)
