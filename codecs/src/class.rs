@@ -35,9 +35,11 @@ pub fn class(datagram: &[u8]) -> Option<Class> {
         wire::CanvassEncoder::TEMPLATE_ID
         | wire::CanvassReplyEncoder::TEMPLATE_ID
         | wire::RequestVoteEncoder::TEMPLATE_ID
+        | wire::RequestSuccessionEncoder::TEMPLATE_ID
         | wire::BallotEncoder::TEMPLATE_ID => Class::Election,
         wire::HeartbeatEncoder::TEMPLATE_ID
         | wire::AbdicateEncoder::TEMPLATE_ID
+        | wire::CampaignEncoder::TEMPLATE_ID
         | wire::HistoryRequestEncoder::TEMPLATE_ID
         | wire::HistoryEncoder::TEMPLATE_ID
         | wire::AcknowledgeEncoder::TEMPLATE_ID => Class::Leadership,

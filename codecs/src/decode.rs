@@ -73,9 +73,11 @@ fn control(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError> {
         wire::CanvassDecoder::TEMPLATE_ID
         | wire::CanvassReplyDecoder::TEMPLATE_ID
         | wire::RequestVoteDecoder::TEMPLATE_ID
+        | wire::RequestSuccessionDecoder::TEMPLATE_ID
         | wire::BallotDecoder::TEMPLATE_ID => election(header, body),
         wire::HeartbeatDecoder::TEMPLATE_ID
         | wire::AbdicateDecoder::TEMPLATE_ID
+        | wire::CampaignDecoder::TEMPLATE_ID
         | wire::HistoryRequestDecoder::TEMPLATE_ID
         | wire::HistoryDecoder::TEMPLATE_ID
         | wire::AcknowledgeDecoder::TEMPLATE_ID => leadership(header, body),
@@ -109,6 +111,14 @@ fn election(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError> 
             let read = wrap!(RequestVoteDecoder, header, body);
             Message::RequestVote { term: Term(read.term()), key: read.key().into() }
         }
+        wire::RequestSuccessionDecoder::TEMPLATE_ID => {
+            let read = wrap!(RequestSuccessionDecoder, header, body);
+            Message::RequestSuccession {
+                term: Term(read.term()),
+                key: read.key().into(),
+                predecessor: MemberId(read.predecessor()),
+            }
+        }
         wire::BallotDecoder::TEMPLATE_ID => {
             let read = wrap!(BallotDecoder, header, body);
             Message::Ballot {
@@ -138,6 +148,10 @@ fn leadership(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError
         wire::AbdicateDecoder::TEMPLATE_ID => {
             let read = wrap!(AbdicateDecoder, header, body);
             Message::Abdicate { term: Term(read.term()) }
+        }
+        wire::CampaignDecoder::TEMPLATE_ID => {
+            let read = wrap!(CampaignDecoder, header, body);
+            Message::Campaign { term: Term(read.term()), round: read.round() }
         }
         wire::HistoryRequestDecoder::TEMPLATE_ID => {
             let read = wrap!(HistoryRequestDecoder, header, body);

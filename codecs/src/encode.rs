@@ -104,9 +104,11 @@ impl Layout {
             Message::Canvass { .. } => layout!(CanvassEncoder, 0),
             Message::CanvassReply { .. } => layout!(CanvassReplyEncoder, 0),
             Message::RequestVote { .. } => layout!(RequestVoteEncoder, 0),
+            Message::RequestSuccession { .. } => layout!(RequestSuccessionEncoder, 0),
             Message::Ballot { .. } => layout!(BallotEncoder, 0),
             Message::Heartbeat { .. } => layout!(HeartbeatEncoder, 0),
             Message::Abdicate { .. } => layout!(AbdicateEncoder, 0),
+            Message::Campaign { .. } => layout!(CampaignEncoder, 0),
             Message::HistoryRequest { .. } => layout!(HistoryRequestEncoder, 0),
             Message::History { lines, .. } => {
                 let count = bounded(lines.len(), HISTORY_LINES_MAX)?;
@@ -164,6 +166,12 @@ fn write_election(message: &Message, body: &mut [u8]) -> Option<()> {
         Message::RequestVote { term, key } => {
             wire::RequestVoteEncoder::wrap(body)?.set_term(term.0).set_key((*key).into());
         }
+        Message::RequestSuccession { term, key, predecessor } => {
+            wire::RequestSuccessionEncoder::wrap(body)?
+                .set_term(term.0)
+                .set_key((*key).into())
+                .set_predecessor(predecessor.0);
+        }
         Message::Ballot { term, candidate, granted, key } => {
             wire::BallotEncoder::wrap(body)?
                 .set_term(term.0)
@@ -189,6 +197,9 @@ fn write_leadership(message: &Message, body: &mut [u8]) -> Option<()> {
         }
         Message::Abdicate { term } => {
             wire::AbdicateEncoder::wrap(body)?.set_term(term.0);
+        }
+        Message::Campaign { term, round } => {
+            wire::CampaignEncoder::wrap(body)?.set_term(term.0).set_round(*round);
         }
         Message::HistoryRequest { term, commit } => {
             wire::HistoryRequestEncoder::wrap(body)?.set_term(term.0).set_commit(commit.0);

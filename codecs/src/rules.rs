@@ -11,7 +11,8 @@ pub(crate) fn check(message: &Message) -> Result<(), DecodeError> {
     match message {
         Message::Canvass { key, .. }
         | Message::CanvassReply { key, .. }
-        | Message::RequestVote { key, .. } => positions(&[key.position]),
+        | Message::RequestVote { key, .. }
+        | Message::RequestSuccession { key, .. } => positions(&[key.position]),
         Message::Heartbeat { newest, commit, chain_at, .. } => {
             positions(&[*newest, *commit, *chain_at])
         }
@@ -49,7 +50,7 @@ pub(crate) fn check(message: &Message) -> Result<(), DecodeError> {
         Message::Close { session, .. } | Message::Closed { session, .. } => {
             positions(&[Position(session.0)])
         }
-        Message::Abdicate { .. } | Message::Ballot { .. } => Ok(()),
+        Message::Abdicate { .. } | Message::Ballot { .. } | Message::Campaign { .. } => Ok(()),
     }
 }
 

@@ -91,7 +91,9 @@ pub use configuration::{Configuration, ConfigurationError, Problem};
 pub use endpoint::{address_of, endpoint_of};
 pub use faults::{FaultCounters, Faults, FaultyPort};
 pub use host::ServiceHost;
-pub use member_handle::{MemberGone, MemberHandle, MemberOptions, RunError, StartMemberError};
+pub use member_handle::{
+    MemberGone, MemberHandle, MemberOptions, RunError, StartMemberError, TransferError,
+};
 pub use member_host::{Completions, MemberHost};
 pub use member_loop::{MemberLoop, Stopped};
 pub use metrics::{DatagramCounters, MemberStatus, StorageCounters};

@@ -4,8 +4,8 @@ use core::net::SocketAddr;
 use std::net::UdpSocket;
 use std::path::PathBuf;
 
-use oneshot::AsyncReceiver;
-use quorate_core::ConfigError;
+use oneshot::{AsyncReceiver, Sender as Answer};
+use quorate_core::{ConfigError, MemberId, Term, TransferOutcome, TransferRefusal};
 
 use crate::archive_ports::OpenError;
 use crate::archive_storage::StorageMode;
@@ -87,11 +87,23 @@ pub enum RunError {
     Task(String),
 }
 
+/// Leadership was not handed over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum TransferError {
+    /// The member said why. It goes on as it was; a leader that still leads serves again.
+    #[error(transparent)]
+    Refused(#[from] TransferRefusal),
+    /// The member has ended.
+    #[error(transparent)]
+    Gone(#[from] MemberGone),
+}
+
 type Look<S> = Box<dyn FnOnce(&S, MemberStatus) + Send>;
 
 /// What a handle asks of its member.
 pub(crate) enum Request<S> {
     Look(Look<S>),
+    Transfer { target: Option<MemberId>, answer: Answer<TransferOutcome> },
     Shutdown,
 }
 
@@ -149,6 +161,24 @@ impl<S: 'static> MemberHandle<S> {
         answered.await.map_err(|_| MemberGone)
     }
 
+    /// Hands the leadership of this member over: to `target`, or to whoever is most complete. It
+    /// takes in no messages until the target has all that there are, and no longer than for two
+    /// election time-outs. Cancelled, it goes on all the same.
+    ///
+    /// # Errors
+    /// The member does not lead, the target cannot, or did not in time; or the member has ended.
+    pub async fn transfer_leadership(
+        &self,
+        target: Option<MemberId>,
+    ) -> Result<(MemberId, Term), TransferError> {
+        let (answer, answered) = oneshot::async_channel();
+        self.requests.put(Request::Transfer { target, answer }).await.map_err(|_| MemberGone)?;
+        match answered.await.map_err(|_| MemberGone)? {
+            TransferOutcome::Done { leader, term } => Ok((leader, term)),
+            TransferOutcome::Refused(refusal) => Err(refusal.into()),
+        }
+    }
+
     /// Stops gracefully: a leader gives up its leadership, what was asked of the disk is awaited
     /// (for a bounded time), files and socket are closed. Cancelled, the member stops all the same.
     ///
@@ -192,6 +222,17 @@ impl<S: 'static> MemberHandle<S> {
         F: FnOnce(&S, MemberStatus) -> R + Send + 'static,
     {
         pollster::block_on(self.inspect(look))
+    }
+
+    /// [`MemberHandle::transfer_leadership`] for a thread that may wait.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn blocking_transfer_leadership(
+        &self,
+        target: Option<MemberId>,
+    ) -> Result<(MemberId, Term), TransferError> {
+        pollster::block_on(self.transfer_leadership(target))
     }
 
     /// [`MemberHandle::shutdown`] for a thread that may wait.

@@ -2,11 +2,12 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
 use oneshot::Sender as Answer;
-use quorate_core::{Instant, Member};
+use quorate_core::{Instant, Member, TransferOutcome};
 
 use crate::archive_ports::{ArchivePorts, LogWriter};
 use crate::archive_storage::ArchiveStorage;
@@ -44,8 +45,17 @@ pub struct MemberHost<S, P = UdpPort, L = LogWriter, Q = ArchiveStorage, C = Sys
     requests: Requests<Request<S>>,
     doorbell: Doorbell,
     phase: Phase,
+    transfers: Transfers,
     /// Last, for all above is gone when the handle learns of it: files, socket and lock.
     report: Report,
+}
+
+/// Who waits for the outcome of a transfer of leadership. The core answers each within two election
+/// time-outs, and all but one at once.
+#[derive(Debug, Default)]
+struct Transfers {
+    asked: u64,
+    waiting: BTreeMap<u64, Answer<TransferOutcome>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -195,7 +205,9 @@ where
         let (answer, ended) = oneshot::async_channel();
         let report = Report { outcome: None, handle: Some(answer) };
         let phase = Phase::Fresh;
-        let host = Self { member, clock, completions, requests, doorbell, phase, report };
+        let transfers = Transfers::default();
+        let host =
+            Self { member, clock, completions, requests, doorbell, phase, transfers, report };
         (host, MemberHandle::new(mailbox, ended, address))
     }
 
@@ -222,7 +234,7 @@ where
 
     fn serve(&mut self) -> Result<Turn, Stopped> {
         let mut completions = self.take_completions()?;
-        let Some(mut requests) = self.take_requests() else { return self.stop() };
+        let Some(mut requests) = self.take_requests()? else { return self.stop() };
         let datagrams = self.member.receive(&self.clock, DATAGRAMS_PER_TURN)?;
         let now = self.clock.now();
         let due = self.member.next_deadline().is_some_and(|deadline| deadline <= now);
@@ -237,7 +249,7 @@ where
             // socket is asked again.
             self.doorbell.answer();
             completions = self.take_completions()?;
-            requests = match self.take_requests() {
+            requests = match self.take_requests()? {
                 Some(requests) => requests,
                 None => return self.stop(),
             };
@@ -246,6 +258,7 @@ where
                 self.member.storage_mut().perform();
             }
         }
+        self.answer_transfers();
         let until = self.member.next_deadline();
         // What a flush left over is due at once: to wait for that is to ask the system for nothing.
         let more = completions == COMPLETIONS_PER_TURN
@@ -268,17 +281,33 @@ where
     }
 
     /// Answers requests within the budget; returns how many, or `None` when the member is to stop.
-    fn take_requests(&self) -> Option<usize> {
+    fn take_requests(&mut self) -> Result<Option<usize>, Stopped> {
         let mut taken = 0;
         while taken < REQUESTS_MAX {
             match self.requests.try_recv() {
                 Ok(Request::Look(look)) => look(self.member.service(), self.member.status()),
+                Ok(Request::Transfer { target, answer }) => {
+                    self.transfers.asked += 1;
+                    let request = self.transfers.asked;
+                    self.transfers.waiting.insert(request, answer);
+                    self.member.transfer(self.clock.now(), request, target)?;
+                }
                 Err(error) if error.is_empty() => break,
-                Ok(Request::Shutdown) | Err(_) => return None,
+                Ok(Request::Shutdown) | Err(_) => return Ok(None),
             }
             taken += 1;
         }
-        Some(taken)
+        Ok(Some(taken))
+    }
+
+    /// Tells those who asked for a transfer what came of it.
+    fn answer_transfers(&mut self) {
+        while let Some((request, outcome)) = self.member.take_transferred() {
+            if let Some(answer) = self.transfers.waiting.remove(&request) {
+                // Nobody waits when the call was cancelled.
+                let _ = answer.send(outcome);
+            }
+        }
     }
 
     fn stop_at(&self) -> Instant {

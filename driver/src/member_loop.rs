@@ -1,11 +1,12 @@
 //! The loop of one member, without its waiting: performs the core's actions in order.
 
 use core::mem;
+use std::collections::VecDeque;
 
 use quorate_codecs::{Header, decode};
 use quorate_core::{
     Action, Actions, Apply, Delivery, Destination, Endpoint, Event, FailStop, Instant, Member,
-    PositionRange, Sender as Origin, Source, Stream,
+    MemberId, Notice, PositionRange, Sender as Origin, Source, Stream, TransferOutcome,
 };
 
 use crate::faults::FaultyPort;
@@ -55,6 +56,8 @@ pub struct MemberLoop<P, L, Q, S> {
     refused: Option<quorate_core::Position>,
     broken: Option<(FailStop, String)>,
     detail: Option<String>,
+    /// What came of transfers, until the host takes it: one for each that it asked for.
+    transferred: VecDeque<(u64, TransferOutcome)>,
     stopped: Option<Stopped>,
     tap: Option<Tap>,
 }
@@ -87,6 +90,7 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
             refused: None,
             broken: None,
             detail: None,
+            transferred: VecDeque::new(),
             stopped: None,
             tap: None,
         }
@@ -255,6 +259,25 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
         self.step(now, Event::Flush)
     }
 
+    /// Another member is to lead: `target`, or whoever is most complete. What came of it is to be
+    /// taken by [`MemberLoop::take_transferred`], under the number `request`.
+    ///
+    /// # Errors
+    /// The member went inert.
+    pub fn transfer(
+        &mut self,
+        now: Instant,
+        request: u64,
+        target: Option<MemberId>,
+    ) -> Result<(), Stopped> {
+        self.step(now, Event::Transfer { request, target })
+    }
+
+    /// The next outcome of a transfer that was asked for, with its number.
+    pub fn take_transferred(&mut self) -> Option<(u64, TransferOutcome)> {
+        self.transferred.pop_front()
+    }
+
     /// The host wants to stop; a leader gives up its leadership. Go on until
     /// [`MemberLoop::outstanding`] is zero, then drop the loop. Reads of the log that complete from
     /// now on are dropped.
@@ -350,7 +373,12 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
                 self.storage.submit(StorageRequest::Read { operation, range });
             }
             Action::Apply(apply) => self.apply(&apply, read),
-            Action::Notify(notice) => report(self.member.config().member, &notice),
+            Action::Notify(notice) => {
+                report(self.member.config().member, &notice);
+                if let Notice::Transfer { request, outcome } = notice {
+                    self.transferred.push_back((request, outcome));
+                }
+            }
             Action::FailStop(reason) => {
                 self.stopped = Some(Stopped { reason, detail: self.detail.take() });
             }

@@ -1,6 +1,6 @@
 //! Tells a member's notices to `tracing`.
 
-use quorate_core::{MemberId, Notice};
+use quorate_core::{MemberId, Notice, TransferOutcome};
 
 /// Emits `notice` as an event: changes of who leads at `INFO`, trouble at `WARN`, the rest at
 /// `DEBUG`.
@@ -28,6 +28,13 @@ pub(crate) fn report(member: MemberId, notice: &Notice) {
                 peer = peer.0,
                 "a member came back with less than it had acknowledged, and does not count"
             );
+        }
+        Notice::Transfer { request, outcome: TransferOutcome::Done { leader, term } } => {
+            let (leader, term) = (leader.0, term.0);
+            tracing::info!(member, request, leader, term, "leadership handed over");
+        }
+        Notice::Transfer { request, outcome: TransferOutcome::Refused(refusal) } => {
+            tracing::warn!(member, request, %refusal, "leadership not handed over");
         }
         Notice::Stalled { cause } => {
             let peer = cause.member().map(|peer| peer.0);

@@ -125,9 +125,11 @@ messages! {
     "canvass" Canvass { term round key }
     "canvass-reply" CanvassReply { term round granted key }
     "request-vote" RequestVote { term key }
+    "request-succession" RequestSuccession { term key predecessor }
     "ballot" Ballot { term candidate granted key }
     "heartbeat" Heartbeat { term round newest commit chain_at chain }
     "abdicate" Abdicate { term }
+    "campaign" Campaign { term round }
     "history-request" HistoryRequest { term commit }
     "history" History { term above part parts checksum lines }
     "acknowledge" Acknowledge { term sequence round durable received limit commit }

@@ -29,7 +29,7 @@ impl Draw<'_, '_> {
 
     /// What members say to each other.
     pub(crate) fn consensus_message(&mut self) -> Message {
-        let kind = self.below(9);
+        let kind = self.below(11);
         let term = self.term();
         match kind {
             0 => Message::Canvass { term, round: self.number(), key: self.vote_key() },
@@ -53,6 +53,11 @@ impl Draw<'_, '_> {
             5 => Message::HistoryRequest { term, commit: self.position() },
             6 => self.history(term),
             7 => Message::Abdicate { term },
+            8 => {
+                let predecessor = self.member();
+                Message::RequestSuccession { term, key: self.vote_key(), predecessor }
+            }
+            9 => Message::Campaign { term, round: self.number() },
             _ => Message::Acknowledge {
                 term,
                 sequence: self.number(),

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::identity::{BootEpoch, Endpoint, SessionId};
+use crate::identity::{BootEpoch, Endpoint, MemberId, SessionId};
 use crate::message::{Incoming, Sender};
 use crate::position::Position;
 use crate::time::LogTime;
@@ -65,6 +65,13 @@ pub enum Event<'a> {
     StorageFailed,
     /// The service broke: the member goes inert rather than half-apply.
     ServiceFailed,
+    /// The host wants another member to lead. [`crate::Notice::Transfer`] says what came of it.
+    Transfer {
+        /// The host's number for this request, which its notice names.
+        request: u64,
+        /// Who is to lead; without one, whoever is most complete.
+        target: Option<MemberId>,
+    },
     /// The host wants to stop: a leader gives up its leadership, so that others need not wait.
     Shutdown,
 }

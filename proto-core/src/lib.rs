@@ -36,7 +36,9 @@ pub use identity::{
 };
 pub use member::{Member, Usage, View};
 pub use message::{Incoming, Message, Sender, Stream};
-pub use notice::{Counters, FailStop, Notice, Role, Stall, TimerKind};
+pub use notice::{
+    Counters, FailStop, Notice, Role, Stall, TimerKind, TransferOutcome, TransferRefusal,
+};
 pub use position::{Position, PositionRange};
 pub use term::{Chain, Term, TermHistory, TermLine, Vote, VoteKey};
 pub use time::{Duration, Instant, LogTime};

@@ -113,6 +113,10 @@ marks! {
         e48_a_full_disk_hands_over_and_recovers,
     CLIENT_LOSES_LEADER client_loses_its_leader
         a_deposed_leader_is_left,
+    TARGET_TOLD target_of_a_transfer_is_told
+        e16_a_target_that_is_behind_is_brought_level_first,
+    CAMPAIGN_DEMANDED campaign_is_demanded
+        el24_a_leader_hands_over_to_the_member_that_was_named,
     WINDOW_WRAPS frame_lies_around_the_end_of_a_ring
         a_full_outlet_takes_nothing_until_it_is_released,
 }

@@ -98,6 +98,16 @@ pub enum Message {
         /// How complete the candidate's log is.
         key: VoteKey,
     },
+    /// Asks for the vote of `term` as the leader of the term before wants it: voters that follow
+    /// that leader need not wait for its silence (thesis §3.10, E18).
+    RequestSuccession {
+        /// The term to be led.
+        term: Term,
+        /// How complete the candidate's log is.
+        key: VoteKey,
+        /// Who leads the term before.
+        predecessor: MemberId,
+    },
     /// Answers a request for a vote; a grant leaves only once it is durable.
     Ballot {
         /// The voter's current term.
@@ -128,6 +138,14 @@ pub enum Message {
     Abdicate {
         /// The term that it led.
         term: Term,
+    },
+    /// The leader hands over: the receiver, who has all of its bytes, is to stand for the next term
+    /// at once (thesis §3.10).
+    Campaign {
+        /// The term that the sender leads.
+        term: Term,
+        /// Its newest heartbeat round: a request that was overtaken by newer ones is void.
+        round: u64,
     },
     /// Asks for the lines of the term history above a commit position.
     HistoryRequest {

@@ -97,6 +97,10 @@ mutants! {
     SERVICE_ANSWERS_OUT_OF_ORDER = 66 service_numbers_its_answers_out_of_order [],
     ASKS_IN_SIPS = 67 lagging_member_asks_for_eight_bytes_at_a_time [],
     REGRESSED_MEMBER_VOTES = 68 vote_of_a_member_that_lost_bytes_counts [47],
+    TRANSFER_STICKS = 75 transfer_that_failed_is_never_over [17],
+    TRANSFER_DOES_NOT_WAIT = 76 target_is_told_to_campaign_before_it_has_all_bytes [16],
+    CAMPAIGN_ASKS_FIRST = 77 target_of_a_transfer_canvasses_first [18],
+    CANDIDACY_IS_BLOCKED = 78 member_of_low_priority_never_stands [19],
     STALLS_ARE_TOLD_AGAIN = 79 stall_is_told_at_every_look [],
 }
 

@@ -46,6 +46,8 @@ pub enum TimerKind {
     Election,
     /// To say that the leader is there, and to see whether it may lead on.
     Heartbeat,
+    /// To give up a transfer of leadership that takes too long.
+    Transfer,
     /// To append a timer of the service that is due.
     Service,
     /// To ask clients for holes, or to say how far replies go.
@@ -119,6 +121,14 @@ pub enum Notice {
         /// Which one.
         member: MemberId,
     },
+    /// What came of a transfer of leadership that the host asked for with `Event::Transfer`. Each
+    /// one is answered once, within two election time-outs, unless the member stops.
+    Transfer {
+        /// The number that the host gave it.
+        request: u64,
+        /// What came of it.
+        outcome: TransferOutcome,
+    },
     /// Something has held this member back for `Timing::stall_timeout` without any progress. Told
     /// once for each stall, and no more often than that.
     Stalled {
@@ -171,6 +181,62 @@ impl Stall {
             Self::Disk | Self::Service => None,
         }
     }
+}
+
+/// What came of a demanded transfer of leadership.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum TransferOutcome {
+    /// The target leads.
+    Done {
+        /// Who that is.
+        leader: MemberId,
+        /// In which term.
+        term: Term,
+    },
+    /// It does not, or is not known to.
+    Refused(TransferRefusal),
+}
+
+/// Why a transfer of leadership did not come about. The member that was asked admits messages
+/// again, if it leads.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
+pub enum TransferRefusal {
+    /// The member that was asked does not lead.
+    #[error("this member does not lead; ask the leader")]
+    NotLeading {
+        /// Who leads, as far as it knows.
+        leader: Option<MemberId>,
+    },
+    /// It has just been elected, and does not serve yet.
+    #[error("the leader does not serve yet; ask again in a moment")]
+    NotServing,
+    /// Another transfer is under way.
+    #[error("another transfer is under way; wait for its end")]
+    UnderWay,
+    /// The target leads already.
+    #[error("the target is the leader itself; name another member, or none")]
+    TargetIsLeader,
+    /// The target is no member of the group.
+    #[error("the target is no member of the group; name one of its voters")]
+    UnknownTarget,
+    /// No target was named, and there is no other member that follows.
+    #[error("no other member follows; start one, and ask again")]
+    NoTarget,
+    /// The target did not get all bytes within an election time-out.
+    #[error("the target did not catch up in time; see whether it runs, and ask again")]
+    TargetBehind,
+    /// The target was told to campaign and was not heard to lead in time.
+    #[error("the target was not elected in time; see whether it runs, and ask again")]
+    NotElected,
+    /// The leadership ended before the target was told to campaign.
+    #[error("the leadership ended first; ask the next leader")]
+    LeadershipLost,
+    /// An election was held, and another member won it.
+    #[error("member {leader} was elected in place of the target; ask it")]
+    AnotherLeads {
+        /// Who won.
+        leader: MemberId,
+    },
 }
 
 /// Why a leader gave up its leadership without having heard of a newer term.

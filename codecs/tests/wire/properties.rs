@@ -103,7 +103,7 @@ impl Arbitrary for AnyMessage {
 
 fn consensus(source: &mut Gen) -> Message {
     let (term, round, granted) = (Term(any(source)), any(source), any(source));
-    match below(source, 9) {
+    match below(source, 11) {
         0 => Message::Canvass { term, round, key: vote_key(source) },
         1 => Message::CanvassReply { term, round, granted, key: vote_key(source) },
         2 => Message::RequestVote { term, key: vote_key(source) },
@@ -133,6 +133,11 @@ fn consensus(source: &mut Gen) -> Message {
             }
         }
         7 => Message::Abdicate { term },
+        8 => Message::Campaign { term, round },
+        9 => {
+            let predecessor = MemberId(any(source));
+            Message::RequestSuccession { term, key: vote_key(source), predecessor }
+        }
         _ => Message::Acknowledge {
             term,
             sequence: any(source),

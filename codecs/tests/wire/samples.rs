@@ -111,6 +111,7 @@ fn consensus(fill: Fill) -> Vec<Message> {
         Message::Canvass { term, round, key },
         Message::CanvassReply { term, round, granted, key },
         Message::RequestVote { term, key },
+        Message::RequestSuccession { term, key, predecessor: MemberId(number as u16) },
         Message::Ballot { term, candidate: MemberId(number as u16), granted, key },
         Message::Heartbeat {
             term,
@@ -121,6 +122,7 @@ fn consensus(fill: Fill) -> Vec<Message> {
             chain: Chain(number ^ 3),
         },
         Message::Abdicate { term },
+        Message::Campaign { term, round },
         Message::HistoryRequest { term, commit: position },
         Message::History {
             term,

@@ -149,7 +149,7 @@ const KINDS = {
   data: { name: "log data", color: "--data", of: ["live"] },
   repair: { name: "repairs", color: "--repair", of: ["repair"] },
   nak: { name: "NAKs", color: "--nak", of: ["nak", "unavailable"] },
-  vote: { name: "elections", color: "--vote", of: ["canvass", "canvass_reply", "request_vote", "ballot", "abdicate", "history", "history_request"] },
+  vote: { name: "elections", color: "--vote", of: ["canvass", "canvass_reply", "request_vote", "request_succession", "ballot", "abdicate", "campaign", "history", "history_request"] },
   client: { name: "clients", color: "--client", of: ["connect", "connect_reply", "ingress", "egress", "close", "closed", "stream_status", "stream_newest"] },
   control: { name: "heartbeats and acknowledgements", color: "--control", of: ["heartbeat", "acknowledge"] },
 };

@@ -214,6 +214,8 @@ fn control(message: &Message) -> String {
         }
         Message::Canvass { term, .. }
         | Message::RequestVote { term, .. }
+        | Message::RequestSuccession { term, .. }
+        | Message::Campaign { term, .. }
         | Message::Abdicate { term }
         | Message::HistoryRequest { term, .. }
         | Message::History { term, .. } => format!("term {term}"),

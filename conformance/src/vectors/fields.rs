@@ -65,6 +65,13 @@ fn control(message: &Message) -> (&'static str, Value) {
         Message::RequestVote { term, key } => {
             ("RequestVote", json!({ "term": number(term.0), "key": vote_key(*key) }))
         }
+        Message::RequestSuccession { term, key, predecessor } => (
+            "RequestSuccession",
+            json!({
+                "term": number(term.0), "key": vote_key(*key),
+                "predecessor": number(predecessor.0),
+            }),
+        ),
         Message::Ballot { term, candidate, granted, key } => (
             "Ballot",
             json!({
@@ -80,6 +87,9 @@ fn control(message: &Message) -> (&'static str, Value) {
             }),
         ),
         Message::Abdicate { term } => ("Abdicate", json!({ "term": number(term.0) })),
+        Message::Campaign { term, round } => {
+            ("Campaign", json!({ "term": number(term.0), "round": number(*round) }))
+        }
         Message::HistoryRequest { term, commit } => {
             ("HistoryRequest", json!({ "term": number(term.0), "commit": number(commit.0) }))
         }

@@ -81,8 +81,12 @@ fn control(value: u64) -> Vec<(&'static str, Message)> {
         ("canvass", Message::Canvass { term, round, key }),
         ("canvass_reply", Message::CanvassReply { term, round, granted, key }),
         ("request_vote", Message::RequestVote { term, key }),
+        ("request_succession", {
+            Message::RequestSuccession { term, key, predecessor: MemberId(value as u16) }
+        }),
         ("ballot", Message::Ballot { term, candidate: MemberId(value as u16), granted, key }),
         ("abdicate", Message::Abdicate { term }),
+        ("campaign", Message::Campaign { term, round }),
         ("history_request", Message::HistoryRequest { term, commit: at }),
         (
             "heartbeat",

@@ -92,6 +92,7 @@ fn take(looped: &mut Looped, clock: &Recorded, input: Input<'_>) {
         Input::Event(Event::Timer) => looped.timer(now),
         Input::Event(Event::Flush) => looped.flush(now),
         Input::Event(Event::Shutdown) => looped.shutdown(now),
+        Input::Event(Event::Transfer { request, target }) => looped.transfer(now, request, target),
         Input::Event(Event::Durable { operation }) => {
             looped.complete(now, Completion::Durable { operation })
         }

@@ -3,7 +3,9 @@
 use core::fmt;
 
 use quorate_codecs::{DecodeError, decode};
-use quorate_core::{Endpoint, Event, GroupTag, Instant, LogTime, Outputs, Position, SessionId};
+use quorate_core::{
+    Endpoint, Event, GroupTag, Instant, LogTime, MemberId, Outputs, Position, SessionId,
+};
 
 use super::fields::{Reader, Writer};
 
@@ -17,6 +19,7 @@ const STORAGE_FULL: u8 = 7;
 const STORAGE_FAILED: u8 = 8;
 const SERVICE_FAILED: u8 = 9;
 const SHUTDOWN: u8 = 10;
+const TRANSFER: u8 = 11;
 /// The record behind the last step.
 pub(super) const ENDING: u8 = 255;
 
@@ -66,6 +69,7 @@ impl<'a> Input<'a> {
             Self::Event(Event::StorageFull { .. }) => "storage_full",
             Self::Event(Event::StorageFailed) => "storage_failed",
             Self::Event(Event::ServiceFailed) => "service_failed",
+            Self::Event(Event::Transfer { .. }) => "transfer",
             Self::Event(Event::Shutdown) => "shutdown",
         }
     }
@@ -115,6 +119,12 @@ pub(super) fn write_event(hash: u64, now: Instant, event: &Event<'_>, out: &mut 
         Event::StorageFailed => front(STORAGE_FAILED),
         Event::ServiceFailed => front(SERVICE_FAILED),
         Event::Shutdown => front(SHUTDOWN),
+        Event::Transfer { request, target } => {
+            front(TRANSFER);
+            out.u64(*request);
+            out.u8(u8::from(target.is_some()));
+            out.u16(target.map_or(0, |target| target.0));
+        }
         Event::Durable { operation } => {
             front(DURABLE);
             out.operation(*operation);
@@ -178,6 +188,11 @@ pub(super) fn read<'a>(
         STORAGE_FAILED => Input::Event(Event::StorageFailed),
         SERVICE_FAILED => Input::Event(Event::ServiceFailed),
         SHUTDOWN => Input::Event(Event::Shutdown),
+        TRANSFER => {
+            let (request, named) = (fields.u64()?, fields.u8()? != 0);
+            let target = Some(MemberId(fields.u16()?)).filter(|_| named);
+            Input::Event(Event::Transfer { request, target })
+        }
         _ => return None,
     };
     fields.0.is_empty().then_some(Step { number, now, hash_before, input })

@@ -2,7 +2,7 @@
 
 use arbitrary::Unstructured;
 use quorate_core::client::ClientEvent;
-use quorate_core::{BootEpoch, Duration, Event, OperationId, Outputs, Position};
+use quorate_core::{BootEpoch, Duration, Event, MemberId, OperationId, Outputs, Position};
 
 use super::host::endpoint;
 use super::world::World;
@@ -188,6 +188,10 @@ impl World {
 
     fn end_something(&mut self, index: usize, who: u8) {
         match who / 4 % 4 {
+            0 if who >= 64 => {
+                let target = (who >= 128).then_some(MemberId(u16::from(who % 8)));
+                self.step_member(index, Event::Transfer { request: u64::from(who), target });
+            }
             0 => self.step_member(index, Event::Shutdown),
             1 => self.step_client(ClientEvent::Close),
             2 => self.restart_client(),

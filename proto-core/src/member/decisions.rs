@@ -51,6 +51,20 @@ pub(super) fn vote_granted(
     asked.term == own_vote.term && free && key_suffices(asked.key, own_key)
 }
 
+/// Whether a request for the votes of `term`, above the voter's own, is the leader's own wish, so
+/// that the voter need not wait for its silence (thesis §3.10, E18): it names the leader of the term
+/// before, and that is whom the voter follows, or it is of a term that the voter has not heard of,
+/// whose leader has deposed the voter's.
+pub(super) fn is_handed_over(
+    term: Term,
+    predecessor: Option<MemberId>,
+    own_term: Term,
+    leader: Option<MemberId>,
+) -> bool {
+    let before = Term(term.0.saturating_sub(1));
+    predecessor.is_some() && (before > own_term || (before == own_term && predecessor == leader))
+}
+
 fn key_suffices(asked: VoteKey, own: VoteKey) -> bool {
     if crate::mutant::is(crate::mutant::VOTE_KEY_WITHOUT_TERM) {
         return asked.position >= own.position;
@@ -160,6 +174,17 @@ mod tests {
         assert!(!vote_granted(MemberId(2), asked, voted(other, 3), key(0, 0)));
         assert!(vote_granted(MemberId(3), asked, voted(other, 3), key(0, 0)));
         assert!(!vote_granted(MemberId(2), asked, voted(None, 4), key(0, 0)));
+    }
+
+    #[test]
+    fn e18_only_the_own_leader_or_that_of_a_newer_term_hands_over() {
+        let (own, leader) = (Term(4), Some(MemberId(1)));
+        assert!(is_handed_over(Term(5), leader, own, leader));
+        assert!(!is_handed_over(Term(5), Some(MemberId(2)), own, leader));
+        assert!(!is_handed_over(Term(5), None, own, leader));
+        assert!(is_handed_over(Term(6), Some(MemberId(2)), own, leader));
+        assert!(!is_handed_over(Term(4), leader, own, leader));
+        assert!(!is_handed_over(Term(9), None, own, leader));
     }
 
     #[test]

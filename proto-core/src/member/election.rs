@@ -9,7 +9,7 @@
 
 use smallvec::SmallVec;
 
-use super::decisions::{Asked, canvass_granted, quorum, vote_granted};
+use super::decisions::{Asked, canvass_granted, is_handed_over, quorum, vote_granted};
 use super::{Handled, Member};
 use crate::action::{Action, Actions};
 use crate::identity::MemberId;
@@ -17,7 +17,7 @@ use crate::message::Message;
 use crate::mutant;
 use crate::notice::{FailStop, Notice, Role};
 use crate::term::{Term, Vote, VoteKey};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// Failed attempts after an abdication lengthen the pause up to this factor.
 const PAUSE_FACTOR_MAX: u64 = 5;
@@ -31,6 +31,11 @@ pub(super) struct Election {
     resend_at: Instant,
     round: u64,
     granted: SmallVec<[MemberId; 8]>,
+    /// The leader of the term before, if it has told this member to stand.
+    pub(super) predecessor: Option<MemberId>,
+    /// The delay of its candidacy is over, or another went first: it is not put off again before a
+    /// leader is heard (E19).
+    has_waited: bool,
     /// The host stops: no more elections.
     pub(super) is_barred: bool,
     /// Leaderships given up for want of progress, since the last commit.
@@ -51,7 +56,21 @@ impl Member {
         let is_behind = unapplied > self.config.limits.unapplied_bytes_max;
         let abdications = self.state.election.abdications.min(PAUSE_FACTOR_MAX);
         let factor = 1 + abdications + u64::from(is_behind);
-        self.state.election.deadline = self.state.now + pause.times(factor);
+        self.state.election.deadline = self.state.now + pause.times(factor) + self.own_delay();
+    }
+
+    /// For how long the others go first, once.
+    pub(super) fn own_delay(&self) -> Duration {
+        match self.state.election.has_waited {
+            true => Duration::ZERO,
+            false => self.config.timing.candidacy_delay,
+        }
+    }
+
+    /// A leader is heard: when it is lost, the others go first again.
+    pub(super) fn put_off_election(&mut self) {
+        self.state.election.has_waited = false;
+        self.schedule_election();
     }
 
     pub(super) fn election_deadline(&self) -> Option<Instant> {
@@ -87,8 +106,14 @@ impl Member {
     }
 
     /// Asks whether an election could be won; the term does not rise by it (E07).
-    fn begin_canvass(&mut self, actions: &mut Actions) -> Handled {
+    pub(super) fn begin_canvass(&mut self, actions: &mut Actions) -> Handled {
+        let is_blocked = mutant::is(mutant::CANDIDACY_IS_BLOCKED);
+        self.state.election.has_waited = true;
         self.schedule_election();
+        self.state.election.predecessor = None;
+        if is_blocked && self.config.timing.candidacy_delay > Duration::ZERO {
+            return Ok(());
+        }
         // A member that is still cutting its log, or cannot write one, is no candidate (E20).
         if self.state.storage.history_is_pending() || self.state.space.is_full() {
             return Ok(());
@@ -113,7 +138,11 @@ impl Member {
     }
 
     fn send_request_vote(&mut self, actions: &mut Actions) {
-        let message = Message::RequestVote { term: self.state.term, key: self.own_key() };
+        let (term, key) = (self.state.term, self.own_key());
+        let message = match self.state.election.predecessor {
+            Some(predecessor) => Message::RequestSuccession { term, key, predecessor },
+            None => Message::RequestVote { term, key },
+        };
         self.ask_the_rest(&message, actions);
     }
 
@@ -145,7 +174,7 @@ impl Member {
     }
 
     /// Stands for the next term; nobody is asked before the own vote is durable (E02).
-    fn nominate(&mut self, actions: &mut Actions) -> Handled {
+    pub(super) fn nominate(&mut self, actions: &mut Actions) -> Handled {
         let stands_again = self.state.granted_to == Some(self.state.life.member)
             && mutant::is(mutant::STANDS_AGAIN_IN_ITS_TERM);
         if !stands_again {
@@ -284,12 +313,14 @@ impl Member {
     pub(super) fn handle_request_vote(
         &mut self,
         from: MemberId,
-        term: Term,
-        key: VoteKey,
+        asked: Asked,
+        predecessor: Option<MemberId>,
         actions: &mut Actions,
     ) -> Handled {
+        let Asked { term, key } = asked;
         if term > self.state.term {
-            if self.has_live_leader() {
+            let (own_term, leader) = (self.state.term, self.state.leader);
+            if self.has_live_leader() && !is_handed_over(term, predecessor, own_term, leader) {
                 self.counters.datagrams_ignored += 1;
                 return Ok(());
             }
@@ -297,13 +328,14 @@ impl Member {
         }
         let vote = Vote { term: self.state.term, granted_to: self.state.granted_to };
         let is_whole = self.examine(from, key, actions);
-        if !is_whole || !vote_granted(from, Asked { term, key }, vote, self.own_key()) {
+        if !is_whole || !vote_granted(from, asked, vote, self.own_key()) {
             crate::mark::reached(crate::mark::BALLOT_REFUSED);
             self.send_ballot(from, false, actions);
             return Ok(());
         }
         let durable = self.state.storage.vote;
         self.state.granted_to = Some(from);
+        self.state.election.has_waited = true;
         self.schedule_election();
         let granted = Vote { term, granted_to: Some(from) };
         if durable == granted || mutant::is(mutant::VOTE_BEFORE_DURABLE) {
@@ -374,8 +406,10 @@ impl Member {
             // Deadlines of a leader are none of a follower's.
             self.schedule_election();
             self.end_stalls_of_followers(actions);
+            self.note_leadership_ended(actions);
         }
         self.state.assembly = None;
+        self.state.election.predecessor = None;
         self.state.following.forget_leader();
         if self.state.leader.take().is_some() {
             let term = self.state.term;

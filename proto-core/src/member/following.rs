@@ -37,6 +37,11 @@ pub(super) struct Following {
 }
 
 impl Following {
+    /// The leader's newest heartbeat round that was heard.
+    pub(super) const fn round(&self) -> u64 {
+        self.round
+    }
+
     /// Forgets all that was known of a leader or of its term.
     pub(super) fn forget_leader(&mut self) {
         let (mut acknowledgements, had_gap) = (self.acknowledgements, self.had_gap);
@@ -50,7 +55,7 @@ impl Following {
 impl Member {
     /// Whether the leader's history is adopted, and this and the term are durable: only then may
     /// its bytes count and acknowledgements of its term leave (rule 4).
-    fn has_adopted(&self) -> bool {
+    pub(super) fn has_adopted(&self) -> bool {
         let state = &self.state;
         if mutant::is(mutant::ACKNOWLEDGE_BEFORE_ADOPTION) {
             return state.leader.is_some();
@@ -86,7 +91,7 @@ impl Member {
         self.state.following.round = round;
         self.state.following.heard_at = self.state.now;
         if !mutant::is(mutant::HEARTBEATS_DO_NOT_QUIET) {
-            self.schedule_election();
+            self.put_off_election();
         }
         self.believe_commit(commit);
         if self.state.history.last_term() == term {
@@ -128,6 +133,7 @@ impl Member {
                 self.state.following.teacher = None;
                 self.state.log.image.change_source();
                 actions.push(Action::Notify(Notice::Leader { leader: Some(from), term }));
+                self.note_new_leader(from, term, actions);
                 Ok(())
             }
         }
@@ -165,7 +171,7 @@ impl Member {
         self.step_down(actions);
         let interval = self.config.timing.heartbeat_interval;
         let pause = self.state.random.between(crate::time::Duration::ZERO, interval.times(2));
-        self.state.election.deadline = self.state.now + pause;
+        self.state.election.deadline = self.state.now + pause + self.own_delay();
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 //! it is there, and gives up when it cannot lead.
 
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use smallvec::SmallVec;
 
 use super::decisions::{commit_position, quorum};
@@ -121,6 +122,21 @@ impl Leading {
         self.followers.get(member).map(|follower| (follower.durable, follower.limit))
     }
 
+    /// The newest heartbeat round.
+    pub(super) const fn round(&self) -> u64 {
+        self.round
+    }
+
+    /// The follower that holds most, of those that were heard within `span`.
+    pub(super) fn most_complete(&self, now: Instant, span: Duration) -> Option<MemberId> {
+        let level = self
+            .followers
+            .iter()
+            .filter(|(_, follower)| follower.is_level && now.since(follower.heard_at) <= span);
+        let best = level.max_by_key(|(member, follower)| (follower.durable, Reverse(*member)));
+        best.map(|(member, _)| member)
+    }
+
     /// The round of the next heartbeat.
     pub(super) const fn next_round(&self) -> u64 {
         self.round + 1
@@ -189,6 +205,7 @@ impl Member {
         self.set_role(Role::Leader, actions);
         let (leader, term) = (self.state.leader, self.state.term);
         actions.push(Action::Notify(Notice::Leader { leader, term }));
+        self.note_new_leader(self.state.life.member, term, actions);
         self.persist_history(base, actions)?;
         self.send_heartbeats(actions);
         Ok(())
@@ -272,6 +289,10 @@ impl Member {
     /// Bytes that may be appended now: the window, what is not committed (E114), and what is not
     /// applied (E115) are bounded.
     pub(super) fn append_room(&self) -> u64 {
+        if self.is_handing_over() {
+            // What came now, the successor would not have (E16).
+            return 0;
+        }
         let (log, limits) = (&self.state.log, &self.config.limits);
         let mut uncommitted = log.verified.since(self.state.commit);
         let mut unapplied = log.verified.since(self.state.applier.applied);
@@ -341,6 +362,13 @@ impl Member {
             self.send(peer, message.clone(), actions);
         }
         self.tell_own_position(actions);
+        self.pursue_transfer(actions);
+    }
+
+    pub(super) fn hasten_heartbeat(&mut self) {
+        if let Some(leading) = &mut self.state.leading {
+            leading.hasten_heartbeat(self.state.now, &self.config.timing);
+        }
     }
 
     /// A leader's disk is one voter's among others: what it holds is remembered like theirs.
@@ -403,6 +431,7 @@ impl Member {
         follower.durable = follower.durable.max(durable);
         follower.limit = limit;
         self.state.flush_wanted |= follower.sent < head.min(limit);
+        self.note_target(from, actions);
         Ok(())
     }
 

@@ -31,6 +31,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod transfer;
 mod usage;
 mod view;
 
@@ -45,7 +46,7 @@ use crate::event::Event;
 use crate::hash::StateHasher;
 use crate::identity::{Endpoint, GroupTag, Life, MemberId};
 use crate::message::{Incoming, Message, Sender, Stream};
-use crate::notice::{Abdication, Counters, FailStop, Notice, Role, TimerKind};
+use crate::notice::{Counters, FailStop, Notice, Role, TimerKind};
 use crate::position::{Position, PositionRange};
 use crate::random::Random;
 use crate::stream::{NakTiming, RepairTiming, Repairs};
@@ -55,6 +56,7 @@ use crate::time::{Duration, Instant};
 use self::adoption::Assembly;
 use self::apply::Applier;
 use self::connections::Connections;
+use self::decisions::Asked;
 use self::election::Election;
 use self::following::Following;
 use self::leading::Leading;
@@ -64,6 +66,7 @@ use self::repair::Reads;
 use self::sessions::Sessions;
 use self::stalls::Stalls;
 use self::storage::{Space, Storage, Write};
+use self::transfer::Transfer;
 
 /// A member of a group. See the crate's documentation.
 #[derive(Clone, Debug)]
@@ -94,6 +97,7 @@ struct State {
     following: Following,
     /// Present exactly while this member leads.
     leading: Option<Leading>,
+    transfer: Option<Transfer>,
     assembly: Option<Assembly>,
     repairs: Repairs,
     reads: Reads,
@@ -165,6 +169,7 @@ impl Member {
             election: Election::default(),
             following: Following::default(),
             leading: None,
+            transfer: None,
             assembly: None,
             repairs: Repairs::new(),
             reads: Reads::new(limits.reads_max),
@@ -231,6 +236,10 @@ impl Member {
             Event::StorageFull { position } => self.handle_storage_full(position, actions),
             Event::StorageFailed => Err(FailStop::StorageFailed),
             Event::ServiceFailed => Err(FailStop::ServiceFailed),
+            Event::Transfer { request, target } => {
+                self.handle_transfer(request, target, actions);
+                Ok(())
+            }
             Event::Shutdown => self.handle_shutdown(actions),
         }
     }
@@ -248,6 +257,7 @@ impl Member {
     }
 
     fn handle_timer(&mut self, actions: &mut Actions) -> Handled {
+        self.serve_transfer(actions);
         self.serve_leading(actions)?;
         self.serve_election(actions)?;
         self.serve_connections();
@@ -321,7 +331,10 @@ impl Member {
                 self.handle_canvass_reply(from, term, round, granted, key, actions)
             }
             Message::RequestVote { term, key } => {
-                self.handle_request_vote(from, term, key, actions)
+                self.handle_request_vote(from, Asked { term, key }, None, actions)
+            }
+            Message::RequestSuccession { term, key, predecessor } => {
+                self.handle_request_vote(from, Asked { term, key }, Some(predecessor), actions)
             }
             Message::Ballot { term, candidate, granted, key } => {
                 self.handle_ballot(from, term, candidate, granted, key, actions)
@@ -333,6 +346,7 @@ impl Member {
             Message::History { .. } => self.handle_history(from, message.clone(), actions),
             Message::Acknowledge { .. } => self.handle_acknowledge(from, message, actions),
             Message::Abdicate { term } => self.handle_abdicate(from, term, actions),
+            Message::Campaign { term, round } => self.handle_campaign(from, term, round, actions),
             Message::Nak { stream: Stream::Log, ref ranges } => {
                 self.handle_nak(from, ranges, actions)
             }
@@ -413,23 +427,12 @@ impl Member {
         Ok(())
     }
 
-    fn handle_shutdown(&mut self, actions: &mut Actions) -> Handled {
-        self.flush(actions);
-        self.state.election.is_barred = true;
-        match self.state.role {
-            Role::Leader => self.abdicate(Abdication::Shutdown, actions),
-            // Late grants must not make it lead now.
-            Role::Canvasser | Role::Nominee | Role::Candidate => self.step_down(actions),
-            Role::Follower | Role::Stopped => {}
-        }
-        Ok(())
-    }
-
     fn stop(&mut self, reason: FailStop, actions: &mut Actions) {
         self.state.fail_stop = Some(reason);
         self.state.role = Role::Stopped;
         self.state.leader = None;
         self.state.leading = None;
+        self.state.transfer = None;
         // Stopped means stopped (S34): of this event only notices go out.
         actions.clear_all_but_notices();
         let term = self.state.term;
@@ -455,6 +458,7 @@ impl Member {
             (state.flush_wanted.then_some(state.now), TimerKind::Flush),
             (self.election_deadline(), TimerKind::Election),
             (self.heartbeat_deadline(), TimerKind::Heartbeat),
+            (self.transfer_deadline(), TimerKind::Transfer),
             (self.timer_deadline(), TimerKind::Service),
             (self.connections_deadline(), TimerKind::Connections),
             (self.holes_deadline(), TimerKind::Holes),

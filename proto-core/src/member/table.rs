@@ -84,6 +84,11 @@ impl<K: Copy + Ord, V> Table<K, V> {
     }
 
     /// Keys and values, by rising key.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (K, &V)> {
+        self.entries.iter().map(|(key, value)| (*key, value))
+    }
+
+    /// Keys and values, by rising key.
     #[inline]
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (K, &mut V)> {
         self.entries.iter_mut().map(|(key, value)| (*key, value))

@@ -8,3 +8,4 @@ mod places;
 mod replication;
 mod stalls;
 mod traces;
+mod transfers;

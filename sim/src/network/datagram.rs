@@ -131,10 +131,12 @@ impl Kind {
                 Message::Canvass { .. }
                 | Message::CanvassReply { .. }
                 | Message::RequestVote { .. }
+                | Message::RequestSuccession { .. }
                 | Message::Ballot { .. } => Self::Election,
                 Message::Acknowledge { .. } => Self::Acknowledge,
                 Message::Heartbeat { .. }
                 | Message::Abdicate { .. }
+                | Message::Campaign { .. }
                 | Message::HistoryRequest { .. }
                 | Message::History { .. } => Self::Leadership,
                 Message::Nak { .. } | Message::Unavailable { .. } => Self::Repair,

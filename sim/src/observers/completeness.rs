@@ -60,7 +60,8 @@ impl Observer for Completeness {
             }
             Observed::Received {
                 sender: Sender::Member { member: candidate, .. },
-                message: Message::RequestVote { term, key, .. },
+                message:
+                    Message::RequestVote { term, key } | Message::RequestSuccession { term, key, .. },
             } => {
                 self.asked.entry(scene.member).insert((*term, candidate), *key);
                 None

@@ -98,6 +98,7 @@ impl Observer for NakDiscipline {
             Observed::Received { message, .. } => match message {
                 Message::Canvass { key, .. }
                 | Message::CanvassReply { key, .. }
+                | Message::RequestSuccession { key, .. }
                 | Message::RequestVote { key, .. } => asked.hear(key.position),
                 Message::Heartbeat { newest, .. } => asked.hear(*newest),
                 Message::Acknowledge { received, .. } => asked.hear(*received),

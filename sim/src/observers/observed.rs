@@ -313,6 +313,7 @@ const fn received(message: &Message) -> Kinds {
         Message::Canvass { .. }
         | Message::CanvassReply { .. }
         | Message::RequestVote { .. }
+        | Message::RequestSuccession { .. }
         | Message::Ballot { .. } => Kinds::RECEIVED_ELECTION,
         Message::Heartbeat { .. } => Kinds::RECEIVED_HEARTBEAT,
         Message::Acknowledge { .. } => Kinds::RECEIVED_ACKNOWLEDGEMENT,
@@ -327,6 +328,7 @@ const fn acting(action: &Action) -> Kinds {
             Message::Canvass { .. }
             | Message::CanvassReply { .. }
             | Message::RequestVote { .. }
+            | Message::RequestSuccession { .. }
             | Message::Ballot { .. } => Kinds::SENDS_ELECTION,
             Message::Heartbeat { .. } => Kinds::SENDS_HEARTBEAT,
             Message::Acknowledge { .. } => Kinds::SENDS_ACKNOWLEDGEMENT,

@@ -89,6 +89,8 @@ const fn term_of(message: &Message) -> Option<(Term, bool)> {
         Message::Canvass { term, .. }
         | Message::CanvassReply { term, .. }
         | Message::RequestVote { term, .. }
+        | Message::RequestSuccession { term, .. }
+        | Message::Campaign { term, .. }
         | Message::Heartbeat { term, .. }
         | Message::HistoryRequest { term, .. }
         | Message::History { term, .. } => Some((*term, false)),

@@ -133,6 +133,7 @@ impl UnknownIsNotAbsent {
             }
             Message::Canvass { key, .. }
             | Message::CanvassReply { key, .. }
+            | Message::RequestSuccession { key, .. }
             | Message::RequestVote { key, .. } => {
                 let known = self.acknowledged.get(scene.member).copied();
                 let known = known.filter(|known| key.position < *known)?;

@@ -165,6 +165,7 @@ pub(super) fn ad_17(trial: &mut Trial<'_>) -> Verdict {
     let own = view.life.boot_epoch.0;
     for message in [
         Message::Abdicate { term: view.term },
+        Message::Campaign { term: view.term, round: 1 << 40 },
         Message::Canvass { term: view.term, round: 1, key: view.key },
         Message::RequestVote { term: quorate_core::Term(view.term.0 + 1), key: view.key },
     ] {

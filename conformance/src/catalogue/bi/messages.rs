@@ -127,6 +127,8 @@ pub(super) fn edges(view: &View) -> Vec<Message> {
         all.push(Message::RequestVote { term, key });
         all.push(Message::Ballot { term, candidate: MemberId(1), granted: true, key });
         all.push(Message::Abdicate { term });
+        all.push(Message::Campaign { term, round: 1 });
+        all.push(Message::RequestSuccession { term, key, predecessor: MemberId(2) });
         all.push(Message::HistoryRequest { term, commit: view.commit });
         all.push(heartbeat(term.0, 1));
         all.push(acknowledge(term, view.durable));
@@ -141,6 +143,7 @@ pub(super) fn edges(view: &View) -> Vec<Message> {
         all.push(Message::Canvass { term: view.term, round, key });
         all.push(Message::CanvassReply { term: view.term, round, granted: true, key });
         all.push(heartbeat(view.term.0, round));
+        all.push(Message::Campaign { term: view.term, round });
     }
     for at in positions(view) {
         all.extend(edges_of_position(view, at));
@@ -167,6 +170,7 @@ fn edges_of_position(view: &View, at: Position) -> Vec<Message> {
     let mut all = vec![
         Message::Canvass { term, round: 1, key },
         Message::RequestVote { term: Term(term.0 + 1), key },
+        Message::RequestSuccession { term: Term(term.0 + 1), key, predecessor: MemberId(2) },
         Message::HistoryRequest { term, commit: at },
         acknowledge(term, at),
         nak(Stream::Log, term.0, range),

@@ -74,7 +74,7 @@ fn standing(role: Role) -> Result<(Desk, u64), Failure> {
 }
 
 /// One message of each kind that has a term.
-fn each_kind(term: Term, round: u64) -> [Message; 9] {
+fn each_kind(term: Term, round: u64) -> [Message; 11] {
     let (key, at) = (VoteKey::default(), Position::ZERO);
     let announced = line(term.0, 3, at, Chain::default());
     let mut lines = history(term.0, at, &[announced]);
@@ -85,6 +85,8 @@ fn each_kind(term: Term, round: u64) -> [Message; 9] {
         Message::Ballot { term, candidate: MemberId(1), granted: false, key },
         heartbeat(term.0, 1_000),
         Message::Abdicate { term },
+        Message::Campaign { term, round: 1_000 },
+        Message::RequestSuccession { term, key, predecessor: MemberId(3) },
         Message::HistoryRequest { term, commit: at },
         lines.remove(0),
         Message::Acknowledge {
@@ -105,6 +107,8 @@ const fn term_of(message: &Message) -> Option<Term> {
         Message::Canvass { term, .. }
         | Message::CanvassReply { term, .. }
         | Message::RequestVote { term, .. }
+        | Message::RequestSuccession { term, .. }
+        | Message::Campaign { term, .. }
         | Message::Ballot { term, .. }
         | Message::Heartbeat { term, .. }
         | Message::Abdicate { term }
@@ -230,7 +234,10 @@ pub(super) fn el_07(trial: &mut Trial<'_>) -> Verdict {
                 // A canvass asks and changes nothing; who hears a leader does not vote.
                 Message::Canvass { .. } => false,
                 Message::CanvassReply { .. } => role == Role::Canvasser,
-                Message::RequestVote { .. } => !matches!(role, Role::Follower | Role::Leader),
+                // That member 3 is told by nobody whom they follow.
+                Message::RequestVote { .. } | Message::RequestSuccession { .. } => {
+                    !matches!(role, Role::Follower | Role::Leader)
+                }
                 _ => true,
             };
             if raises {
@@ -296,6 +303,7 @@ pub(super) fn el_08(trial: &mut Trial<'_>) -> Verdict {
                 message,
                 Message::Canvass { .. }
                     | Message::RequestVote { .. }
+                    | Message::RequestSuccession { .. }
                     | Message::Heartbeat { .. }
                     | Message::HistoryRequest { .. }
             );

@@ -207,6 +207,8 @@ fn messages() -> Vec<Message> {
         Message::RequestVote { term, key },
         Message::Ballot { term, candidate: MemberId(3), granted: true, key },
         Message::Abdicate { term },
+        Message::Campaign { term, round },
+        Message::RequestSuccession { term, key, predecessor: MemberId(2) },
         Message::HistoryRequest { term, commit: Position(64) },
         ScriptedLog::new(5, 2, 1, 8).heartbeat(round, Position(640), Position(64)),
         Message::Acknowledge {

@@ -23,7 +23,7 @@ use crate::message::{Incoming, Live, Message, Sender, Stream};
 use crate::notice::{FailStop, Notice, Role};
 use crate::position::Position;
 use crate::term::{Chain, TermHistory, Vote};
-use crate::time::{Instant, LogTime};
+use crate::time::{Duration, Instant, LogTime};
 
 /// What travels.
 #[derive(Clone, Debug)]
@@ -74,6 +74,8 @@ pub(super) struct Cluster {
     pub(super) cut: Cut,
     pub(super) limits: Limits,
     pub(super) timing: Timing,
+    /// Who lets the others lead, by that delay; told to members that start from now on.
+    pub(super) delayed: (u16, Duration),
     /// What members told, and who.
     pub(super) notices: Vec<(u16, Notice)>,
     /// One line for each datagram that was delivered.
@@ -96,6 +98,11 @@ pub(super) fn one_in_so_many(cut: &Cut, from: Endpoint, to: Endpoint, what: &Dat
     cut.count.set(cut.count.get() + 1);
     let draw = crate::hash::mix(cut.one_in, cut.count.get());
     isolated(cut, from, to, what) || draw.is_multiple_of(cut.one_in)
+}
+
+/// Those who are cut off get no bytes of the log, and all else.
+pub(super) fn no_log_data(cut: &Cut, _: Endpoint, to: Endpoint, what: &Datagram) -> bool {
+    cut.isolated.contains(&to) && matches!(what, Datagram::Data { stream: Stream::Log, .. })
 }
 
 pub(super) fn id(member: u16) -> MemberId {
@@ -136,6 +143,7 @@ impl Cluster {
             cut: Cut::default(),
             limits: small_limits(),
             timing: Timing::default(),
+            delayed: (0, Duration::ZERO),
             notices: Vec::new(),
             trace: String::new(),
         };
@@ -164,7 +172,13 @@ impl Cluster {
             member: id(member),
             voters: self.nodes.keys().map(|&id| (id, endpoint(id.0))).collect(),
             seed: u64::from(member) * 7 + self.now.0,
-            timing: self.timing.clone(),
+            timing: Timing {
+                candidacy_delay: match self.delayed {
+                    (delayed, delay) if delayed == member => delay,
+                    _ => Duration::ZERO,
+                },
+                ..self.timing.clone()
+            },
             limits: self.limits.clone(),
         }
     }

@@ -1,10 +1,11 @@
 //! How leaders come and go.
 
-use super::cluster::{Cluster, Datagram, endpoint, id};
+use super::cluster::{Cluster, Datagram, endpoint, id, no_log_data};
 use crate::event::Event;
 use crate::message::Message;
 use crate::notice::Role;
 use crate::term::Term;
+use crate::time::Duration;
 
 #[test]
 fn el01_a_single_voter_leads_at_once_and_alone() {
@@ -188,4 +189,55 @@ fn e83_a_leader_that_sends_but_hears_nobody_steps_down() {
     let timeout = cluster.member(deaf).config().timing.election_timeout_max;
     assert!(cluster.now.since(since) <= timeout);
     cluster.run_until("a successor", |cluster| cluster.leader().is_some_and(|new| new != deaf));
+}
+
+/// A group of three in which `delayed` lets the others lead.
+fn with_delay(delayed: u16, delay: Duration) -> Cluster {
+    let mut cluster = Cluster::new(3);
+    cluster.delayed = (delayed, delay);
+    for member in 1..=3 {
+        cluster.start(member);
+    }
+    cluster
+}
+
+#[test]
+fn e19_a_member_of_low_priority_lets_the_others_lead() {
+    let delay = Duration::from_millis(600);
+    let mut cluster = with_delay(2, delay);
+    let mut leader = cluster.run_until_led();
+    for _ in 0..12 {
+        assert_ne!(leader, 2, "somebody else could lead");
+        cluster.run_until_level();
+        cluster.crash(leader);
+        let lost_at = cluster.now;
+        cluster.run_until("a successor", |cluster| cluster.leader().is_some());
+        let waited = cluster.now.since(lost_at);
+        assert!(waited < delay, "the others wait for nothing: {waited:?}");
+        cluster.start(leader);
+        leader = cluster.leader().unwrap();
+    }
+}
+
+#[test]
+fn e19_the_only_complete_log_leads_whatever_its_priority() {
+    let delay = Duration::from_millis(900);
+    let mut cluster = with_delay(3, delay);
+    let leader = cluster.run_until_led();
+    let other = 3 - leader;
+    cluster.connect_client();
+    cluster.run_until_level();
+    // The other one gets no byte any more, also not as a repair.
+    cluster.lose = no_log_data;
+    cluster.cut.isolated.push(endpoint(other));
+    cluster.submit(b"only two have it");
+    cluster.run_until("a reply", |cluster| cluster.replies.len() == 1);
+    cluster.crash(leader);
+    let lost_at = cluster.now;
+    cluster.run_until("the complete one leads", |cluster| {
+        cluster.member(3).view().role == Role::Leader
+    });
+    let waited = cluster.now.since(lost_at);
+    assert!(waited > delay, "it let the other one try: {waited:?}");
+    assert!(waited < cluster.timing.election_timeout_max.times(10), "{waited:?}");
 }
