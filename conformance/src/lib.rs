@@ -31,6 +31,7 @@ mod lists;
 mod names;
 pub mod report;
 mod runner;
+mod sbe;
 mod scripted_log;
 pub mod shim;
 mod shortest;

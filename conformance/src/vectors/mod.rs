@@ -44,18 +44,22 @@ pub fn vectors() -> Result<Vec<Vector>, EncodeError> {
     let mut vectors = Vec::new();
     for sample in samples() {
         let bytes = encode(sample.sender, &sample.content())?;
-        let (template, fields) = fields_of(&sample.content());
-        let mut says = json!({
-            "template": template, "header": header_of(sample.sender), "fields": fields,
-        });
-        if let Incoming::Data { slice, .. } = sample.content() {
-            says["slice"] = json!(hex(slice));
-        }
+        let says = said(sample.sender, &sample.content());
         vectors.push(Vector::new(sample.name, &bytes, Some(says)));
     }
     let typical = vectors.get(1).and_then(|vector| bytes_of(&vector.hex)).unwrap_or_default();
     vectors.extend(damaged(&typical));
     Ok(vectors)
+}
+
+/// What a datagram says, as vectors tell it.
+pub(crate) fn said(sender: Sender, content: &Incoming<'_>) -> Value {
+    let (template, fields) = fields_of(content);
+    let mut says = json!({ "template": template, "header": header_of(sender), "fields": fields });
+    if let Incoming::Data { slice, .. } = content {
+        says["slice"] = json!(hex(slice));
+    }
+    says
 }
 
 /// Datagrams that have to be refused, made of a good one.
