@@ -55,4 +55,16 @@ impl Stage<'_> {
         };
         self.wire.add(super::Effect::Pass, Box::new(only_listen));
     }
+
+    /// From now on senders put on the wire what `translate` makes of each datagram, before anything
+    /// happens to it there: as a writer of another version would, or with others beside it. No rule
+    /// and no [`Stage::heal_all`] changes that.
+    pub fn translate(
+        &mut self,
+        what: &str,
+        translate: impl FnMut(&Passing<'_>) -> Vec<Vec<u8>> + 'static,
+    ) {
+        self.say(format!("from now on: {what}"));
+        self.translation = Some(Box::new(translate));
+    }
 }

@@ -153,6 +153,9 @@ struct Machine {
     asked: Vec<(OperationId, &'static str)>,
 }
 
+/// The datagrams that go instead of one.
+type Translation = Box<dyn FnMut(&Passing<'_>) -> Vec<Vec<u8>>>;
+
 /// A group of members on virtual edges.
 pub struct Stage<'a> {
     subject: &'a dyn Subject,
@@ -161,6 +164,8 @@ pub struct Stage<'a> {
     now: u64,
     queue: Scheduler<Happening>,
     wire: Wire<Filter>,
+    /// What senders put on the wire instead of what the codec made.
+    translation: Option<Translation>,
     dice: Dice,
     machines: Vec<Machine>,
     clients: Vec<StageClient>,
@@ -187,6 +192,7 @@ impl<'a> Stage<'a> {
             now: 0,
             queue: Scheduler::default(),
             wire: Wire::new(seed, options.latency),
+            translation: None,
             dice: Dice::new(seed, "stage"),
             machines: machines.collect(),
             clients: Vec::new(),

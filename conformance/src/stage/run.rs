@@ -230,6 +230,18 @@ impl Stage<'_> {
     }
 
     pub(super) fn send(&mut self, from: Place, to: Place, bytes: Vec<u8>) {
+        match &mut self.translation {
+            Some(translate) => {
+                let passing = Passing::new(self.now, (from, to), TAG, &bytes);
+                for bytes in translate(&passing) {
+                    self.transmit(from, to, bytes);
+                }
+            }
+            None => self.transmit(from, to, bytes),
+        }
+    }
+
+    fn transmit(&mut self, from: Place, to: Place, bytes: Vec<u8>) {
         let passing = Passing::new(self.now, (from, to), TAG, &bytes);
         let passed = self.wire.pass(&passing);
         let fate = match passed.arrivals.first() {

@@ -89,7 +89,7 @@ pub(super) fn cv_12(_: &mut Trial<'_>) -> Verdict {
 }
 
 /// A group of two entries of four bytes, then data of three.
-const TAIL: [u8; 17] = [4, 0, 2, 0, 1, 2, 3, 4, 5, 6, 7, 8, 3, 0, 9, 9, 9];
+pub(super) const TAIL: [u8; 17] = [4, 0, 2, 0, 1, 2, 3, 4, 5, 6, 7, 8, 3, 0, 9, 9, 9];
 
 pub(super) fn cv_13(trial: &mut Trial<'_>) -> Verdict {
     for Vector { name, bytes, .. } in vectors() {

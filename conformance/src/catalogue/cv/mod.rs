@@ -5,6 +5,7 @@ mod evolution;
 mod foreign;
 mod frames;
 mod groups;
+mod mixed;
 mod schemas;
 mod vectors;
 
@@ -18,6 +19,7 @@ use differential::cv_24;
 use evolution::{cv_12, cv_13};
 use foreign::cv_23;
 use groups::{cv_08, cv_09, cv_10, cv_11, cv_14, cv_16, cv_17};
+use mixed::cv_22;
 use schemas::{cv_03, cv_05, cv_21, cv_25};
 use vectors::{cv_01, cv_02, cv_04, cv_06, cv_07, cv_15, cv_18, cv_19, cv_20, cv_26};
 
@@ -211,13 +213,14 @@ pub(super) const CASES: &[Case] = &[
         "Every kind of invalid schema is reported under its own name, with the place and what to do.",
         cv_21,
     ),
-    Case::waits(
+    Case::cluster(
         "CV-22",
         "a group of several versions",
-        "In a group whose members are of neighbouring versions, and are replaced one by one in both \
-         directions, nothing is lost and a new feature stays off until all have it.",
-        "a second version of the wire or the log",
-    ),
+        "In a group whose members write the wire of neighbouring versions, and are replaced one by one \
+         in both directions, nothing is lost, and who writes a log too early leads nobody.",
+        cv_22,
+    )
+    .edges(&["E119"]),
     Case::core(
         "CV-23",
         "foreign vectors",
