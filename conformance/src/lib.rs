@@ -50,7 +50,9 @@ pub use runner::{
 pub use shortest::{Shortest, shortest};
 pub use stage::story::{Fate, Scene, Story, Told};
 pub use stage::{Effect, Options, Passing, Stage};
-pub use subject::{Description, Feature, Node, NodeSpec, NodeView, SpawnError, Subject, Turned};
+pub use subject::{
+    Description, Feature, HandedOver, Node, NodeSpec, NodeView, SpawnError, Subject, Turned,
+};
 pub use trial::{Profile, Trial};
 
 /// The examples of the README compile and run.

@@ -55,8 +55,27 @@ pub struct Turned {
     pub ended: bool,
     /// What happened within, in words: they become part of the story.
     pub notes: Vec<String>,
+    /// What came of transfers of leadership that the operator asked for.
+    pub handed_over: Vec<HandedOver>,
     /// What the run loop did that none may do, such as to overlook a datagram: the case fails.
     pub fault: Option<String>,
+}
+
+/// What came of a transfer of leadership that the operator asked for.
+#[derive(Clone, Debug, Default, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
+pub struct HandedOver {
+    /// The number of the request.
+    pub request: u64,
+    /// Who leads now, if it came about.
+    pub leader: Option<u16>,
+    /// Why it did not, by the core's stable name for it ([`quorate_core::TransferRefusal::name`]).
+    pub refused: Option<String>,
+}
+
+impl HandedOver {
+    pub(crate) fn refused(request: u64, reason: &str) -> Self {
+        Self { request, leader: None, refused: Some(reason.into()) }
+    }
 }
 
 /// What a subject is told of a member that it is to run.
@@ -102,6 +121,8 @@ pub enum Feature {
     Sockets,
     /// The member stops on request, and says when it is done.
     GracefulStop,
+    /// The member hands its leadership over on request, and says what came of it.
+    Transfer,
     /// It wants to be told when a node is paused, and when it goes on.
     Freeze,
     /// The loop runs on a thread or runtime of its own.

@@ -239,6 +239,25 @@ pub enum TransferRefusal {
     },
 }
 
+impl TransferRefusal {
+    /// A stable name in snake case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotLeading { .. } => "not_leading",
+            Self::NotServing => "not_serving",
+            Self::UnderWay => "under_way",
+            Self::TargetIsLeader => "target_is_leader",
+            Self::UnknownTarget => "unknown_target",
+            Self::NoTarget => "no_target",
+            Self::TargetBehind => "target_behind",
+            Self::NotElected => "not_elected",
+            Self::LeadershipLost => "leadership_lost",
+            Self::AnotherLeads { .. } => "another_leads",
+        }
+    }
+}
+
 /// Why a leader gave up its leadership without having heard of a newer term.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Abdication {

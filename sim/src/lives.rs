@@ -41,7 +41,7 @@ impl World {
             member: host.id,
             voters,
             seed,
-            timing: self.swarm.timing.clone(),
+            timing: self.swarm.timing_of(node),
             limits: self.swarm.limits.clone(),
         };
         match quorate_core::Member::new(config, recovered, host.clock.at(self.now)) {

@@ -75,11 +75,12 @@ impl World {
                 self.issue(node, operation, 4, Work::Read(range));
             }
             Action::Apply(apply) => self.apply(node, &apply, read),
-            Action::Notify(notice) => {
-                if matches!(notice, Notice::SessionClosed { .. }) {
-                    self.tally.saw(Mark::SessionClosed);
-                }
-            }
+            Action::Notify(notice) => match notice {
+                Notice::SessionClosed { .. } => self.tally.saw(Mark::SessionClosed),
+                Notice::Stalled { .. } => self.tally.saw(Mark::Stalled),
+                Notice::Transfer { request, outcome } => self.note_transfer(request, outcome),
+                _ => {}
+            },
             Action::FailStop(reason) => self.stopped(node, reason),
         }
     }

@@ -1,5 +1,6 @@
 //! The world: what happens, to whom, in virtual time, from one seed.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use quorate_core::{
@@ -28,6 +29,7 @@ pub(crate) enum Occurrence {
     StaleDone { node: usize, operation: OperationId },
     ServiceDone { node: usize, life: u64 },
     Wake { node: usize },
+    Transfer { node: usize, life: u64, request: u64, target: Option<MemberId> },
     ClientTimer { client: usize, at: u64 },
     Submit { client: usize },
     Restart { node: usize },
@@ -74,6 +76,9 @@ pub struct World {
     pub(crate) swapped: Option<(usize, usize)>,
     /// The faults that began so far.
     pub(crate) plans: Vec<Plan>,
+    /// Demands of the operator so far, and those that came about.
+    pub(crate) demanded: u64,
+    pub(crate) transferred: BTreeSet<u64>,
     /// Whether the faults were listed, so that none is drawn.
     pub(crate) script: Option<Vec<Plan>>,
     pub(crate) calm: bool,
@@ -160,6 +165,8 @@ impl World {
             doomed: draw_doomed(seed, swarm.members),
             swapped: None,
             plans: Vec::new(),
+            demanded: 0,
+            transferred: BTreeSet::new(),
             script: None,
             calm: false,
             core: Vec::new(),
@@ -345,6 +352,9 @@ impl World {
             Occurrence::StaleDone { node, operation } => self.stale_done(node, operation),
             Occurrence::ServiceDone { node, life } => self.service_done(node, life),
             Occurrence::Wake { node } => self.wake(node),
+            Occurrence::Transfer { node, life, request, target } => {
+                self.transfer(node, life, request, target);
+            }
             Occurrence::ClientTimer { client, at } => self.client_timer(client, at),
             Occurrence::Submit { client } => self.client_submits(client),
             Occurrence::Restart { node } => self.start(node),
@@ -362,6 +372,7 @@ impl World {
             | Occurrence::DiskDone { node, .. }
             | Occurrence::DiskFailed { node, .. }
             | Occurrence::StaleDone { node, .. }
+            | Occurrence::Transfer { node, .. }
             | Occurrence::ServiceDone { node, .. } => *node,
             _ => return None,
         };

@@ -29,6 +29,13 @@ pub enum Input {
     },
     /// An operation of the storage has completed, or the storage has failed.
     Storage(Completion),
+    /// The operator asks the member to hand its leadership over.
+    Transfer {
+        /// The number of the request: [`crate::HandedOver`] names it.
+        request: u64,
+        /// To whom; without one, to whoever is most complete.
+        target: Option<MemberId>,
+    },
     /// The operator asks the member to stop.
     Shutdown,
 }

@@ -9,7 +9,7 @@ use quorate_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::subject::NodeView;
+use crate::subject::{HandedOver, NodeView};
 
 /// Body of `H`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -51,6 +51,18 @@ pub struct TurnDone {
     /// It was asked to stop, and has.
     #[serde(default)]
     pub ended: bool,
+    /// What came of transfers of leadership that were asked for.
+    #[serde(default)]
+    pub handed_over: Vec<HandedOver>,
+}
+
+/// Body of `O`: leadership is to be handed over.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct OperateBody {
+    /// The number that the answer names.
+    pub request: u64,
+    /// To whom; without one, to whoever is most complete.
+    pub target: Option<u16>,
 }
 
 /// Body of `E`.

@@ -20,7 +20,7 @@ mod raw;
 mod subject;
 mod transport;
 
-pub use body::{Began, Begin, EventBody, Hello, TurnDone, ViewBody};
+pub use body::{Began, Begin, EventBody, Hello, OperateBody, TurnDone, ViewBody};
 pub use frame::{FRAME_BYTES_MAX, Frame, FrameError};
 pub use program::{ShimExit, run_program};
 pub use raw::{DiskOutcome, DiskRequest, Reader, ServiceCall, ServiceOutcome};
@@ -47,6 +47,8 @@ pub mod opcode {
     pub const DONE: u8 = b'k';
     /// Stop a node gracefully. → shim
     pub const QUIT: u8 = b'Q';
+    /// Hand a node's leadership over. → shim
+    pub const OPERATE: u8 = b'O';
     /// Freeze a node: it does nothing before it goes on. → shim
     pub const FREEZE: u8 = b'Z';
     /// Let a frozen node go on. → shim

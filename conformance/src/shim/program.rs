@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use quorate_core::{Instant, Member, OperationId};
+use quorate_core::{Instant, Member, MemberId, OperationId};
 use quorate_driver::{
     Completion, Completions, FaultyPort, MemberHandle, MemberHost, MemberLoop, ServiceHost, Turn,
 };
@@ -19,9 +19,11 @@ use super::pipe::{
 };
 use super::raw::{DiskOutcome, Reader};
 use super::{
-    Began, Begin, EXIT_UNIMPLEMENTED, EventBody, Hello, PROTOCOL, TurnDone, ViewBody, opcode,
+    Began, Begin, EXIT_UNIMPLEMENTED, EventBody, Hello, OperateBody, PROTOCOL, TurnDone, ViewBody,
+    opcode,
 };
-use crate::subject::{Description, Feature, NodeView};
+use crate::subject::{Description, Feature, HandedOver, NodeView};
+use crate::subjects::demands::Demands;
 
 /// Turns in a row at one time before a node counts as one that stands still (E105).
 const TURNS_MAX: u32 = 10_000;
@@ -106,7 +108,12 @@ impl Program {
             name: "quorate-shim".into(),
             version: env!("CARGO_PKG_VERSION").into(),
             about: "the driver's host of a member, in a process of its own".into(),
-            features: vec![Feature::VirtualDisk, Feature::GracefulStop, Feature::Freeze],
+            features: vec![
+                Feature::VirtualDisk,
+                Feature::GracefulStop,
+                Feature::Transfer,
+                Feature::Freeze,
+            ],
         };
         self.answer(opcode::HELLO_OK, 0, &description)
     }
@@ -144,7 +151,18 @@ impl Program {
                 node.completed(&outcome).ok_or_else(malformed)?;
             }
             // Dropped, a handle tells its member to stop.
-            opcode::QUIT => node.handle = None,
+            opcode::QUIT => {
+                node.demands = Demands::default();
+                node.handle = None;
+            }
+            opcode::OPERATE => {
+                let OperateBody { request, target } =
+                    serde_json::from_slice(&frame.body).map_err(|_| malformed())?;
+                if let Some(handle) = &node.handle {
+                    let gone = node.demands.transfer(handle, request, target.map(MemberId));
+                    node.gone.extend(gone);
+                }
+            }
             opcode::FREEZE | opcode::GO_ON => {
                 let frozen = frame.opcode == opcode::FREEZE;
                 if node.frozen == frozen {
@@ -190,7 +208,10 @@ type PipeHost = MemberHost<PipeService, PipeSocket, PipeLog, PipeStorage, PipeCl
 /// One life of a member.
 struct Node {
     host: PipeHost,
-    handle: Option<MemberHandle<PipeService>>,
+    handle: Option<Rc<MemberHandle<PipeService>>>,
+    demands: Demands,
+    /// Demands that a member could not take any more.
+    gone: Vec<HandedOver>,
     completions: Option<Completions>,
     clock: Rc<Cell<u64>>,
     frozen: bool,
@@ -223,8 +244,9 @@ impl Node {
         // The suite says when to take a turn; nothing waits in between.
         let (host, handle, completions) =
             MemberHost::with_ports(looped, PipeClock(Rc::clone(&clock)), address, Box::new(|| {}));
-        let (handle, completions) = (Some(handle), Some(completions));
-        Ok(Self { host, handle, completions, clock, frozen: false, inbox, closed, reads })
+        let (handle, completions) = (Some(Rc::new(handle)), Some(completions));
+        let (demands, gone, frozen) = (Demands::default(), Vec::new(), false);
+        Ok(Self { host, handle, demands, gone, completions, clock, frozen, inbox, closed, reads })
     }
 
     fn completed(&self, outcome: &DiskOutcome<'_>) -> Option<()> {
@@ -251,6 +273,13 @@ impl Node {
     }
 
     fn turn(&mut self) -> Result<TurnDone, String> {
+        let mut done = self.take_turns()?;
+        done.handed_over = core::mem::take(&mut self.gone);
+        done.handed_over.append(&mut self.demands.answered());
+        Ok(done)
+    }
+
+    fn take_turns(&mut self) -> Result<TurnDone, String> {
         for _ in 0..TURNS_MAX {
             let turn = self.host.turn();
             let stopped = self.host.member().stopped().map(|stopped| stopped.reason.to_string());
@@ -262,11 +291,11 @@ impl Node {
                 }
                 Turn::Wait { until, .. } => {
                     let wake = until.map(|until| until.0);
-                    return Ok(TurnDone { wake, stopped, ended: false });
+                    return Ok(TurnDone { wake, stopped, ..TurnDone::default() });
                 }
                 Turn::Ended => {
                     let ended = stopped.is_none();
-                    return Ok(TurnDone { wake: None, stopped, ended });
+                    return Ok(TurnDone { stopped, ended, ..TurnDone::default() });
                 }
             }
         }

@@ -14,7 +14,7 @@ use super::body::{self, HistoryBody, PeerBody, VoteBody};
 use super::frame::Frame;
 use super::process::{Process, ShimError};
 use super::raw::{DiskOutcome, DiskRequest, Reader, ServiceCall, ServiceOutcome, datagram};
-use super::{Began, Begin, EventBody, TurnDone, ViewBody, opcode};
+use super::{Began, Begin, EventBody, OperateBody, TurnDone, ViewBody, opcode};
 use crate::edges::{EdgeLog, EdgeService, EdgeSocket, EdgeStorage, Edges, Input};
 use crate::subject::{Description, Feature, Node, NodeSpec, NodeView, SpawnError, Subject, Turned};
 
@@ -253,9 +253,10 @@ impl ShimNode {
             let frame = process.receive(self.node)?;
             match frame.opcode {
                 opcode::TIME_DONE => {
-                    let TurnDone { wake, stopped, ended } = process.json(&frame)?;
+                    let TurnDone { wake, stopped, ended, handed_over } = process.json(&frame)?;
                     let wake = wake.map(Instant);
-                    return Ok(Turned { wake, stopped, ended, notes, fault: None });
+                    let fault = None;
+                    return Ok(Turned { wake, stopped, ended, notes, handed_over, fault });
                 }
                 opcode::DATAGRAM => {
                     let mut fields = Reader::new(&frame.body);
@@ -292,6 +293,11 @@ impl ShimNode {
                     Completion::Failed { reason } => DiskOutcome::Failed(reason.as_bytes()),
                 };
                 (opcode::DISK_DONE, outcome.to_bytes())
+            }
+            Input::Transfer { request, target } => {
+                let target = target.map(|target| target.0);
+                let body = OperateBody { request: *request, target };
+                (opcode::OPERATE, serde_json::to_vec(&body).unwrap_or_default())
             }
             Input::Shutdown => (opcode::QUIT, Vec::new()),
         };

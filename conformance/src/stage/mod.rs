@@ -31,14 +31,14 @@ use std::rc::Rc;
 
 use quorate_core::client::ClientTiming;
 use quorate_core::{
-    GroupId, GroupTag, Limits, MemberConfig, MemberId, OperationId, RecoveryEpoch, Timing,
+    Duration, GroupId, GroupTag, Limits, MemberConfig, MemberId, OperationId, RecoveryEpoch, Timing,
 };
 use quorate_sim::observers::Rules;
 use quorate_sim::{Dice, Place, Scheduler, SimDisk};
 
 use crate::case::Failure;
 use crate::edges::Edges;
-use crate::subject::{Node, NodeSpec, NodeView, Subject};
+use crate::subject::{HandedOver, Node, NodeSpec, NodeView, Subject};
 use crate::trial::Remains;
 
 pub use clients::{ClientNumber, Replied};
@@ -84,6 +84,8 @@ pub struct Options {
     pub disk_latency: (u64, u64),
     /// By how many millionths each member's clock is fast, member 1 first; others are right.
     pub clock_errors: Vec<i64>,
+    /// How many nanoseconds each member lets the others go first, member 1 first; none for others.
+    pub candidacy_delays: Vec<u64>,
 }
 
 impl Options {
@@ -107,6 +109,7 @@ impl Options {
             latency: (50 * MICRO, 150 * MICRO),
             disk_latency: (50 * MICRO, 200 * MICRO),
             clock_errors: Vec::new(),
+            candidacy_delays: Vec::new(),
         }
     }
 
@@ -172,6 +175,9 @@ pub struct Stage<'a> {
     watch: Watch,
     sightings: Vec<Sighting>,
     elections: u64,
+    /// Requests to hand over so far, and what came of them.
+    demanded: u64,
+    handed_over: Vec<HandedOver>,
     unable: Option<Failure>,
     story: Story,
     remains: Rc<RefCell<Remains>>,
@@ -199,6 +205,8 @@ impl<'a> Stage<'a> {
             watch: Watch::new(rules(&options)),
             sightings: Vec::new(),
             elections: 0,
+            demanded: 0,
+            handed_over: Vec::new(),
             unable: None,
             story,
             remains,
@@ -243,13 +251,15 @@ fn machine(options: &Options, seed: u64, number: u16) -> Machine {
     let id = MemberId(number);
     let voters = (1..=options.members as u16).map(MemberId);
     let voters = voters.map(|id| (id, Place::Member(id).endpoint())).collect();
+    let delays = &options.candidacy_delays;
+    let delay = delays.get(usize::from(number) - 1).copied().unwrap_or(0);
     let config = MemberConfig {
         group: GROUP,
         recovery_epoch: RecoveryEpoch(0),
         member: id,
         voters,
         seed: quorate_core::hash::mix(seed, u64::from(number)),
-        timing: options.timing.clone(),
+        timing: Timing { candidacy_delay: Duration(delay), ..options.timing.clone() },
         limits: options.limits.clone(),
     };
     let disk = SimDisk::new(TAG, options.limits.frame_bytes_max());

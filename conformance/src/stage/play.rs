@@ -9,6 +9,7 @@ use super::story::Told;
 use super::{Effect, MILLI, Passing, Stage, TAG, named};
 use crate::case::{Failure, Verdict};
 use crate::edges::{Input, ServiceFault};
+use crate::subject::HandedOver;
 
 /// How long [`Stage::settle`] waits for a leader that all know, in election time-outs.
 const SETTLE_TIMEOUTS: u64 = 12;
@@ -150,6 +151,23 @@ impl Stage<'_> {
         self.say(format!("asks member {member} to stop"));
         let index = self.index(member);
         self.push_input(index, Input::Shutdown);
+    }
+
+    /// Asks a member to hand its leadership over: to `target`, or to whoever is most complete.
+    /// Returns the number of the request.
+    pub fn transfer(&mut self, member: u16, target: Option<u16>) -> u64 {
+        self.demanded += 1;
+        let request = self.demanded;
+        self.say(format!("asks member {member} to hand over to {target:?}: request {request}"));
+        let index = self.index(member);
+        self.push_input(index, Input::Transfer { request, target: target.map(MemberId) });
+        request
+    }
+
+    /// What came of a request to hand over, once it is known.
+    #[must_use]
+    pub fn handed_over(&self, request: u64) -> Option<&HandedOver> {
+        self.handed_over.iter().find(|handed_over| handed_over.request == request)
     }
 
     /// Stops a member's process for a while: nothing is taken in before [`Stage::resume`].

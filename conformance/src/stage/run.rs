@@ -189,6 +189,10 @@ impl Stage<'_> {
         for note in turned.notes {
             self.say(format!("member {}: {note}", node + 1));
         }
+        for handed_over in turned.handed_over {
+            self.say(format!("member {}: {handed_over:?}", node + 1));
+            self.handed_over.push(handed_over);
+        }
         if let Some(fault) = turned.fault {
             self.watch.violations.add("subject", format!("member {}: {fault}", node + 1));
             return;

@@ -19,6 +19,7 @@ use std::io;
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::catch_unwind;
+use std::rc::Rc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use quorate_core::{Instant, Member};
@@ -29,6 +30,7 @@ use quorate_driver::{
 
 use crate::edges::{EdgeClock, EdgeLog, EdgeService, EdgeSocket, EdgeStorage, Edges, Input};
 use crate::subject::{Node, NodeSpec, NodeView, SpawnError, Turned};
+use crate::subjects::demands::Demands;
 
 /// How long a runtime may take for one turn before it counts as hung, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -85,7 +87,8 @@ pub fn spawn_patiently(
     Ok(Box::new(HostedNode {
         meeting,
         bell,
-        handle: Some(handle),
+        handle: Some(Rc::new(handle)),
+        demands: Demands::default(),
         completions: Some(completions),
         edges,
         view,
@@ -260,7 +263,8 @@ impl Drop for VirtualHost {
 struct HostedNode {
     meeting: Arc<Meeting>,
     bell: UdpSocket,
-    handle: Option<MemberHandle<EdgeService>>,
+    handle: Option<Rc<MemberHandle<EdgeService>>>,
+    demands: Demands,
     completions: Option<Completions>,
     edges: Edges,
     view: NodeView,
@@ -272,6 +276,7 @@ struct HostedNode {
 impl Node for HostedNode {
     fn turn(&mut self) -> Turned {
         let mut turned = self.order();
+        let mut handed_over = core::mem::take(&mut turned.handed_over);
         for _ in 0..TURNS_MAX {
             // A socket with datagrams left is readable still, and its runtime would see that.
             if turned != (Turned { wake: turned.wake, ..Turned::default() })
@@ -280,7 +285,9 @@ impl Node for HostedNode {
                 break;
             }
             turned = self.order();
+            handed_over.append(&mut turned.handed_over);
         }
+        turned.handed_over = handed_over;
         if self.completions.is_some() && self.edges.is_storage_closed() && turned.fault.is_none() {
             // All that was asked of the storage is done: it ends, and that wakes the member.
             return self.close_storage();
@@ -302,11 +309,20 @@ impl HostedNode {
         // What the runtime is woken by is laid down in one go: it must not answer in between.
         let mut table = self.meeting.table();
         table.order = Some(Order::Turn { alarm });
+        let mut gone = Vec::new();
         for input in others {
             match (input, &self.completions) {
                 (Input::Storage(completion), Some(completions)) => completions.put(completion),
                 // Dropped, a handle tells its member to stop.
-                (Input::Shutdown, _) => drop(self.handle.take()),
+                (Input::Shutdown, _) => {
+                    self.demands = Demands::default();
+                    drop(self.handle.take());
+                }
+                (Input::Transfer { request, target }, _) => {
+                    if let Some(handle) = &self.handle {
+                        gone.extend(self.demands.transfer(handle, request, target));
+                    }
+                }
                 _ => rings = true,
             }
         }
@@ -316,7 +332,10 @@ impl HostedNode {
             return Turned { fault: Some(fault), ..Turned::default() };
         }
         self.rests = true;
-        self.answer()
+        let mut turned = self.answer();
+        turned.handed_over.append(&mut gone);
+        turned.handed_over.append(&mut self.demands.answered());
+        turned
     }
 
     fn close_storage(&mut self) -> Turned {

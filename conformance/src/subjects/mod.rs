@@ -1,6 +1,7 @@
 //! What this project itself puts on the suite's edges.
 
 mod broken;
+pub(crate) mod demands;
 pub mod hosted;
 mod reference;
 #[cfg(feature = "runtimes")]

@@ -3,15 +3,17 @@
 
 use quorate_codecs::{DATAGRAM_BYTES_MAX, Header, decode, encode_control, encode_data};
 use quorate_core::{
-    Action, Actions, Apply, Delivery, Destination, Endpoint, Event, Instant, Member, PositionRange,
-    Sender, Source, Stream,
+    Action, Actions, Apply, Delivery, Destination, Endpoint, Event, Instant, Member, Notice,
+    PositionRange, Sender, Source, Stream, TransferOutcome,
 };
 use quorate_driver::{
     AppendError, Completion, DatagramPort, LogPort, ServiceHost, StoragePort, StorageRequest,
 };
 
 use crate::edges::{EdgeCut, EdgeLog, EdgeService, EdgeSocket, EdgeStorage, Edges, Input};
-use crate::subject::{Description, Feature, Node, NodeSpec, NodeView, SpawnError, Subject, Turned};
+use crate::subject::{
+    Description, Feature, HandedOver, Node, NodeSpec, NodeView, SpawnError, Subject, Turned,
+};
 
 /// The subject `core`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,7 +25,7 @@ impl Subject for Reference {
             name: "core".into(),
             version: env!("CARGO_PKG_VERSION").into(),
             about: "the core in the smallest loop that keeps its law".into(),
-            features: vec![Feature::VirtualDisk, Feature::GracefulStop],
+            features: vec![Feature::VirtualDisk, Feature::GracefulStop, Feature::Transfer],
         }
     }
 
@@ -45,6 +47,7 @@ impl Subject for Reference {
             stopped: None,
             outstanding: 0,
             stop_by: None,
+            handed_over: Vec::new(),
             datagram: vec![0; DATAGRAM_BYTES_MAX],
         }))
     }
@@ -65,6 +68,7 @@ struct ReferenceNode {
     outstanding: usize,
     /// When it is gone at the latest, once it was asked to stop.
     stop_by: Option<Instant>,
+    handed_over: Vec<HandedOver>,
     datagram: Vec<u8>,
 }
 
@@ -87,7 +91,8 @@ impl Node for ReferenceNode {
         }
         self.step(now, Event::Flush);
         let wake = self.member.next_deadline();
-        Turned { wake, stopped: self.stopped.clone(), ..Turned::default() }
+        let handed_over = core::mem::take(&mut self.handed_over);
+        Turned { wake, stopped: self.stopped.clone(), handed_over, ..Turned::default() }
     }
 
     fn view(&mut self) -> NodeView {
@@ -120,6 +125,9 @@ impl ReferenceNode {
                 self.step(now, Event::LogRead { operation, bytes: &bytes });
             }
             Input::Storage(Completion::Failed { .. }) => self.step(now, Event::StorageFailed),
+            Input::Transfer { request, target } => {
+                self.step(now, Event::Transfer { request, target });
+            }
             Input::Shutdown => {
                 self.stop_by.get_or_insert_with(|| Instant(now.0.saturating_add(STOP_TIMEOUT)));
                 self.step(now, Event::Shutdown);
@@ -197,6 +205,16 @@ impl ReferenceNode {
                 self.storage.submit(StorageRequest::Read { operation, range });
             }
             Action::Apply(apply) => self.apply(&apply, read),
+            Action::Notify(Notice::Transfer { request, outcome }) => {
+                self.handed_over.push(match outcome {
+                    TransferOutcome::Done { leader, .. } => {
+                        HandedOver { request, leader: Some(leader.0), refused: None }
+                    }
+                    TransferOutcome::Refused(refusal) => {
+                        HandedOver::refused(request, refusal.name())
+                    }
+                });
+            }
             Action::Notify(_) => {}
             Action::FailStop(reason) => self.stopped = Some(reason.to_string()),
         }

@@ -72,6 +72,7 @@ fn describe(name: &str, about: &str) -> Description {
             Feature::VirtualDisk,
             Feature::Sockets,
             Feature::GracefulStop,
+            Feature::Transfer,
             Feature::OwnThread,
         ],
     }

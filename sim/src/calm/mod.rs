@@ -69,6 +69,9 @@ impl World {
         let timeout = self.swarm.timing.election_timeout_max.0 * self.slowness();
         // A leader that makes no progress has until then to find out (rule 8).
         let patience = self.swarm.timing.progress_timeout.0 * self.slowness();
+        // Who lets the others go first waits for so much longer (E19).
+        let delays = self.swarm.candidacy_delays.iter().copied().max().unwrap_or_default();
+        let patience = patience + delays * self.slowness();
         // A voter whose disk is still at what it began before cannot vote yet.
         let begin = self.now.max(self.settled_at);
         let deadline = begin + LEADER_TIMEOUTS_MAX * timeout + patience + 100 * MILLI;
@@ -93,11 +96,35 @@ impl World {
         }
         // What a stalled disk began is over then, and what a leader concluded from it.
         self.run_until(self.settled_at + patience, |_| false);
+        self.hand_over();
         self.enter(Phase::Silent);
         self.stay_quiet(WINDOW_TIMEOUTS * timeout);
         if self.finding.is_none() {
             self.enter(Phase::Over);
         }
+    }
+
+    /// The operator demands that another member of the core lead, and it does (L7, E18).
+    fn hand_over(&mut self) {
+        let leads = |node: &usize| self.nodes[*node].view.role == Role::Leader;
+        let Some(leader) = self.core.iter().copied().find(leads) else { return };
+        let others: Vec<usize> = self.core.iter().copied().filter(|node| *node != leader).collect();
+        if self.finding.is_some() || others.is_empty() || !self.dice.calm.chance(ALWAYS / 2) {
+            return;
+        }
+        let target = self.nodes[self.dice.calm.pick(&others)].id;
+        let request = self.demand(self.now, leader, Some(target));
+        let timeout = self.swarm.timing.election_timeout_max.0 * self.slowness();
+        let done = |world: &Self| {
+            let leads = world.leader().is_some_and(|(leader, _)| leader == target);
+            leads && world.transferred.contains(&request) && world.is_level()
+        };
+        if !self.run_until(self.now + 2 * timeout + LEVEL_WITHIN, done) {
+            return self.found("L7", format!("not handed over to {target}: {}", self.roles()));
+        }
+        // All are told of acknowledgements in the new term, and write that down.
+        let interval = self.swarm.timing.peer_record_interval.0 * self.slowness();
+        self.run_until(self.now + 2 * interval + SECOND, |_| false);
     }
 
     /// How many times longer than configured the slowest clock of the core makes things.

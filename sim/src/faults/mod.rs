@@ -2,6 +2,7 @@
 
 mod hosts;
 mod links;
+mod operator;
 mod shapes;
 
 use quorate_core::Role;
@@ -117,6 +118,7 @@ impl World {
         match plan.class {
             FaultClass::Depose => self.depose(&mut dice),
             FaultClass::Laggard => self.hold_back(plan),
+            FaultClass::Transfer => self.demand_transfers(plan, dice),
             FaultClass::ClientCrash => {
                 self.tally.saw(Mark::ClientCrash);
                 self.replace_client(client);

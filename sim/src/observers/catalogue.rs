@@ -80,7 +80,7 @@ pub const CATALOGUE: [Entry; 55] = [
     observed("L4"),
     world("L5"),
     world("L6"),
-    waits("L7", "administrative operations"),
+    observed("L7"),
     observed("L8"),
     waits("L9", "deployments and locks"),
     observed("L10"),

@@ -19,6 +19,7 @@ mod exact_delivery;
 mod exactly_once;
 mod experiment;
 mod gates;
+mod handovers;
 mod honest_acknowledgement;
 mod level;
 mod log_matching;
@@ -38,6 +39,7 @@ mod shadow;
 mod stopped;
 mod terms_rise;
 mod time_in_the_log;
+mod told_once;
 mod two_members;
 mod unknown_is_not_absent;
 mod vote_before_grant;
@@ -176,6 +178,8 @@ fn every_observer() -> Vec<Box<dyn Observer>> {
         Box::new(deadlines::Deadlines::default()),
         Box::new(client_history::ClientHistory::default()),
         Box::new(level::Level::default()),
+        Box::new(handovers::Handovers::default()),
+        Box::new(told_once::ToldOnce::default()),
         Box::new(at_rest::AtRest),
     ]
 }

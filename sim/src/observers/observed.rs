@@ -212,13 +212,17 @@ impl Kinds {
     pub const CLIENTS: Self = Self(1 << 32);
     /// [`Observed::Phase`].
     pub const PHASE: Self = Self(1 << 33);
+    /// A member tells something to its host.
+    pub const NOTICES: Self = Self(1 << 36);
+    /// A demand of the operator is about to be taken in.
+    pub const DEMANDS: Self = Self(1 << 37);
     /// Every message between members, and to clients, that leaves.
     pub const SENDS: Self = Self::SENDS_ELECTION
         .and(Self::SENDS_HEARTBEAT)
         .and(Self::SENDS_ACKNOWLEDGEMENT)
         .and(Self::SENDS_OTHER);
     /// How many sorts there are.
-    pub(super) const COUNT: usize = 36;
+    pub(super) const COUNT: usize = 38;
 
     /// Both sets.
     #[must_use]
@@ -291,6 +295,7 @@ const fn stepping(event: &Event<'_>) -> Kinds {
         Event::Received { sender: Sender::Member { .. }, .. } => Kinds::HEARING_MEMBER,
         Event::Applied { .. } => Kinds::REPORTING,
         Event::StorageFull { .. } => Kinds::REFUSING,
+        Event::Transfer { .. } => Kinds::DEMANDS,
         _ => Kinds::NONE,
     })
 }
@@ -342,6 +347,7 @@ const fn acting(action: &Action) -> Kinds {
         | Action::PersistPeers { .. }
         | Action::ReadLog { .. } => Kinds::OPERATIONS,
         Action::FailStop(_) => Kinds::FAIL_STOPS,
-        Action::Apply(_) | Action::Notify(_) => Kinds::NONE,
+        Action::Notify(_) => Kinds::NOTICES,
+        Action::Apply(_) => Kinds::NONE,
     }
 }

@@ -110,6 +110,7 @@ classes! {
     Strangers Rate "FA03" "strangers" "Datagrams claim to be of former lives, other incarnations, and members that are none.",
     Depose Event "LH" "depose" "The leader is cut off with a tail of its own; its successor crashes as it comes back.",
     Laggard Event "LG" "laggard" "One member loses most of the log and has to catch up all the time.",
+    Transfer Event "FO05" "transfer" "The operator demands that leadership be handed over, to a member that runs, is down, or is none.",
 }
 
 /// A set of classes.

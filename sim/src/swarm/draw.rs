@@ -49,6 +49,7 @@ impl Swarm {
                 u64::from(ALWAYS),
             ]),
             encoded,
+            candidacy_delays: draw_delays(&mut dice("swarm priorities")),
         };
         swarm.clear_rates();
         swarm
@@ -123,8 +124,18 @@ fn draw_timing(dice: &mut Dice) -> Timing {
         nak_retry: Duration(dice.pick(&[2, 10, 20]) * MILLI),
         repair_linger: Duration(dice.pick(&[1, 5]) * MILLI),
         peer_record_interval: Duration(dice.pick(&[20, 1_000]) * MILLI),
+        stall_timeout: Duration(dice.pick(&[40, 500]) * MILLI),
         ..default
     }
+}
+
+/// In one seed of three the members have priorities; in some of those none is the first.
+fn draw_delays(dice: &mut Dice) -> Vec<u64> {
+    if !dice.chance(ALWAYS / 3) {
+        return Vec::new();
+    }
+    let delays = [0, 50, 200, 900].map(|millis| millis * MILLI);
+    (0..quorate_core::config::VOTERS_MAX).map(|_| dice.pick(&delays)).collect()
 }
 
 fn draw_network(dice: &mut Dice) -> NetworkOptions {

@@ -9,7 +9,7 @@ pub use classes::{FaultClass, FaultClasses};
 pub use schedules::{NamedSchedule, SCHEDULES};
 
 use quorate_core::client::{ClientLimits, ClientTiming};
-use quorate_core::{Limits, Timing};
+use quorate_core::{Duration, Limits, Timing};
 
 /// One microsecond, in nanoseconds.
 pub const MICRO: u64 = 1_000;
@@ -49,6 +49,9 @@ pub struct Swarm {
     pub clock_error: u64,
     /// Whether datagrams go through their bytes.
     pub encoded: bool,
+    /// How long each member lets the others go first, in nanoseconds; the last one stands for all
+    /// behind it.
+    pub candidacy_delays: Vec<u64>,
 }
 
 /// What links do to datagrams. Probabilities are in millionths, times in nanoseconds.
@@ -136,6 +139,14 @@ impl Swarm {
     pub fn disable(&mut self, class: FaultClass) {
         self.faults.classes.remove(class);
         self.clear_rates();
+    }
+
+    /// The time-outs of the member with this index.
+    #[must_use]
+    pub fn timing_of(&self, member: usize) -> Timing {
+        let delays = &self.candidacy_delays;
+        let delay = delays.get(member).or(delays.last()).copied().unwrap_or_default();
+        Timing { candidacy_delay: Duration(delay), ..self.timing.clone() }
     }
 
     /// Zeroes the rates of all classes that are off.

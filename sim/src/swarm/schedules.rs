@@ -122,6 +122,16 @@ pub const SCHEDULES: &[NamedSchedule] = &[
         },
     },
     NamedSchedule {
+        name: "operator",
+        text: "Leadership is handed over again and again, while members die and links are cut.",
+        apply: |swarm, _| {
+            only(swarm, &[C::Transfer, C::Kill, C::Isolate, C::DiskStall, C::Loss]);
+            swarm.faults.order =
+                vec![C::Transfer, C::Kill, C::Transfer, C::Isolate, C::Transfer, C::DiskStall];
+            paced(swarm, 200 * MILLI, 150 * MILLI, SECOND);
+        },
+    },
+    NamedSchedule {
         name: "laggard",
         text: "One member is always behind the window.",
         apply: |swarm, seed| {

@@ -3,11 +3,13 @@
 mod decisions;
 mod outages;
 mod partitions;
+mod transfers;
 mod votes;
 
 use self::decisions::{el_05, el_06, el_07, el_08, el_11, el_12, el_13};
 use self::outages::{el_20, el_22, el_23, el_27, el_28, el_30};
 use self::partitions::{el_09, el_10, el_15, el_16, el_17, el_18, el_19, el_21};
+use self::transfers::{el_24, el_25};
 use self::votes::{el_01, el_02, el_03, el_04, el_14};
 use crate::case::Case;
 
@@ -181,18 +183,18 @@ pub(super) const CASES: &[Case] = &[
         el_23,
     )
     .edges(&["E07"]),
-    Case::waits(
+    Case::cluster(
         "EL-24",
         "transfer of leadership",
-        "A demanded transfer ends within two election time-outs or with a typed refusal, whatever becomes of its target and of its leader, and writes go on.",
-        "transfer of leadership",
+        "A demanded transfer ends within two election time-outs, done or refused with a reason, whatever becomes of its target and of its leader, and writes go on.",
+        el_24,
     )
     .edges(&["E16", "E17", "E18"]),
-    Case::waits(
+    Case::cluster(
         "EL-25",
         "priority",
-        "If the only complete log is on the member of the lowest priority, it leads within ten election time-outs.",
-        "priorities",
+        "A member of low priority lets others lead, and if it has the only complete log, it leads within ten election time-outs.",
+        el_25,
     )
     .should()
     .edges(&["E19"]),
