@@ -15,8 +15,9 @@ use crate::log::{Log, log_directory};
 use crate::payload::HistoryAndCut;
 use crate::reader::Reader;
 use crate::record::Kind;
-use crate::recovery::{Repairs, recover};
+use crate::recovery::{Candidates, Repairs, recover};
 use crate::shared::Shared;
+use crate::snapshots::{self, Snapshots, snapshot_directory};
 use crate::syncer::Syncer;
 use crate::writer::Writer;
 
@@ -41,13 +42,16 @@ pub struct Options {
     /// From a clock (milliseconds since 1970), it is new even for a directory that was replaced by
     /// an older copy of itself, which has forgotten some of its lives (rule 9, E47).
     pub boot_epoch_min: u64,
+    /// How many snapshots are kept: at least two, for the newest may be broken, or may stand where
+    /// the log's disk was not yet.
+    pub snapshots_kept: usize,
 }
 
 impl Options {
     /// Options for a log whose frames take at most `frame_bytes_max`.
     #[must_use]
     pub const fn new(frame_bytes_max: u64) -> Self {
-        Self { frame_bytes_max, boot_epoch_min: 0 }
+        Self { frame_bytes_max, boot_epoch_min: 0, snapshots_kept: 2 }
     }
 
     /// These options, with a least boot epoch.
@@ -71,6 +75,9 @@ pub struct Archive<D: Disk = RealDisk> {
     reader: Reader<D>,
     identity: Identity,
     repairs: Repairs,
+    service: Option<Vec<u8>>,
+    shared: Arc<Shared<D>>,
+    snapshots_kept: usize,
 }
 
 /// Makes an archive for `identity` in `directory`, which may exist if it holds none: an explicit
@@ -161,7 +168,14 @@ impl<D: Disk> Archive<D> {
         log.find()?;
         let generation = history_copies.generation();
         let frame_bytes_max = options.frame_bytes_max;
-        let found = recover(&log, &history, generation, frame_bytes_max, &mut repairs)?;
+        let snapshots = snapshot_directory(directory);
+        repairs.drafts = snapshots::remove_drafts(&disk, &snapshots)?;
+        let mut candidates = Candidates(snapshots::find(&disk, &snapshots, owner)?);
+        let points = candidates.points();
+        let found = recover(&log, &history, generation, frame_bytes_max, &points, &mut repairs)?;
+        let newest = candidates.newest(&disk, &found, &mut repairs);
+        let (snapshot, service) = newest
+            .map_or((None, None), |(snapshot, service)| (Some(Box::new(snapshot)), Some(service)));
         let boot_epoch = BootEpoch(boot.0.saturating_add(1).max(options.boot_epoch_min));
         boot_copies.store(&disk, &boot_epoch)?;
 
@@ -183,9 +197,26 @@ impl<D: Disk> Archive<D> {
             chain: found.chain,
             log_time: found.time,
             peers,
+            snapshot,
         };
-        let (writer, reader) = (Writer::new(Arc::clone(&shared)), Reader::new(shared));
-        Ok((Self { writer, syncer, reader, identity, repairs }, recovered))
+        let (writer, reader) = (Writer::new(Arc::clone(&shared)), Reader::new(Arc::clone(&shared)));
+        let snapshots_kept = options.snapshots_kept;
+        let archive =
+            Self { writer, syncer, reader, identity, repairs, service, shared, snapshots_kept };
+        Ok((archive, recovered))
+    }
+
+    /// The service's state in the snapshot that `Recovered::snapshot` names, if there is one. It is
+    /// given away once.
+    pub const fn take_service_state(&mut self) -> Option<Vec<u8>> {
+        self.service.take()
+    }
+
+    /// What stores snapshots; one of them at a time.
+    #[must_use]
+    pub fn snapshots(&self) -> Snapshots<D> {
+        let broken = self.repairs.snapshots.iter().map(|passed_over| passed_over.position.0);
+        Snapshots::new(Arc::clone(&self.shared), self.snapshots_kept, broken.collect())
     }
 
     /// Whose archive it is.
@@ -259,7 +290,7 @@ fn refuse_existing<D: Disk>(
 fn is_ours(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
     let kept_twice = |stem: &str| [BOOT, VOTE, HISTORY, PEERS].contains(&stem);
-    matches!(name, "identity" | "identity.new" | "mark" | "log")
+    matches!(name, "identity" | "identity.new" | "mark" | "log" | "snapshots")
         || name.strip_suffix(".0").or_else(|| name.strip_suffix(".1")).is_some_and(kept_twice)
 }
 
@@ -295,6 +326,10 @@ fn sync_names<D: Disk>(disk: &D, directory: &Path) -> Result<(), ArchiveError> {
     let log = log_directory(directory);
     match sync_directory(disk, &log) {
         Err(error) if error.is_not_found() => return Err(ArchiveError::Missing { path: log }),
+        result => result?,
+    }
+    match sync_directory(disk, &snapshot_directory(directory)) {
+        Err(error) if error.is_not_found() => {}
         result => result?,
     }
     sync_directory(disk, directory)?;

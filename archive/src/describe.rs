@@ -4,7 +4,9 @@ use core::fmt;
 use std::path::{Path, PathBuf};
 
 use quorate_core::frame::Body;
-use quorate_core::{BootEpoch, Chain, LogTime, PeerRecord, Position, TermHistory, Vote};
+use quorate_core::{
+    BootEpoch, Chain, LogTime, PeerRecord, Position, SnapshotPoint, TermHistory, Vote,
+};
 
 use crate::archive::{BOOT, HISTORY, Options, PEERS, VOTE, find_identity};
 use crate::copies::{Copies, CopyState};
@@ -17,6 +19,7 @@ use crate::marks::{Marks, known_durable};
 use crate::payload::{HistoryAndCut, Payload};
 use crate::record::Kind;
 use crate::scan::Scan;
+use crate::snapshots::{self, Found, snapshot_directory};
 
 /// What a directory holds. Of a member that runs, it is what was there at some moment of reading.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -50,6 +53,8 @@ pub struct Description {
     pub segments: Vec<SegmentDescription>,
     /// Bytes that the segments take on the disk.
     pub segment_file_bytes: u64,
+    /// The snapshots, oldest first.
+    pub snapshots: Vec<SnapshotDescription>,
     /// What is wrong, in words; a member would refuse to start for most of it.
     pub problems: Vec<String>,
 }
@@ -66,6 +71,24 @@ pub struct SegmentDescription {
     pub used_bytes: u64,
 }
 
+/// A file that is named as a snapshot.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct SnapshotDescription {
+    /// The file.
+    pub path: PathBuf,
+    /// Where it stands, if its manifest can be read.
+    pub point: Option<SnapshotPoint>,
+    /// Bytes of the core's state.
+    pub core_bytes: u64,
+    /// Bytes of the service's state.
+    pub service_bytes: u64,
+    /// Over all of it: the same on all members at one position.
+    pub digest: u64,
+    /// Why a start would pass it over; nothing when it could begin with it.
+    pub problem: Option<String>,
+}
+
 /// How many frames there are of each kind.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
@@ -80,6 +103,8 @@ pub struct FrameCounts {
     pub messages: u64,
     /// Timers that were due.
     pub timers: u64,
+    /// Markers of snapshots.
+    pub snapshot_marks: u64,
     /// Kinds that do not belong in a log, or that this version does not know.
     pub others: u64,
 }
@@ -123,11 +148,21 @@ pub fn describe_on<D: Disk>(
         frames: FrameCounts::default(),
         segments: Vec::new(),
         segment_file_bytes: 0,
+        snapshots: Vec::new(),
         problems,
     };
+    let named = snapshot_directory(directory);
+    let found = snapshots::find(disk, &named, description.identity.owner());
+    let points = found.as_deref().map(points_of).unwrap_or_default();
+    let mut confirmed = Vec::new();
     let log = Log::new(disk.clone(), directory, &description.identity, Access::Read);
-    if let Err(error) = description.add_log(&log, history, options.frame_bytes_max) {
+    let known = (points.as_slice(), &mut confirmed);
+    if let Err(error) = description.add_log(&log, history, options.frame_bytes_max, known) {
         description.problems.push(error.to_string());
+    }
+    match found {
+        Ok(found) => description.add_snapshots(disk, found, &confirmed),
+        Err(error) => description.problems.push(error.to_string()),
     }
     Ok(description)
 }
@@ -138,6 +173,7 @@ impl Description {
         log: &Log<D>,
         history: Option<(u64, HistoryAndCut)>,
         frame_bytes_max: u64,
+        (points, confirmed): (&[SnapshotPoint], &mut Vec<SnapshotPoint>),
     ) -> Result<(), ArchiveError> {
         log.find()?;
         let (generation, history) = history.unwrap_or_default();
@@ -148,7 +184,10 @@ impl Description {
         let mut scan = Scan::new(log, &history.history, frame_bytes_max, limit);
         let result = loop {
             match scan.next() {
-                Ok(Some(frame)) => self.frames.add(frame.body.as_ref()),
+                Ok(Some(frame)) => {
+                    self.frames.add(frame.body.as_ref());
+                    confirmed.extend(points.iter().filter(|point| scan.confirms(point)));
+                }
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
             }
@@ -174,6 +213,38 @@ impl Description {
     }
 }
 
+impl Description {
+    fn add_snapshots<D: Disk>(&mut self, disk: &D, found: Vec<Found>, confirmed: &[SnapshotPoint]) {
+        for Found { path, manifest, .. } in found {
+            let known = manifest.as_ref().ok().copied();
+            let what = "does not stand in the log that is here";
+            let is_of_log = known.is_none_or(|manifest| confirmed.contains(&manifest.point));
+            let read = manifest.and_then(|manifest| match is_of_log {
+                true => snapshots::read(disk, &path, &manifest).map(|_| ()),
+                false => Err(ArchiveError::Snapshot { path: path.clone(), what }),
+            });
+            self.snapshots.push(SnapshotDescription {
+                path,
+                point: known.map(|manifest| manifest.point),
+                core_bytes: known.map_or(0, |manifest| manifest.core_bytes),
+                service_bytes: known.map_or(0, |manifest| manifest.service_bytes),
+                digest: known.map_or(0, |manifest| manifest.digest),
+                problem: read.err().map(|error| error.to_string()),
+            });
+        }
+    }
+
+    /// The snapshot that a start would begin with.
+    #[must_use]
+    pub fn newest_snapshot(&self) -> Option<&SnapshotDescription> {
+        self.snapshots.iter().rfind(|snapshot| snapshot.problem.is_none())
+    }
+}
+
+fn points_of(found: &[Found]) -> Vec<SnapshotPoint> {
+    found.iter().filter_map(|found| Some(found.manifest.as_ref().ok()?.point)).collect()
+}
+
 impl FrameCounts {
     const fn add(&mut self, body: Option<&Body>) {
         let count = match body {
@@ -182,6 +253,7 @@ impl FrameCounts {
             Some(Body::SessionClose { .. }) => &mut self.session_closes,
             Some(Body::Message { .. }) => &mut self.messages,
             Some(Body::Timer { .. }) => &mut self.timers,
+            Some(Body::SnapshotMark { .. }) => &mut self.snapshot_marks,
             Some(Body::Reply { .. }) | None => &mut self.others,
         };
         *count += 1;
@@ -191,7 +263,36 @@ impl FrameCounts {
     #[must_use]
     pub const fn total(&self) -> u64 {
         let sessions = self.session_opens + self.session_closes;
-        self.term_opens + sessions + self.messages + self.timers + self.others
+        let marks = self.snapshot_marks;
+        self.term_opens + sessions + self.messages + self.timers + marks + self.others
+    }
+}
+
+impl Description {
+    fn write_snapshot(
+        &self,
+        snapshot: &SnapshotDescription,
+        f: &mut fmt::Formatter<'_>,
+    ) -> fmt::Result {
+        let SnapshotDescription { path, core_bytes, service_bytes, digest, .. } = snapshot;
+        if let Some(point) = &snapshot.point {
+            let (position, term) = (point.position, point.term);
+            let tail = self.log_end.since(position);
+            let begins = match self.newest_snapshot() == Some(snapshot) {
+                true => format!("; a start begins here, with {tail} bytes of log to apply"),
+                false => String::new(),
+            };
+            writeln!(
+                f,
+                "snapshot    {} at {position} of term {term}, {core_bytes} + {service_bytes} bytes \
+                 of core and service, digest {digest:016x}{begins}",
+                path.display()
+            )?;
+        }
+        match &snapshot.problem {
+            Some(problem) => writeln!(f, "problem     {problem}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -253,18 +354,22 @@ impl fmt::Display for Description {
         writeln!(
             f,
             "frames      {}: {} terms, {} + {} sessions opened and closed, {} messages, {} timers, \
-             {} others",
+             {} snapshots, {} others",
             counts.total(),
             counts.term_opens,
             counts.session_opens,
             counts.session_closes,
             counts.messages,
             counts.timers,
+            counts.snapshot_marks,
             counts.others
         )?;
         for segment in &self.segments {
             let (base, used) = (segment.base, segment.used_bytes);
             writeln!(f, "segment     {} from {base}, {used} bytes used", segment.path.display())?;
+        }
+        for snapshot in &self.snapshots {
+            self.write_snapshot(snapshot, f)?;
         }
         for problem in &self.problems {
             writeln!(f, "problem     {problem}")?;

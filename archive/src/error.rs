@@ -147,6 +147,14 @@ pub enum ArchiveError {
         /// The segment.
         path: PathBuf,
     },
+    /// A snapshot cannot be used. A start passes it over for the one before.
+    #[error("the snapshot {} {what}; it is passed over", path.display())]
+    Snapshot {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// The log and the term history contradict each other (rule 1).
     #[error(
         "the log at {at} contradicts the term history: {reason}; do not start this member again, \

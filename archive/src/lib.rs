@@ -20,18 +20,22 @@ mod record;
 mod recovery;
 mod scan;
 mod shared;
+mod snapshots;
 mod syncer;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use archive::{Archive, Options, identify, init, init_on};
-pub use describe::{Description, FrameCounts, SegmentDescription, describe, describe_on};
+pub use describe::{
+    Description, FrameCounts, SegmentDescription, SnapshotDescription, describe, describe_on,
+};
 pub use disk::{Access, Disk, RealDisk};
 pub use error::{AppendError, ArchiveError};
 pub use identity::{Identity, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use reader::Reader;
 pub use record::{FORMAT, Owner};
-pub use recovery::Repairs;
+pub use recovery::{PassedOver, Repairs};
+pub use snapshots::Snapshots;
 pub use syncer::Syncer;
 pub use writer::{Cut, Writer};

@@ -43,6 +43,8 @@ pub(crate) enum Kind {
     Durable = 8,
     /// That the next segment was made.
     Successor = 9,
+    /// The front of a snapshot.
+    Snapshot = 10,
 }
 
 /// A record that was read and is whole.

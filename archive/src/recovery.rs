@@ -1,6 +1,8 @@
 //! What an archive does when it is opened, before anything of it is believed.
 
-use quorate_core::{Chain, LogTime, Position, PositionRange};
+use std::path::PathBuf;
+
+use quorate_core::{Chain, LogTime, Position, PositionRange, Snapshot, SnapshotPoint};
 
 use crate::disk::Disk;
 use crate::error::ArchiveError;
@@ -8,6 +10,7 @@ use crate::log::{CHUNK_BYTES, Log};
 use crate::marks::{Marks, known_durable};
 use crate::payload::{DurableMark, HistoryAndCut};
 use crate::scan::Scan;
+use crate::snapshots::{self, Found};
 
 /// What had to be put in order when the archive was opened.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -17,26 +20,88 @@ pub struct Repairs {
     pub wiped: Option<PositionRange>,
     /// A cut of the log that an earlier life had made durable and not carried out.
     pub cut: Option<Position>,
+    /// Files that are named as snapshots and were not used, newest first, and why. Those older than
+    /// the one that is used were not looked into.
+    pub snapshots: Vec<PassedOver>,
+    /// Snapshots whose store an earlier life did not finish; they were removed.
+    pub drafts: usize,
     /// Which records had a copy that was missing, torn, older or damaged, and was written anew.
     pub copies: Vec<&'static str>,
 }
 
+/// A snapshot that was passed over.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct PassedOver {
+    /// The file.
+    pub path: PathBuf,
+    /// Where its name says that it stands.
+    pub position: Position,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// Snapshots that a start may begin with, oldest first.
+#[derive(Debug)]
+pub(crate) struct Candidates(pub(crate) Vec<Found>);
+
+impl Candidates {
+    /// Where they stand, as they say.
+    pub(crate) fn points(&self) -> Vec<SnapshotPoint> {
+        self.0.iter().filter_map(|found| Some(found.manifest.as_ref().ok()?.point)).collect()
+    }
+
+    /// The newest that is whole and stands in the log that was `recovered`; those that are passed
+    /// over for it are reported.
+    pub(crate) fn newest<D: Disk>(
+        &mut self,
+        disk: &D,
+        recovered: &RecoveredLog,
+        repairs: &mut Repairs,
+    ) -> Option<(Snapshot, Vec<u8>)> {
+        while let Some(Found { path, position, manifest }) = self.0.pop() {
+            let read = manifest.and_then(|manifest| {
+                if recovered.confirmed.contains(&manifest.point) {
+                    return snapshots::read(disk, &path, &manifest);
+                }
+                let what = match manifest.point.position > recovered.end {
+                    true => "stands behind the end of the log",
+                    false => "is of another log than the one that is here",
+                };
+                Err(ArchiveError::Snapshot { path: path.clone(), what })
+            });
+            match read {
+                Ok(whole) => return Some(whole),
+                Err(error) => repairs.snapshots.push(PassedOver {
+                    path,
+                    position: Position(position),
+                    reason: error.to_string(),
+                }),
+            }
+        }
+        None
+    }
+}
+
 /// The log as it was found and put in order; all of it is durable.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RecoveredLog {
     pub(crate) end: Position,
     pub(crate) chain: Chain,
     pub(crate) time: LogTime,
     pub(crate) marks: Marks,
+    /// Of the points that were asked for, those that the log confirms.
+    pub(crate) confirmed: Vec<SnapshotPoint>,
 }
 
 /// Finds the end of the log under `history`, tells a torn tail from damage (rule 6), and wipes what
-/// lies behind the end.
+/// lies behind the end. Of `points` it is said which the log confirms.
 pub(crate) fn recover<D: Disk>(
     log: &Log<D>,
     history: &HistoryAndCut,
     generation: u64,
     frame_bytes_max: u64,
+    points: &[SnapshotPoint],
     repairs: &mut Repairs,
 ) -> Result<RecoveredLog, ArchiveError> {
     let mut marks = Marks::find(log)?;
@@ -45,7 +110,10 @@ pub(crate) fn recover<D: Disk>(
     let known = known_durable(mark, generation, history.cut);
     let limit = if cut_pending { history.cut.0 } else { u64::MAX };
     let mut scan = Scan::new(log, &history.history, frame_bytes_max, limit);
-    while scan.next()?.is_some() {}
+    let mut confirmed = Vec::new();
+    while scan.next()?.is_some() {
+        confirmed.extend(points.iter().filter(|point| scan.confirms(point)));
+    }
     let (end, chain, time) = (scan.position(), scan.chain(), scan.time());
     if end.0 < known {
         let path = log.path(log.segment_of(end.0));
@@ -68,7 +136,7 @@ pub(crate) fn recover<D: Disk>(
     marks.write(log, DurableMark { position: end.0, history_generation: generation })?;
     log.sync(marks.segment(), marks.segment())?;
     marks.synced();
-    Ok(RecoveredLog { end, chain, time, marks })
+    Ok(RecoveredLog { end, chain, time, marks, confirmed })
 }
 
 fn rewrite<D: Disk>(log: &Log<D>, start: u64, end: u64) -> Result<(), ArchiveError> {

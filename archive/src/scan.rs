@@ -3,7 +3,9 @@
 use quorate_core::frame::{
     Body, FrameError, FrameHeader, FrameSeed, TermOpen, chain_after, parse_body, verify,
 };
-use quorate_core::{Chain, GroupId, GroupTag, LogTime, Position, TermHistory, TermLine};
+use quorate_core::{
+    Chain, GroupId, GroupTag, LogTime, Position, SnapshotPoint, TermHistory, TermLine,
+};
 
 use crate::disk::Disk;
 use crate::error::ArchiveError;
@@ -67,6 +69,13 @@ impl<'a, D: Disk> Scan<'a, D> {
     /// The time stamped on that frame; zero when there is none.
     pub(crate) const fn time(&self) -> LogTime {
         self.time
+    }
+
+    /// Whether a snapshot stands here, and its log was this one.
+    pub(crate) fn confirms(&self, point: &SnapshotPoint) -> bool {
+        point.position == self.position
+            && point.chain == self.chain
+            && point.term == self.history.term_before(self.position)
     }
 
     /// The next frame; `None` where none verifies.

@@ -10,7 +10,7 @@ use quorate_core::{
     Incarnation, Instant, Life, Limits, LogTime, Member, MemberConfig, MemberId, OperationId,
     Outputs, Position, RecoveryEpoch, Role, Term, TermLine, Timing, View, VoteKey,
 };
-use quorate_sim::{Place, SimDisk, Work};
+use quorate_sim::{Place, SimDisk, Stored, Work};
 
 use crate::allocations::{self, Allocated};
 use crate::case::{Failure, check};
@@ -239,6 +239,10 @@ impl Desk {
                 }
                 Action::PersistPeers { operation, peers } => {
                     self.issue(*operation, Work::Peers(peers.to_vec()));
+                }
+                Action::TakeSnapshot { operation, snapshot } => {
+                    let stored = Stored { snapshot: (**snapshot).clone(), service: Vec::new() };
+                    self.issue(*operation, Work::Snapshot(Box::new(stored)));
                 }
                 Action::ReadLog { operation, range } => self.issue(*operation, Work::Read(*range)),
                 Action::Apply(apply) => {

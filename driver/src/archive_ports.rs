@@ -4,15 +4,15 @@ use std::time::SystemTime;
 
 use quorate_archive::{
     AppendError as ArchiveAppendError, Archive, ArchiveError, Cut, Identity, Options, Reader,
-    SEGMENT_BYTES_DEFAULT, Syncer, Writer, identify, init,
+    SEGMENT_BYTES_DEFAULT, Snapshots, Syncer, Writer, identify, init,
 };
 use quorate_core::{
     GroupId, Incarnation, MemberId, PeerRecord, Position, PositionRange, Recovered, RecoveryEpoch,
-    TermHistory, Vote,
+    Snapshot, TermHistory, Vote,
 };
 
 use crate::configuration::Configuration;
-use crate::port::{AppendError, DurableStore, LogPort, LogReader};
+use crate::port::{AppendError, DurableStore, LogPort, LogReader, SnapshotStore, StoreError};
 
 /// Why a member's data cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +82,10 @@ pub struct ArchivePorts {
     pub store: ArchiveStore,
     /// For the reader thread.
     pub reader: ArchiveReader,
+    /// For the thread that stores snapshots.
+    pub snapshots: ArchiveSnapshots,
+    /// The service's state in the snapshot that `recovered` names, if it names one.
+    pub service_state: Option<Vec<u8>>,
 }
 
 impl ArchivePorts {
@@ -105,14 +109,20 @@ impl ArchivePorts {
         // Before it is opened: that begins a new life and puts the log in order, and a member that
         // is somebody else's, or has other members, is left as it is.
         check(&identity, configuration)?;
-        let (archive, recovered) = Archive::open(directory, &options)?;
+        let (mut archive, recovered) = Archive::open(directory, &options)?;
         check(archive.identity(), configuration)?;
+        for passed_over in &archive.repairs().snapshots {
+            tracing::warn!(reason = passed_over.reason, "a snapshot was passed over");
+        }
+        let (snapshots, service_state) = (archive.snapshots(), archive.take_service_state());
         let (writer, syncer, reader) = archive.split();
         Ok(Self {
             recovered,
             writer: LogWriter(writer),
             store: ArchiveStore(syncer),
             reader: ArchiveReader(reader),
+            snapshots: ArchiveSnapshots(snapshots),
+            service_state,
         })
     }
 }
@@ -197,6 +207,19 @@ pub struct ArchiveReader(Reader);
 impl LogReader for ArchiveReader {
     fn read(&mut self, range: PositionRange, bytes: &mut Vec<u8>) -> Result<(), String> {
         self.0.read(range, bytes).map(|_| ()).map_err(|error| error.to_string())
+    }
+}
+
+/// Stores snapshots in the archive.
+#[derive(Debug)]
+pub struct ArchiveSnapshots(Snapshots);
+
+impl SnapshotStore for ArchiveSnapshots {
+    fn store(&mut self, snapshot: &Snapshot, service: &[u8]) -> Result<(), StoreError> {
+        self.0.store(snapshot, service).map_err(|error| match error {
+            ArchiveError::Full { .. } => StoreError::Refused(error.to_string()),
+            other => StoreError::Broken(other.to_string()),
+        })
     }
 }
 

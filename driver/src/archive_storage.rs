@@ -2,7 +2,7 @@
 
 use quorate_archive::Cut;
 
-use crate::archive_ports::{ArchiveReader, ArchiveStore};
+use crate::archive_ports::{ArchiveReader, ArchiveSnapshots, ArchiveStore};
 use crate::port::{StoragePort, StorageRequest};
 use crate::storage::{Completion, InlineStorage, StorageThreads};
 
@@ -10,7 +10,7 @@ use crate::storage::{Completion, InlineStorage, StorageThreads};
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum StorageMode {
-    /// Two threads of the member's own: right for every disk that takes time.
+    /// Three threads of the member's own: right for every disk that takes time.
     #[default]
     Threads,
     /// The member itself: for file systems in memory, and where it is to have one thread only. It
@@ -24,7 +24,7 @@ pub enum ArchiveStorage {
     /// Threads.
     Threads(StorageThreads<Cut>),
     /// The loop itself.
-    Inline(Box<InlineStorage<ArchiveStore, ArchiveReader>>),
+    Inline(Box<InlineStorage<ArchiveStore, ArchiveReader, ArchiveSnapshots>>),
 }
 
 impl ArchiveStorage {
@@ -36,12 +36,15 @@ impl ArchiveStorage {
         mode: StorageMode,
         store: ArchiveStore,
         reader: ArchiveReader,
+        snapshots: ArchiveSnapshots,
         complete: impl Fn(Completion) + Clone + Send + 'static,
     ) -> std::io::Result<Self> {
         Ok(match mode {
-            StorageMode::Threads => Self::Threads(StorageThreads::start(store, reader, complete)?),
+            StorageMode::Threads => {
+                Self::Threads(StorageThreads::start(store, reader, snapshots, complete)?)
+            }
             StorageMode::Inline => {
-                Self::Inline(Box::new(InlineStorage::new(store, reader, complete)))
+                Self::Inline(Box::new(InlineStorage::new(store, reader, snapshots, complete)))
             }
         })
     }

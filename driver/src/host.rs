@@ -1,5 +1,6 @@
 //! Hosts a service: calls it for each committed frame and collects what it wants.
 
+use core::any::Any;
 use core::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 
@@ -57,17 +58,22 @@ impl<S: Service> ServiceHost<S> {
         }
         // The state may be half-changed after a panic; it is never used again.
         let called = catch_unwind(AssertUnwindSafe(|| self.call(apply, payload)));
-        let result = called.unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-            let text = text.unwrap_or_else(|| "without a message".into());
-            Err(ServiceError(format!("the service panicked: {text}")))
-        });
+        let result = called.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
         match &result {
             Ok(()) => self.through = Some(apply.end),
             Err(_) => self.failed = true,
         }
         result
+    }
+
+    /// The service's state, as it is now.
+    ///
+    /// # Errors
+    /// The service panicked over it. It was only looked at, and goes on.
+    pub fn snapshot(&self) -> Result<Vec<u8>, ServiceError> {
+        let mut bytes = Vec::new();
+        let written = catch_unwind(AssertUnwindSafe(|| self.service.snapshot(&mut bytes)));
+        written.map(|()| bytes).map_err(|panic| panicked(panic.as_ref()))
     }
 
     fn call(&mut self, apply: &Apply, payload: &[u8]) -> Result<(), ServiceError> {
@@ -100,6 +106,14 @@ impl<S: Service> ServiceHost<S> {
             Delivery::Timer { timer } => self.service.timer(&mut context, timer),
         }
     }
+}
+
+/// A panic of a service, as an error.
+fn panicked(panic: &(dyn Any + Send)) -> ServiceError {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    let text = text.unwrap_or_else(|| "without a message".into());
+    ServiceError(format!("the service panicked: {text}"))
 }
 
 #[cfg(test)]

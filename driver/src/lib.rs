@@ -79,7 +79,7 @@ mod udp_port;
 
 pub use alarm::Alarm;
 pub use archive_ports::{
-    ArchivePorts, ArchiveReader, ArchiveStore, LogWriter, OpenError, init_archive,
+    ArchivePorts, ArchiveReader, ArchiveSnapshots, ArchiveStore, LogWriter, OpenError, init_archive,
 };
 pub use archive_storage::{ArchiveStorage, StorageMode};
 pub use client_handle::{
@@ -92,14 +92,15 @@ pub use endpoint::{address_of, endpoint_of};
 pub use faults::{FaultCounters, Faults, FaultyPort};
 pub use host::ServiceHost;
 pub use member_handle::{
-    MemberGone, MemberHandle, MemberOptions, RunError, StartMemberError, TransferError,
+    MemberGone, MemberHandle, MemberOptions, RunError, StartMemberError, TakeSnapshotError,
+    TransferError,
 };
 pub use member_host::{Completions, MemberHost};
 pub use member_loop::{MemberLoop, Stopped};
 pub use metrics::{DatagramCounters, MemberStatus, StorageCounters};
 pub use port::{
-    AppendError, Clock, DatagramPort, DurableStore, LogPort, LogReader, Received, StoragePort,
-    StorageRequest, SystemClock,
+    AppendError, Clock, DatagramPort, DurableStore, LogPort, LogReader, Received, SnapshotStore,
+    StoragePort, StorageRequest, StoreError, SystemClock,
 };
 pub use sender::DATAGRAM_BYTES_MAX;
 pub use service::{Context, Service, ServiceError};

@@ -5,7 +5,9 @@ use std::net::UdpSocket;
 use std::path::PathBuf;
 
 use oneshot::{AsyncReceiver, Sender as Answer};
-use quorate_core::{ConfigError, MemberId, Term, TransferOutcome, TransferRefusal};
+use quorate_core::{
+    ConfigError, MemberId, Position, SnapshotRefusal, Term, TransferOutcome, TransferRefusal,
+};
 
 use crate::archive_ports::OpenError;
 use crate::archive_storage::StorageMode;
@@ -13,6 +15,7 @@ use crate::configuration::Configuration;
 use crate::mailbox::Mailbox;
 use crate::member_loop::Stopped;
 use crate::metrics::MemberStatus;
+use crate::service::ServiceError;
 use crate::turn::RuntimeError;
 use crate::udp_port::SocketError;
 
@@ -57,6 +60,18 @@ pub enum StartMemberError {
     /// The storage's threads cannot be started.
     #[error("cannot start a thread for the storage: {0}; allow the process more threads")]
     Thread(std::io::Error),
+    /// The service refuses its state of the snapshot that the member would begin with.
+    #[error(
+        "the service cannot be restored from the snapshot at {position}: {reason}; start the \
+         version of the service that wrote it, or move the snapshot's file away to apply the log \
+         from before it"
+    )]
+    Restore {
+        /// Where the snapshot stands.
+        position: Position,
+        /// What the service said.
+        reason: ServiceError,
+    },
     /// Its recording cannot be begun.
     #[error("cannot record in {file}: {source}; name a new file in a directory that exists")]
     Recording {
@@ -74,6 +89,18 @@ pub enum StartMemberError {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the member has ended; wait for `finished` to learn why")]
 pub struct MemberGone;
+
+/// Why no snapshot is taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TakeSnapshotError {
+    /// The core says why.
+    #[error(transparent)]
+    Refused(#[from] SnapshotRefusal),
+    /// There is no member any more.
+    #[error(transparent)]
+    Gone(#[from] MemberGone),
+}
 
 /// Why a member ended otherwise than by request.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +131,7 @@ type Look<S> = Box<dyn FnOnce(&S, MemberStatus) + Send>;
 pub(crate) enum Request<S> {
     Look(Look<S>),
     Transfer { target: Option<MemberId>, answer: Answer<TransferOutcome> },
+    TakeSnapshot(Answer<Result<Position, SnapshotRefusal>>),
     Shutdown,
 }
 
@@ -179,6 +207,18 @@ impl<S: 'static> MemberHandle<S> {
         }
     }
 
+    /// Has all members take a snapshot, if this one leads; returns where it is going to stand. Each
+    /// stores its own: it has done so when `View::snapshot` in its status is at least that.
+    /// Cancelled, they may take it all the same.
+    ///
+    /// # Errors
+    /// [`TakeSnapshotError`]: this member does not lead, or one is under way.
+    pub async fn take_snapshot(&self) -> Result<Position, TakeSnapshotError> {
+        let (answer, answered) = oneshot::async_channel();
+        self.requests.put(Request::TakeSnapshot(answer)).await.map_err(|_| MemberGone)?;
+        Ok(answered.await.map_err(|_| MemberGone)??)
+    }
+
     /// Stops gracefully: a leader gives up its leadership, what was asked of the disk is awaited
     /// (for a bounded time), files and socket are closed. Cancelled, the member stops all the same.
     ///
@@ -233,6 +273,14 @@ impl<S: 'static> MemberHandle<S> {
         target: Option<MemberId>,
     ) -> Result<(MemberId, Term), TransferError> {
         pollster::block_on(self.transfer_leadership(target))
+    }
+
+    /// [`MemberHandle::take_snapshot`] for a thread that may wait.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn blocking_take_snapshot(&self) -> Result<Position, TakeSnapshotError> {
+        pollster::block_on(self.take_snapshot())
     }
 
     /// [`MemberHandle::shutdown`] for a thread that may wait.

@@ -131,9 +131,10 @@ impl<S: Service + 'static> MemberHost<S> {
     /// [`StartMemberError`]: nothing is open then.
     pub fn start(
         options: MemberOptions,
-        service: S,
+        mut service: S,
         wake: Wake,
     ) -> Result<(Self, MemberHandle<S>), StartMemberError> {
+        let began = std::time::Instant::now();
         let MemberOptions { configuration, bootstrap, socket, storage, record } = options;
         let ports = ArchivePorts::open(&configuration, bootstrap)?;
         let clock = SystemClock::start();
@@ -148,20 +149,45 @@ impl<S: Service + 'static> MemberHost<S> {
         });
         let recording = recording.transpose()?;
         let member = Member::new(config, ports.recovered, now)?;
+        if let Some(state) = &ports.service_state {
+            restore(&mut service, state, &member, began)?;
+        }
         let address = port.address().unwrap_or(configuration.bind);
         let doorbell = Doorbell::new(wake);
         let (completed, completions) = Completions::new(doorbell.clone());
         let complete = move |completion| completed.put(completion);
-        let storage = ArchiveStorage::start(storage, ports.store, ports.reader, complete)
+        let ArchivePorts { writer, store, reader, snapshots, .. } = ports;
+        let storage = ArchiveStorage::start(storage, store, reader, snapshots, complete)
             .map_err(StartMemberError::Thread)?;
         let port = FaultyPort::new(port, configuration.faults);
         let service = ServiceHost::new(service);
-        let mut member = MemberLoop::new(member, port, ports.writer, storage, service);
+        let mut member = MemberLoop::new(member, port, writer, storage, service);
         if let Some(recording) = recording {
             member.record(recording);
         }
         Ok(Self::over(member, clock, completions, doorbell, address))
     }
+}
+
+/// Gives the service its state of the snapshot that `member` begins with, and says what that took.
+fn restore(
+    service: &mut impl Service,
+    state: &[u8],
+    member: &Member,
+    began: std::time::Instant,
+) -> Result<(), StartMemberError> {
+    let view = member.view();
+    let position = view.applied;
+    service.restore(state).map_err(|reason| StartMemberError::Restore { position, reason })?;
+    tracing::info!(
+        member = view.life.member.0,
+        position = position.0,
+        service_bytes = state.len(),
+        log_bytes_to_apply = view.verified.since(position),
+        milliseconds = began.elapsed().as_millis() as u64,
+        "begins with a snapshot"
+    );
+    Ok(())
 }
 
 impl<S, P, L, Q, C> MemberHost<S, P, L, Q, C>
@@ -253,7 +279,7 @@ where
                 Some(requests) => requests,
                 None => return self.stop(),
             };
-            if completions > 0 {
+            if completions + requests > 0 {
                 self.member.flush(self.clock.now())?;
                 self.member.storage_mut().perform();
             }
@@ -291,6 +317,11 @@ where
                     let request = self.transfers.asked;
                     self.transfers.waiting.insert(request, answer);
                     self.member.transfer(self.clock.now(), request, target)?;
+                }
+                Ok(Request::TakeSnapshot(answer)) => {
+                    let outcome = self.member.take_snapshot(self.clock.now())?;
+                    // Nobody waits when the call was cancelled.
+                    let _ = answer.send(outcome);
                 }
                 Err(error) if error.is_empty() => break,
                 Ok(Request::Shutdown) | Err(_) => return Ok(None),

@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 use quorate_codecs::{Header, decode};
 use quorate_core::{
     Action, Actions, Apply, Delivery, Destination, Endpoint, Event, FailStop, Instant, Member,
-    MemberId, Notice, PositionRange, Sender as Origin, Source, Stream, TransferOutcome,
+    MemberId, Notice, OperationId, Position, PositionRange, Sender as Origin, Snapshot,
+    SnapshotRefusal, Source, Stream, TransferOutcome,
 };
 
 use crate::faults::FaultyPort;
@@ -53,8 +54,12 @@ pub struct MemberLoop<P, L, Q, S> {
     storage_counters: StorageCounters,
     outstanding: usize,
     stopping: bool,
-    refused: Option<quorate_core::Position>,
+    refused: Option<Position>,
     broken: Option<(FailStop, String)>,
+    /// A snapshot that the service did not give.
+    unsaved: Option<OperationId>,
+    /// What came of the host's request for a snapshot.
+    marked: Option<Result<Position, SnapshotRefusal>>,
     detail: Option<String>,
     /// What came of transfers, until the host takes it: one for each that it asked for.
     transferred: VecDeque<(u64, TransferOutcome)>,
@@ -89,6 +94,8 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
             stopping: false,
             refused: None,
             broken: None,
+            unsaved: None,
+            marked: None,
             detail: None,
             transferred: VecDeque::new(),
             stopped: None,
@@ -236,6 +243,14 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
             Completion::Read { operation, bytes } => {
                 self.step(now, Event::LogRead { operation, bytes: &bytes })
             }
+            Completion::SnapshotStored { operation } => {
+                self.step(now, Event::Durable { operation })
+            }
+            Completion::SnapshotFailed { operation, reason } => {
+                let member = self.member.config().member.0;
+                tracing::warn!(member, reason, "a snapshot could not be stored");
+                self.step(now, Event::SnapshotFailed { operation })
+            }
             Completion::Failed { reason } => {
                 self.detail = Some(reason);
                 self.step(now, Event::StorageFailed)
@@ -278,6 +293,21 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
         self.transferred.pop_front()
     }
 
+    /// Has all members take a snapshot, if this one leads: where it is going to stand. Each member's
+    /// own is stored later, `View::snapshot` says when.
+    ///
+    /// # Errors
+    /// The member went inert; within, why none is taken.
+    pub fn take_snapshot(
+        &mut self,
+        now: Instant,
+    ) -> Result<Result<Position, SnapshotRefusal>, Stopped> {
+        self.marked = None;
+        self.step(now, Event::TakeSnapshot)?;
+        // The core answers within the step.
+        Ok(self.marked.take().unwrap_or(Err(SnapshotRefusal::NotLeader { leader: None })))
+    }
+
     /// The host wants to stop; a leader gives up its leadership. Go on until
     /// [`MemberLoop::outstanding`] is zero, then drop the loop. Reads of the log that complete from
     /// now on are dropped.
@@ -318,6 +348,8 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
             feed(tap, member, now, event, actions);
         } else if let Some(position) = self.refused.take() {
             feed(tap, member, now, Event::StorageFull { position }, actions);
+        } else if let Some(operation) = self.unsaved.take() {
+            feed(tap, member, now, Event::SnapshotFailed { operation }, actions);
         } else if let Some((through, outputs)) = self.host.unreported() {
             feed(tap, member, now, Event::Applied { through, outputs }, actions);
             self.host.reported();
@@ -372,11 +404,17 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
                 self.storage_counters.reads += 1;
                 self.storage.submit(StorageRequest::Read { operation, range });
             }
+            Action::TakeSnapshot { operation, snapshot } => self.store(operation, snapshot),
             Action::Apply(apply) => self.apply(&apply, read),
             Action::Notify(notice) => {
                 report(self.member.config().member, &notice);
-                if let Notice::Transfer { request, outcome } = notice {
-                    self.transferred.push_back((request, outcome));
+                match notice {
+                    Notice::Transfer { request, outcome } => {
+                        self.transferred.push_back((request, outcome));
+                    }
+                    Notice::SnapshotMarked { position, .. } => self.marked = Some(Ok(position)),
+                    Notice::SnapshotRefused { refusal } => self.marked = Some(Err(refusal)),
+                    _ => {}
                 }
             }
             Action::FailStop(reason) => {
@@ -394,6 +432,20 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
             self.sender.counters.unsent += 1;
         }
         endpoint
+    }
+
+    fn store(&mut self, operation: OperationId, snapshot: Box<Snapshot>) {
+        match self.host.snapshot() {
+            Ok(service) => {
+                let request = StorageRequest::StoreSnapshot { operation, snapshot, service };
+                self.storage.submit(request);
+            }
+            Err(error) => {
+                let member = self.member.config().member.0;
+                tracing::warn!(member, %error, "the service gave no snapshot");
+                self.unsaved = Some(operation);
+            }
+        }
     }
 
     fn append(&mut self, range: PositionRange) {

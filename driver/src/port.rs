@@ -4,7 +4,8 @@
 use std::io;
 
 use quorate_core::{
-    Endpoint, Instant, OperationId, PeerRecord, Position, PositionRange, TermHistory, Vote,
+    Endpoint, Instant, OperationId, PeerRecord, Position, PositionRange, Snapshot, TermHistory,
+    Vote,
 };
 
 /// Sends and receives datagrams, without ever waiting.
@@ -114,7 +115,8 @@ pub trait LogPort {
     fn cut(&mut self, at: Position) -> Self::Cut;
 }
 
-/// Takes over what waits for the disk, and performs it elsewhere, or later: in order, except reads.
+/// Takes over what waits for the disk, and performs it elsewhere, or later: in order, except reads
+/// and snapshots.
 pub trait StoragePort<C> {
     /// Takes over `request`; its [`crate::Completion`] is delivered later. Waits only when more is
     /// outstanding than the core's limits allow.
@@ -159,6 +161,15 @@ pub enum StorageRequest<C> {
         /// The records.
         peers: Vec<PeerRecord>,
     },
+    /// Store a snapshot: both parts, of one position.
+    StoreSnapshot {
+        /// The operation.
+        operation: OperationId,
+        /// The core's part.
+        snapshot: Box<Snapshot>,
+        /// The service's state.
+        service: Vec<u8>,
+    },
     /// Read bytes of the log.
     Read {
         /// The operation.
@@ -197,6 +208,27 @@ pub trait DurableStore {
     /// # Errors
     /// What broke.
     fn persist_peers(&mut self, peers: &[PeerRecord]) -> Result<(), String>;
+}
+
+/// Why a snapshot was not stored. Nothing of it is there.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Not this one; all else goes on, and a later one may be stored.
+    #[error("{0}")]
+    Refused(String),
+    /// The storage broke, for good (E43).
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// Stores snapshots, on a thread of their own: nothing waits for them.
+pub trait SnapshotStore {
+    /// Stores a snapshot: the core's part, and the service's state at the same position. It is
+    /// durable, whole, and found by the next start when this returns.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn store(&mut self, snapshot: &Snapshot, service: &[u8]) -> Result<(), StoreError>;
 }
 
 /// Reads the log, on the reader thread.

@@ -44,6 +44,21 @@ pub(crate) fn report(member: MemberId, notice: &Notice) {
             let peer = cause.member().map(|peer| peer.0);
             tracing::info!(member, cause = cause.name(), peer, "not held back any more");
         }
+        Notice::SnapshotMarked { position, cause } => {
+            tracing::info!(member, position = position.0, ?cause, "snapshot marked");
+        }
+        Notice::SnapshotRefused { refusal } => {
+            tracing::info!(member, %refusal, "no snapshot is taken");
+        }
+        Notice::SnapshotSkipped { position } => {
+            tracing::warn!(member, position = position.0, "snapshot skipped: one is under way");
+        }
+        Notice::SnapshotStored { position } => {
+            tracing::info!(member, position = position.0, "snapshot stored");
+        }
+        Notice::SnapshotFailed { position } => {
+            tracing::warn!(member, position = position.0, "snapshot failed");
+        }
         Notice::GapOpened { at } => tracing::debug!(member, at = at.0, "gap opened"),
         Notice::GapHealed { at } => tracing::debug!(member, at = at.0, "gap healed"),
         Notice::SessionOpened { session } => {

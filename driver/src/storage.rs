@@ -11,7 +11,9 @@ use std::thread;
 
 use quorate_core::OperationId;
 
-use crate::port::{DurableStore, LogReader, StoragePort, StorageRequest};
+use crate::port::{
+    DurableStore, LogReader, SnapshotStore, StoragePort, StorageRequest, StoreError,
+};
 
 /// What became of a [`StorageRequest`].
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -20,6 +22,18 @@ pub enum Completion {
     Durable {
         /// The operation.
         operation: OperationId,
+    },
+    /// A snapshot is stored.
+    SnapshotStored {
+        /// The operation.
+        operation: OperationId,
+    },
+    /// A snapshot could not be stored; all else goes on.
+    SnapshotFailed {
+        /// The operation.
+        operation: OperationId,
+        /// Why.
+        reason: String,
     },
     /// A read completed.
     Read {
@@ -39,12 +53,14 @@ pub enum Completion {
 /// Requests queued for each thread, at most; beyond it [`StoragePort::submit`] waits.
 const QUEUE_MAX: usize = 4_096;
 
-/// Two threads behind queues: one that makes durable, one that reads. Closed or dropped, they
-/// finish what is queued and end by themselves: nobody waits for them, for a disk may
-/// hang for as long as it likes. The archive stays locked until they have ended.
+/// Three threads behind queues: one that makes durable, one that reads, and one that stores
+/// snapshots. Closed or dropped, they finish what is queued and end by themselves: nobody waits for
+/// them, for a disk may hang for as long as it likes. The archive stays locked until they have
+/// ended.
 pub struct StorageThreads<C> {
     durable: Option<SyncSender<StorageRequest<C>>>,
     reads: Option<SyncSender<StorageRequest<C>>>,
+    snapshots: Option<SyncSender<StorageRequest<C>>>,
     failure: Option<Box<dyn Fn(String) + Send>>,
 }
 
@@ -61,10 +77,16 @@ impl<T: Send + 'static> StorageThreads<T> {
     ///
     /// # Errors
     /// A thread could not be started.
-    pub fn start<D, R, C>(store: D, reader: R, complete: C) -> std::io::Result<Self>
+    pub fn start<D, R, S, C>(
+        store: D,
+        reader: R,
+        snapshots: S,
+        complete: C,
+    ) -> std::io::Result<Self>
     where
         D: DurableStore<Cut = T> + Send + 'static,
         R: LogReader + Send + 'static,
+        S: SnapshotStore + Send + 'static,
         C: Fn(Completion) + Clone + Send + 'static,
     {
         let (durable, durable_queue) = sync_channel(QUEUE_MAX);
@@ -86,15 +108,38 @@ impl<T: Send + 'static> StorageThreads<T> {
             });
             drop(reads_queue);
         })?;
+        let snapshots = start_snapshots(snapshots, reporter.clone())?;
         let failure: Box<dyn Fn(String) + Send> = Box::new(move |reason| reporter.fail(reason));
-        Ok(Self { durable: Some(durable), reads: Some(reads), failure: Some(failure) })
+        let (durable, reads, snapshots) = (Some(durable), Some(reads), Some(snapshots));
+        Ok(Self { durable, reads, snapshots, failure: Some(failure) })
     }
+}
+
+/// Starts the thread that stores snapshots.
+fn start_snapshots<T, S, C>(
+    mut store: S,
+    reporter: Reporter<C>,
+) -> std::io::Result<SyncSender<StorageRequest<T>>>
+where
+    T: Send + 'static,
+    S: SnapshotStore + Send + 'static,
+    C: Fn(Completion) + Send + 'static,
+{
+    // The core has one under way at a time.
+    let (snapshots, queue) = sync_channel(1);
+    thread::Builder::new().name("quorate-snapshots".into()).spawn(move || {
+        let complete = &reporter.complete;
+        reporter.watch(|| queue.iter().try_for_each(|one| store_one(&mut store, one, complete)));
+        drop((store, queue));
+    })?;
+    Ok(snapshots)
 }
 
 impl<C> StoragePort<C> for StorageThreads<C> {
     fn submit(&mut self, request: StorageRequest<C>) {
         let queue = match request {
             StorageRequest::Read { .. } => &self.reads,
+            StorageRequest::StoreSnapshot { .. } => &self.snapshots,
             _ => &self.durable,
         };
         let Some(queue) = queue else { return };
@@ -111,9 +156,9 @@ impl<C> StoragePort<C> for StorageThreads<C> {
     }
 
     /// Takes no further requests. The threads finish what is queued, close the files, and last of
-    /// all drop their `complete`: when no clone of it is left, both have ended.
+    /// all drop their `complete`: when no clone of it is left, all have ended.
     fn close(&mut self) {
-        (self.durable, self.reads, self.failure) = (None, None, None);
+        (self.durable, self.reads, self.snapshots, self.failure) = (None, None, None, None);
     }
 }
 
@@ -202,8 +247,8 @@ pub fn perform_grouped<D: DurableStore>(
                 store.persist_peers(&peers)?;
                 operation
             }
-            // Reads have a thread of their own.
-            StorageRequest::Read { .. } => continue,
+            // They have threads of their own.
+            StorageRequest::Read { .. } | StorageRequest::StoreSnapshot { .. } => continue,
         };
         complete(Completion::Durable { operation });
     }
@@ -233,6 +278,26 @@ fn read_one<C>(
         bytes.clear();
     }
     complete(Completion::Read { operation, bytes });
+}
+
+/// Stores a snapshot; any other request is nothing to it.
+///
+/// # Errors
+/// What broke for good.
+fn store_one<C>(
+    store: &mut impl SnapshotStore,
+    request: StorageRequest<C>,
+    complete: impl Fn(Completion),
+) -> Result<(), String> {
+    let StorageRequest::StoreSnapshot { operation, snapshot, service } = request else {
+        return Ok(());
+    };
+    complete(match store.store(&snapshot, &service) {
+        Ok(()) => Completion::SnapshotStored { operation },
+        Err(StoreError::Refused(reason)) => Completion::SnapshotFailed { operation, reason },
+        Err(StoreError::Broken(reason)) => return Err(reason),
+    });
+    Ok(())
 }
 
 mod inline;

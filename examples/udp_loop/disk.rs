@@ -104,7 +104,8 @@ impl Disk {
         self.log.sync_all()?;
         let life = Life { member, incarnation: Incarnation(1), boot_epoch: self.boot_epoch };
         let (vote, history, peers) = (self.vote, self.history.clone(), self.peers.clone());
-        Ok(Recovered { life, vote, history, log_end: end, chain, log_time, peers })
+        let snapshot = None;
+        Ok(Recovered { life, vote, history, log_end: end, chain, log_time, peers, snapshot })
     }
 
     /// Written beside, synced, renamed: there is always one whole file.

@@ -5,8 +5,8 @@ use quorate_codecs::{
     CONTROL_BYTES_MAX, DATA_OVERHEAD_BYTES, Header, class, decode, encode_control, encode_data,
 };
 use quorate_core::frame::{
-    self, Body, FrameFront, FrameSeed, SessionCloseReason, TermOpen, aligned, frame_bytes,
-    parse_body,
+    self, Body, FrameFront, FrameSeed, SessionCloseReason, SnapshotCause, TermOpen, aligned,
+    frame_bytes, parse_body,
 };
 use quorate_core::message::EpochRange;
 use quorate_core::{Incoming, LogTime, Message, Position, RecoveryEpoch, Stream};
@@ -120,7 +120,7 @@ fn frame(draw: &mut Draw<'_, '_>) {
 
 /// Any body of a frame.
 pub(crate) fn any_body(draw: &mut Draw<'_, '_>) -> Body {
-    let kind = draw.below(6);
+    let kind = draw.below(7);
     let (time, session, sequence) = (LogTime(draw.number()), draw.session(), draw.number());
     match kind {
         0 => Body::TermOpen(TermOpen {
@@ -144,6 +144,14 @@ pub(crate) fn any_body(draw: &mut Draw<'_, '_>) -> Body {
         }
         3 => Body::Message { session, sequence, time },
         4 => Body::Timer { time, timer: sequence, deadline: LogTime(draw.number()) },
+        5 => {
+            let cause = match draw.byte() {
+                0..=100 => SnapshotCause::Command,
+                101..=200 => SnapshotCause::Policy,
+                code => SnapshotCause::Unknown(code),
+            };
+            Body::SnapshotMark { time, cause }
+        }
         _ => Body::Reply { session, sequence, position: draw.position() },
     }
 }

@@ -1,5 +1,6 @@
 //! What a member wants done: the only way out.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::config::PeerRecords;
@@ -9,6 +10,7 @@ use crate::identity::{ClientKey, Endpoint, MemberId, SessionId};
 use crate::message::{Live, Message, Stream};
 use crate::notice::{FailStop, Notice};
 use crate::position::{Position, PositionRange};
+use crate::snapshot::Snapshot;
 use crate::term::{TermHistory, Vote};
 use crate::time::LogTime;
 
@@ -97,6 +99,15 @@ pub enum Action {
         operation: OperationId,
         /// The bytes. They were appended before.
         range: PositionRange,
+    },
+    /// Take a snapshot: the service's state as it is now, before any [`Action::Apply`] of this event
+    /// is performed, belongs to the core's. Store both, then report [`crate::Event::Durable`], or
+    /// [`crate::Event::SnapshotFailed`]. There is no other under way. It may take its time.
+    TakeSnapshot {
+        /// The operation.
+        operation: OperationId,
+        /// The core's part.
+        snapshot: Box<Snapshot>,
     },
     /// Hand a committed frame to the service. After the last such action of an event report
     /// [`crate::Event::Applied`] with its `end`.

@@ -1,5 +1,6 @@
 //! What a member is told at its construction, and the named limits of everything it holds.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
@@ -7,6 +8,7 @@ use smallvec::SmallVec;
 use crate::frame::{OVERHEAD_BYTES_MAX, aligned};
 use crate::identity::{BootEpoch, Endpoint, GroupId, GroupTag, Life, MemberId, RecoveryEpoch};
 use crate::position::Position;
+use crate::snapshot::{Snapshot, SnapshotError};
 use crate::term::{Chain, TermHistory, Vote};
 use crate::time::{Duration, LogTime};
 
@@ -124,6 +126,9 @@ pub struct Limits {
     pub reply_bytes_max: u32,
     /// Timers that a service may have scheduled.
     pub timers_max: usize,
+    /// A leader has a snapshot taken whenever the log has grown by so many bytes since the last
+    /// marker; 0 for only when its host asks.
+    pub snapshot_interval_bytes: u64,
 }
 
 impl Default for Limits {
@@ -146,6 +151,7 @@ impl Default for Limits {
             in_flight_max: 256,
             reply_bytes_max: 64 << 10,
             timers_max: 1_024,
+            snapshot_interval_bytes: 0,
         }
     }
 }
@@ -188,6 +194,14 @@ pub enum ConfigError {
     Log {
         /// The end that was given.
         end: Position,
+    },
+    /// The recovered snapshot is none of this log, or does not fit the limits.
+    #[error("the recovered snapshot at {at} cannot be used: {reason}")]
+    Snapshot {
+        /// Where it stands.
+        at: Position,
+        /// What is wrong with it.
+        reason: SnapshotError,
     },
 }
 
@@ -360,6 +374,9 @@ pub struct Recovered {
     pub log_time: LogTime,
     /// What was last remembered of the other members (rule 9).
     pub peers: Vec<PeerRecord>,
+    /// The newest snapshot that can be used, if there is one: the core's part. The service comes
+    /// up with the state that was stored together with it.
+    pub snapshot: Option<Box<Snapshot>>,
 }
 
 impl Recovered {
@@ -374,6 +391,7 @@ impl Recovered {
             chain: Chain::default(),
             log_time: LogTime(0),
             peers: Vec::new(),
+            snapshot: None,
         }
     }
 }

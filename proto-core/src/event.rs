@@ -61,6 +61,16 @@ pub enum Event<'a> {
         /// Where the refused append begins.
         position: Position,
     },
+    /// The host wants all members to take a snapshot: a leader appends a marker to the log, at
+    /// whose end each of them takes one. Answered at once by [`crate::Notice::SnapshotMarked`] or
+    /// [`crate::Notice::SnapshotRefused`].
+    TakeSnapshot,
+    /// The snapshot that [`crate::Action::TakeSnapshot`] asked for is not there, and will not be;
+    /// the member goes on without it. One that is stored is [`Event::Durable`].
+    SnapshotFailed {
+        /// The operation.
+        operation: OperationId,
+    },
     /// The storage broke: the member goes inert.
     StorageFailed,
     /// The service broke: the member goes inert rather than half-apply.

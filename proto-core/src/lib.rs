@@ -22,6 +22,7 @@ pub mod mutant;
 pub mod notice;
 pub mod position;
 pub mod random;
+pub mod snapshot;
 pub mod stream;
 pub mod term;
 pub mod time;
@@ -37,8 +38,10 @@ pub use identity::{
 pub use member::{Member, Usage, View};
 pub use message::{Incoming, Message, Sender, Stream};
 pub use notice::{
-    Counters, FailStop, Notice, Role, Stall, TimerKind, TransferOutcome, TransferRefusal,
+    Counters, FailStop, Notice, Role, SnapshotRefusal, Stall, TimerKind, TransferOutcome,
+    TransferRefusal,
 };
 pub use position::{Position, PositionRange};
+pub use snapshot::{Snapshot, SnapshotError, SnapshotPoint};
 pub use term::{Chain, Term, TermHistory, TermLine, Vote, VoteKey};
 pub use time::{Duration, Instant, LogTime};

@@ -1,5 +1,6 @@
 //! What a member tells those who watch it: typed notices, counters, and the reason of a fail-stop.
 
+use crate::frame::SnapshotCause;
 use crate::identity::{MemberId, SessionId};
 use crate::position::Position;
 use crate::term::Term;
@@ -116,6 +117,33 @@ pub enum Notice {
     StorageFull,
     /// There is space again.
     StorageFreed,
+    /// This leader has appended the marker of a snapshot.
+    SnapshotMarked {
+        /// The end of the marker's frame: where the snapshot is going to stand.
+        position: Position,
+        /// Why it is taken.
+        cause: SnapshotCause,
+    },
+    /// A snapshot that the host asked for is not going to be taken.
+    SnapshotRefused {
+        /// Why.
+        refusal: SnapshotRefusal,
+    },
+    /// A marker was met, and no snapshot is taken there: one is under way.
+    SnapshotSkipped {
+        /// The end of the marker's frame.
+        position: Position,
+    },
+    /// A snapshot is stored, and the log before it is durable: a restart begins with it.
+    SnapshotStored {
+        /// Where it stands.
+        position: Position,
+    },
+    /// The host could not store a snapshot; the member goes on without it.
+    SnapshotFailed {
+        /// Where it would have stood.
+        position: Position,
+    },
     /// A member came back with less than it had acknowledged, and does not count (rule 9).
     PeerRegressed {
         /// Which one.
@@ -258,6 +286,29 @@ impl TransferRefusal {
     }
 }
 
+/// Why a snapshot that the host asked for is not taken.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
+pub enum SnapshotRefusal {
+    /// Only a leader that serves can have one taken.
+    #[error("this member does not lead; ask {}", leader.map_or_else(
+        || alloc::string::String::from("again when the group has a leader"),
+        |leader| alloc::format!("member {leader}")
+    ))]
+    NotLeader {
+        /// Who leads, as far as is known.
+        leader: Option<MemberId>,
+    },
+    /// One is under way, and there is one at a time.
+    #[error("a snapshot at {position} is under way; ask again when it is stored")]
+    UnderWay {
+        /// Where it stands, or is going to.
+        position: Position,
+    },
+    /// There is no room in the log for its marker now.
+    #[error("the log has no room for the marker now; ask again")]
+    NoRoom,
+}
+
 /// Why a leader gave up its leadership without having heard of a newer term.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Abdication {
@@ -391,6 +442,12 @@ pub struct Counters {
     pub messages_appended: u64,
     /// Messages handed to the service.
     pub messages_applied: u64,
+    /// Snapshots that were taken and stored.
+    pub snapshots_stored: u64,
+    /// Snapshots that the host could not store.
+    pub snapshots_failed: u64,
+    /// Markers that were met while a snapshot was under way.
+    pub snapshots_skipped: u64,
     /// Replies that were sent again from a reply window.
     pub replies_resent: u64,
     /// Times that admission stopped for want of room.

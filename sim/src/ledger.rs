@@ -18,6 +18,18 @@ pub trait Service {
     /// A hash of the whole state: equal on all members that applied the same log.
     fn digest(&self) -> u64;
 
+    /// The whole state, the same bytes for the same state on every member; `None` for a service
+    /// that gives none.
+    fn snapshot(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Takes over the state of a snapshot; `false` if the bytes are none.
+    fn restore(&mut self, bytes: &[u8]) -> bool {
+        let _ = bytes;
+        false
+    }
+
     /// The hash of the payload of the message that it took in last, if it has made one: the world
     /// then makes none of its own.
     fn payload_hash(&self) -> Option<u64> {
@@ -246,6 +258,32 @@ impl Service for Ledger {
         hasher.finish()
     }
 
+    fn snapshot(&self) -> Option<Vec<u8>> {
+        let mut words = vec![self.applied, self.running];
+        words.extend(self.registers);
+        for (session, (client, last)) in &self.sessions {
+            words.extend([session.0, client.0, *last]);
+        }
+        Some(words.into_iter().flat_map(u64::to_le_bytes).collect())
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> bool {
+        let (words, rest) = bytes.as_chunks();
+        let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
+        let mut restored = Self::new(self.reply_bytes_max);
+        let numbers = [&mut restored.applied, &mut restored.running];
+        for number in numbers.into_iter().chain(&mut restored.registers) {
+            let Some(word) = words.next() else { return false };
+            *number = word;
+        }
+        while let Some(session) = words.next() {
+            let (Some(client), Some(last)) = (words.next(), words.next()) else { return false };
+            restored.sessions.insert(SessionId(session), (ClientKey(client), last));
+        }
+        *self = restored;
+        rest.is_empty()
+    }
+
     fn payload_hash(&self) -> Option<u64> {
         Some(self.payload)
     }
@@ -286,6 +324,12 @@ mod tests {
         }
         assert_eq!(one.digest(), two.digest());
         assert_eq!(one.complaint(), None);
+        let mut restored = Ledger::new(64);
+        assert!(restored.restore(&one.snapshot().unwrap()));
+        assert_eq!(restored.snapshot(), one.snapshot());
+        let whole = apply(&mut one, 100, (b"payload", &[]));
+        assert_eq!(apply(&mut restored, 100, (b"payload", &[])), whole);
+        assert!(!restored.restore(&[0; 8]) && !restored.restore(&[0; 159]));
         apply(&mut two, 101, (b"", b""));
         assert_ne!(one.digest(), two.digest());
         assert!(two.complaint().is_some(), "a gap in the sequence");

@@ -53,7 +53,7 @@ mod wire;
 mod world;
 
 pub use dice::{ALWAYS, Dice};
-pub use disk::{Completion, Damage, FrameMark, Refusal, SimDisk, Work};
+pub use disk::{Completion, Damage, FrameMark, Refusal, SimDisk, Stored, Work};
 pub use faults::Plan;
 pub use ledger::{Answer, Delivered, Ledger, Moment, Service};
 pub use network::{
@@ -63,6 +63,6 @@ pub use report::{Finding, Mark, Outcome, Tally};
 pub use scheduler::Scheduler;
 pub use swarm::{
     DiskOptions, FaultClass, FaultClasses, FaultOptions, MICRO, MILLI, NamedSchedule,
-    NetworkOptions, ProcessOptions, SCHEDULES, SECOND, Swarm, Workload,
+    NetworkOptions, ProcessOptions, SCHEDULES, SECOND, SnapshotOptions, Swarm, Workload,
 };
 pub use world::{ServiceFactory, World};

@@ -17,13 +17,17 @@ impl World {
         if self.nodes[node].member.is_some() || self.nodes[node].is_given_up {
             return;
         }
-        let service = (self.services)(&self.swarm);
+        let mut service = (self.services)(&self.swarm);
         let seed = self.dice.process.bits();
         let voters = (1..=self.nodes.len() as u16).map(MemberId);
         let voters = voters.map(|id| (id, Place::Member(id).endpoint())).collect();
         let host = &mut self.nodes[node];
         if self.swarm.faults.classes.has(FaultClass::ClockZero) {
             host.clock.restart(self.now);
+        }
+        let breaks = !self.calm && self.dice.snapshots.chance(self.swarm.snapshots.broken);
+        if breaks && host.disk.break_snapshot() {
+            self.tally.saw(Mark::SnapshotBroken);
         }
         let recovered = match host.disk.start(host.id) {
             Ok(recovered) => recovered,
@@ -34,6 +38,12 @@ impl World {
         }
         if recovered.log_end.0 > 0 {
             self.tally.saw(Mark::RestartWithLog);
+        }
+        if let Some(stored) = host.disk.newest_snapshot().filter(|_| recovered.snapshot.is_some()) {
+            self.tally.saw(Mark::RestartWithSnapshot);
+            if !service.restore(&stored.service) {
+                return self.found("S24", format!("member {} cannot be restored", node + 1));
+            }
         }
         let config = MemberConfig {
             group: GROUP,

@@ -2,9 +2,10 @@
 
 use quorate_core::{Event, Incoming, Instant, OperationId, Role, Stream};
 
+use crate::dice::ALWAYS;
 use crate::disk::Completion;
 use crate::network::Datagram;
-use crate::node::Broken;
+use crate::node::{Broken, Node};
 use crate::observers::Observed;
 use crate::report::Mark;
 use crate::swarm::{MICRO, MILLI};
@@ -28,6 +29,26 @@ impl World {
         if host.wake_at.is_none_or(|wake| at < wake) {
             host.wake_at = Some(at);
             self.queue.push(at, Occurrence::Wake { node });
+        }
+    }
+
+    /// Somebody asks for a snapshot: the leader as a rule.
+    pub(crate) fn ask_for_snapshot(&mut self) {
+        let interval = self.swarm.snapshots.interval;
+        if interval == 0 || self.calm {
+            return;
+        }
+        let dice = &mut self.dice.snapshots;
+        let mut node = dice.below(self.nodes.len() as u64) as usize;
+        let pause = dice.exponential(interval).max(MICRO);
+        if dice.chance(ALWAYS / 4 * 3) {
+            let leads = |node: &Node| node.member.is_some() && node.view.role == Role::Leader;
+            node = self.nodes.iter().position(leads).unwrap_or(node);
+        }
+        self.queue.push(self.now + pause, Occurrence::AskForSnapshot);
+        let is_up = self.nodes[node].member.is_some();
+        if is_up && self.nodes[node].still_until(self.now).is_none() {
+            self.step_member(node, Event::TakeSnapshot);
         }
     }
 
@@ -158,6 +179,8 @@ impl World {
                 self.step_once(node, Event::StorageFailed);
             } else if let Some(position) = host.refused.take() {
                 self.step_once(node, Event::StorageFull { position });
+            } else if let Some(operation) = host.unsaved.take() {
+                self.step_once(node, Event::SnapshotFailed { operation });
             } else if let Some(through) = host.applying.take() {
                 let outputs = core::mem::take(&mut host.outputs);
                 self.report_applied(node, through, outputs);

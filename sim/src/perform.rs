@@ -6,10 +6,10 @@ use quorate_core::hash::StateHasher;
 use quorate_core::message::Live;
 use quorate_core::{
     Action, Actions, Apply, Counters, Delivery, Destination, Notice, OperationId, Position,
-    PositionRange, Sender, Source, Stream,
+    PositionRange, Sender, Snapshot, Source, Stream,
 };
 
-use crate::disk::Work;
+use crate::disk::{Stored, Work};
 use crate::ledger::{Answer, Delivered, Moment, hash_joined};
 use crate::network::{Content, Datagram, Place};
 use crate::node::{Broken, Node};
@@ -69,6 +69,9 @@ impl World {
             }
             Action::PersistPeers { operation, peers } => {
                 self.issue(node, operation, 3, Work::Peers(peers.into_vec()));
+            }
+            Action::TakeSnapshot { operation, snapshot } => {
+                self.take_snapshot(node, operation, *snapshot);
             }
             Action::ReadLog { operation, range } => {
                 self.tally.saw(Mark::ReadLog);
@@ -212,6 +215,21 @@ impl World {
         self.watch.show(&self.nodes, self.now, node, Observed::Written { frames, bad });
     }
 
+    fn take_snapshot(&mut self, node: usize, operation: OperationId, snapshot: Snapshot) {
+        let host = &mut self.nodes[node];
+        match host.service.snapshot().filter(|_| !host.disk_full) {
+            Some(service) => {
+                self.issue(
+                    node,
+                    operation,
+                    5,
+                    Work::Snapshot(Box::new(Stored { snapshot, service })),
+                );
+            }
+            None => host.unsaved = Some(operation),
+        }
+    }
+
     fn issue(&mut self, node: usize, operation: OperationId, kind: usize, work: Work) {
         if self.quiet.is_on() && self.core.contains(&node) {
             self.quiet.count_operation(kind);
@@ -219,6 +237,9 @@ impl World {
         let options = &self.swarm.disk;
         let mut latency = self.dice.disk.between(options.latency_min, options.latency_max);
         let host = &mut self.nodes[node];
+        if matches!(work, Work::Snapshot(_)) {
+            latency = latency.saturating_mul(self.swarm.snapshots.slowness);
+        }
         if host.slow_disk.0 > self.now {
             latency *= host.slow_disk.1;
         }
@@ -303,6 +324,9 @@ impl World {
         self.tally.add(Mark::Repair, counters.repairs_sent);
         self.tally.add(Mark::DuplicateSuppressed, counters.duplicates_suppressed);
         self.tally.add(Mark::ReplyResent, counters.replies_resent);
+        self.tally.add(Mark::SnapshotStored, counters.snapshots_stored);
+        self.tally.add(Mark::SnapshotSkipped, counters.snapshots_skipped);
+        self.tally.add(Mark::SnapshotFailed, counters.snapshots_failed);
     }
 
     fn place(&self, node: usize) -> Place {

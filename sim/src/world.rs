@@ -33,6 +33,7 @@ pub(crate) enum Occurrence {
     ClientTimer { client: usize, at: u64 },
     Submit { client: usize },
     Restart { node: usize },
+    AskForSnapshot,
     NextFault,
     Begin(Plan),
     Fault(Fault),
@@ -46,6 +47,7 @@ pub(crate) struct WorldDice {
     pub(crate) workload: Dice,
     pub(crate) stranger: Dice,
     pub(crate) calm: Dice,
+    pub(crate) snapshots: Dice,
 }
 
 /// Makes the service of one member.
@@ -161,6 +163,7 @@ impl World {
                 workload: Dice::new(seed, "workload"),
                 stranger: Dice::new(seed, "stranger"),
                 calm: Dice::new(seed, "calm"),
+                snapshots: Dice::new(seed, "snapshots"),
             },
             doomed: draw_doomed(seed, swarm.members),
             swapped: None,
@@ -252,6 +255,9 @@ impl World {
         }
         for plan in self.script.clone().unwrap_or_default() {
             self.queue.push(plan.at, Occurrence::Begin(plan));
+        }
+        if self.swarm.snapshots.interval > 0 {
+            self.queue.push(MILLI, Occurrence::AskForSnapshot);
         }
         if self.swarm.faults.from_start {
             self.queue.push(MILLI, Occurrence::NextFault);
@@ -358,6 +364,7 @@ impl World {
             Occurrence::ClientTimer { client, at } => self.client_timer(client, at),
             Occurrence::Submit { client } => self.client_submits(client),
             Occurrence::Restart { node } => self.start(node),
+            Occurrence::AskForSnapshot => self.ask_for_snapshot(),
             Occurrence::NextFault => self.next_fault(),
             Occurrence::Begin(plan) => self.begin(plan),
             Occurrence::Fault(fault) => self.fault(fault),

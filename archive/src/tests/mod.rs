@@ -7,3 +7,4 @@ mod files;
 mod processes;
 mod races;
 mod recovery;
+mod snapshots;

@@ -223,6 +223,11 @@ impl Edges {
         state.life += 1;
         state.recovered = Some(recovered.clone());
         state.service = Ledger::default();
+        let stored = state.disk.newest_snapshot().map(|stored| stored.service.clone());
+        if let Some(stored) = stored.filter(|_| recovered.snapshot.is_some()) {
+            let restored = state.service.restore(&stored);
+            assert!(restored.is_ok(), "the suite's service reads what it wrote: {restored:?}");
+        }
         state.broken = None;
         state.closed = false;
         state.inputs.clear();
@@ -248,6 +253,9 @@ impl Edges {
             return None;
         }
         let (completion, work) = match state.disk.complete(operation)? {
+            quorate_sim::Completion::Durable(work @ Work::Snapshot(_)) => {
+                (Completion::SnapshotStored { operation }, Some(work))
+            }
             quorate_sim::Completion::Durable(work) => {
                 (Completion::Durable { operation }, Some(work))
             }
@@ -262,7 +270,7 @@ impl Edges {
     pub fn asked_to_persist(&self) -> Vec<OperationId> {
         let state = self.state();
         let asked = state.deeds.iter().filter_map(|deed| match deed {
-            Deed::Asked { work: Work::Read(_), .. } => None,
+            Deed::Asked { work: Work::Read(_) | Work::Snapshot(_), .. } => None,
             Deed::Asked { operation, .. } => Some(*operation),
             _ => None,
         });

@@ -7,7 +7,7 @@ use quorate_driver::{
     AppendError, Clock, Context, DatagramPort, LogPort, Received, Service, ServiceError,
     StoragePort, StorageRequest,
 };
-use quorate_sim::Work;
+use quorate_sim::{Stored, Work};
 
 use super::{Deed, Edges};
 
@@ -159,6 +159,10 @@ impl StoragePort<EdgeCut> for EdgeStorage {
             }
             StorageRequest::PersistPeers { operation, peers } => (operation, Work::Peers(peers)),
             StorageRequest::Read { operation, range } => (operation, Work::Read(range)),
+            StorageRequest::StoreSnapshot { operation, snapshot, service } => {
+                let stored = Stored { snapshot: *snapshot, service };
+                (operation, Work::Snapshot(Box::new(stored)))
+            }
         };
         state.disk.issue(operation, work.clone());
         state.deeds.push(Deed::Asked { operation, work });

@@ -152,14 +152,15 @@ numbers!(LimitsBody of Limits {
     window_bytes, message_bytes_max, uncommitted_bytes_max, unapplied_bytes_max, slice_bytes,
     run_bytes_max, coverage_ranges_max, repair_request_bytes_max, repair_budget_bytes, reads_max,
     read_bytes_max, apply_batch_max, sessions_max, session_window_bytes, in_flight_max,
-    reply_bytes_max, timers_max,
+    reply_bytes_max, timers_max, snapshot_interval_bytes,
 });
 numbers!(LifeBody of Life { member, incarnation, boot_epoch });
 numbers!(#[serde(default)] CountersBody of Counters {
     elections_won, canvasses, naks_sent, nak_ranges_sent, naks_received, repair_bytes_sent,
     repairs_sent, repairs_refused, duplicate_bytes, slices_dropped, frames_rejected, cuts,
     datagrams_ignored, completions_ignored, duplicates_suppressed, messages_appended,
-    messages_applied, replies_resent, back_pressure,
+    messages_applied, snapshots_stored, snapshots_failed, snapshots_skipped, replies_resent,
+    back_pressure,
 });
 numbers!(KeyBody of VoteKey { term, position });
 
@@ -270,7 +271,9 @@ impl Begin {
             timing: TimingBody::from(timing),
             limits: LimitsBody::from(limits),
         };
-        let Recovered { life, vote, history, log_end, chain, log_time, peers } = recovered;
+        // The protocol has no snapshots: a disk behind it never has one.
+        let Recovered { life, vote, history, log_end, chain, log_time, peers, snapshot: _ } =
+            recovered;
         let recovered = RecoveredBody {
             life: LifeBody::from(life),
             vote: VoteBody::from(vote),
@@ -306,6 +309,7 @@ impl Begin {
                 chain: Chain(recovered.chain),
                 log_time: LogTime(recovered.log_time),
                 peers: recovered.peers.iter().map(PeerBody::to).collect::<Option<_>>()?,
+                snapshot: None,
             },
         );
         Some(parts)
@@ -415,6 +419,7 @@ impl ViewBody {
             durable: Position(self.durable),
             commit: Position(self.commit),
             applied: Position(self.applied),
+            snapshot: Position::ZERO,
             applied_chain: Chain(self.applied_chain),
             applying: self.applying,
             verified_chain: Chain(self.verified_chain),

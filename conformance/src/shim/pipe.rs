@@ -174,6 +174,8 @@ impl StoragePort<Position> for PipeStorage {
                 let body: Vec<PeerBody> = peers.iter().map(PeerBody::from).collect();
                 self.put(&DiskRequest::Peers(operation, &json(&body)));
             }
+            // The protocol has none: it stays under way, and the member goes on without.
+            StorageRequest::StoreSnapshot { .. } => {}
             StorageRequest::Read { operation, range } => {
                 self.reads.borrow_mut().push(operation);
                 self.put(&DiskRequest::Read(operation, range));

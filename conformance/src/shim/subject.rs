@@ -288,7 +288,11 @@ impl ShimNode {
             Input::Datagram { source, bytes } => (opcode::DATAGRAM, datagram(*source, bytes)),
             Input::Storage(completion) => {
                 let outcome = match completion {
-                    Completion::Durable { operation } => DiskOutcome::Done(*operation, &[]),
+                    Completion::Durable { operation }
+                    | Completion::SnapshotStored { operation }
+                    | Completion::SnapshotFailed { operation, .. } => {
+                        DiskOutcome::Done(*operation, &[])
+                    }
                     Completion::Read { operation, bytes } => DiskOutcome::Done(*operation, bytes),
                     Completion::Failed { reason } => DiskOutcome::Failed(reason.as_bytes()),
                 };

@@ -339,5 +339,6 @@ pub(super) const fn kind_of_work(work: &Work) -> &'static str {
         Work::History { .. } => "history",
         Work::Peers(_) => "peers",
         Work::Read(_) => "read",
+        Work::Snapshot(_) => "snapshot",
     }
 }

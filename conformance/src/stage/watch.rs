@@ -110,6 +110,9 @@ impl Stage<'_> {
                         Action::PersistPeers { operation, peers: peers.into_iter().collect() }
                     }
                     Work::Read(range) => Action::ReadLog { operation, range },
+                    Work::Snapshot(stored) => {
+                        Action::TakeSnapshot { operation, snapshot: Box::new(stored.snapshot) }
+                    }
                 };
                 self.show(node, Observed::Acting(&action));
             }

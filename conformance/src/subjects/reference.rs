@@ -44,6 +44,7 @@ impl Subject for Reference {
             edges,
             refused: None,
             broken: None,
+            unsaved: None,
             stopped: None,
             outstanding: 0,
             stop_by: None,
@@ -63,6 +64,8 @@ struct ReferenceNode {
     edges: Edges,
     refused: Option<quorate_core::Position>,
     broken: Option<Event<'static>>,
+    /// A snapshot that the service did not give.
+    unsaved: Option<quorate_core::OperationId>,
     stopped: Option<String>,
     /// Operations that make something durable and have not completed yet.
     outstanding: usize,
@@ -124,6 +127,12 @@ impl ReferenceNode {
             Input::Storage(Completion::Read { operation, bytes }) => {
                 self.step(now, Event::LogRead { operation, bytes: &bytes });
             }
+            Input::Storage(Completion::SnapshotStored { operation }) => {
+                self.step(now, Event::Durable { operation });
+            }
+            Input::Storage(Completion::SnapshotFailed { operation, .. }) => {
+                self.step(now, Event::SnapshotFailed { operation });
+            }
             Input::Storage(Completion::Failed { .. }) => self.step(now, Event::StorageFailed),
             Input::Transfer { request, target } => {
                 self.step(now, Event::Transfer { request, target });
@@ -146,6 +155,9 @@ impl ReferenceNode {
                 self.member.step(now, broken, &mut self.actions);
             } else if let Some(position) = self.refused.take() {
                 self.member.step(now, Event::StorageFull { position }, &mut self.actions);
+            } else if let Some(operation) = self.unsaved.take() {
+                let event = Event::SnapshotFailed { operation };
+                self.member.step(now, event, &mut self.actions);
             } else if let Some((through, outputs)) = self.service.unreported() {
                 let event = Event::Applied { through, outputs };
                 self.member.step(now, event, &mut self.actions);
@@ -201,6 +213,13 @@ impl ReferenceNode {
                 let peers = peers.into_vec();
                 self.make_durable(StorageRequest::PersistPeers { operation, peers });
             }
+            Action::TakeSnapshot { operation, snapshot } => match self.service.snapshot() {
+                Ok(service) => {
+                    let request = StorageRequest::StoreSnapshot { operation, snapshot, service };
+                    self.storage.submit(request);
+                }
+                Err(_) => self.unsaved = Some(operation),
+            },
             Action::ReadLog { operation, range } => {
                 self.storage.submit(StorageRequest::Read { operation, range });
             }

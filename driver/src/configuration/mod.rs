@@ -365,7 +365,7 @@ impl Integer<'_> {
     }
 }
 
-fn integers(limits: &mut Limits) -> [Integer<'_>; 17] {
+fn integers(limits: &mut Limits) -> [Integer<'_>; 18] {
     use Integer::{U32, U64, Usize};
     [
         U64("window_bytes", &mut limits.window_bytes),
@@ -385,6 +385,7 @@ fn integers(limits: &mut Limits) -> [Integer<'_>; 17] {
         Usize("in_flight_max", &mut limits.in_flight_max),
         U32("reply_bytes_max", &mut limits.reply_bytes_max),
         Usize("timers_max", &mut limits.timers_max),
+        U64("snapshot_interval_bytes", &mut limits.snapshot_interval_bytes),
     ]
 }
 

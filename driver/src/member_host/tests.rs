@@ -65,6 +65,7 @@ impl StoragePort<Position> for Storage {
         | StorageRequest::PersistVote { operation, .. }
         | StorageRequest::PersistHistory { operation, .. }
         | StorageRequest::PersistPeers { operation, .. }
+        | StorageRequest::StoreSnapshot { operation, .. }
         | StorageRequest::Read { operation, .. }) = request;
         self.asked.borrow_mut().push(operation);
     }

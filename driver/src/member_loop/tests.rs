@@ -63,6 +63,7 @@ impl StoragePort<Position> for Storage {
             StorageRequest::PersistHistory { .. } => "history",
             StorageRequest::PersistPeers { .. } => "peers",
             StorageRequest::Read { .. } => "read",
+            StorageRequest::StoreSnapshot { .. } => "snapshot",
         };
         self.0.borrow_mut().push(name.into());
     }

@@ -24,6 +24,7 @@ const APPLY: u8 = 9;
 const PAYLOAD: u8 = 10;
 const NOTICE: u8 = 11;
 const FAIL_STOP: u8 = 12;
+const SNAPSHOT: u8 = 13;
 
 /// A running hash of actions, in order, with all bytes that they name: each datagram as it is
 /// encoded and to which address it goes, what is appended and where, what is made durable, every
@@ -98,6 +99,9 @@ impl ActionHash {
             Action::PersistPeers { operation, peers } => {
                 (PEERS, operation, peers).hash(&mut self.hasher);
             }
+            Action::TakeSnapshot { operation, snapshot } => {
+                (SNAPSHOT, operation, snapshot).hash(&mut self.hasher);
+            }
             Action::ReadLog { operation, range } => {
                 (READ, operation, range).hash(&mut self.hasher);
             }
@@ -148,6 +152,10 @@ impl ActionHash {
             }
             StorageRequest::PersistPeers { operation, peers } => {
                 (PEERS, operation, peers).hash(hasher);
+            }
+            // The service's part is not the core's action, and there is no service in a replay.
+            StorageRequest::StoreSnapshot { operation, snapshot, .. } => {
+                (SNAPSHOT, operation, snapshot).hash(hasher);
             }
             StorageRequest::Read { operation, range } => (READ, operation, range).hash(hasher),
         }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use quorate_core::{
     BootEpoch, Chain, ConfigError, Duration, GroupId, Instant, Limits, LogTime, Member,
-    MemberConfig, MemberId, PeerRecord, Recovered, RecoveryEpoch, Term, TermHistory, TermLine,
-    Timing, Vote,
+    MemberConfig, MemberId, PeerRecord, Recovered, RecoveryEpoch, Snapshot, SnapshotPoint, Term,
+    TermHistory, TermLine, Timing, Vote,
 };
 
 use super::fields::{Reader, Writer};
@@ -140,7 +140,7 @@ fn read_timing(fields: &mut Reader<'_>) -> Option<Timing> {
     })
 }
 
-fn limits_numbers(limits: &Limits) -> [u64; 17] {
+fn limits_numbers(limits: &Limits) -> [u64; 18] {
     let Limits {
         window_bytes,
         message_bytes_max,
@@ -159,6 +159,7 @@ fn limits_numbers(limits: &Limits) -> [u64; 17] {
         in_flight_max,
         reply_bytes_max,
         timers_max,
+        snapshot_interval_bytes,
     } = limits;
     [
         *window_bytes,
@@ -178,6 +179,7 @@ fn limits_numbers(limits: &Limits) -> [u64; 17] {
         *in_flight_max as u64,
         u64::from(*reply_bytes_max),
         *timers_max as u64,
+        *snapshot_interval_bytes,
     ]
 }
 
@@ -200,6 +202,7 @@ fn read_limits(fields: &mut Reader<'_>) -> Option<Limits> {
         in_flight_max: count(fields)?,
         reply_bytes_max: short(fields)?,
         timers_max: count(fields)?,
+        snapshot_interval_bytes: bytes(fields)?,
     })
 }
 
@@ -217,7 +220,7 @@ fn count(fields: &mut Reader<'_>) -> Option<usize> {
 }
 
 fn write_recovered(recovered: &Recovered, out: &mut Writer) {
-    let Recovered { life, vote, history, log_end, chain, log_time, peers } = recovered;
+    let Recovered { life, vote, history, log_end, chain, log_time, peers, snapshot } = recovered;
     out.life(*life);
     out.u64(vote.term.0);
     out.u8(u8::from(vote.granted_to.is_some()));
@@ -239,6 +242,14 @@ fn write_recovered(recovered: &Recovered, out: &mut Writer) {
         out.u64(peer.acknowledged_in.0);
         out.u64(peer.term.0);
         out.u64(peer.acknowledged.0);
+    }
+    out.u8(u8::from(snapshot.is_some()));
+    if let Some(Snapshot { point, core }) = snapshot.as_deref() {
+        for word in [point.position.0, point.term.0, point.chain.0, point.time.0] {
+            out.u64(word);
+        }
+        out.u64(core.len() as u64);
+        out.bytes(core);
     }
 }
 
@@ -267,5 +278,20 @@ fn read_recovered(fields: &mut Reader<'_>) -> Option<Recovered> {
         let (term, acknowledged) = (Term(fields.u64()?), fields.position()?);
         peers.push(PeerRecord { life, acknowledged_in, term, acknowledged });
     }
-    Some(Recovered { life, vote, history, log_end, chain, log_time, peers })
+    let snapshot = match fields.u8()? {
+        0 => None,
+        _ => Some(Box::new(read_snapshot(fields)?)),
+    };
+    Some(Recovered { life, vote, history, log_end, chain, log_time, peers, snapshot })
+}
+
+fn read_snapshot(fields: &mut Reader<'_>) -> Option<Snapshot> {
+    let point = SnapshotPoint {
+        position: fields.position()?,
+        term: Term(fields.u64()?),
+        chain: Chain(fields.u64()?),
+        time: LogTime(fields.u64()?),
+    };
+    let length = usize::try_from(fields.u64()?).ok()?;
+    Some(Snapshot { point, core: fields.bytes(length)?.to_vec() })
 }

@@ -20,6 +20,8 @@ const STORAGE_FAILED: u8 = 8;
 const SERVICE_FAILED: u8 = 9;
 const SHUTDOWN: u8 = 10;
 const TRANSFER: u8 = 11;
+const TAKE_SNAPSHOT: u8 = 12;
+const SNAPSHOT_FAILED: u8 = 13;
 /// The record behind the last step.
 pub(super) const ENDING: u8 = 255;
 
@@ -71,6 +73,8 @@ impl<'a> Input<'a> {
             Self::Event(Event::ServiceFailed) => "service_failed",
             Self::Event(Event::Transfer { .. }) => "transfer",
             Self::Event(Event::Shutdown) => "shutdown",
+            Self::Event(Event::TakeSnapshot) => "take_snapshot",
+            Self::Event(Event::SnapshotFailed { .. }) => "snapshot_failed",
         }
     }
 
@@ -124,6 +128,11 @@ pub(super) fn write_event(hash: u64, now: Instant, event: &Event<'_>, out: &mut 
             out.u64(*request);
             out.u8(u8::from(target.is_some()));
             out.u16(target.map_or(0, |target| target.0));
+        }
+        Event::TakeSnapshot => front(TAKE_SNAPSHOT),
+        Event::SnapshotFailed { operation } => {
+            front(SNAPSHOT_FAILED);
+            out.operation(*operation);
         }
         Event::Durable { operation } => {
             front(DURABLE);
@@ -193,6 +202,8 @@ pub(super) fn read<'a>(
             let target = Some(MemberId(fields.u16()?)).filter(|_| named);
             Input::Event(Event::Transfer { request, target })
         }
+        TAKE_SNAPSHOT => Input::Event(Event::TakeSnapshot),
+        SNAPSHOT_FAILED => Input::Event(Event::SnapshotFailed { operation: fields.operation()? }),
         _ => return None,
     };
     fields.0.is_empty().then_some(Step { number, now, hash_before, input })

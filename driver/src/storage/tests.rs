@@ -1,7 +1,9 @@
 use core::cell::RefCell;
 use std::sync::mpsc::channel;
 
-use quorate_core::{BootEpoch, PeerRecord, Position, PositionRange, TermHistory, Vote};
+use quorate_core::{
+    BootEpoch, PeerRecord, Position, PositionRange, Snapshot, SnapshotPoint, TermHistory, Vote,
+};
 
 use super::*;
 
@@ -84,6 +86,57 @@ fn nothing_is_performed_or_completed_behind_an_error() {
     assert_eq!(store.calls, ["vote"]);
 }
 
+/// Stores what the position says: at 8 there is no space, at 16 all is broken.
+struct Keeper;
+
+impl SnapshotStore for Keeper {
+    fn store(&mut self, snapshot: &Snapshot, service: &[u8]) -> Result<(), StoreError> {
+        assert_eq!(service, b"state");
+        match snapshot.point.position.0 {
+            8 => Err(StoreError::Refused("no space".into())),
+            16 => Err(StoreError::Broken("it is broken".into())),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn snapshot(sequence: u64) -> StorageRequest<Position> {
+    let point = SnapshotPoint { position: Position(sequence), ..SnapshotPoint::default() };
+    let snapshot = Box::new(Snapshot { point, core: Vec::new() });
+    let service = b"state".to_vec();
+    StorageRequest::StoreSnapshot { operation: operation(sequence), snapshot, service }
+}
+
+fn what_becomes_of_snapshots() -> [Completion; 3] {
+    [
+        Completion::SnapshotStored { operation: operation(24) },
+        Completion::SnapshotFailed { operation: operation(8), reason: "no space".into() },
+        Completion::Failed { reason: "it is broken".into() },
+    ]
+}
+
+#[test]
+fn snapshots_are_stored_refused_or_the_end() {
+    let (sender, completions) = channel();
+    let complete = move |completion| sender.send(completion).unwrap();
+    let mut threads =
+        StorageThreads::start(Recorder::default(), Echo, Keeper, complete.clone()).unwrap();
+    let mut inline = InlineStorage::new(Recorder::default(), Echo, Keeper, complete);
+    for position in [24, 8, 16] {
+        inline.submit(snapshot(position));
+    }
+    inline.perform();
+    for completion in what_becomes_of_snapshots() {
+        assert_eq!(completions.try_recv(), Ok(completion));
+    }
+    drop(inline);
+    for position in [24, 8, 16] {
+        threads.submit(snapshot(position));
+    }
+    drop(threads);
+    assert_eq!(completions.iter().collect::<Vec<_>>(), what_becomes_of_snapshots());
+}
+
 struct Echo;
 
 impl LogReader for Echo {
@@ -101,7 +154,7 @@ impl LogReader for Echo {
 fn the_threads_perform_what_is_queued_before_they_end() {
     let (sender, completions) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut threads = StorageThreads::start(Recorder::default(), Echo, complete).unwrap();
+    let mut threads = StorageThreads::start(Recorder::default(), Echo, Keeper, complete).unwrap();
     for sequence in 0..100 {
         threads.submit(sync(sequence));
     }
@@ -122,7 +175,7 @@ fn the_first_error_is_reported_once_and_poisons() {
     let (sender, completions) = channel();
     let store = Recorder { fails_at: Some(0), ..Recorder::default() };
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut threads = StorageThreads::start(store, Echo, complete).unwrap();
+    let mut threads = StorageThreads::start(store, Echo, Keeper, complete).unwrap();
     threads.submit(sync(1));
     threads.submit(sync(2));
     drop(threads);
@@ -159,7 +212,7 @@ fn a_disk_that_hangs_does_not_hold_up_whoever_drops_the_threads() {
     let (sender, completions) = channel();
     let (release, released) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut threads = StorageThreads::start(Hanging(released), Echo, complete).unwrap();
+    let mut threads = StorageThreads::start(Hanging(released), Echo, Keeper, complete).unwrap();
     threads.submit(sync(1));
     let (dropped, done) = channel();
     thread::spawn(move || {
@@ -178,7 +231,7 @@ fn a_disk_that_hangs_does_not_hold_up_whoever_drops_the_threads() {
 fn closed_threads_let_go_of_everything_when_they_have_finished() {
     let (sender, completions) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut threads = StorageThreads::start(Recorder::default(), Echo, complete).unwrap();
+    let mut threads = StorageThreads::start(Recorder::default(), Echo, Keeper, complete).unwrap();
     threads.submit(sync(1));
     threads.close();
     assert_eq!(completions.iter().count(), 1);
@@ -191,7 +244,7 @@ fn a_panic_in_a_thread_is_a_failure_and_so_is_a_queue_without_a_thread() {
     let (release, released) = channel::<()>();
     drop(release);
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut threads = StorageThreads::start(Hanging(released), Echo, complete).unwrap();
+    let mut threads = StorageThreads::start(Hanging(released), Echo, Keeper, complete).unwrap();
     threads.submit(sync(1));
     let failed = completions.recv().unwrap();
     match &failed {
@@ -208,7 +261,12 @@ fn a_panic_in_a_thread_is_a_failure_and_so_is_a_queue_without_a_thread() {
     let (sender, completions) = channel();
     let (durable, _) = sync_channel(1);
     let failure: Box<dyn Fn(String) + Send> = Box::new(move |reason| sender.send(reason).unwrap());
-    let mut gone = StorageThreads { durable: Some(durable), reads: None, failure: Some(failure) };
+    let mut gone = StorageThreads {
+        durable: Some(durable),
+        reads: None,
+        snapshots: None,
+        failure: Some(failure),
+    };
     gone.submit(sync(1));
     assert!(completions.recv().unwrap().contains("gone"));
 }
@@ -217,7 +275,7 @@ fn a_panic_in_a_thread_is_a_failure_and_so_is_a_queue_without_a_thread() {
 fn an_inline_storage_performs_when_it_is_told_to_and_lets_go_when_closed() {
     let (sender, completions) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut inline = InlineStorage::new(Recorder::default(), Echo, complete);
+    let mut inline = InlineStorage::new(Recorder::default(), Echo, Keeper, complete);
     inline.submit(sync(1));
     let range = PositionRange::at(Position(16), 3);
     inline.submit(StorageRequest::Read { operation: operation(2), range });
@@ -239,7 +297,7 @@ fn an_inline_storage_that_fails_or_panics_says_so_once_and_does_nothing_more() {
     let (sender, completions) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
     let store = Recorder { fails_at: Some(1), ..Recorder::default() };
-    let mut inline = InlineStorage::new(store, Echo, complete.clone());
+    let mut inline = InlineStorage::new(store, Echo, Keeper, complete.clone());
     for request in [vote(1), sync(2), vote(3)] {
         inline.submit(request);
     }
@@ -249,7 +307,7 @@ fn an_inline_storage_that_fails_or_panics_says_so_once_and_does_nothing_more() {
     let failed = Completion::Failed { reason: "a deliberate error".into() };
     let all: Vec<_> = completions.try_iter().collect();
     assert_eq!(all, [Completion::Durable { operation: operation(1) }, failed]);
-    let mut inline = InlineStorage::new(Hanging(released), Echo, complete);
+    let mut inline = InlineStorage::new(Hanging(released), Echo, Keeper, complete);
     inline.submit(sync(1));
     inline.perform();
     assert!(matches!(completions.try_recv(), Ok(Completion::Failed { .. })));

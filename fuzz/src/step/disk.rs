@@ -3,7 +3,7 @@
 use quorate_core::frame::{self, FrameSeed, chain_after, parse_body};
 use quorate_core::{
     Chain, GroupTag, Life, LogTime, OperationId, PeerRecord, Position, PositionRange, Recovered,
-    TermHistory, Vote,
+    Snapshot, TermHistory, Vote,
 };
 
 /// A write that completes later.
@@ -13,6 +13,7 @@ pub(super) enum Write {
     Vote(Vote),
     History(TermHistory, Position),
     Peers(Vec<PeerRecord>),
+    Snapshot(Box<Snapshot>),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -22,6 +23,7 @@ pub(super) struct Disk {
     vote: Vote,
     history: TermHistory,
     peers: Vec<PeerRecord>,
+    snapshots: Vec<Snapshot>,
     pub(super) boot_epoch: u64,
     pub(super) writes: Vec<(OperationId, Write)>,
     pub(super) reads: Vec<(OperationId, PositionRange)>,
@@ -39,6 +41,7 @@ impl Disk {
                 self.synced = self.synced.min(self.log.len());
             }
             Write::Peers(peers) => self.peers = peers,
+            Write::Snapshot(snapshot) => self.snapshots.push(*snapshot),
         }
     }
 
@@ -65,6 +68,8 @@ impl Disk {
         }
         self.log.truncate(end.0 as usize);
         self.synced = self.log.len();
+        // One may stand where the log was not durable yet.
+        self.snapshots.retain(|snapshot| snapshot.point.position <= end);
         Recovered {
             life,
             vote: self.vote,
@@ -73,6 +78,7 @@ impl Disk {
             chain,
             log_time,
             peers: self.peers.clone(),
+            snapshot: self.snapshots.last().cloned().map(Box::new),
         }
     }
 }

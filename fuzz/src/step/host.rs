@@ -47,6 +47,7 @@ pub(super) fn limits() -> Limits {
         in_flight_max: 4,
         reply_bytes_max: 256,
         timers_max: usize::from(TIMERS),
+        snapshot_interval_bytes: 0,
     }
 }
 

@@ -4,6 +4,7 @@ use arbitrary::Unstructured;
 use quorate_core::client::ClientEvent;
 use quorate_core::{BootEpoch, Duration, Event, MemberId, OperationId, Outputs, Position};
 
+use super::disk::Write;
 use super::host::endpoint;
 use super::world::World;
 use crate::draw::{Draw, Near};
@@ -145,7 +146,7 @@ impl World {
     }
 
     fn fail(&mut self, index: usize, draw: &mut Draw<'_, '_>) {
-        match draw.below(4) {
+        match draw.below(6) {
             0 if self.liars_allowed.storage => {
                 self.liars.storage = true;
                 self.step_member(index, Event::StorageFailed);
@@ -156,6 +157,8 @@ impl World {
             }
             2 if self.liars_allowed.storage => self.refuse_what_was_not_asked(index, draw),
             3 if self.liars_allowed.service => self.misbehave(index, draw),
+            4 => self.step_member(index, Event::TakeSnapshot),
+            5 => self.fail_a_snapshot(index),
             _ => {}
         }
     }
@@ -167,6 +170,16 @@ impl World {
         if position < view.durable || position > view.written {
             self.liars.storage = true;
             self.step_member(index, Event::StorageFull { position });
+        }
+    }
+
+    /// A snapshot that is being stored cannot be.
+    fn fail_a_snapshot(&mut self, index: usize) {
+        let writes = &mut self.hosts[index].disk.writes;
+        let at = writes.iter().position(|(_, write)| matches!(write, Write::Snapshot(_)));
+        if let Some(at) = at {
+            let (operation, _) = writes.remove(at);
+            self.step_member(index, Event::SnapshotFailed { operation });
         }
     }
 

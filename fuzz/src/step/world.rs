@@ -9,7 +9,8 @@ use quorate_core::client::{
 use quorate_core::message::{ConnectOutcome, Live};
 use quorate_core::{
     Action, Actions, Apply, Client, ClientKey, Delivery, Destination, Endpoint, Event, Instant,
-    MemberId, Message, Position, PositionRange, RecoveryEpoch, Sender, SessionId, Source, Stream,
+    MemberId, Message, Position, PositionRange, RecoveryEpoch, Sender, SessionId, SnapshotPoint,
+    Source, Stream,
 };
 
 use super::disk::Write;
@@ -130,6 +131,11 @@ impl World {
             Action::PersistPeers { operation, peers } => {
                 let peers = peers.into_iter().collect();
                 host.disk.writes.push((operation, Write::Peers(peers)));
+            }
+            Action::TakeSnapshot { operation, snapshot } => {
+                let known = SnapshotPoint::read(&snapshot.core);
+                assert_eq!(known, Ok(snapshot.point), "what was laid out is read again");
+                host.disk.writes.push((operation, Write::Snapshot(snapshot)));
             }
             Action::ReadLog { operation, range } => {
                 assert!(range.end.0 <= host.disk.log.len() as u64, "{range} was never appended");

@@ -3,7 +3,8 @@
 use super::generated::{
     CloseReason, Malformed, MessageDecoder, MessageEncoder, ReplyDecoder, ReplyEncoder,
     SessionCloseDecoder, SessionCloseEncoder, SessionOpenDecoder, SessionOpenEncoder,
-    TermOpenDecoder, TermOpenEncoder, TimerDecoder, TimerEncoder,
+    SnapshotCause as WrittenCause, SnapshotMarkDecoder, SnapshotMarkEncoder, TermOpenDecoder,
+    TermOpenEncoder, TimerDecoder, TimerEncoder,
 };
 use super::{FrameError, LOG_VERSION};
 use crate::identity::{
@@ -39,6 +40,17 @@ pub enum SessionCloseReason {
     Client,
     /// The leader heard nothing from the client for the session time-out.
     TimedOut,
+    /// A reason that a newer version knows.
+    Unknown(u8),
+}
+
+/// Why a snapshot is taken.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum SnapshotCause {
+    /// The leader's host asked for it.
+    Command,
+    /// The log has grown by `Limits::snapshot_interval_bytes`.
+    Policy,
     /// A reason that a newer version knows.
     Unknown(u8),
 }
@@ -83,6 +95,13 @@ pub enum Body {
         /// When it was due.
         deadline: LogTime,
     },
+    /// Each member takes a snapshot at the end of this frame.
+    SnapshotMark {
+        /// Cluster time.
+        time: LogTime,
+        /// Why.
+        cause: SnapshotCause,
+    },
     /// A reply to a message; the payload follows.
     Reply {
         /// The session.
@@ -105,6 +124,7 @@ impl Body {
             Self::SessionClose { .. } => SessionCloseEncoder::TEMPLATE_ID,
             Self::Message { .. } => MessageEncoder::TEMPLATE_ID,
             Self::Timer { .. } => TimerEncoder::TEMPLATE_ID,
+            Self::SnapshotMark { .. } => SnapshotMarkEncoder::TEMPLATE_ID,
             Self::Reply { .. } => ReplyEncoder::TEMPLATE_ID,
         }
     }
@@ -119,6 +139,7 @@ impl Body {
             Self::SessionClose { .. } => SessionCloseEncoder::BLOCK_LENGTH,
             Self::Message { .. } => MessageEncoder::BLOCK_LENGTH,
             Self::Timer { .. } => TimerEncoder::BLOCK_LENGTH,
+            Self::SnapshotMark { .. } => SnapshotMarkEncoder::BLOCK_LENGTH,
             Self::Reply { .. } => ReplyEncoder::BLOCK_LENGTH,
         }
     }
@@ -148,6 +169,9 @@ impl Body {
                     .set_time(time.0)
                     .set_timer(*timer)
                     .set_deadline(deadline.0);
+            }
+            Self::SnapshotMark { time, cause } => {
+                SnapshotMarkEncoder::wrap(block)?.set_time(time.0).set_cause((*cause).into());
             }
             Self::Reply { session, sequence, position } => {
                 ReplyEncoder::wrap(block)?
@@ -197,6 +221,10 @@ impl Body {
                     deadline: LogTime(read.deadline()),
                 }
             }
+            SnapshotMarkDecoder::TEMPLATE_ID => {
+                let read = SnapshotMarkDecoder::wrap(block, length, version).map_err(bad)?;
+                Self::SnapshotMark { time: LogTime(read.time()), cause: read.cause().into() }
+            }
             ReplyDecoder::TEMPLATE_ID => {
                 let read = ReplyDecoder::wrap(block, length, version).map_err(bad)?;
                 Self::Reply {
@@ -218,7 +246,8 @@ impl Body {
             Self::SessionOpen { time, .. }
             | Self::SessionClose { time, .. }
             | Self::Message { time, .. }
-            | Self::Timer { time, .. } => *time,
+            | Self::Timer { time, .. }
+            | Self::SnapshotMark { time, .. } => *time,
             Self::Reply { .. } => LogTime(0),
         }
     }
@@ -277,6 +306,26 @@ impl From<CloseReason> for SessionCloseReason {
             CloseReason::Client => Self::Client,
             CloseReason::TimedOut => Self::TimedOut,
             CloseReason::Unknown(code) => Self::Unknown(code),
+        }
+    }
+}
+
+impl From<SnapshotCause> for WrittenCause {
+    fn from(cause: SnapshotCause) -> Self {
+        match cause {
+            SnapshotCause::Command => Self::Command,
+            SnapshotCause::Policy => Self::Policy,
+            SnapshotCause::Unknown(code) => Self::Unknown(code),
+        }
+    }
+}
+
+impl From<WrittenCause> for SnapshotCause {
+    fn from(cause: WrittenCause) -> Self {
+        match cause {
+            WrittenCause::Command => Self::Command,
+            WrittenCause::Policy => Self::Policy,
+            WrittenCause::Unknown(code) => Self::Unknown(code),
         }
     }
 }

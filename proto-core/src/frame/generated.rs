@@ -49,6 +49,39 @@ impl CloseReason {
     }
 }
 
+/// Why a snapshot is taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum SnapshotCause {
+    /// The leader's host asked for it.
+    Command,
+    /// The log has grown by as much as the leader is configured for.
+    Policy,
+    /// A value that a newer version knows.
+    Unknown(u8),
+}
+
+impl SnapshotCause {
+    /// The value on the wire.
+    #[must_use]
+    pub(super) const fn code(self) -> u8 {
+        match self {
+            Self::Command => 0,
+            Self::Policy => 1,
+            Self::Unknown(code) => code,
+        }
+    }
+
+    /// What the value on the wire means.
+    #[must_use]
+    pub(super) const fn from_code(code: u8) -> Self {
+        match code {
+            0 => Self::Command,
+            1 => Self::Policy,
+            code => Self::Unknown(code),
+        }
+    }
+}
+
 /// What every SBE message begins with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct MessageHeader {
@@ -661,6 +694,80 @@ impl<'a> ReplyEncoder<'a> {
     /// Sets: Where the message lies in the log.
     pub(super) fn set_position(&mut self, value: u64) -> &mut Self {
         self.block[16..24].copy_from_slice(&value.to_le_bytes());
+        self
+    }
+}
+
+/// Reads `SnapshotMark`. Each member takes a snapshot at the end of this frame.
+#[derive(Clone, Debug)]
+pub(super) struct SnapshotMarkDecoder<'a> {
+    block: &'a [u8],
+}
+
+impl<'a> SnapshotMarkDecoder<'a> {
+    /// The template that this reads.
+    pub(super) const TEMPLATE_ID: u16 = 7;
+
+    /// Checks `bytes`, which follow the message header, against what the header says. What a newer
+    /// version has put behind what is known here is skipped.
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    pub(super) fn wrap(
+        bytes: &'a [u8],
+        block_length: u16,
+        _version: u16,
+    ) -> Result<Self, Malformed> {
+        let length = usize::from(block_length);
+        if length < 9 {
+            return Err(Malformed::Block);
+        }
+        let (block, _) = bytes.split_at_checked(length).ok_or(Malformed::Truncated)?;
+        Ok(Self { block })
+    }
+
+    /// Cluster time.
+    #[must_use]
+    pub(super) fn time(&self) -> u64 {
+        u64::from_le_bytes(array(self.block, 0))
+    }
+
+    /// Why it is taken; unknown values are kept.
+    #[must_use]
+    pub(super) fn cause(&self) -> SnapshotCause {
+        SnapshotCause::from_code(u8::from_le_bytes(array(self.block, 8)))
+    }
+}
+
+/// Writes `SnapshotMark`. Each member takes a snapshot at the end of this frame.
+#[derive(Debug)]
+pub(super) struct SnapshotMarkEncoder<'a> {
+    block: &'a mut [u8; 16],
+}
+
+impl<'a> SnapshotMarkEncoder<'a> {
+    /// The template that this writes.
+    pub(super) const TEMPLATE_ID: u16 = 7;
+    /// Bytes of the block.
+    pub(super) const BLOCK_LENGTH: usize = 16;
+
+    /// Empties the block at the beginning of `bytes`; `None` when they are too few.
+    #[must_use]
+    pub(super) fn wrap(bytes: &'a mut [u8]) -> Option<Self> {
+        let (block, _) = bytes.split_first_chunk_mut()?;
+        *block = [0; 16];
+        Some(Self { block })
+    }
+
+    /// Sets: Cluster time.
+    pub(super) fn set_time(&mut self, value: u64) -> &mut Self {
+        self.block[0..8].copy_from_slice(&value.to_le_bytes());
+        self
+    }
+
+    /// Sets: Why it is taken; unknown values are kept.
+    pub(super) fn set_cause(&mut self, value: SnapshotCause) -> &mut Self {
+        self.block[8..9].copy_from_slice(&value.code().to_le_bytes());
         self
     }
 }

@@ -5,8 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{
-    Body, FrameFront, FrameHeader, FrameSeed, HEADER_BYTES, SessionCloseReason, TermOpen,
-    frame_bytes, parse_body, verify,
+    Body, FrameFront, FrameHeader, FrameSeed, HEADER_BYTES, SessionCloseReason, SnapshotCause,
+    TermOpen, frame_bytes, parse_body, verify,
 };
 use crate::identity::{
     BootEpoch, ClientKey, GroupTag, Incarnation, Life, MemberId, RecoveryEpoch, SessionId,
@@ -104,6 +104,16 @@ fn frames_with_payloads_and_timers() {
         b"",
         &["28000000d547cf7d18000500525101000c000000000000006261000000000000", "0800000000000000"],
     );
+    for (cause, checksum, code) in [
+        (SnapshotCause::Command, "fdd6302a", "00"),
+        (SnapshotCause::Policy, "daab0c63", "01"),
+        (SnapshotCause::Unknown(9), "00af3721", "09"),
+    ] {
+        let mark = Body::SnapshotMark { time: LogTime(13), cause };
+        let golden =
+            ["20000000", checksum, "10000700525101000d00000000000000", code, "00000000000000"];
+        check(mark, b"", &golden);
+    }
     let reply = Body::Reply { session: SessionId(64), sequence: 3, position: Position(4_096) };
     check(
         reply,

@@ -12,6 +12,7 @@ use crate::identity::SessionId;
 use crate::mutant;
 use crate::notice::{FailStop, Notice};
 use crate::position::{Position, PositionRange};
+use crate::snapshot::SnapshotPoint;
 use crate::term::{Chain, Term};
 use crate::time::LogTime;
 
@@ -40,7 +41,7 @@ pub(super) struct Applier {
     batch_max: usize,
 }
 
-#[derive(Clone, Copy, Debug, Default, Hash)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Walked {
     position: Position,
     chain: Chain,
@@ -48,12 +49,14 @@ struct Walked {
 }
 
 impl Applier {
-    pub(super) fn new(batch_max: usize) -> Self {
+    /// An applier that goes on from `point`: that of a snapshot, or the beginning of the log.
+    pub(super) fn new(batch_max: usize, point: SnapshotPoint) -> Self {
+        let SnapshotPoint { position, chain, time, .. } = point;
         Self {
-            applied: Position::ZERO,
-            chain: Chain::default(),
-            time: LogTime::default(),
-            walked: Walked::default(),
+            applied: position,
+            chain,
+            time,
+            walked: Walked { position, chain, time },
             touched: Vec::with_capacity(batch_max),
             awaited: None,
             is_reading: false,
@@ -252,6 +255,11 @@ impl Member {
         walked.chain = chain_after(walked.chain, term, position, frame.checksum);
         walked.time = time;
         self.compare_chain(frame.end)?;
+        if let Body::SnapshotMark { .. } = frame.body {
+            let Walked { position, chain, time } = self.state.applier.walked;
+            self.meet_marker(SnapshotPoint { position, term, chain, time }, actions)?;
+            return Ok(false);
+        }
         let Some(delivery) = self.deliver(position, frame, source, actions) else {
             return Ok(false);
         };
@@ -289,7 +297,7 @@ impl Member {
         actions: &mut Actions,
     ) -> Option<Delivery> {
         match frame.body {
-            Body::TermOpen(_) | Body::Reply { .. } => None,
+            Body::TermOpen(_) | Body::Reply { .. } | Body::SnapshotMark { .. } => None,
             Body::SessionOpen { client, .. } => {
                 let session = SessionId(position.0);
                 let opened = self.state.sessions.open(session, client);
@@ -374,7 +382,12 @@ impl Member {
 }
 
 /// Whether a frame waits until the service has reported all before it: a timer may have been
-/// scheduled or cancelled there, and batches differ from member to member.
-const fn is_barrier(body: &Body) -> bool {
-    matches!(body, Body::Timer { .. })
+/// scheduled or cancelled there, a snapshot holds its replies, and batches differ from member to
+/// member.
+fn is_barrier(body: &Body) -> bool {
+    match body {
+        Body::Timer { .. } => true,
+        Body::SnapshotMark { .. } => !mutant::is(mutant::SNAPSHOT_DOES_NOT_WAIT),
+        _ => false,
+    }
 }

@@ -25,6 +25,7 @@ mod repair;
 mod replies;
 mod session_log;
 mod sessions;
+mod snapshots;
 mod stalls;
 mod storage;
 mod table;
@@ -49,6 +50,7 @@ use crate::message::{Incoming, Message, Sender, Stream};
 use crate::notice::{Counters, FailStop, Notice, Role, TimerKind};
 use crate::position::{Position, PositionRange};
 use crate::random::Random;
+use crate::snapshot::SnapshotPoint;
 use crate::stream::{NakTiming, RepairTiming, Repairs};
 use crate::term::{Term, TermHistory, Vote};
 use crate::time::{Duration, Instant};
@@ -64,6 +66,7 @@ use self::log::Log;
 use self::peers::Peers;
 use self::repair::Reads;
 use self::sessions::Sessions;
+use self::snapshots::Snapshots;
 use self::stalls::Stalls;
 use self::storage::{Space, Storage, Write};
 use self::transfer::Transfer;
@@ -103,6 +106,7 @@ struct State {
     reads: Reads,
     applier: Applier,
     sessions: Sessions,
+    snapshots: Snapshots,
     connections: Connections,
     space: Space,
     stalls: Stalls,
@@ -119,8 +123,8 @@ impl Member {
     /// that of sessions, which is when they open.
     ///
     /// # Errors
-    /// The first problem of `config`, or [`ConfigError::Foreign`] or [`ConfigError::Log`] when
-    /// `recovered` does not fit it.
+    /// The first problem of `config`, or [`ConfigError::Foreign`], [`ConfigError::Log`] or
+    /// [`ConfigError::Snapshot`] when `recovered` does not fit it.
     pub fn new(
         config: MemberConfig,
         recovered: Recovered,
@@ -140,6 +144,13 @@ impl Member {
         }
         let config = config.with_known_voters(&recovered);
         let limits = &config.limits;
+        let snapshot = recovered.snapshot.as_deref();
+        let point = snapshot.map_or_else(SnapshotPoint::default, |snapshot| snapshot.point);
+        let sessions = match snapshot {
+            Some(snapshot) => snapshots::restore(snapshot, &recovered, limits)
+                .map_err(|reason| ConfigError::Snapshot { at: point.position, reason })?,
+            None => Sessions::new(limits.sessions_max, limits.in_flight_max, limits.timers_max),
+        };
         let term = decisions::recovered_term(recovered.vote, &recovered.history);
         let granted_to = recovered.vote.granted_to.filter(|_| term == recovered.vote.term);
         let others = config.voters.keys().copied().filter(|&id| id != config.member);
@@ -154,7 +165,8 @@ impl Member {
             role: Role::Follower,
             leader: None,
             log: Log::new(config.tag(), limits, &recovered),
-            commit: Position::ZERO,
+            // What was applied was committed, and stays so.
+            commit: point.position,
             storage: Storage::new(
                 recovered.life.boot_epoch,
                 recovered.vote,
@@ -173,8 +185,9 @@ impl Member {
             assembly: None,
             repairs: Repairs::new(),
             reads: Reads::new(limits.reads_max),
-            applier: Applier::new(limits.apply_batch_max),
-            sessions: Sessions::new(limits.sessions_max, limits.in_flight_max, limits.timers_max),
+            applier: Applier::new(limits.apply_batch_max, point),
+            sessions,
+            snapshots: Snapshots::new(point.position),
             connections: Connections::default(),
             space: Space::Enough,
             stalls,
@@ -234,6 +247,11 @@ impl Member {
             Event::LogRead { operation, bytes } => self.handle_log_read(operation, bytes, actions),
             Event::Applied { through, outputs } => self.handle_applied(through, outputs),
             Event::StorageFull { position } => self.handle_storage_full(position, actions),
+            Event::TakeSnapshot => {
+                self.handle_take_snapshot(actions);
+                Ok(())
+            }
+            Event::SnapshotFailed { operation } => self.handle_snapshot_failed(operation, actions),
             Event::StorageFailed => Err(FailStop::StorageFailed),
             Event::ServiceFailed => Err(FailStop::ServiceFailed),
             Event::Transfer { request, target } => {
@@ -273,6 +291,7 @@ impl Member {
         self.state.flush_wanted = false;
         self.fire_timers();
         let clients = self.admit_ingress(actions);
+        self.mark_snapshot_by_policy(actions);
         self.send_live(actions);
         self.acknowledge(actions);
         if let Some(lent) = clients {
@@ -366,6 +385,10 @@ impl Member {
         operation: crate::event::OperationId,
         actions: &mut Actions,
     ) -> Handled {
+        if self.state.snapshots.stored(operation) {
+            self.settle_snapshot(actions);
+            return Ok(());
+        }
         let Some(write) = self.state.storage.complete(operation) else {
             self.counters.completions_ignored += 1;
             return Ok(());
@@ -375,6 +398,7 @@ impl Member {
                 self.state.log.durable = self.state.log.durable.max(through);
                 self.want_acknowledgement();
                 self.note_storage_freed(actions);
+                self.settle_snapshot(actions);
                 Ok(())
             }
             Write::Vote(vote) => self.handle_vote_durable(vote, actions),
@@ -497,6 +521,7 @@ impl Member {
             durable: state.log.durable,
             commit: state.commit,
             applied: state.applier.applied,
+            snapshot: state.snapshots.position,
             applied_chain: state.applier.chain,
             applying: state.applier.is_applying(),
             verified_chain: state.log.verified_chain,
@@ -547,6 +572,7 @@ impl Member {
     pub fn check_invariants(&self) {
         let state = &self.state;
         state.log.check_invariants();
+        assert!(state.snapshots.position <= state.applier.applied, "a snapshot beyond applied");
         assert!(state.applier.applied <= state.commit, "applied beyond commit");
         assert!(state.commit <= state.log.verified, "committed beyond verified");
         assert_eq!(state.leading.is_some(), state.role == Role::Leader, "who leads has the state");

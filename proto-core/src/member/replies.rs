@@ -31,6 +31,22 @@ impl Replies {
         Self { slots: Vec::new(), next: 0, newest: 0, replies_max }
     }
 
+    /// No replies; the first is to the message after number `before`.
+    pub(super) const fn behind(before: u64, replies_max: usize) -> Self {
+        Self { slots: Vec::new(), next: 0, newest: before, replies_max }
+    }
+
+    /// How many replies there are.
+    pub(super) const fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// All replies, the newest last.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Reply> {
+        let first = if self.slots.len() < self.replies_max { 0 } else { self.next };
+        self.slots[first..].iter().chain(&self.slots[..first])
+    }
+
     /// The sequence of the oldest reply, or of the next one when there is none.
     pub(super) fn oldest(&self) -> u64 {
         self.newest + 1 - self.slots.len() as u64
@@ -111,6 +127,8 @@ mod tests {
                     let expected = kept.contains(&asked).then(|| asked.to_le_bytes().to_vec());
                     assert_eq!(found, expected, "reply {asked} of {sequence}");
                 }
+                let in_order: Vec<_> = replies.all().map(|reply| reply.position.0 / 64).collect();
+                assert_eq!(in_order, kept.collect::<Vec<_>>());
             }
         }
     }

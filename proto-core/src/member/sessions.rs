@@ -91,6 +91,42 @@ impl Sessions {
         Some(session)
     }
 
+    /// Takes in a session of a snapshot, behind all others; `false` when it is not behind them, its
+    /// client has one already, or there are as many as may be.
+    pub(super) fn restore(
+        &mut self,
+        session: SessionId,
+        client: ClientKey,
+        last_applied: u64,
+        replies: Replies,
+    ) -> bool {
+        let is_behind = self.sessions.last().is_none_or(|last| last.id < session);
+        if !is_behind || self.open(session, client).is_none() {
+            return false;
+        }
+        if let Some(opened) = self.sessions.last_mut() {
+            (opened.last_applied, opened.replies) = (last_applied, replies);
+        }
+        true
+    }
+
+    /// All sessions, by rising id.
+    pub(super) fn all(&self) -> &[Session] {
+        &self.sessions
+    }
+
+    /// Bytes that the sessions and timers take in a snapshot.
+    pub(super) fn written_bytes(&self) -> usize {
+        let replies = self.sessions.iter().flat_map(|session| session.replies.all());
+        let replies: usize = replies.map(|reply| 16 + reply.bytes.len()).sum();
+        replies + 32 * self.sessions.len() + 16 * self.timers.len()
+    }
+
+    /// Timers by rising number.
+    pub(super) fn timers_by_number(&self) -> impl Iterator<Item = (u64, LogTime)> {
+        self.timers.iter().map(|(&timer, &deadline)| (timer, deadline))
+    }
+
     /// Applies a session-closing frame; returns whose session it was.
     pub(super) fn close(&mut self, session: SessionId) -> Option<ClientKey> {
         let closed = self.sessions.remove(self.find(session)?);
@@ -184,6 +220,14 @@ impl core::hash::Hash for Sessions {
 }
 
 impl Session {
+    pub(super) const fn id(&self) -> SessionId {
+        self.id
+    }
+
+    pub(super) const fn replies(&self) -> &Replies {
+        &self.replies
+    }
+
     /// The reply to message `sequence`, if all before `applied` was applied.
     #[inline]
     pub(super) fn reply(&self, sequence: u64, applied: Position) -> Option<&Reply> {

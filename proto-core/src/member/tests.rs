@@ -6,6 +6,7 @@ mod elections;
 mod hardship;
 mod places;
 mod replication;
+mod snapshots;
 mod stalls;
 mod traces;
 mod transfers;

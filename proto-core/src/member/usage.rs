@@ -34,6 +34,7 @@ impl Member {
         say("reads for others", for_others, limits.reads_max);
         say("reads for the service", state.reads.len() - for_others, 1);
         say("storage operations", state.storage.under_way(), OPERATIONS_MAX as usize);
+        say("snapshots under way", state.snapshots.under_way(), 1);
         say("frames with the service", state.applier.touched.len(), limits.apply_batch_max);
         say("sessions", state.sessions.len(), limits.sessions_max);
         say("service timers", state.sessions.timers().count(), limits.timers_max);

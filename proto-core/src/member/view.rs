@@ -35,6 +35,9 @@ pub struct View {
     pub commit: Position,
     /// The end of what the service has applied.
     pub applied: Position,
+    /// Where the newest snapshot stands that is stored, with the log before it durable; zero when
+    /// there is none.
+    pub snapshot: Position,
     /// The chain value at `applied`.
     pub applied_chain: Chain,
     /// Whether frames behind `applied` are with the service right now: until it reports them,

@@ -3,7 +3,7 @@
 use quorate_core::frame::{Body, FrameSeed, chain_after, parse_body, verify};
 use quorate_core::{
     BootEpoch, Chain, GroupTag, Incarnation, Life, LogTime, MemberId, OperationId, PeerRecord,
-    Position, PositionRange, Recovered, Term, TermHistory, Vote,
+    Position, PositionRange, Recovered, Snapshot, Term, TermHistory, Vote,
 };
 
 use crate::dice::{ALWAYS, Dice};
@@ -56,7 +56,21 @@ pub enum Work {
     Peers(Vec<PeerRecord>),
     /// Reads.
     Read(PositionRange),
+    /// Stores a snapshot.
+    Snapshot(Box<Stored>),
 }
+
+/// A snapshot with both its parts.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Stored {
+    /// The core's part.
+    pub snapshot: Snapshot,
+    /// The service's state.
+    pub service: Vec<u8>,
+}
+
+/// Snapshots that are kept.
+const SNAPSHOTS_KEPT: usize = 2;
 
 /// What a completed operation did.
 #[derive(Clone, Debug)]
@@ -85,6 +99,8 @@ pub struct SimDisk {
     vote: Vote,
     history: TermHistory,
     peers: Vec<PeerRecord>,
+    /// By rising position.
+    snapshots: Vec<Stored>,
     boot_epoch: u64,
     pending: Vec<(OperationId, Work)>,
     owner: Option<MemberId>,
@@ -119,6 +135,7 @@ impl SimDisk {
             vote: Vote::default(),
             history: TermHistory::default(),
             peers: Vec::new(),
+            snapshots: Vec::new(),
             boot_epoch: 0,
             pending: Vec::new(),
             owner: None,
@@ -195,6 +212,29 @@ impl SimDisk {
         (&self.frames[known..], bad)
     }
 
+    /// Whether a start could begin with a snapshot at `position`; with none it always can.
+    #[must_use]
+    pub fn has_snapshot(&self, position: Position) -> bool {
+        let has = |stored: &Stored| stored.snapshot.point.position == position;
+        position == Position::ZERO || self.snapshots.iter().any(has)
+    }
+
+    /// The newest snapshot that stands in the log that is written: a start begins with it.
+    #[must_use]
+    pub fn newest_snapshot(&self) -> Option<&Stored> {
+        let stands = |stored: &&Stored| {
+            let point = stored.snapshot.point;
+            let frame = self.frame_ending_at(point.position);
+            frame.is_some_and(|frame| frame.chain == point.chain)
+        };
+        self.snapshots.iter().rfind(stands)
+    }
+
+    /// The newest snapshot does not verify any more; `false` when there is none.
+    pub fn break_snapshot(&mut self) -> bool {
+        self.snapshots.pop().is_some()
+    }
+
     /// Queues an operation.
     pub fn issue(&mut self, operation: OperationId, work: Work) {
         self.pending.push((operation, work));
@@ -257,13 +297,14 @@ impl SimDisk {
 
     fn finish_records(&mut self, dice: &mut Dice, tally: &mut Tally) {
         let pending = core::mem::take(&mut self.pending);
-        let (mut votes, mut histories, mut peers) = (true, true, true);
+        let (mut votes, mut histories, mut peers, mut snapshots) = (true, true, true, true);
         for (_, work) in &pending {
             // Operations of one kind are done in order; once one is lost, so are those behind it.
             let alive = match work {
                 Work::Vote(_) => &mut votes,
                 Work::History { .. } => &mut histories,
                 Work::Peers(_) => &mut peers,
+                Work::Snapshot(_) => &mut snapshots,
                 Work::Sync { .. } | Work::Read(_) => continue,
             };
             if !*alive || dice.chance(ALWAYS / 2) {
@@ -350,6 +391,7 @@ impl SimDisk {
             chain: self.frames.last().map_or_else(Chain::default, |frame| frame.chain),
             log_time: self.frames.last().map_or(LogTime(0), |frame| frame.time),
             peers: self.peers.clone(),
+            snapshot: self.newest_snapshot().map(|stored| Box::new(stored.snapshot.clone())),
         }
     }
 
@@ -378,6 +420,13 @@ impl SimDisk {
             Work::Peers(peers) => {
                 self.peers.clone_from(peers);
                 self.damaged_copies[2] = 0;
+            }
+            Work::Snapshot(stored) => {
+                let position = stored.snapshot.point.position;
+                self.snapshots.retain(|old| old.snapshot.point.position < position);
+                self.snapshots.push((**stored).clone());
+                let excess = self.snapshots.len().saturating_sub(SNAPSHOTS_KEPT);
+                self.snapshots.drain(..excess);
             }
             Work::Read(_) => {}
         }

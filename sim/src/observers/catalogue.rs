@@ -57,7 +57,7 @@ pub const CATALOGUE: [Entry; 55] = [
     observed("S21"),
     observed("S22"),
     observed("S23"),
-    waits("S24", "snapshots"),
+    observed("S24"),
     observed("S25"),
     waits("S26", "watches of a coordination store"),
     waits("S27", "reads (H1 judges what clients see of messages)"),

@@ -53,6 +53,7 @@ impl Counters {
             | Action::PersistVote { operation, .. }
             | Action::PersistHistory { operation, .. }
             | Action::PersistPeers { operation, .. }
+            | Action::TakeSnapshot { operation, .. }
             | Action::ReadLog { operation, .. } => operation,
             _ => return,
         };

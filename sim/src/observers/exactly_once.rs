@@ -97,8 +97,12 @@ impl Observer for ExactlyOnce {
     ) {
         match *observed {
             Observed::Started => {
+                // A life begins at its snapshot, and else at the beginning of the log.
+                let begin = scene.view.applied;
                 for session in self.sessions.values_mut() {
-                    *session.last.entry(scene.member) = 0;
+                    let before = session.effects.iter();
+                    let before = before.take_while(|(_, effect)| effect.position < begin);
+                    *session.last.entry(scene.member) = before.last().map_or(0, |(last, _)| last);
                 }
             }
             Observed::Applied { apply, payload, reply } => match apply.delivery {

@@ -36,6 +36,7 @@ mod rising;
 mod same_state;
 mod scene;
 mod shadow;
+mod snapshot_truth;
 mod stopped;
 mod terms_rise;
 mod time_in_the_log;
@@ -163,6 +164,7 @@ fn every_observer() -> Vec<Box<dyn Observer>> {
         Box::new(honest_acknowledgement::HonestAcknowledgement::default()),
         Box::new(no_early_reply::NoEarlyReply::default()),
         Box::new(exactly_once::ExactlyOnce::default()),
+        Box::new(snapshot_truth::SnapshotTruth::default()),
         Box::new(same_state::SameState::default()),
         Box::new(exact_delivery::ExactDelivery::default()),
         Box::new(bounds::Bounds::default()),

@@ -216,13 +216,15 @@ impl Kinds {
     pub const NOTICES: Self = Self(1 << 36);
     /// A demand of the operator is about to be taken in.
     pub const DEMANDS: Self = Self(1 << 37);
+    /// A snapshot is to be stored, or a step changed which one counts.
+    pub const SNAPSHOTS: Self = Self(1 << 38);
     /// Every message between members, and to clients, that leaves.
     pub const SENDS: Self = Self::SENDS_ELECTION
         .and(Self::SENDS_HEARTBEAT)
         .and(Self::SENDS_ACKNOWLEDGEMENT)
         .and(Self::SENDS_OTHER);
     /// How many sorts there are.
-    pub(super) const COUNT: usize = 38;
+    pub(super) const COUNT: usize = 39;
 
     /// Both sets.
     #[must_use]
@@ -306,6 +308,7 @@ fn stepped(before: &View, view: &View) -> Kinds {
     let term = view.term != before.term || view.role != before.role;
     Kinds::STEPPED
         .and(Kinds::TERM_CHANGED.when(term))
+        .and(Kinds::SNAPSHOTS.when(view.snapshot != before.snapshot))
         .and(Kinds::COMMIT_CHANGED.when(view.commit != before.commit))
         .and(Kinds::LOG_FELL.when(fell))
         .and(Kinds::VOTED.when(view.vote != before.vote))
@@ -342,6 +345,7 @@ const fn acting(action: &Action) -> Kinds {
         Action::SendData { .. } => Kinds::SENDS_DATA,
         Action::Append { .. } => Kinds::APPENDS,
         Action::PersistHistory { .. } => Kinds::PERSISTS_HISTORY.and(Kinds::OPERATIONS),
+        Action::TakeSnapshot { .. } => Kinds::SNAPSHOTS.and(Kinds::OPERATIONS),
         Action::Sync { .. }
         | Action::PersistVote { .. }
         | Action::PersistPeers { .. }

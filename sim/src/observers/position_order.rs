@@ -24,6 +24,8 @@ impl Observer for PositionOrder {
         let (view, before) = (scene.view, scene.before);
         let problem = if view.applied > view.commit {
             "applied is above commit"
+        } else if view.snapshot > view.applied {
+            "a snapshot is above applied"
         } else if view.commit > view.verified {
             "commit is above verified"
         } else if view.verified > view.received {
@@ -34,6 +36,8 @@ impl Observer for PositionOrder {
             "durable is above what the disk would keep"
         } else if view.applied < before.applied {
             "applied fell"
+        } else if view.snapshot < before.snapshot {
+            "the newest snapshot fell"
         } else if view.commit < before.commit {
             "commit fell"
         } else {

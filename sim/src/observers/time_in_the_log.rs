@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use quorate_core::{Delivery, Event, LogTime, MemberId, Position};
+use quorate_core::{Action, Delivery, Event, LogTime, MemberId, Position};
 
 use super::rising::{ByMember, Rising};
 use super::{Ghost, Kinds, Observed, Observer, Phase, Scene, Violations};
@@ -17,12 +17,14 @@ pub(super) struct TimeInTheLog {
     /// The time of each applied frame, as whoever applied it first was told.
     times: Rising<Position, LogTime>,
     members: ByMember<Clockwork>,
+    /// What a life begins with that begins with the snapshot at a position.
+    snapshots: Rising<Position, Clockwork>,
     /// Since when nothing fails any more.
     calm_since: Option<u64>,
 }
 
 /// What one life of a member has applied.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 struct Clockwork {
     time: LogTime,
     timers: BTreeMap<u64, Scheduled>,
@@ -84,7 +86,12 @@ impl Observer for TimeInTheLog {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::LIVES.and(Kinds::REPORTING).and(Kinds::WRITTEN).and(Kinds::APPLIED).and(Kinds::PHASE)
+        Kinds::LIVES
+            .and(Kinds::REPORTING)
+            .and(Kinds::WRITTEN)
+            .and(Kinds::APPLIED)
+            .and(Kinds::SNAPSHOTS)
+            .and(Kinds::PHASE)
     }
 
     fn observe(
@@ -97,7 +104,12 @@ impl Observer for TimeInTheLog {
         let member = scene.member;
         match *observed {
             Observed::Started => {
-                *self.members.entry(member) = Clockwork::default();
+                let begin = self.snapshots.get(scene.view.applied).cloned();
+                *self.members.entry(member) = begin.unwrap_or_default();
+            }
+            Observed::Acting(Action::TakeSnapshot { snapshot, .. }) => {
+                let clockwork = self.members.entry(member).clone();
+                self.snapshots.get_or_insert_with(snapshot.point.position, || clockwork);
             }
             Observed::Stepping { event: Event::Applied { outputs, .. }, .. } => {
                 let clockwork = self.members.entry(member);

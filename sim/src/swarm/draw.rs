@@ -5,7 +5,7 @@ use quorate_core::{Duration, Limits, Timing};
 
 use super::{
     CLOCK_ERROR_MAX, DiskOptions, FaultClass, FaultClasses, FaultOptions, INBOX_MAX, MICRO, MILLI,
-    NetworkOptions, ProcessOptions, Sort, Swarm, Workload,
+    NetworkOptions, ProcessOptions, SnapshotOptions, Sort, Swarm, Workload,
 };
 use crate::dice::{ALWAYS, Dice};
 
@@ -24,6 +24,8 @@ impl Swarm {
         let small = sizes.chance(HALF);
         let limits = draw_limits(&mut dice("swarm limits"), small);
         let faults = draw_faults(&mut dice("swarm faults"));
+        let (snapshots, snapshot_interval_bytes) = draw_snapshots(&mut dice("swarm snapshots"));
+        let limits = Limits { snapshot_interval_bytes, ..limits };
         let is_long = faults.time_min > 0;
         let mut swarm = Self {
             members,
@@ -39,6 +41,7 @@ impl Swarm {
             disk: draw_disk(&mut dice("swarm disk")),
             process: draw_process(&mut dice("swarm process")),
             workload: draw_workload(&mut dice("swarm workload"), is_long),
+            snapshots,
             faults,
             flush,
             // Off by a little in most seeds, by half to double where the class is on.
@@ -113,6 +116,7 @@ pub(super) fn draw_limits(dice: &mut Dice, small: bool) -> Limits {
         in_flight_max: dice.pick(&[1, 4, 32]),
         reply_bytes_max: 512,
         timers_max: 64,
+        snapshot_interval_bytes: 0,
     }
 }
 
@@ -158,6 +162,16 @@ fn draw_network(dice: &mut Dice) -> NetworkOptions {
 fn draw_disk(dice: &mut Dice) -> DiskOptions {
     let latency_min = dice.pick(&[10 * MICRO, 100 * MICRO, MILLI]);
     DiskOptions { latency_min, latency_max: latency_min * dice.between(1, 12) }
+}
+
+/// How often they are taken at all, and after how many bytes of log.
+fn draw_snapshots(dice: &mut Dice) -> (SnapshotOptions, u64) {
+    let options = SnapshotOptions {
+        interval: dice.pick(&[0, 0, 20 * MILLI, 400 * MILLI]),
+        slowness: dice.pick(&[1, 10, 200]),
+        broken: dice.pick(&[0, ALWAYS / 8, HALF]),
+    };
+    (options, dice.pick(&[0, 0, 2 << 10, 20 << 10, 200 << 10]))
 }
 
 fn draw_process(dice: &mut Dice) -> ProcessOptions {

@@ -39,6 +39,8 @@ pub struct Swarm {
     pub disk: DiskOptions,
     /// How processes and clocks behave.
     pub process: ProcessOptions,
+    /// How often snapshots are taken, and what becomes of them.
+    pub snapshots: SnapshotOptions,
     /// Which faults are injected.
     pub faults: FaultOptions,
     /// What the clients do.
@@ -86,6 +88,18 @@ pub struct DiskOptions {
     pub latency_min: u64,
     /// The longest.
     pub latency_max: u64,
+}
+
+/// How often snapshots are taken, and what becomes of them. By the log's growth as well:
+/// `limits.snapshot_interval_bytes`.
+#[derive(Clone, Debug)]
+pub struct SnapshotOptions {
+    /// The mean time between two requests for one, in nanoseconds; 0 for none.
+    pub interval: u64,
+    /// How many times longer than other operations storing one takes.
+    pub slowness: u64,
+    /// How often the newest one is broken when a member starts, in millionths.
+    pub broken: u32,
 }
 
 /// How processes, their clocks and their services behave.

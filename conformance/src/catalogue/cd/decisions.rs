@@ -406,6 +406,7 @@ fn recover(history: &TermHistory, end: Position, vote: Vote) -> Verdict {
         chain: Chain(0),
         log_time: quorate_core::LogTime(0),
         peers: Vec::new(),
+        snapshot: None,
     };
     let is_owned = history.lines().first().is_some_and(|line| line.base < end);
     let sound =

@@ -123,6 +123,9 @@ impl Storage {
             StorageRequest::Read { operation, range } => {
                 Completion::Read { operation, bytes: bytes(range) }
             }
+            StorageRequest::StoreSnapshot { operation, .. } => {
+                Completion::SnapshotStored { operation }
+            }
             StorageRequest::Sync { operation }
             | StorageRequest::PersistVote { operation, .. }
             | StorageRequest::PersistHistory { operation, .. }

@@ -1,6 +1,7 @@
 //! Members in one room: datagrams arrive in order and at once, disks complete when they are told
 //! to, time moves when it is told to. What is sent may be lost or held.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::String;
@@ -22,6 +23,7 @@ use crate::member::Member;
 use crate::message::{Incoming, Live, Message, Sender, Stream};
 use crate::notice::{FailStop, Notice, Role};
 use crate::position::Position;
+use crate::snapshot::Snapshot;
 use crate::term::{Chain, TermHistory, Vote};
 use crate::time::{Duration, Instant, LogTime};
 
@@ -40,6 +42,8 @@ pub(super) struct Disk {
     pub(super) history: TermHistory,
     pub(super) peers: Vec<PeerRecord>,
     pub(super) boot_epoch: u64,
+    /// Each with what the service had applied.
+    pub(super) snapshots: Vec<(Snapshot, Vec<Vec<u8>>)>,
 }
 
 #[derive(Clone, Debug)]
@@ -48,12 +52,17 @@ pub(super) enum Write {
     Vote(Vote),
     History(TermHistory),
     Peers(Vec<PeerRecord>),
+    Snapshot(Snapshot, Vec<Vec<u8>>),
 }
 
 pub(super) struct Node {
     pub(super) member: Option<Member>,
     pub(super) disk: Disk,
     pub(super) pending: VecDeque<(OperationId, Write)>,
+    /// Snapshots that are to be stored: completed by the test.
+    pub(super) taken: VecDeque<(OperationId, Write)>,
+    pub(super) holds_snapshots: bool,
+    pub(super) notices: Vec<Notice>,
     pub(super) holds_disk: bool,
     /// Reads of the archive that are left alone, if they are.
     pub(super) held_reads: Option<Vec<(OperationId, crate::PositionRange)>>,
@@ -152,6 +161,9 @@ impl Cluster {
                 member: None,
                 disk: Disk::default(),
                 pending: VecDeque::new(),
+                taken: VecDeque::new(),
+                holds_snapshots: false,
+                notices: Vec::new(),
                 holds_disk: false,
                 held_reads: None,
                 applied: Vec::new(),
@@ -204,7 +216,12 @@ impl Cluster {
         }
         disk.log.truncate(end);
         disk.synced = end;
+        disk.snapshots.retain(|(snapshot, _)| snapshot.point.position.0 <= end as u64);
+        let newest = disk.snapshots.last().cloned();
+        let (snapshot, applied) = newest
+            .map_or((None, Vec::new()), |(snapshot, applied)| (Some(Box::new(snapshot)), applied));
         let recovered = Recovered {
+            snapshot,
             life,
             vote: disk.vote,
             history: disk.history.clone(),
@@ -213,8 +230,9 @@ impl Cluster {
             log_time: LogTime(0),
             peers: disk.peers.clone(),
         };
-        node.applied.clear();
+        node.applied = applied;
         node.pending.clear();
+        node.taken.clear();
         node.member = Some(Member::new(config, recovered, now).unwrap());
     }
 
@@ -392,17 +410,29 @@ impl Cluster {
                     let end = node.disk.log.len().min(range.end.0 as usize);
                     reads = Some((operation, node.disk.log[range.start.0 as usize..end].to_vec()));
                 }
+                Action::TakeSnapshot { operation, snapshot } => {
+                    let write = Write::Snapshot(*snapshot, node.applied.clone());
+                    node.taken.push_back((operation, write));
+                }
                 Action::Apply(apply) => {
                     applied = Some(apply.end);
                     if let Delivery::Message { session, sequence, payload, source } = apply.delivery
                     {
                         let payload = bytes_of(Stream::Log, payload, source);
                         outputs.reply(session, sequence, &payload);
+                        if let Some(delay) = payload.strip_prefix(b"timer ") {
+                            let delay = u64::from(delay[0]) * 1_000_000;
+                            let deadline = LogTime(apply.time.0 + delay);
+                            outputs.schedule_timer(apply.position.0, deadline);
+                        }
                         node.applied.push(payload);
                     }
                 }
                 Action::FailStop(reason) => node.fail_stop = Some(reason),
-                Action::Notify(notice) => self.notices.push((member, notice)),
+                Action::Notify(notice) => {
+                    node.notices.push(notice.clone());
+                    self.notices.push((member, notice));
+                }
             }
         }
         (applied, reads)
@@ -411,12 +441,17 @@ impl Cluster {
     /// Completes the oldest operation of a member's disk; `false` if there is none.
     pub(super) fn complete_one(&mut self, member: u16) -> bool {
         let node = self.nodes.get_mut(&id(member)).unwrap();
-        let Some((operation, write)) = node.pending.pop_front() else { return false };
+        let mut next = node.pending.pop_front();
+        if next.is_none() && !node.holds_snapshots {
+            next = node.taken.pop_front();
+        }
+        let Some((operation, write)) = next else { return false };
         match write {
             Write::Sync(length) => node.disk.synced = length.min(node.disk.log.len()),
             Write::Vote(vote) => node.disk.vote = vote,
             Write::History(history) => node.disk.history = history,
             Write::Peers(peers) => node.disk.peers = peers,
+            Write::Snapshot(snapshot, applied) => node.disk.snapshots.push((snapshot, applied)),
         }
         self.step(member, Event::Durable { operation });
         true

@@ -1,0 +1,330 @@
+//! Snapshots: whole or not there, whatever the disk does.
+
+use std::path::{Path, PathBuf};
+
+use quorate_core::{Position, Snapshot, SnapshotPoint};
+
+use super::builder::{Builder, OPTIONS, adopt, append, identity};
+use crate::memory::{Fate, MemoryDisk};
+use crate::{Archive, ArchiveError, Options, Snapshots, describe_on, init_on};
+
+const DIRECTORY: &str = "/member";
+/// Bytes before the chunks, and of a whole chunk with its header.
+const CHUNKS_AT: usize = 4 << 10;
+const CHUNK: usize = 8 + (64 << 10);
+
+fn path(position: Position) -> PathBuf {
+    Path::new(DIRECTORY).join(format!("snapshots/{:020}.snapshot", position.0))
+}
+
+/// A snapshot at the end of the first `frames` frames of `log`: what the member would have laid
+/// out begins as its layout says, and goes on as it likes here.
+fn snapshot(log: &Builder, frames: usize) -> Snapshot {
+    let mut part = Builder::default();
+    part.line(1);
+    part.open();
+    (1..frames).for_each(|_| part.message(100));
+    assert_eq!(part.bytes, log.bytes[..part.bytes.len()], "the same log");
+    let point = SnapshotPoint {
+        position: part.end(),
+        term: part.history.last_term(),
+        chain: part.chain,
+        time: quorate_core::LogTime(part.time),
+    };
+    let mut core = vec![1, 0, 0, 0, 0, 0, 0, 0];
+    for word in [point.position.0, point.term.0, point.chain.0, point.time.0] {
+        core.extend_from_slice(&word.to_le_bytes());
+    }
+    core.extend((0..1_000).map(|at| (at % 251) as u8));
+    Snapshot { point, core }
+}
+
+fn state(snapshot: &Snapshot, bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|at| (at as u64 * 31 + snapshot.point.position.0) as u8).collect()
+}
+
+/// An archive whose durable log is `log`.
+fn archive_of(disk: &MemoryDisk, log: &Builder) {
+    init_on(disk, Path::new(DIRECTORY), &identity()).unwrap();
+    let (archive, _) = open(disk);
+    let (mut writer, mut syncer, _) = archive.split();
+    adopt(&mut writer, &mut syncer, &log.history, Position::ZERO).unwrap();
+    append(&mut writer, log).unwrap();
+    syncer.sync().unwrap();
+}
+
+fn open(disk: &MemoryDisk) -> (Archive<MemoryDisk>, quorate_core::Recovered) {
+    Archive::open_on(disk.clone(), Path::new(DIRECTORY), &OPTIONS).unwrap()
+}
+
+fn store(disk: &MemoryDisk) -> Snapshots<MemoryDisk> {
+    open(disk).0.snapshots()
+}
+
+/// The snapshot that a start begins with, and the service's state in it.
+fn found(disk: &MemoryDisk) -> Option<(Snapshot, Vec<u8>)> {
+    let (mut archive, recovered) = open(disk);
+    let snapshot = recovered.snapshot.map(|snapshot| *snapshot);
+    let service = archive.take_service_state();
+    assert_eq!(snapshot.is_some(), service.is_some());
+    snapshot.zip(service)
+}
+
+fn log() -> Builder {
+    Builder::with_messages(9, 100)
+}
+
+#[test]
+fn e79_what_was_stored_comes_back_byte_for_byte() {
+    let (disk, log) = (MemoryDisk::default(), log());
+    archive_of(&disk, &log);
+    assert_eq!(found(&disk), None);
+    // Around the end of a chunk, of which the core's part takes 1,040.
+    let around = (64 << 10) - 1_040;
+    for (frames, bytes) in [(1, 0), (2, 7), (3, around), (4, around + 1), (5, 300_000)] {
+        let snapshot = snapshot(&log, frames);
+        let service = state(&snapshot, bytes);
+        store(&disk).store(&snapshot, &service).unwrap();
+        assert_eq!(found(&disk.crashed(Fate::Lost)), Some((snapshot, service)), "{bytes}");
+    }
+}
+
+#[test]
+fn so_many_are_kept_and_the_oldest_go() {
+    let (disk, log) = (MemoryDisk::default(), log());
+    archive_of(&disk, &log);
+    for (kept, expected) in [(0, 2), (3, 3)] {
+        let options = Options { snapshots_kept: kept, ..OPTIONS };
+        let opened = Archive::open_on(disk.clone(), Path::new(DIRECTORY), &options);
+        let mut snapshots = opened.unwrap().0.snapshots();
+        for frames in 1..8 {
+            snapshots.store(&snapshot(&log, frames), b"state").unwrap();
+        }
+        let files = disk.files().into_iter().filter(|path| path.starts_with("/member/snapshots"));
+        let newest = (8 - expected..8).map(|frames| path(snapshot(&log, frames).point.position));
+        assert_eq!(files.collect::<Vec<_>>(), newest.collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn e50_a_crash_at_any_instant_leaves_the_old_or_the_new_whole() {
+    let log = log();
+    let run = |disk: &MemoryDisk, snapshots: &mut Snapshots<MemoryDisk>| {
+        let mut stored = 0;
+        for frames in 1..=4 {
+            let snapshot = snapshot(&log, frames);
+            let before = disk.world().operations;
+            if snapshots.store(&snapshot, &state(&snapshot, 80_000)).is_err() {
+                break;
+            }
+            assert!(disk.world().operations > before);
+            stored = frames;
+        }
+        stored
+    };
+    let fresh = MemoryDisk::default();
+    archive_of(&fresh, &log);
+    let mut snapshots = store(&fresh);
+    let before = fresh.world().operations;
+    assert_eq!(run(&fresh, &mut snapshots), 4);
+    let operations = fresh.world().operations - before;
+    assert!(operations > 20, "{operations}");
+    for crash_at in 0..=operations {
+        let disk = MemoryDisk::default();
+        archive_of(&disk, &log);
+        let mut snapshots = store(&disk);
+        let at = disk.world().operations + crash_at;
+        disk.world().crash_at = Some(at);
+        let stored = run(&disk, &mut snapshots);
+        drop(snapshots);
+        let mixed = (0..6).map(|seed| Fate::Mixed(crash_at * 64 + seed * 2 + 1));
+        for fate in [Fate::Kept, Fate::Lost].into_iter().chain(mixed) {
+            let context = format!("crash at {crash_at} of {operations}, {fate:?}");
+            let after = disk.crashed(fate);
+            let legal: Vec<_> = [stored, stored + 1]
+                .into_iter()
+                .map(|frames| {
+                    (frames > 0).then(|| {
+                        let snapshot = snapshot(&log, frames);
+                        let service = state(&snapshot, 80_000);
+                        (snapshot, service)
+                    })
+                })
+                .collect();
+            let first = found(&after);
+            assert!(legal.contains(&first), "{context}: {:?}", first.map(|(s, _)| s.point));
+            let drafts = after
+                .files()
+                .into_iter()
+                .filter(|path| path.extension().is_some_and(|extension| extension == "new"));
+            assert_eq!(drafts.count(), 0, "{context}: a draft stayed");
+        }
+    }
+}
+
+/// Two snapshots, of the first three and five frames; the positions.
+fn two(disk: &MemoryDisk, log: &Builder) -> [Position; 2] {
+    archive_of(disk, log);
+    let mut snapshots = store(disk);
+    [3, 5].map(|frames| {
+        let snapshot = snapshot(log, frames);
+        snapshots.store(&snapshot, &state(&snapshot, 200_000)).unwrap();
+        snapshot.point.position
+    })
+}
+
+#[test]
+fn e79_a_broken_snapshot_is_passed_over_for_the_one_before_with_a_report() {
+    let log = log();
+    let disk = MemoryDisk::default();
+    let [older, newer] = two(&disk, &log);
+    let length = disk.content(&path(newer)).unwrap().len();
+    let flips = (0..112).chain((CHUNKS_AT..length).step_by(977)).chain([length - 1]);
+    let mut checked = 0;
+    for at in flips {
+        let disk = disk.crashed(Fate::Kept);
+        disk.edit(&path(newer), |bytes| bytes[at] ^= 0x10);
+        let (archive, recovered) = open(&disk);
+        assert_eq!(recovered.snapshot.unwrap().point.position, older, "byte {at}");
+        let report = &archive.repairs().snapshots;
+        assert_eq!(report.len(), 1, "byte {at}");
+        assert_eq!((&report[0].path, report[0].position), (&path(newer), newer));
+        checked += 1;
+    }
+    assert!(checked > 200, "{checked}");
+    for kept in [0, 100, CHUNKS_AT, length - 1] {
+        let disk = disk.crashed(Fate::Kept);
+        disk.edit(&path(newer), |bytes| bytes.truncate(kept));
+        assert_eq!(found(&disk).unwrap().0.point.position, older, "{kept} bytes");
+    }
+    // Both are broken: the log is applied from its beginning.
+    for position in [older, newer] {
+        disk.edit(&path(position), |bytes| bytes[CHUNKS_AT + 100] ^= 1);
+    }
+    let (archive, recovered) = open(&disk);
+    assert_eq!((recovered.snapshot, archive.repairs().snapshots.len()), (None, 2));
+    // The next that is stored takes their place.
+    let next = snapshot(&log, 7);
+    archive.snapshots().store(&next, b"state").unwrap();
+    drop(archive);
+    let (archive, recovered) = open(&disk);
+    assert_eq!(recovered.snapshot.as_deref(), Some(&next));
+    assert!(archive.repairs().snapshots.is_empty());
+    assert!(disk.content(&path(older)).is_none() && disk.content(&path(newer)).is_none());
+}
+
+#[test]
+fn e51_chunks_and_files_in_the_wrong_place_are_noticed() {
+    let log = log();
+    let disk = MemoryDisk::default();
+    let [older, newer] = two(&disk, &log);
+    let swapped = disk.crashed(Fate::Kept);
+    swapped.edit(&path(newer), |bytes| {
+        let (one, two) = bytes[CHUNKS_AT..].split_at_mut(CHUNK);
+        one.swap_with_slice(&mut two[..CHUNK]);
+    });
+    assert_eq!(found(&swapped).unwrap().0.point.position, older);
+    let renamed = disk.crashed(Fate::Kept);
+    let bytes = renamed.content(&path(older)).unwrap();
+    renamed.edit(&path(newer), |content| *content = bytes);
+    let (archive, recovered) = open(&renamed);
+    assert_eq!(recovered.snapshot.unwrap().point.position, older);
+    assert!(archive.repairs().snapshots[0].reason.contains("elsewhere"));
+}
+
+#[test]
+fn e72_a_snapshot_of_another_log_or_behind_the_end_is_passed_over() {
+    let log = log();
+    let disk = MemoryDisk::default();
+    let [_, newer] = two(&disk, &log);
+    let mut snapshots = store(&disk);
+    let mut other = snapshot(&log, 7);
+    other.point.chain.0 ^= 1;
+    other.core[24] ^= 1;
+    snapshots.store(&other, b"another history").unwrap();
+    let mut ahead = snapshot(&log, 7);
+    ahead.point.position = log.end().plus(64);
+    ahead.core[8..16].copy_from_slice(&ahead.point.position.0.to_le_bytes());
+    drop(snapshots);
+    let options = Options { snapshots_kept: 4, ..OPTIONS };
+    let opened = Archive::open_on(disk.clone(), Path::new(DIRECTORY), &options);
+    let mut snapshots = opened.unwrap().0.snapshots();
+    snapshots.store(&ahead, b"not there yet").unwrap();
+    drop(snapshots);
+    let (archive, recovered) = open(&disk);
+    assert_eq!(recovered.snapshot.unwrap().point.position, newer);
+    let reasons: Vec<_> = archive.repairs().snapshots.iter().map(|over| &over.reason).collect();
+    assert_eq!(reasons.len(), 1, "the one of another log has made place: {reasons:?}");
+    assert!(reasons[0].contains("behind the end of the log"), "{reasons:?}");
+    drop(archive);
+    let described = describe_on(&disk, Path::new(DIRECTORY), &OPTIONS).unwrap();
+    let problems = described.snapshots.iter().filter(|found| found.problem.is_some());
+    assert_eq!(problems.count(), 1, "{described}");
+}
+
+#[test]
+fn e48_a_full_disk_leaves_nothing_of_a_snapshot_and_all_else_goes_on() {
+    let log = log();
+    let disk = MemoryDisk::default();
+    archive_of(&disk, &log);
+    let (archive, _) = open(&disk);
+    let mut snapshots = archive.snapshots();
+    let (_, mut syncer, _) = archive.split();
+    let snapshot = snapshot(&log, 3);
+    let files = disk.files();
+    disk.world().free = Some(50_000);
+    let error = snapshots.store(&snapshot, &state(&snapshot, 100_000)).unwrap_err();
+    assert!(matches!(error, ArchiveError::Full { .. }), "{error}");
+    // Space that was reserved, and is not there after all.
+    disk.world().free = None;
+    disk.world().write_bytes_left = Some(70_000);
+    let error = snapshots.store(&snapshot, &state(&snapshot, 100_000)).unwrap_err();
+    assert!(matches!(error, ArchiveError::Full { .. }), "{error}");
+    assert_eq!(disk.files(), files, "nothing is left of it");
+    disk.world().write_bytes_left = None;
+    syncer.sync().unwrap();
+    snapshots.store(&snapshot, b"state").unwrap();
+}
+
+#[test]
+fn e43_a_failed_sync_of_a_snapshot_ends_everything() {
+    let log = log();
+    for directory in [false, true] {
+        let disk = MemoryDisk::default();
+        archive_of(&disk, &log);
+        let (archive, _) = open(&disk);
+        let mut snapshots = archive.snapshots();
+        let (_, mut syncer, _) = archive.split();
+        match directory {
+            true => disk.world().directory_syncs_left = Some(1),
+            false => disk.world().syncs_left = Some(0),
+        }
+        let snapshot = snapshot(&log, 3);
+        let error = snapshots.store(&snapshot, b"state").unwrap_err();
+        assert!(matches!(error, ArchiveError::Io { .. }), "{error}");
+        (disk.world().directory_syncs_left, disk.world().syncs_left) = (None, None);
+        for error in [snapshots.store(&snapshot, b"").unwrap_err(), syncer.sync().unwrap_err()] {
+            assert!(matches!(error, ArchiveError::Poisoned { .. }), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_description_names_each_snapshot_and_where_a_start_begins() {
+    let log = log();
+    let disk = MemoryDisk::default();
+    let [older, newer] = two(&disk, &log);
+    let before = disk.world().operations;
+    let described = describe_on(&disk, Path::new(DIRECTORY), &OPTIONS).unwrap();
+    assert_eq!(disk.world().operations, before, "it changes nothing");
+    assert_eq!(described.newest_snapshot().unwrap().path, path(newer));
+    let text = described.to_string();
+    let tail = log.end().since(newer);
+    let expected = "1040 + 200000 bytes of core and service";
+    assert_eq!(text.matches(expected).count(), 2, "{text}");
+    assert!(text.contains(&format!("a start begins here, with {tail} bytes")), "{text}");
+    disk.edit(&path(newer), |bytes| bytes[CHUNKS_AT + 9] ^= 1);
+    let described = describe_on(&disk, Path::new(DIRECTORY), &OPTIONS).unwrap();
+    assert_eq!(described.newest_snapshot().unwrap().path, path(older));
+    assert!(described.to_string().contains("has a damaged chunk; it is passed over"));
+}

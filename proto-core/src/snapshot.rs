@@ -1,0 +1,191 @@
+//! The core's part of a snapshot: where it stands, and how its bytes are laid out.
+//!
+//! All integers are little-endian. Two members at one position write the same bytes: nothing in them
+//! is a member's own, and all lists are sorted.
+//!
+//! | offset | bytes | field |
+//! |---|---|---|
+//! | 0 | 2 | version of this layout, 1 |
+//! | 2 | 6 | zeros |
+//! | 8 | 8 | position: the end of the marker's frame |
+//! | 16 | 8 | term of the byte before it |
+//! | 24 | 8 | chain value there |
+//! | 32 | 8 | cluster time there |
+//! | 40 | 4 | lines of the term history |
+//! | 44 | 4 | sessions |
+//! | 48 | 4 | timers |
+//! | 52 | 4 | zeros |
+//! | 56 | … | lines, by rising term; then sessions, by rising id; then timers, by rising number |
+//!
+//! A **line** is one that owns bytes before the position, which all members have alike: term, base,
+//! chain, the leader's boot epoch (8 bytes each), its incarnation, the recovery epoch (4 each), the
+//! leader (2), zeros (6). A **session** is its id, its client's key, the number of its last applied
+//! message, the number of kept replies (8 each), and the replies, the one to the last message last: the
+//! message's position, the number of bytes (8 each), and the bytes. A **timer**
+//! is its number and its deadline (8 each). Nothing follows the last timer.
+
+use alloc::vec::Vec;
+
+use crate::identity::{BootEpoch, Incarnation, Life, MemberId, RecoveryEpoch};
+use crate::position::Position;
+use crate::term::{Chain, Term, TermLine};
+use crate::time::LogTime;
+
+/// The version of the layout that this code writes.
+pub const SNAPSHOT_VERSION: u16 = 1;
+
+/// Where a snapshot stands in the log.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct SnapshotPoint {
+    /// All before it is in the snapshot: the end of its marker's frame.
+    pub position: Position,
+    /// The term of the byte before it.
+    pub term: Term,
+    /// The chain value there.
+    pub chain: Chain,
+    /// The cluster time there.
+    pub time: LogTime,
+}
+
+/// The core's part of a snapshot. The service's state at the same position belongs to it.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Snapshot {
+    /// Where it stands; the bytes say the same.
+    pub point: SnapshotPoint,
+    /// The core's replicated state there, laid out as this module says.
+    pub core: Vec<u8>,
+}
+
+/// Why bytes are not the core's part of a snapshot that a member can begin with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// There are fewer bytes than they say.
+    #[error("it is cut short")]
+    Truncated,
+    /// There are more bytes than they say.
+    #[error("more follows behind its end")]
+    Trailing,
+    /// A newer version wrote them.
+    #[error("its layout has version {found}, newer than this program's; update the program")]
+    Version {
+        /// The version.
+        found: u16,
+    },
+    /// What they say contradicts itself.
+    #[error("it contradicts itself: {what}")]
+    Contradiction {
+        /// Which part of it.
+        what: &'static str,
+    },
+    /// It is of another log than the one that it was found with (E72).
+    #[error("it contradicts the log: {what}")]
+    OtherLog {
+        /// Which part of it.
+        what: &'static str,
+    },
+    /// It holds more than this member is configured for.
+    #[error("it holds {found} {what}, `{key}` is {limit}; raise `{key}` on all members alike")]
+    Limit {
+        /// Of what.
+        what: &'static str,
+        /// How many it holds.
+        found: u64,
+        /// The limit.
+        key: &'static str,
+        /// Its value.
+        limit: u64,
+    },
+}
+
+impl SnapshotPoint {
+    /// Where the snapshot stands whose core's part begins with `bytes`.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Truncated`], [`SnapshotError::Version`].
+    pub fn read(bytes: &[u8]) -> Result<Self, SnapshotError> {
+        read_point(&mut Fields(bytes))
+    }
+}
+
+/// Takes a point, with the version before it, off the front of `fields`.
+pub(crate) fn read_point(fields: &mut Fields<'_>) -> Result<SnapshotPoint, SnapshotError> {
+    let found = fields.u16()?;
+    if found != SNAPSHOT_VERSION {
+        return Err(SnapshotError::Version { found });
+    }
+    fields.take(6)?;
+    Ok(SnapshotPoint {
+        position: fields.position()?,
+        term: Term(fields.u64()?),
+        chain: Chain(fields.u64()?),
+        time: LogTime(fields.u64()?),
+    })
+}
+
+pub(crate) fn write_point(point: &SnapshotPoint, out: &mut Vec<u8>) {
+    out.extend_from_slice(&SNAPSHOT_VERSION.to_le_bytes());
+    out.extend_from_slice(&[0; 6]);
+    for word in [point.position.0, point.term.0, point.chain.0, point.time.0] {
+        out.extend_from_slice(&word.to_le_bytes());
+    }
+}
+
+pub(crate) fn write_line(line: &TermLine, out: &mut Vec<u8>) {
+    for word in [line.term.0, line.base.0, line.chain.0, line.leader.boot_epoch.0] {
+        out.extend_from_slice(&word.to_le_bytes());
+    }
+    out.extend_from_slice(&line.leader.incarnation.0.to_le_bytes());
+    out.extend_from_slice(&line.recovery_epoch.0.to_le_bytes());
+    out.extend_from_slice(&line.leader.member.0.to_le_bytes());
+    out.extend_from_slice(&[0; 6]);
+}
+
+pub(crate) fn read_line(fields: &mut Fields<'_>) -> Result<TermLine, SnapshotError> {
+    let (term, base) = (Term(fields.u64()?), fields.position()?);
+    let (chain, boot_epoch) = (Chain(fields.u64()?), BootEpoch(fields.u64()?));
+    let incarnation = Incarnation(fields.u32()?);
+    let recovery_epoch = RecoveryEpoch(fields.u32()?);
+    let leader = Life { member: MemberId(fields.u16()?), incarnation, boot_epoch };
+    fields.take(6)?;
+    Ok(TermLine { recovery_epoch, term, base, leader, chain })
+}
+
+/// Little-endian fields, taken off the front of a slice.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Fields<'a> {
+    /// The next `count` bytes.
+    pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], SnapshotError> {
+        let split = self.0.split_at_checked(count);
+        let (taken, rest) = split.ok_or(SnapshotError::Truncated)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], SnapshotError> {
+        let (taken, rest) = self.0.split_first_chunk().ok_or(SnapshotError::Truncated)?;
+        self.0 = rest;
+        Ok(*taken)
+    }
+
+    pub(crate) fn u16(&mut self) -> Result<u16, SnapshotError> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    pub(crate) fn u32(&mut self) -> Result<u32, SnapshotError> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    pub(crate) fn u64(&mut self) -> Result<u64, SnapshotError> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    /// A position of the log, which has an end (E96).
+    pub(crate) fn position(&mut self) -> Result<Position, SnapshotError> {
+        let position = Position(self.u64()?);
+        let fits = position <= Position::MAX;
+        if fits { Ok(position) } else { Err(SnapshotError::Contradiction { what: "a position" }) }
+    }
+}

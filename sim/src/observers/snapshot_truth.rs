@@ -1,0 +1,82 @@
+//! S24: a snapshot is what applying the log up to its position gives: members that stand at one
+//! position, however they came there, lay out and store the same bytes (E79); and a member counts
+//! on a snapshot only that its disk has.
+
+use quorate_core::{Action, Position, Snapshot};
+
+use super::rising::Rising;
+use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
+use crate::disk::Work;
+
+#[derive(Default)]
+pub(super) struct SnapshotTruth {
+    /// What whoever was at a position first laid out there.
+    core: Rising<Position, Snapshot>,
+    /// What whoever stored first had of its service.
+    service: Rising<Position, Vec<u8>>,
+}
+
+impl SnapshotTruth {
+    fn laid_out(&mut self, scene: &Scene<'_>, snapshot: &Snapshot, violations: &mut Violations) {
+        let (at, member) = (snapshot.point.position, scene.member);
+        let first = self.core.get_or_insert_with(at, || snapshot.clone());
+        if first != snapshot {
+            let text = format!(
+                "the snapshot of member {member} at {at} has {} bytes at {:?}; another's has {} at \
+                 {:?}, or other ones",
+                snapshot.core.len(),
+                snapshot.point,
+                first.core.len(),
+                first.point
+            );
+            violations.add("S24", text);
+        }
+    }
+}
+
+impl Observer for SnapshotTruth {
+    fn ids(&self) -> &'static [&'static str] {
+        &["S24"]
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::SNAPSHOTS.and(Kinds::DURABLE)
+    }
+
+    fn observe(
+        &mut self,
+        scene: &Scene<'_>,
+        ghost: &Ghost,
+        observed: &Observed<'_>,
+        violations: &mut Violations,
+    ) {
+        match *observed {
+            Observed::Acting(Action::TakeSnapshot { snapshot, .. }) => {
+                self.laid_out(scene, snapshot, violations);
+                let point = snapshot.point;
+                if let Some(chosen) = ghost.chosen_ending_at(point.position)
+                    && chosen.chain != point.chain
+                {
+                    let text = format!("a snapshot at {point:?}, where {chosen:?} was chosen");
+                    violations.add("S24", text);
+                }
+            }
+            Observed::Durable(Work::Snapshot(stored)) => {
+                let (at, member) = (stored.snapshot.point.position, scene.member);
+                let first = self.service.get_or_insert_with(at, || stored.service.clone());
+                if *first != stored.service {
+                    let text = format!("the service of member {member} at {at} is another's not");
+                    violations.add("S24", text);
+                }
+            }
+            Observed::Stepped { .. } if !scene.disk.has_snapshot(scene.view.snapshot) => {
+                let text = format!(
+                    "member {} counts on a snapshot at {} that its disk has not",
+                    scene.member, scene.view.snapshot
+                );
+                violations.add("S24", text);
+            }
+            _ => {}
+        }
+    }
+}
