@@ -53,6 +53,16 @@ fn a_leader_that_stops_is_followed_by_another_and_comes_back_level() {
 }
 
 #[test]
+fn a_restart_begins_with_the_newest_whole_snapshot() {
+    let tokio = Tokio::new();
+    let mut group = Group::new([&tokio; 3], None);
+    cluster::a_restart_begins_with_the_newest_whole_snapshot(&group);
+    group = Group::new([&tokio; 3], None);
+    group.storage = StorageMode::Inline;
+    cluster::a_restart_begins_with_the_newest_whole_snapshot(&group);
+}
+
+#[test]
 fn dropped_handles_stop_what_they_hold() {
     cluster::dropped_handles_stop_what_they_hold(&Tokio::new());
 }

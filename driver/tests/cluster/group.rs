@@ -3,6 +3,7 @@
 use core::net::Ipv4Addr;
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
+use std::path::PathBuf;
 
 use quorate_core::client::{ClientConfig, ClientLimits, ClientTiming};
 use quorate_core::{ClientKey, GroupId, Limits, MemberId, RecoveryEpoch, Timing};
@@ -42,8 +43,15 @@ impl Service for Keeper {
         }
     }
 
-    fn restore(&mut self, _bytes: &[u8]) -> Result<(), ServiceError> {
-        Err(ServiceError("not needed here".into()))
+    fn restore(&mut self, mut bytes: &[u8]) -> Result<(), ServiceError> {
+        self.0.clear();
+        while let Some((length, rest)) = bytes.split_first_chunk() {
+            let length = u32::from_le_bytes(*length) as usize;
+            let message = rest.get(..length);
+            self.0.push(message.ok_or(ServiceError("cut short".into()))?.to_vec());
+            bytes = &rest[length..];
+        }
+        Ok(())
     }
 }
 
@@ -90,6 +98,13 @@ impl<'a> Group<'a> {
         options.socket = Some(self.sockets[index].try_clone().unwrap());
         options.storage = self.storage;
         options
+    }
+
+    /// The newest snapshot of a member: its file.
+    pub(crate) fn newest_snapshot(&self, index: usize) -> PathBuf {
+        let directory = self.configurations[index].data.join("snapshots");
+        let files = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+        files.max().unwrap()
     }
 
     pub(crate) fn start(&self, index: usize) -> MemberHandle<Keeper> {

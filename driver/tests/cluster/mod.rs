@@ -5,6 +5,7 @@
 
 mod group;
 mod patience;
+mod snapshots;
 
 use core::ops::Range;
 
@@ -13,6 +14,7 @@ use quorate_driver::{ClientHandle, Faults, MemberHandle, MemberStatus};
 
 pub(crate) use self::group::{Group, Keeper, Runtime};
 pub(crate) use self::patience::{in_time, in_time_or_tell};
+pub(crate) use self::snapshots::a_restart_begins_with_the_newest_whole_snapshot;
 
 type Member = MemberHandle<Keeper>;
 
