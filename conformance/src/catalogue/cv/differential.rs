@@ -220,6 +220,9 @@ fn frame_says(body: &Body) -> (&'static str, Json) {
             "Timer",
             json!({ "time": text(time.0), "timer": text(*timer), "deadline": text(deadline.0) }),
         ),
+        Body::SnapshotMark { time, cause } => {
+            ("SnapshotMark", json!({ "time": text(time.0), "cause": format!("{cause:?}") }))
+        }
         Body::Reply { session, sequence, position } => (
             "Reply",
             json!({

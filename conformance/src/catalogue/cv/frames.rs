@@ -1,7 +1,7 @@
 //! Frames of the log for the cases: bytes of each kind at one place.
 
 use quorate_core::frame::{
-    Body, Checksum, FrameFront, FrameSeed, LOG_VERSION, SessionCloseReason, TermOpen,
+    Body, Checksum, FrameFront, FrameSeed, LOG_VERSION, SessionCloseReason, SnapshotCause, TermOpen,
 };
 use quorate_core::{Chain, ClientKey, LogTime, Position, RecoveryEpoch, SessionId, Term};
 
@@ -56,6 +56,7 @@ pub(super) fn bodies() -> Vec<(Body, &'static [u8])> {
         (Body::SessionClose { session, time, reason: SessionCloseReason::TimedOut }, &[]),
         (Body::Message { session, sequence, time }, b"a payload of 19 byt"),
         (Body::Timer { time, timer: 4, deadline: LogTime(98) }, &[]),
+        (Body::SnapshotMark { time, cause: SnapshotCause::Command }, &[]),
         (Body::Reply { session, sequence, position: Position(64) }, b"a reply"),
     ]
 }
