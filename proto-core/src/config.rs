@@ -411,6 +411,13 @@ pub struct PeerRecord {
     pub acknowledged: Position,
 }
 
+impl PeerRecord {
+    /// Whether the member was found to have lost what it acknowledged, and is not level again.
+    pub(crate) fn tells_of_a_fall(&self) -> bool {
+        self.acknowledged_in == BootEpoch(0) && self.acknowledged > Position::ZERO
+    }
+}
+
 /// Records of all other members. In groups of up to three it takes no memory of its own.
 pub type PeerRecords = SmallVec<[PeerRecord; 2]>;
 

@@ -42,6 +42,13 @@ pub(super) struct Election {
     pub(super) abdications: u64,
 }
 
+impl Election {
+    /// A grant of a former life counts no more.
+    pub(super) fn void_grant(&mut self, from: MemberId) {
+        self.granted.retain(|granted| *granted != from);
+    }
+}
+
 impl Member {
     /// Draws the next time-out anew (E01).
     pub(super) fn schedule_election(&mut self) {

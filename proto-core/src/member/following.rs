@@ -171,7 +171,10 @@ impl Member {
         self.step_down(actions);
         let interval = self.config.timing.heartbeat_interval;
         let pause = self.state.random.between(crate::time::Duration::ZERO, interval.times(2));
-        self.state.election.deadline = self.state.now + pause + self.own_delay();
+        // Whoever lets others go first does so here too, but not behind the one that gave up: it
+        // would lead again, and find again that it cannot (rule 8).
+        let delay = self.own_delay().min(interval.times(2));
+        self.state.election.deadline = self.state.now + pause + delay;
         Ok(())
     }
 

@@ -435,9 +435,11 @@ impl Member {
         Ok(())
     }
 
-    /// What a former life of a follower acknowledged is void before the new one has said what it
-    /// holds (E30): its disk may be an older image (rule 9).
-    pub(super) fn void_acknowledgements(&mut self, follower: MemberId) {
+    /// What a former life of a member acknowledged or granted is void before the new one has said
+    /// what it holds (E30): its disk may be an older image (rule 9). One that was merely restarted
+    /// says it again.
+    pub(super) fn void_what_was_counted(&mut self, follower: MemberId) {
+        self.state.election.void_grant(follower);
         if let Some(leading) = &mut self.state.leading
             && let Some(follower) = leading.followers.get_mut(follower)
         {

@@ -320,7 +320,7 @@ impl Member {
                 self.counters.datagrams_ignored += 1;
                 return Ok(());
             }
-            Some(true) => self.void_acknowledgements(from),
+            Some(true) => self.void_what_was_counted(from),
             Some(false) => {}
         }
         match *content {

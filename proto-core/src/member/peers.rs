@@ -1,7 +1,7 @@
 //! What a member remembers of the others, over their lives and its own (rule 9).
 
 use crate::config::{PeerRecord, PeerRecords};
-use crate::identity::{Life, MemberId};
+use crate::identity::{BootEpoch, Life, MemberId};
 use crate::mutant;
 use crate::position::Position;
 use crate::term::{Term, TermHistory, VoteKey};
@@ -9,6 +9,10 @@ use crate::time::{Duration, Instant};
 
 use super::decisions::has_regressed;
 use super::table::Table;
+
+/// Stands for the life in which a member acknowledged, from when it was found to have lost some of
+/// that: no start has this number.
+const FALLEN: BootEpoch = BootEpoch(0);
 
 /// The other members.
 #[derive(Clone, Debug, Hash)]
@@ -44,10 +48,10 @@ impl Peer {
             return false;
         }
         self.has_regressed = true;
-        if newest <= self.record.acknowledged {
-            return false;
+        self.record.acknowledged_in = FALLEN;
+        if newest > self.record.acknowledged {
+            (self.record.term, self.record.acknowledged) = (term.max(self.record.term), newest);
         }
-        (self.record.term, self.record.acknowledged) = (term.max(self.record.term), newest);
         true
     }
 }
@@ -69,7 +73,7 @@ impl Peers {
             let newer = history.lines().iter().filter(|line| line.term > record.term);
             let disowned = newer.map(|line| line.base).min().unwrap_or(record.acknowledged);
             record.acknowledged = record.acknowledged.min(disowned);
-            (id, Peer { record, has_regressed: false })
+            (id, Peer { record, has_regressed: record.tells_of_a_fall() })
         };
         Self { peers: others.map(peer).collect(), is_dirty: false, due_at: Instant(0) + interval }
     }
@@ -146,7 +150,9 @@ impl Peers {
 
     /// Takes in how complete a member says that its log is, with a vote or when it asks for one;
     /// `false` if it has lost what it had acknowledged before, and neither counts nor is elected
-    /// (rule 9, E47, DF-14): a restored older image, whose promises nobody may rely on.
+    /// (rule 9, E47, DF-14): a restored older image, whose promises nobody may rely on. Its vote may
+    /// be among them, so bytes alone do not make it whole: only a leader that was elected without
+    /// it may count it again, by its acknowledgement (rule 5).
     pub(super) fn examine(
         &mut self,
         member: MemberId,
@@ -155,12 +161,9 @@ impl Peers {
         newest: Position,
     ) -> bool {
         let Some(peer) = self.peers.get_mut(member) else { return false };
-        if peer.is_in_new_life() && !mutant::is(mutant::REGRESSED_MEMBER_VOTES) {
-            if has_regressed(&peer.record, history, key) {
-                self.is_dirty |= peer.notice_regression(history.last_term(), newest);
-            } else {
-                peer.has_regressed = false;
-            }
+        let is_examined = peer.is_in_new_life() && !mutant::is(mutant::REGRESSED_MEMBER_VOTES);
+        if is_examined && has_regressed(&peer.record, history, key) {
+            self.is_dirty |= peer.notice_regression(history.last_term(), newest);
         }
         !peer.has_regressed
     }
@@ -267,14 +270,26 @@ mod tests {
     }
 
     #[test]
+    fn df14_bytes_alone_do_not_make_an_image_whole() {
+        let mut peers = started_anew();
+        let key = |position| VoteKey { term: Term(1), position: Position(position) };
+        assert!(!peers.examine(TWO, key(72), &history(&[(1, 0)]), Position(80)));
+        // It may have voted, and forgotten it with the bytes.
+        assert!(!peers.examine(TWO, key(80), &history(&[(1, 0)]), Position(80)));
+        assert!(peers.acknowledge(TWO, Term(2), Position(80), Position(80)));
+        assert!(peers.examine(TWO, key(80), &history(&[(1, 0)]), Position(80)));
+    }
+
+    #[test]
     fn df14_what_was_noticed_is_remembered_over_a_restart() {
         let mut first = started_anew();
         let key = VoteKey { term: Term(1), position: Position(72) };
         assert!(!first.examine(TWO, key, &history(&[(1, 0)]), Position(96)));
         let records = first.take_records(Instant(0), Duration(1));
         let mut second = peers(&records);
-        let key = VoteKey { term: Term(1), position: Position(88) };
-        assert!(!second.examine(TWO, key, &history(&[(1, 0)]), Position(88)));
+        assert!(!second.counts(TWO));
+        let key = VoteKey { term: Term(1), position: Position(96) };
+        assert!(!second.examine(TWO, key, &history(&[(1, 0)]), Position(96)));
     }
 
     #[test]
@@ -284,9 +299,9 @@ mod tests {
         peers.acknowledge(TWO, Term(2), Position(80), Position(80));
         peers.hear(life(2, 1, 2));
         let key = VoteKey { term: Term(1), position: Position(96) };
-        assert!(!peers.examine(TWO, key, &history(&[(1, 0), (2, 40)]), Position(80)));
         // Below the base of the newer term it had nothing of it.
         assert!(peers.examine(TWO, key, &history(&[(1, 0), (2, 88)]), Position(80)));
+        assert!(!peers.examine(TWO, key, &history(&[(1, 0), (2, 40)]), Position(80)));
     }
 
     #[test]

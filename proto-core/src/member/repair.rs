@@ -187,13 +187,17 @@ impl Member {
             self.send(to, message, actions);
             return Ok(());
         }
-        if held.start < log.low && !self.state.reads.has_room() {
-            // Not even noted as sent: no read can begin for it, and it is asked for again.
-            self.counters.repairs_refused += 1;
-            return Ok(());
-        }
         let (now, timing) = (self.state.now, self.repair_timing());
         let destination = Destination::Member(to);
+        let mut held = held;
+        if held.start < log.low && !self.state.reads.has_room() {
+            // What is cold is not even noted as sent: no read can begin for it, and it is asked for
+            // again.
+            self.counters.repairs_refused += 1;
+            let cold = held.end.min(log.low).since(held.start);
+            self.state.repairs.note_wish(now, timing, destination, cold);
+            held.start = held.start.plus(cold);
+        }
         let admitted = self.state.repairs.admit(now, timing, destination, held);
         self.counters.repairs_refused += u64::from(admitted.short_bytes > 0);
         for part in admitted.parts {

@@ -133,6 +133,13 @@ impl Repairs {
         admitted
     }
 
+    /// Notes that `to` asks for `bytes` which cannot be served now, so that its share of the budget
+    /// is kept all the same.
+    pub fn note_wish(&mut self, now: Instant, timing: RepairTiming, to: Destination, bytes: u64) {
+        self.begin_interval(now, timing.interval);
+        self.room(timing, to, bytes);
+    }
+
     fn begin_interval(&mut self, now: Instant, interval: Duration) {
         let passed = now.since(self.interval_start);
         if passed < interval {
