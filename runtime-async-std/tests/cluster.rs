@@ -86,6 +86,11 @@ fn a_restart_begins_with_the_newest_whole_snapshot() {
 }
 
 #[test]
+fn leadership_is_handed_over_on_request() {
+    cluster::leadership_is_handed_over(&Group::new([&AsyncStd; 3], None));
+}
+
+#[test]
 fn dropped_handles_stop_what_they_hold() {
     cluster::dropped_handles_stop_what_they_hold(&AsyncStd);
 }

@@ -156,12 +156,8 @@ impl Program {
                 node.handle = None;
             }
             opcode::OPERATE => {
-                let OperateBody { request, target } =
-                    serde_json::from_slice(&frame.body).map_err(|_| malformed())?;
-                if let Some(handle) = &node.handle {
-                    let gone = node.demands.transfer(handle, request, target.map(MemberId));
-                    node.gone.extend(gone);
-                }
+                let body = serde_json::from_slice(&frame.body).map_err(|_| malformed())?;
+                node.operate(&body);
             }
             opcode::FREEZE | opcode::GO_ON => {
                 let frozen = frame.opcode == opcode::FREEZE;
@@ -270,6 +266,13 @@ impl Node {
             completions.put(completion);
         }
         Some(())
+    }
+
+    fn operate(&mut self, body: &OperateBody) {
+        if let Some(handle) = &self.handle {
+            let target = body.target.map(MemberId);
+            self.gone.extend(self.demands.transfer(handle, body.request, target));
+        }
     }
 
     fn turn(&mut self) -> Result<TurnDone, String> {

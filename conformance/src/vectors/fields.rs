@@ -79,6 +79,12 @@ fn control(message: &Message) -> (&'static str, Value) {
                 "granted": boolean(*granted),
             }),
         ),
+        other => leadership(other),
+    }
+}
+
+fn leadership(message: &Message) -> (&'static str, Value) {
+    match message {
         Message::Heartbeat { term, round, newest, commit, chain_at, chain } => (
             "Heartbeat",
             json!({

@@ -9,8 +9,8 @@ mod snapshots;
 
 use core::ops::Range;
 
-use quorate_core::Position;
-use quorate_driver::{ClientHandle, Faults, MemberHandle, MemberStatus};
+use quorate_core::{MemberId, Position};
+use quorate_driver::{ClientHandle, Faults, MemberHandle, MemberStatus, TransferError};
 
 pub(crate) use self::group::{Group, Keeper, Runtime};
 pub(crate) use self::patience::{in_time, in_time_or_tell};
@@ -90,6 +90,35 @@ pub(crate) fn a_leader_that_stops_comes_back_level(group: &Group<'_>) {
     members.push(group.start_under(leader, group.runtimes[(leader + 1) % 3]));
     send(&client, 400..600);
     until_level(&members, 600);
+    in_time("close", client.close()).unwrap();
+    for member in members {
+        in_time("end", member.shutdown()).unwrap();
+    }
+}
+
+/// Leadership goes where the operator wants it, through the handle of who leads, and no message is
+/// lost by it.
+pub(crate) fn leadership_is_handed_over(group: &Group<'_>) {
+    let members: Vec<_> = (0..3).map(|index| group.start(index)).collect();
+    let client = group.client();
+    send(&client, 0..100);
+    for wanted in [1_usize, 2, 0] {
+        let target = MemberId(wanted as u16 + 1);
+        in_time_or_tell("handed over", || {
+            let leader = serving(&members);
+            if leader == wanted {
+                return Ok(());
+            }
+            let asked = members[leader].transfer_leadership(Some(target));
+            // A machine that stands still for long is a reason to refuse.
+            in_time("answer", asked).map(|_| ()).map_err(|error| error.to_string())
+        });
+        let first = 100 + 100 * wanted as u32;
+        send(&client, first..first + 100);
+    }
+    let nobody = members[0].blocking_transfer_leadership(Some(MemberId(77)));
+    assert!(matches!(nobody, Err(TransferError::Refused(_))), "{nobody:?}");
+    until_level(&members, 400);
     in_time("close", client.close()).unwrap();
     for member in members {
         in_time("end", member.shutdown()).unwrap();

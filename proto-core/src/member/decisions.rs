@@ -52,9 +52,9 @@ pub(super) fn vote_granted(
 }
 
 /// Whether a request for the votes of `term`, above the voter's own, is the leader's own wish, so
-/// that the voter need not wait for its silence (thesis §3.10, E18): it names the leader of the term
-/// before, and that is whom the voter follows, or it is of a term that the voter has not heard of,
-/// whose leader has deposed the voter's.
+/// that the voter need not wait for its silence (thesis §3.10, E18): it names the leader of the
+/// term before, and that is whom the voter follows, or it is of a term that the voter has not heard
+/// of, whose leader has deposed the voter's.
 pub(super) fn is_handed_over(
     term: Term,
     predecessor: Option<MemberId>,

@@ -114,11 +114,11 @@ impl Member {
 
     /// Asks whether an election could be won; the term does not rise by it (E07).
     pub(super) fn begin_canvass(&mut self, actions: &mut Actions) -> Handled {
-        let is_blocked = mutant::is(mutant::CANDIDACY_IS_BLOCKED);
         self.state.election.has_waited = true;
         self.schedule_election();
         self.state.election.predecessor = None;
-        if is_blocked && self.config.timing.candidacy_delay > Duration::ZERO {
+        let is_delayed = self.config.timing.candidacy_delay > Duration::ZERO;
+        if mutant::is(mutant::CANDIDACY_IS_BLOCKED) && is_delayed && self.state.term > Term(0) {
             return Ok(());
         }
         // A member that is still cutting its log, or cannot write one, is no candidate (E20).

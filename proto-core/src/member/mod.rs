@@ -153,8 +153,8 @@ impl Member {
         };
         let term = decisions::recovered_term(recovered.vote, &recovered.history);
         let granted_to = recovered.vote.granted_to.filter(|_| term == recovered.vote.term);
+        let last_term = recovered.history.last_term();
         let others = config.voters.keys().copied().filter(|&id| id != config.member);
-        let stalls = Stalls::new(others.clone());
         let state = State {
             tag: config.tag(),
             life: recovered.life,
@@ -167,11 +167,8 @@ impl Member {
             log: Log::new(config.tag(), limits, &recovered),
             // What was applied was committed, and stays so.
             commit: point.position,
-            storage: Storage::new(
-                recovered.life.boot_epoch,
-                recovered.vote,
-                recovered.history.last_term(),
-            ),
+            storage: Storage::new(recovered.life.boot_epoch, recovered.vote, last_term),
+            stalls: Stalls::new(others.clone()),
             peers: Peers::new(
                 others,
                 &recovered.peers,
@@ -190,7 +187,6 @@ impl Member {
             snapshots: Snapshots::new(point.position),
             connections: Connections::default(),
             space: Space::Enough,
-            stalls,
             flush_wanted: false,
             fail_stop: None,
             history: recovered.history,

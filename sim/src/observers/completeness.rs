@@ -61,7 +61,8 @@ impl Observer for Completeness {
             Observed::Received {
                 sender: Sender::Member { member: candidate, .. },
                 message:
-                    Message::RequestVote { term, key } | Message::RequestSuccession { term, key, .. },
+                    Message::RequestVote { term, key }
+                    | Message::RequestSuccession { term, key, predecessor: _ },
             } => {
                 self.asked.entry(scene.member).insert((*term, candidate), *key);
                 None

@@ -1,3 +1,4 @@
+mod demands;
 mod newer;
 
 use super::*;

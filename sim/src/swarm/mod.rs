@@ -159,7 +159,7 @@ impl Swarm {
     #[must_use]
     pub fn timing_of(&self, member: usize) -> Timing {
         let delays = &self.candidacy_delays;
-        let delay = delays.get(member).or(delays.last()).copied().unwrap_or_default();
+        let delay = delays.get(member).or_else(|| delays.last()).copied().unwrap_or_default();
         Timing { candidacy_delay: Duration(delay), ..self.timing.clone() }
     }
 
