@@ -539,7 +539,10 @@ impl Member {
         let stalled = |since: Instant| now.since(since) >= timing.progress_timeout;
         let nothing_committed =
             self.state.commit < self.state.log.verified && stalled(leading.progress_at);
-        let disk_stalled = self.state.storage.oldest().is_some_and(stalled);
+        // Who cannot read what it has to apply does not come to serve.
+        let reads_since = self.state.reads.to_apply().map(|(_, since)| since);
+        let disk_stalled =
+            [self.state.storage.oldest(), reads_since].into_iter().flatten().any(stalled);
         if nothing_committed || disk_stalled {
             crate::mark::reached(crate::mark::NO_PROGRESS);
             return Some(Abdication::NoProgress);

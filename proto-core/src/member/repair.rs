@@ -28,6 +28,7 @@ struct Read {
     operation: OperationId,
     range: PositionRange,
     purpose: Purpose,
+    since: Instant,
     /// A cut below its end happened since it was issued (rule 10).
     is_void: bool,
 }
@@ -54,6 +55,12 @@ impl Reads {
     pub(super) fn for_others(&self) -> usize {
         let for_others = |read: &&Read| matches!(read.purpose, Purpose::Repair { .. });
         self.reads.iter().filter(for_others).count()
+    }
+
+    /// The read of what is to be applied: its number, and since when it is under way.
+    pub(super) fn to_apply(&self) -> Option<(u64, Instant)> {
+        let own = self.reads.iter().find(|read| matches!(read.purpose, Purpose::Apply))?;
+        Some((own.operation.sequence, own.since))
     }
 
     /// Whether one more read for others may begin. A slow service reads again as soon as it has
@@ -245,7 +252,8 @@ impl Member {
         actions: &mut Actions,
     ) -> Handled {
         let operation = self.state.storage.next_operation()?;
-        self.state.reads.reads.push(Read { operation, range, purpose, is_void: false });
+        let since = self.state.now;
+        self.state.reads.reads.push(Read { operation, range, purpose, since, is_void: false });
         actions.push(Action::ReadLog { operation, range });
         Ok(())
     }

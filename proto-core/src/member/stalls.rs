@@ -80,7 +80,7 @@ impl Member {
     pub(super) fn watch_stalls(&mut self, actions: &mut Actions) {
         let (interval, patience) =
             (self.config.timing.heartbeat_interval, self.config.timing.stall_timeout);
-        let State { now, stalls, storage, applier, leading, log, .. } = &mut self.state;
+        let State { now, stalls, storage, reads, applier, leading, log, .. } = &mut self.state;
         let now = *now;
         stalls.note_look(now, interval);
         let mut tell = |notice: Option<Notice>| {
@@ -88,7 +88,8 @@ impl Member {
                 actions.push(Action::Notify(notice));
             }
         };
-        let operation = storage.oldest_sequence();
+        let read = reads.to_apply().map(|(operation, _)| operation);
+        let operation = storage.oldest_sequence().into_iter().chain(read).min();
         let waits = operation.map(|_| Stall::Disk);
         tell(stalls.disk.look(now, [operation.unwrap_or_default(), 0], waits, patience));
         let waits = applier.is_applying().then_some(Stall::Service);

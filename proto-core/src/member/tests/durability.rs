@@ -1,10 +1,12 @@
 //! What may leave before the disk has it, and what may not.
 
+use alloc::vec::Vec;
+
 use super::cluster::{Cluster, Datagram, endpoint, id};
 use crate::event::{Event, OperationId};
 use crate::identity::{BootEpoch, Life};
 use crate::message::{Message, Sender, Stream};
-use crate::notice::FailStop;
+use crate::notice::{FailStop, Role};
 use crate::position::Position;
 use crate::term::{Term, VoteKey};
 use crate::time::Duration;
@@ -24,8 +26,7 @@ fn e37_nothing_is_committed_before_a_quorum_of_disks_has_it() {
     }
     cluster.submit(b"held");
     cluster.settle();
-    let others: alloc::vec::Vec<u16> =
-        cluster.running().into_iter().filter(|&m| m != leader).collect();
+    let others: Vec<u16> = cluster.running().into_iter().filter(|&m| m != leader).collect();
     let view = cluster.member(others[0]).view();
     assert!(view.verified > before, "replicated, but not durable");
     assert_eq!(cluster.member(leader).view().commit, before);
@@ -102,7 +103,7 @@ fn with_an_image_of(lacks: bool, restarts_the_witness: bool) -> (Cluster, u16, u
         cluster.client.as_ref().unwrap().session() != crate::SessionId::NONE
     });
     cluster.run_until_level();
-    let others: alloc::vec::Vec<u16> = (1..=3).filter(|&member| member != leader).collect();
+    let others: Vec<u16> = (1..=3).filter(|&member| member != leader).collect();
     let (victim, witness) = (others[0], others[1]);
     let image = cluster.nodes[&id(victim)].disk.clone();
     if lacks {
@@ -179,7 +180,7 @@ fn e30_what_a_former_life_acknowledged_counts_no_more_once_the_new_one_is_heard(
     let mut cluster = Cluster::new(3);
     let leader = cluster.run_until_led();
     cluster.run_until_level();
-    let others: alloc::vec::Vec<u16> = (1..=3).filter(|&member| member != leader).collect();
+    let others: Vec<u16> = (1..=3).filter(|&member| member != leader).collect();
     let (victim, third) = (others[0], others[1]);
     cluster.connect_client();
     cluster.run_until("a session", |cluster| {
@@ -208,4 +209,34 @@ fn e30_what_a_former_life_acknowledged_counts_no_more_once_the_new_one_is_heard(
     // The leader's own disk is the second of three, if the image still counted.
     while cluster.complete_one(leader) {}
     assert_eq!(cluster.member(leader).view().commit, before, "it counts what is gone");
+}
+
+#[test]
+fn e49_a_leader_that_cannot_read_what_it_has_to_apply_abdicates() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.run_until_led();
+    cluster.connect_client();
+    cluster.submit(b"one");
+    cluster.run_until("a reply", |cluster| cluster.replies.len() == 1);
+    cluster.run_until_level();
+    let others: Vec<u16> = cluster.running().into_iter().filter(|&m| m != leader).collect();
+    let (hanging, sound) = (others[0], others[1]);
+    // It writes, and reads nothing: it can be elected, and then it does not come to serve.
+    cluster.nodes.get_mut(&id(hanging)).unwrap().held_reads = Some(Vec::new());
+    cluster.start(hanging);
+    cluster.delayed = (sound, Duration::from_millis(900));
+    cluster.start(sound);
+    cluster.run_until("both are back", |cluster| {
+        others.iter().all(|&member| cluster.member(member).view().leader == Some(id(leader)))
+    });
+    cluster.crash(leader);
+    cluster.run_until("it leads", |cluster| cluster.member(hanging).view().role == Role::Leader);
+    // From now on the other one need not be behind it.
+    cluster.crash(sound);
+    cluster.delayed = (0, Duration::ZERO);
+    cluster.start(sound);
+    let begun = cluster.now;
+    cluster.run_until("the other one serves", |cluster| cluster.leader() == Some(sound));
+    let took = cluster.now.since(begun);
+    assert!(took < cluster.timing.progress_timeout.times(3), "{took:?}");
 }
