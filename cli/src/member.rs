@@ -8,6 +8,7 @@ use quorate_driver::{Configuration, MemberHandle, MemberOptions, StorageMode, in
 use quorate_runtime_mio::ThreadOptions;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::{self, Idle, Storage};
 use crate::failure::{Failure, tell_line};
@@ -67,7 +68,7 @@ pub(crate) async fn run(arguments: arguments::Member) -> Result<(), Failure> {
     let ended = if arguments.supervised {
         supervised(id, &mut member).await?
     } else {
-        alone(&mut member).await?
+        alone(id, &mut member).await?
     };
     match ended {
         Ended::ByItself(result) => result,
@@ -103,12 +104,27 @@ async fn finished(member: &mut MemberHandle<Ledger>) -> Ended {
     Ended::ByItself(member.finished().await.map_err(|error| Failure::Failed(error.to_string())))
 }
 
-async fn alone(member: &mut MemberHandle<Ledger>) -> Result<Ended, Failure> {
+async fn alone(id: u16, member: &mut MemberHandle<Ledger>) -> Result<Ended, Failure> {
     let mut signals = Signals::listen()?;
-    Ok(tokio::select! {
-        _ = signals.next() => Ended::ByRequest,
-        ended = finished(member) => ended,
-    })
+    let mut asks = signal(SignalKind::user_defined1())
+        .map_err(|error| Failure::failed("cannot await signals", error))?;
+    loop {
+        tokio::select! {
+            _ = signals.next() => return Ok(Ended::ByRequest),
+            ended = finished(member) => return Ok(ended),
+            _ = asks.recv() => {}
+        }
+        let Some(report) = report_of(id, member).await else { return Ok(finished(member).await) };
+        let report = serde_json::to_string(&report)
+            .map_err(|error| Failure::failed("cannot write a status", error))?;
+        tracing::info!("status {report}");
+    }
+}
+
+/// How a member is now, unless it has ended.
+async fn report_of(id: u16, member: &MemberHandle<Ledger>) -> Option<MemberReport> {
+    let report = member.inspect(move |ledger, status| MemberReport::new(id, ledger, &status));
+    report.await.ok()
 }
 
 /// Answers `status` with a line of JSON; any other line, or the stream's end, stops the member: it
@@ -125,8 +141,7 @@ async fn supervised(id: u16, member: &mut MemberHandle<Ledger>) -> Result<Ended,
         if !matches!(&request, Ok(Some(line)) if line == "status") {
             return Ok(Ended::ByRequest);
         }
-        let report = member.inspect(move |ledger, status| MemberReport::new(id, ledger, &status));
-        let Ok(report) = report.await else { return Ok(finished(member).await) };
+        let Some(report) = report_of(id, member).await else { return Ok(finished(member).await) };
         let mut line = serde_json::to_vec(&report)
             .map_err(|error| Failure::failed("cannot write a status", error))?;
         line.push(b'\n');

@@ -21,6 +21,8 @@ pub(crate) struct MemberReport {
     pub(crate) retransmits: u64,
     pub(crate) lost_datagrams: u64,
     pub(crate) syncs: u64,
+    /// Datagrams that the system dropped from a full receive buffer, if it says so.
+    pub(crate) overflows: Option<u64>,
 }
 
 impl MemberReport {
@@ -40,6 +42,7 @@ impl MemberReport {
             retransmits: status.counters.repairs_sent,
             lost_datagrams: status.faults.dropped,
             syncs: status.storage.syncs,
+            overflows: status.datagrams.overflows,
         }
     }
 }

@@ -96,7 +96,9 @@ impl<P: DatagramPort> ClientLoop<P> {
     /// Datagrams in and out, and what the fault layer did.
     #[must_use]
     pub fn counters(&self) -> (DatagramCounters, FaultCounters) {
-        (self.sender.counters.clone(), self.datagrams.counters())
+        let overflows = self.datagrams.overflows();
+        let datagrams = DatagramCounters { overflows, ..self.sender.counters.clone() };
+        (datagrams, self.datagrams.counters())
     }
 
     /// When to call [`ClientLoop::timer`] if nothing else happens.

@@ -146,6 +146,10 @@ impl<P: DatagramPort> DatagramPort for FaultyPort<P> {
         // Work even when nothing is left: `None` would say that the port underneath has no more.
         Ok(Some(Received { bytes: kept, ..received }))
     }
+
+    fn overflows(&self) -> Option<u64> {
+        self.inner.overflows()
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use quorate_core::{
 
 use crate::faults::FaultyPort;
 use crate::host::ServiceHost;
-use crate::metrics::{MemberStatus, StorageCounters};
+use crate::metrics::{DatagramCounters, MemberStatus, StorageCounters};
 use crate::port::{AppendError, Clock, DatagramPort, LogPort, StoragePort, StorageRequest};
 use crate::recording::{Recording, Tap};
 use crate::report::report;
@@ -163,7 +163,10 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
         MemberStatus {
             view: self.member.view(),
             counters: *self.member.counters(),
-            datagrams: self.sender.counters.clone(),
+            datagrams: DatagramCounters {
+                overflows: self.datagrams.overflows(),
+                ..self.sender.counters.clone()
+            },
             faults: self.datagrams.counters(),
             storage: self.storage_counters,
             digest: self.host.service().digest(),
@@ -563,7 +566,7 @@ pub(crate) fn bytes_of<'a>(
     }
 }
 
-impl crate::metrics::DatagramCounters {
+impl DatagramCounters {
     /// Counts a received datagram and decodes it; `None` if it could not be.
     pub(crate) fn decoded<'a>(
         &mut self,

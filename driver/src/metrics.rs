@@ -21,6 +21,8 @@ pub struct DatagramCounters {
     pub received_bytes: u64,
     /// Errors of the socket when receiving.
     pub receive_errors: u64,
+    /// Datagrams that the system dropped because the receive buffer was full, if it says so.
+    pub overflows: Option<u64>,
     /// Datagrams that could not be decoded, by reason.
     pub undecodable: BTreeMap<String, u64>,
 }

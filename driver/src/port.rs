@@ -26,6 +26,13 @@ pub trait DatagramPort {
     /// What the socket says. A datagram that may not have had room in `buffer` is dropped and is
     /// an error: none is ever delivered short.
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<Received>>;
+
+    /// Datagrams for this port that the system has dropped so far because nobody took what came
+    /// before; `None` where it does not say. They are lost as those on the way are, and repaired.
+    /// May look at files of the system: not for every turn.
+    fn overflows(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// One or several datagrams of one source, as they lie in a buffer.

@@ -1,5 +1,7 @@
 //! A UDP socket as a datagram port: the same one under all runtimes.
 
+mod overflows;
+
 use core::mem;
 use core::net::{IpAddr, SocketAddr};
 use std::io::{self, ErrorKind, IoSliceMut};
@@ -170,6 +172,10 @@ impl DatagramPort for UdpPort {
             Err(error) => return Err(error),
         }
         taken(&meta[0], room).map(Some)
+    }
+
+    fn overflows(&self) -> Option<u64> {
+        overflows::of_socket(&self.socket)
     }
 }
 

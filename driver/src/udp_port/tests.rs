@@ -200,3 +200,23 @@ fn boundaries_are_kept_on_a_narrow_path() {
     }
     assert_eq!(sender.segments(100), segments, "small ones still go as one");
 }
+
+#[test]
+fn what_the_kernel_drops_is_counted() {
+    const SENT: u64 = 20_000;
+    let (mut sender, mut receiver) = (port(), port());
+    assert_eq!(receiver.overflows(), Some(0));
+    let to = endpoint(&receiver);
+    // More than any receive buffer holds, and nobody takes it.
+    for _ in 0..SENT {
+        assert_eq!(sender.send(to, &[7; 1_400], 1_400).unwrap(), 1);
+    }
+    let dropped = receiver.overflows().unwrap();
+    let (mut buffer, mut taken) = (vec![0; 65_536], 0);
+    while taken + dropped < SENT {
+        let received = receive(&mut receiver, &mut buffer).unwrap();
+        taken += received.datagrams(&buffer).count() as u64;
+    }
+    assert!(dropped > 0 && taken > 0, "{dropped} dropped, {taken} taken");
+    assert_eq!((taken + dropped, receiver.overflows()), (SENT, Some(dropped)));
+}
