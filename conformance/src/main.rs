@@ -9,5 +9,12 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    command::perform(command::Arguments::parse()).into()
+    match command::Arguments::try_parse() {
+        Ok(arguments) => command::perform(arguments).into(),
+        Err(answer) => {
+            // Help goes to standard output and is no error; nobody is left to tell if that fails.
+            let _ = answer.print();
+            if answer.use_stderr() { command::Exit::Harness.into() } else { ExitCode::SUCCESS }
+        }
+    }
 }

@@ -106,9 +106,10 @@ fn schedule(name: &str) -> Result<Schedule, String> {
 
 fn main() -> ExitCode {
     let ok = match Arguments::parse().command {
-        Task::Sweep { seeds, start, steps, schedule } => {
-            sweep(&Sweep { start, seeds, steps, threads: 2, stop_at_first: false }, schedule)
-        }
+        Task::Sweep { seeds, start, steps, schedule } => sweep(
+            &Sweep { start, seeds, steps, threads: 2, stop_at_first: false, budget: None },
+            schedule,
+        ),
         Task::Shrink { seed, steps, schedule, seconds } => {
             shrink_one(&Story::of(seed, steps, schedule), seconds)
         }
@@ -283,7 +284,7 @@ fn marks(seeds: u64, steps: u64) -> bool {
         return run_other_build(&arguments);
     }
     silence_panics();
-    let sweep = Sweep { start: 1, seeds, steps, threads: 2, stop_at_first: false };
+    let sweep = Sweep { start: 1, seeds, steps, threads: 2, stop_at_first: false, budget: None };
     let swept = sweep.run(|_| {});
     let mut missing = 0;
     for (mark, count) in mark::counts() {

@@ -2,6 +2,7 @@
 
 use core::panic::AssertUnwindSafe;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::panic::catch_unwind;
 use std::sync::Mutex;
@@ -24,6 +25,8 @@ pub struct Sweep {
     pub threads: usize,
     /// Whether the first finding ends the sweep.
     pub stop_at_first: bool,
+    /// Behind this time no seed begins any more.
+    pub budget: Option<Duration>,
 }
 
 /// Each of so many seeds runs twice, and the traces are compared.
@@ -156,7 +159,8 @@ impl Sweep {
                     loop {
                         let index = next.fetch_add(1, Ordering::Relaxed);
                         let ended = self.stop_at_first && found.load(Ordering::Relaxed);
-                        if index >= self.seeds || ended {
+                        let late = self.budget.is_some_and(|budget| begin.elapsed() >= budget);
+                        if index >= self.seeds || ended || late {
                             return;
                         }
                         let seed = self.start + index;

@@ -1,10 +1,12 @@
 //! What the command understands.
 
+use core::time::Duration;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use quorate_conformance::Profile;
+use quorate_sim::{NamedSchedule, SCHEDULES};
 
 /// Proves a member's run loop: cases with one rule each, random runs, and reports of both.
 #[derive(Debug, Parser)]
@@ -163,6 +165,33 @@ pub(crate) struct SweepArguments {
     /// Steps behind the first leader, with faults, of each seed
     #[arg(long, default_value_t = 2_000)]
     pub(crate) steps: u64,
+    /// How long to go on at most, such as 90s, 150m or 2h: no seed begins behind that
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) budget: Option<Duration>,
+    /// A selection of faults with a name, instead of drawing from all; a wrong name lists them
+    #[arg(long, value_name = "NAME", value_parser = schedule)]
+    pub(crate) schedule: Option<&'static NamedSchedule>,
+}
+
+/// A number of seconds, minutes or hours.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no duration; say for example 90s, 150m or 2h");
+    let (digits, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
+}
+
+fn schedule(name: &str) -> Result<&'static NamedSchedule, String> {
+    NamedSchedule::named(name).ok_or_else(|| {
+        let known: Vec<&str> = SCHEDULES.iter().map(|schedule| schedule.name).collect();
+        format!("there is no schedule {name}; say one of {}", known.join(", "))
+    })
 }
 
 /// Arguments of `replay`.
@@ -176,6 +205,9 @@ pub(crate) struct ReplayArguments {
     /// Prints each event and each action
     #[arg(long)]
     pub(crate) trace: bool,
+    /// The schedule under which it was found
+    #[arg(long, value_name = "NAME", value_parser = schedule)]
+    pub(crate) schedule: Option<&'static NamedSchedule>,
 }
 
 /// Arguments of `shrink`.
@@ -192,6 +224,9 @@ pub(crate) struct ShrinkArguments {
     /// A seed: steps behind the first leader, with faults
     #[arg(long, default_value_t = 2_000)]
     pub(crate) steps: u64,
+    /// A seed: the schedule under which it was found
+    #[arg(long, value_name = "NAME", value_parser = schedule)]
+    pub(crate) schedule: Option<&'static NamedSchedule>,
     /// A case: the subject that fails it
     #[arg(long, default_value = "core")]
     pub(crate) subject: String,

@@ -24,7 +24,8 @@ pub(super) fn shrink(arguments: &ShrinkArguments) -> Result<Exit, String> {
 
 fn shrink_seed(seed: u64, arguments: &ShrinkArguments) -> Exit {
     let patience = Duration::from_secs(arguments.seconds);
-    let Some(small) = shrink_story(Story::of(seed, arguments.steps, None), patience) else {
+    let Some(small) = shrink_story(Story::of(seed, arguments.steps, arguments.schedule), patience)
+    else {
         println!("seed {seed}: nothing found");
         return Exit::Good;
     };

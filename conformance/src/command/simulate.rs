@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use quorate_sim::sweep::{Sweep, run_world};
-use quorate_sim::{MILLI, World, mutants};
+use quorate_sim::sweep::{Sweep, run_world, world_of};
+use quorate_sim::{MILLI, mutants};
 
 use super::Exit;
 use super::arguments::{MutantsArguments, ReplayArguments, SweepArguments};
@@ -11,10 +11,10 @@ use super::arguments::{MutantsArguments, ReplayArguments, SweepArguments};
 pub(super) fn sweep(arguments: &SweepArguments) -> Exit {
     silence_panics();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let SweepArguments { seeds, start, steps } = *arguments;
+    let SweepArguments { seeds, start, steps, budget, schedule } = *arguments;
     let bar = indicatif::ProgressBar::new(seeds);
-    let swept = Sweep { start, seeds, steps, threads, stop_at_first: false }
-        .run(|done| bar.set_position(done));
+    let swept = Sweep { start, seeds, steps, threads, stop_at_first: false, budget }
+        .run_under(schedule, |done| bar.set_position(done));
     bar.finish_and_clear();
     print!("{}", swept.tally);
     let rate = swept.steps as f64 / swept.seconds.max(0.001);
@@ -22,20 +22,29 @@ pub(super) fn sweep(arguments: &SweepArguments) -> Exit {
         "{} seeds, {} steps in {:.1} s on {threads} threads: {rate:.0} steps/s",
         swept.seeds, swept.steps, swept.seconds
     );
-    let missing = swept.tally.missing();
+    let cut_short = swept.seeds < seeds;
+    if cut_short {
+        println!("the budget was used up: {} of {seeds} seeds ran", swept.seeds);
+    }
+    // A schedule leaves most faults out: only a whole sweep over all of them must have seen them.
+    let missing = if schedule.is_none() { swept.tally.missing() } else { Vec::new() };
     for mark in &missing {
         println!("never seen: {}", mark.name());
     }
+    let under = schedule.map(|it| format!(" --schedule {}", it.name)).unwrap_or_default();
     for finding in &swept.findings {
-        println!("{finding}\n    quorate-conformance replay {} --trace", finding.seed);
+        let seed = finding.seed;
+        println!("{finding}\n    quorate-conformance replay {seed}{under} --trace");
+        println!("    quorate-conformance shrink {seed}{under}");
     }
     println!("{} findings", swept.findings.len());
-    if swept.findings.is_empty() && missing.is_empty() { Exit::Good } else { Exit::Failed }
+    let vacuous = !missing.is_empty() && !cut_short;
+    if swept.findings.is_empty() && !vacuous { Exit::Good } else { Exit::Failed }
 }
 
 pub(super) fn replay(arguments: &ReplayArguments) -> Result<Exit, String> {
     silence_panics();
-    let mut world = World::new(arguments.seed);
+    let mut world = world_of(arguments.seed, arguments.schedule);
     if arguments.trace {
         world.record_trace();
     }

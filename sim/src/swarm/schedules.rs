@@ -5,7 +5,7 @@ use super::{FaultClass as C, FaultClasses, MILLI, SECOND, Sort, Swarm};
 use crate::dice::Dice;
 
 /// A selection of faults.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct NamedSchedule {
     /// Its name, as commands take it.
     pub name: &'static str,

@@ -1,0 +1,68 @@
+//! The command as its users start it: what it says, and how it ends.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it is")]
+
+use std::process::Command;
+
+/// What came of a command: its exit code, and all that it said.
+fn conformance(arguments: &[&str]) -> (i32, String) {
+    let program = env!("CARGO_BIN_EXE_quorate-conformance");
+    let output = Command::new(program).args(arguments).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8(said).unwrap())
+}
+
+/// The command ends with this code, and says all of that.
+fn ends(code: i32, arguments: &[&str], says: &[&str]) {
+    let (found, said) = conformance(arguments);
+    assert_eq!(found, code, "{arguments:?}: {said}");
+    for text in says {
+        assert!(said.contains(text), "{arguments:?} does not say {text:?}: {said}");
+    }
+}
+
+#[test]
+fn help_is_no_error_and_a_mistake_in_the_arguments_is_one_of_its_own() {
+    for task in ["list", "run", "sweep", "replay", "shrink", "mutants", "table", "vectors"] {
+        ends(0, &[task, "--help"], &["Usage: quorate-conformance", task]);
+        ends(3, &[task, "--no-such-option"], &["--no-such-option", "--help"]);
+    }
+    ends(3, &["no-such-task"], &["no-such-task"]);
+    ends(3, &[], &["Usage"]);
+}
+
+#[test]
+fn a_table_of_what_nobody_knows_is_refused_before_anything_is_built() {
+    ends(0, &["table", "--help"], &["--only", "--check", "--processes", "Nothing is written then"]);
+    ends(3, &["table", "ZZ-*"], &["no case matches \"ZZ-*\"", "list"]);
+    ends(3, &["table", "--only", "9999"], &["there is no mistake 9999", "MUTANTS.md"]);
+    ends(3, &["table", "--only", "first"], &["first", "--only"]);
+    ends(3, &["table", "--processes", "many"], &["many", "--processes"]);
+}
+
+#[test]
+fn a_seed_or_a_case_that_fails_becomes_a_small_story() {
+    ends(0, &["shrink", "--help"], &["--subject", "--seconds", "Exit codes: 1"]);
+    ends(3, &["shrink"], &["<WHAT>"]);
+    ends(3, &["shrink", "EL-99"], &["\"EL-99\" is neither a seed nor a case", "list"]);
+    ends(3, &["shrink", "-1"], &["-1"]);
+    ends(3, &["shrink", "EL-01", "--subject", "nobody"], &["there is no subject nobody", "core"]);
+    ends(3, &["shrink", "7", "--schedule", "nothing"], &["no schedule nothing", "swizzle"]);
+    ends(0, &["shrink", "7", "--steps", "30", "--seconds", "1"], &["seed 7: nothing found"]);
+    ends(0, &["shrink", "EL-01", "--seeds", "0"], &["EL-01: it does not fail with seed 1"]);
+    let deaf = ["shrink", "NK-01", "--subject", "broken:deaf", "--seeds", "1", "--seconds", "20"];
+    ends(1, &deaf, &["scenes, then", "rule", "repeat  quorate-conformance run NK-01"]);
+}
+
+#[test]
+fn a_sweep_keeps_to_its_schedule_and_to_its_budget() {
+    ends(3, &["sweep", "--budget", "soon"], &["\"soon\" is no duration", "90s"]);
+    ends(3, &["sweep", "--schedule", "nothing"], &["there is no schedule nothing", "swizzle"]);
+    let short = ["sweep", "--seeds", "2", "--steps", "50", "--schedule", "swizzle"];
+    ends(0, &short, &["2 seeds", "0 findings"]);
+    let late = ["sweep", "--seeds", "1000000", "--steps", "50", "--budget", "1s"];
+    ends(0, &late, &["the budget was used up", "of 1000000 seeds ran", "0 findings"]);
+    // A whole sweep that saw next to nothing proves nothing.
+    ends(1, &["sweep", "--seeds", "1", "--steps", "50"], &["never seen", "0 findings"]);
+    ends(0, &["replay", "7", "--steps", "50", "--schedule", "swizzle"], &["nothing found"]);
+}
