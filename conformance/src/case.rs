@@ -26,6 +26,9 @@ pub enum Script {
     Core(fn(&mut Trial<'_>) -> Verdict),
     /// Plays with a group of members on the suite's edges; any subject can stand there.
     Cluster(fn(&mut Trial<'_>) -> Verdict),
+    /// Only real processes can show it: its script is among those of
+    /// [`blackbox`](crate::blackbox::find).
+    Real,
     /// Its subject does not exist yet: the name of the work that brings it. Never passed.
     Waits(&'static str),
 }
@@ -124,6 +127,12 @@ impl Case {
         script: fn(&mut Trial<'_>) -> Verdict,
     ) -> Self {
         Self::new(id, title, rule, Script::Cluster(script))
+    }
+
+    /// A case whose script plays with real processes, and that nothing else can show.
+    #[must_use]
+    pub const fn real(id: &'static str, title: &'static str, rule: &'static str) -> Self {
+        Self::new(id, title, rule, Script::Real)
     }
 
     /// A case whose subject does not exist yet.

@@ -52,6 +52,7 @@ pub use stage::story::{Fate, Scene, Story, Told};
 pub use stage::{Effect, Options, Passing, Stage};
 pub use subject::{
     Description, Feature, HandedOver, Node, NodeSpec, NodeView, SpawnError, Subject, Turned,
+    Wording,
 };
 pub use trial::{Profile, Trial};
 

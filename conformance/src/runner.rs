@@ -222,6 +222,10 @@ fn perform(case: &Case, subject: &str, trial: &mut Trial<'_>) -> Verdict {
         Script::Core(_) => {
             Err(Failure::NotApplicable("it calls the core directly: --subject core".into()))
         }
+        Script::Real => {
+            let where_to = "only real processes show it: --profile real --subject blackbox:FILE";
+            Err(Failure::NotApplicable(where_to.into()))
+        }
         Script::Waits(work) => Err(Failure::NotApplicable(format!("waits for {work}"))),
     }
 }

@@ -1,6 +1,6 @@
 //! What is proved: the seam between the suite and a member's run loop.
 
-use quorate_core::{Counters, Instant, MemberConfig, TermHistory, View};
+use quorate_core::{Counters, GroupTag, Instant, MemberConfig, TermHistory, View};
 
 use crate::edges::Edges;
 
@@ -18,6 +18,21 @@ pub trait Subject {
     /// # Errors
     /// The member cannot start; it stays down, and the case sees why.
     fn spawn(&self, spec: &NodeSpec, edges: Edges) -> Result<Box<dyn Node>, SpawnError>;
+
+    /// How its datagrams are written, if not as `quorate-codecs` writes them. The suite's network,
+    /// clients and observers speak that; between them and a member everything is translated.
+    fn wording(&self) -> Option<Wording> {
+        None
+    }
+}
+
+/// The datagrams of a subject that has a codec of its own. What a function cannot read is `None`.
+#[derive(Clone, Copy, Debug)]
+pub struct Wording {
+    /// What the subject would write for a datagram of `quorate-codecs` in this group.
+    pub write: fn(&[u8], GroupTag) -> Option<Vec<u8>>,
+    /// What `quorate-codecs` would write for a datagram of the subject in this group.
+    pub read: fn(&[u8], GroupTag) -> Option<Vec<u8>>,
 }
 
 /// A member's life under a subject. Dropped, it ends as a killed process does: nothing of it may

@@ -7,9 +7,11 @@ use std::time::Instant;
 
 use super::RealTrial;
 use super::client::RealClient;
+use super::disks::can_mount_images;
+use super::grounds::can_inject;
 use super::grounds::{Grounds, PATIENCE};
 use super::shapes::only_elects;
-use super::{ends, shapes};
+use super::{ends, images, resources, shapes};
 use crate::case::{Failure, Verdict, check};
 use crate::stage::{Effect, MILLION};
 
@@ -53,10 +55,13 @@ const SCRIPTS: &[(&str, RealCase)] = &[
     ("NK-14", shapes::nk_14),
     ("NK-16", nk_16),
     ("NK-25", nk_25),
+    ("NK-32", resources::nk_32),
     ("FC-02", shapes::fc_02),
     ("CL-01", cl_01),
     ("CL-04", cl_04),
     ("CL-05", shapes::cl_05),
+    ("RB-06", resources::rb_06),
+    ("RB-11", resources::rb_11),
     ("AD-06", ends::ad_06),
     ("AD-19", ad_19),
     ("AD-20", ends::ad_20),
@@ -68,6 +73,8 @@ const SCRIPTS: &[(&str, RealCase)] = &[
     ("DF-07", ends::df_07),
     ("DF-10", ends::df_10),
     ("DF-12", df_12),
+    ("DF-14", images::df_14),
+    ("DF-15", images::df_15),
     ("DF-19", ends::df_19),
 ];
 
@@ -222,6 +229,16 @@ fn ls_01(trial: &RealTrial<'_>) -> Verdict {
 }
 
 fn cd_16(trial: &RealTrial<'_>) -> Verdict {
+    match (can_inject(), can_mount_images()) {
+        (Err(calls), Err(images)) => Err(Failure::NotApplicable(format!("{calls}; {images}"))),
+        (Ok(()), Err(_)) => slow_syncs(trial),
+        (Err(_), Ok(())) => images::frozen_leader(trial),
+        (Ok(()), Ok(())) => slow_syncs(trial).and_then(|()| images::frozen_leader(trial)),
+    }
+}
+
+/// The syncs of a leader take long.
+fn slow_syncs(trial: &RealTrial<'_>) -> Verdict {
     let mut grounds = trial.grounds(3)?;
     // After a while each sync of member 1 takes three seconds.
     grounds.start_with_faulty_calls(1, "fdatasync,fsync:delay_enter=3000000:when=200+")?;
@@ -449,10 +466,10 @@ fn df_12(trial: &RealTrial<'_>) -> Verdict {
     serves(&mut grounds)
 }
 
-type Files = Vec<(PathBuf, Vec<u8>)>;
+pub(super) type Files = Vec<(PathBuf, Vec<u8>)>;
 
 /// The files of a folder, with what is in them.
-fn files_of(folder: &Path) -> Result<Files, Failure> {
+pub(super) fn files_of(folder: &Path) -> Result<Files, Failure> {
     let harness =
         |error: std::io::Error| Failure::Harness(format!("{}: {error}", folder.display()));
     let mut files = Vec::new();
@@ -469,7 +486,25 @@ fn files_of(folder: &Path) -> Result<Files, Failure> {
     Ok(files)
 }
 
-fn write(path: &Path, content: &[u8]) -> Verdict {
+pub(super) fn write(path: &Path, content: &[u8]) -> Verdict {
     fs::write(path, content)
         .map_err(|error| Failure::Harness(format!("{}: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Script;
+    use crate::catalogue;
+
+    #[test]
+    fn each_script_belongs_to_a_case_and_each_real_case_has_a_script() {
+        for (id, _) in SCRIPTS {
+            let case = catalogue::find(id).unwrap_or_else(|| panic!("there is no case {id}"));
+            assert!(!matches!(case.script, Script::Waits(_)), "{id} has a script, and waits");
+        }
+        for case in catalogue::all().filter(|case| matches!(case.script, Script::Real)) {
+            assert!(find(case.id).is_some(), "{} has no script", case.id);
+        }
+    }
 }

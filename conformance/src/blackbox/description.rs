@@ -25,6 +25,8 @@ use serde::Deserialize;
 /// init = ["quorate", "init", "--config", "{config}"]
 /// start = ["quorate", "member", "--config", "{config}"]
 /// ready = "running"                   # what its standard error says when it runs
+/// status_signal = "USR1"              # on which it writes its status there; may be left out
+/// overflows = '"overflows":'          # before the kernel's drops in that status; may be left out
 ///
 /// [client]                            # a line in is a message, a line out a reply, in order
 /// start = ["quorate", "client", "--config", "{config}"]
@@ -98,6 +100,12 @@ pub struct MemberCommands {
     pub start: Vec<String>,
     /// What its standard error says when it runs.
     pub ready: String,
+    /// The signal on which it writes its status to its standard error, such as `USR1`, if there is
+    /// one.
+    pub status_signal: Option<String>,
+    /// What stands in that status before the number of datagrams that the kernel dropped for want
+    /// of room in the receive buffer.
+    pub overflows: Option<String>,
 }
 
 /// How to be a client.

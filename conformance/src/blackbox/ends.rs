@@ -182,7 +182,7 @@ pub(super) fn df_19(trial: &RealTrial<'_>) -> Verdict {
 }
 
 /// Kills one other, so that nothing is committed without `member`, and sees that the group serves.
-fn is_needed(grounds: &mut Grounds, client: &mut RealClient, member: u16) -> Verdict {
+pub(super) fn is_needed(grounds: &mut Grounds, client: &mut RealClient, member: u16) -> Verdict {
     let leader = grounds.leader();
     let mut others = grounds.numbers().filter(|id| *id != member);
     let victim = others.find(|id| Some(*id) != leader).unwrap_or(member);
@@ -191,7 +191,7 @@ fn is_needed(grounds: &mut Grounds, client: &mut RealClient, member: u16) -> Ver
 }
 
 /// Sends a large message; a few are under way at a time.
-fn large(grounds: &mut Grounds, client: &mut RealClient) -> Verdict {
+pub(super) fn large(grounds: &mut Grounds, client: &mut RealClient) -> Verdict {
     const UNDER_WAY: usize = 4;
     let answered = client.sent().saturating_sub(UNDER_WAY - 1);
     grounds.answered(client, answered, PATIENCE)?;

@@ -14,6 +14,7 @@ use quorate_sim::Place;
 
 use super::client::RealClient;
 use super::description::{Product, Times, fill};
+use super::disks::Disk;
 use super::process::{Host, Process};
 use super::standstill::{Spot, Standstills};
 use super::switch::Switch;
@@ -44,6 +45,8 @@ pub struct Grounds {
 impl Drop for Grounds {
     fn drop(&mut self) {
         let begun = Instant::now();
+        // Who waits for a frozen disk does not die.
+        self.members.iter_mut().for_each(Process::thaw);
         self.kill_all();
         self.standstills.waited("all killed members to be gone", begun.elapsed());
     }
@@ -56,8 +59,8 @@ pub(super) struct Plan {
     pub(super) seed: u64,
     /// Where everything is put; it is made.
     pub(super) folder: PathBuf,
-    /// The member whose disk is small, and how many mebibytes it has.
-    pub(super) small_disk: Option<(u16, u64)>,
+    /// The member whose disk is not the machine's, and what it is.
+    pub(super) disk: Option<(u16, Disk)>,
 }
 
 impl Grounds {
@@ -70,7 +73,7 @@ impl Grounds {
     }
 
     fn make(product: &Product, plan: &Plan, standstills: Arc<Standstills>) -> Result<Self, String> {
-        let Plan { members, seed, folder, small_disk } = plan;
+        let Plan { members, seed, folder, disk } = plan;
         let begun = Instant::now();
         fs::create_dir_all(folder).map_err(|error| format!("no folder: {error}"))?;
         let mut wires = BTreeMap::new();
@@ -97,7 +100,7 @@ impl Grounds {
         ];
         let mut processes = Vec::new();
         for (host, id) in hosts.into_iter().zip(1..) {
-            let disk = small_disk.filter(|(small, _)| *small == id).map(|(_, mebibytes)| mebibytes);
+            let disk = disk.filter(|(special, _)| *special == id).map(|(_, disk)| disk);
             processes.push(Process::prepare(product, folder, (host, id, disk), &values)?);
         }
         standstills.waited("hosts and directories", begun.elapsed());
@@ -235,6 +238,32 @@ impl Grounds {
         self.member(id).log()
     }
 
+    /// What the kernel has dropped of a member's datagrams: as the member says, and as the kernel
+    /// counts on its host.
+    ///
+    /// # Errors
+    /// The product does not tell, or the member does not answer.
+    pub fn overflows(&mut self, id: u16) -> Result<(u64, u64), Failure> {
+        let member = self.member(id);
+        if !member.tells_overflows() {
+            let what = "the product's description has no `status_signal` and `overflows`";
+            return Err(Failure::NotApplicable(what.into()));
+        }
+        let told = member.overflows().ok_or_else(|| {
+            Failure::broken(format!("member {id} does not say what the kernel has dropped"))
+        })?;
+        Ok((told, member.host.lost()))
+    }
+
+    /// What each descriptor of a member's process is, and how many threads it has.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn holdings(&mut self, id: u16) -> Result<(Vec<String>, usize), Failure> {
+        let held = self.member(id).holdings();
+        held.ok_or_else(|| Failure::broken(format!("member {id} does not run")))
+    }
+
     /// The data directory of a member.
     pub fn data_of(&mut self, id: u16) -> PathBuf {
         self.member(id).data.clone()
@@ -246,6 +275,36 @@ impl Grounds {
     /// The system refuses it.
     pub fn resize_disk(&mut self, id: u16, mebibytes: u64) -> Verdict {
         self.member(id).resize_disk(mebibytes).map_err(Failure::Harness)
+    }
+
+    /// Lets a disk that is an image hang: whoever writes to it waits until it is thawed.
+    ///
+    /// # Errors
+    /// The system refuses it.
+    pub fn freeze(&mut self, id: u16) -> Verdict {
+        self.member(id).freeze().map_err(Failure::Harness)
+    }
+
+    /// Lets a frozen disk go on.
+    pub fn thaw(&mut self, id: u16) {
+        self.member(id).thaw();
+    }
+
+    /// A disk that is an image takes no writes any more, as one whose file system has found an error,
+    /// until [`Grounds::mend_disk`].
+    ///
+    /// # Errors
+    /// The system refuses it.
+    pub fn make_read_only(&mut self, id: u16) -> Verdict {
+        self.member(id).make_read_only().map_err(Failure::Harness)
+    }
+
+    /// Mounts such a disk anew; the member must not run.
+    ///
+    /// # Errors
+    /// The system refuses it.
+    pub fn mend_disk(&mut self, id: u16) -> Verdict {
+        self.member(id).mend_disk().map_err(Failure::Harness)
     }
 
     /// Starts a second process on the directory of a member that runs; its exit code, or none when

@@ -14,10 +14,13 @@ mod agent;
 mod cases;
 mod client;
 mod description;
+mod disks;
 mod ends;
 mod grounds;
+mod images;
 mod packet;
 mod process;
+mod resources;
 mod shapes;
 mod standstill;
 mod switch;
@@ -26,6 +29,7 @@ pub use agent::relay;
 pub use cases::{RealCase, find};
 pub use client::RealClient;
 pub use description::{ClientCommands, MemberCommands, Product, Times};
+pub use disks::can_mount_images;
 pub use grounds::{Grounds, can_inject};
 
 use core::cell::Cell;
@@ -38,6 +42,7 @@ use crate::case::{Case, Failure, Verdict};
 use crate::runner::{CaseReport, Remains, judge, report_of};
 use crate::subject::Description;
 use crate::trial::Profile;
+use disks::Disk;
 use grounds::Plan;
 use standstill::{Record, Standstills};
 use tempfile::TempDir;
@@ -76,19 +81,25 @@ impl RealTrial<'_> {
         small: u16,
         mebibytes: u64,
     ) -> Result<Grounds, Failure> {
-        self.grounds_with(members, Some((small, mebibytes)))
+        self.grounds_with(members, Some((small, Disk::Small(mebibytes))))
     }
 
-    fn grounds_with(
-        &self,
-        members: u16,
-        small_disk: Option<(u16, u64)>,
-    ) -> Result<Grounds, Failure> {
+    /// [`RealTrial::grounds`], and the disk of member `imaged` is an image of a file system: it can
+    /// be frozen, and be lost to its writers.
+    ///
+    /// # Errors
+    /// As there; not applicable where the machine mounts no images.
+    pub fn grounds_with_image(&self, members: u16, imaged: u16) -> Result<Grounds, Failure> {
+        can_mount_images().map_err(Failure::NotApplicable)?;
+        self.grounds_with(members, Some((imaged, Disk::Image)))
+    }
+
+    fn grounds_with(&self, members: u16, disk: Option<(u16, Disk)>) -> Result<Grounds, Failure> {
         let standstills = Arc::clone(&self.standstills);
         let number = self.grounds_made.get() + 1;
         self.grounds_made.set(number);
         let folder = self.folder.join(format!("grounds-{number}"));
-        let plan = Plan { members, seed: self.seed, folder, small_disk };
+        let plan = Plan { members, seed: self.seed, folder, disk };
         Grounds::new(self.product, &plan, standstills)
     }
 

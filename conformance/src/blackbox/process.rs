@@ -12,11 +12,14 @@ use std::time::Instant;
 
 use super::agent::TUNNEL;
 use super::description::{Product, fill};
+use super::disks::{Disk, Mounted};
 
 /// How long a host, or a member, may take until it is there.
 const UP_WITHIN: Duration = Duration::from_secs(20);
 /// How often a member's standard error is looked at until it says that it runs.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
+const NO_DISK: &str = "the script asks for a disk that the member does not have";
 
 /// A process that holds the namespaces of a host. The host ends with it.
 #[derive(Debug)]
@@ -90,14 +93,8 @@ impl Host {
         self.does(&["ip", "link", "set", TUNNEL, state])
     }
 
-    /// Mounts a file system in memory that only this host sees, or changes the options of one.
-    fn mount_disk(&self, at: &Path, options: &str) -> Result<(), String> {
-        let at = at.display().to_string();
-        self.does(&["mount", "-t", "tmpfs", "-o", options, "none", &at])
-    }
-
     /// Runs a command on this host to its end.
-    fn does(&self, words: &[&str]) -> Result<(), String> {
+    pub(super) fn does(&self, words: &[&str]) -> Result<(), String> {
         let owned: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         let done = self.command(&owned).stdin(Stdio::null()).output();
         let done = done.map_err(|error| format!("cannot start {words:?}: {error}"))?;
@@ -133,9 +130,13 @@ pub(super) struct Process {
     pub(super) host: Host,
     config: PathBuf,
     pub(super) data: PathBuf,
+    /// Its disk, if that is not the machine's.
+    disk: Option<Mounted>,
     log: PathBuf,
     start: Vec<String>,
     ready: String,
+    /// The signal that asks for the status, and what stands before the kernel's drops there.
+    overflows: Option<(String, String)>,
     running: Option<Child>,
     is_wrapped: bool,
 }
@@ -145,7 +146,7 @@ impl Process {
     pub(super) fn prepare(
         product: &Product,
         folder: &Path,
-        (host, id, small_disk): (Host, u16, Option<u64>),
+        (host, id, disk): (Host, u16, Option<Disk>),
         values: &[(&str, String)],
     ) -> Result<Self, String> {
         let data = folder.join(format!("member-{id}"));
@@ -160,10 +161,7 @@ impl Process {
             .map_err(|error| format!("cannot read {}: {error}", template.display()))?;
         fs::write(&config, fill(&text, &values))
             .map_err(|error| format!("cannot write {}: {error}", config.display()))?;
-        if let Some(mebibytes) = small_disk {
-            fs::create_dir(&data).map_err(|error| format!("no {}: {error}", data.display()))?;
-            host.mount_disk(&data, &format!("size={mebibytes}m"))?;
-        }
+        let disk = disk.map(|disk| Mounted::new(disk, &host, &data)).transpose()?;
         let words = |words: &[String]| words.iter().map(|word| fill(word, &values)).collect();
         let init: Vec<String> = words(&product.member.init);
         let prepared = host.command(&init).output();
@@ -176,9 +174,11 @@ impl Process {
             start: words(&product.member.start),
             log: folder.join(format!("member-{id}.log")),
             ready: product.member.ready.clone(),
+            overflows: product.member.status_signal.clone().zip(product.member.overflows.clone()),
             host,
             config,
             data,
+            disk,
             running: None,
             is_wrapped: false,
         })
@@ -186,7 +186,34 @@ impl Process {
 
     /// Gives its small disk so many mebibytes.
     pub(super) fn resize_disk(&self, mebibytes: u64) -> Result<(), String> {
-        self.host.mount_disk(&self.data, &format!("remount,size={mebibytes}m"))
+        self.disk()?.resize(&self.host, mebibytes)
+    }
+
+    /// Lets the disk hang.
+    pub(super) fn freeze(&mut self) -> Result<(), String> {
+        let disk = self.disk.as_mut().ok_or(NO_DISK)?;
+        disk.freeze(&self.host)
+    }
+
+    /// Lets the disk go on, if it hangs.
+    pub(super) fn thaw(&mut self) {
+        if let Some(disk) = &mut self.disk {
+            disk.thaw(&self.host);
+        }
+    }
+
+    /// Lets the disk take no more writes.
+    pub(super) fn make_read_only(&self) -> Result<(), String> {
+        self.disk()?.make_read_only(&self.host)
+    }
+
+    /// Mounts the disk anew.
+    pub(super) fn mend_disk(&self) -> Result<(), String> {
+        self.disk()?.mend(&self.host)
+    }
+
+    fn disk(&self) -> Result<&Mounted, String> {
+        self.disk.as_ref().ok_or_else(|| NO_DISK.into())
     }
 
     /// The member's configuration file.
@@ -265,6 +292,43 @@ impl Process {
         // That it is gone already is no matter.
         let arguments = [format!("-{name}"), target];
         let _ = Command::new("kill").args(arguments).stderr(Stdio::null()).status();
+    }
+
+    /// Asks for the member's status: what the kernel has dropped of its datagrams, as it says; none
+    /// while it has not answered, or if it does not say.
+    pub(super) fn overflows(&self) -> Option<u64> {
+        let (signal, before) = self.overflows.as_ref()?;
+        let seen = self.log().len();
+        self.signal(signal);
+        let limit = Instant::now() + UP_WITHIN;
+        while Instant::now() < limit {
+            let log = self.log();
+            let said = log.get(seen..).and_then(|said| said.split_once(before.as_str()));
+            let digits = said.map(|(_, behind)| behind.trim_start());
+            let digits =
+                digits.filter(|behind| behind.contains(|next: char| !next.is_ascii_digit()));
+            if let Some(behind) = digits {
+                let end = behind.find(|next: char| !next.is_ascii_digit()).unwrap_or(0);
+                return behind[..end].parse().ok();
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+        None
+    }
+
+    /// Whether the product's status has the kernel's drops.
+    pub(super) const fn tells_overflows(&self) -> bool {
+        self.overflows.is_some()
+    }
+
+    /// What each descriptor of the running process is, sorted, and how many threads it has.
+    pub(super) fn holdings(&self) -> Option<(Vec<String>, usize)> {
+        let id = self.number()?;
+        let entries = |what: &str| fs::read_dir(format!("/proc/{id}/{what}")).ok();
+        let targets = entries("fd")?.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+        let mut targets: Vec<String> = targets.map(|path| path.display().to_string()).collect();
+        targets.sort();
+        Some((targets, entries("task")?.count()))
     }
 
     /// Waits for the end of a process that was asked to stop; its exit code.

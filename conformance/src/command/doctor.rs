@@ -51,22 +51,26 @@ fn abilities() -> Vec<Ability> {
         of("ip", "loopback on a host", true, try_command("ip", &["-V"])),
         of(
             "strace",
-            "system calls that fail or take long (CD-16, DF-01)",
+            "system calls that fail or take long (CD-16, DF-01, RB-11)",
             false,
             quorate_conformance::blackbox::can_inject(),
         ),
         of(
             "tmpfs",
-            "a disk that is full",
+            "a disk that is full (DF-07)",
             false,
             try_command(
                 "unshare",
                 &["--mount", "mount", "-t", "tmpfs", "-o", "size=1m", "none", "/mnt"],
             ),
         ),
-        of("loop device", "images of file systems", false, exists("/dev/loop-control")),
+        of(
+            "images",
+            "a disk that freezes or turns read-only (CD-16, DF-15)",
+            false,
+            quorate_conformance::blackbox::can_mount_images(),
+        ),
         of("FUSE", "a file system that loses writes", false, exists("/dev/fuse")),
-        of("fsfreeze", "a disk that hangs", false, try_command("fsfreeze", &["--version"])),
         of("nft", "loss in the kernel", false, try_command("nft", &["--version"])),
     ]
 }

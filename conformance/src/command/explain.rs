@@ -19,9 +19,12 @@ pub(super) fn explain(arguments: &ExplainArguments) -> Result<Exit, String> {
     );
     println!(
         "runs on   {}",
-        match bindings(case) {
+        match bindings(case).as_str() {
             "core" => "the core directly (--subject core)",
             "subject" => "any subject, in virtual time",
+            "core+real" => "the core directly (--subject core), and real processes",
+            "subject+real" => "any subject, in virtual time, and real processes",
+            "real" => "real processes (--profile real --subject blackbox:FILE)",
             _ => "nothing yet",
         }
     );

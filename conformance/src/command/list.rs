@@ -2,6 +2,7 @@
 
 use super::Exit;
 use super::arguments::ListArguments;
+use quorate_conformance::blackbox;
 use quorate_conformance::catalogue;
 use quorate_conformance::{Case, Level, Script};
 
@@ -19,7 +20,7 @@ pub(super) fn list(arguments: &ListArguments) -> Result<Exit, String> {
             let star = if case.quick { "*" } else { " " };
             let (level, bindings) = (level(case.level), bindings(case));
             println!(
-                "{:<6}{star} {level:<7} {bindings:<8} {:<30} {}",
+                "{:<6}{star} {level:<7} {bindings:<13} {:<30} {}",
                 case.id,
                 state(case),
                 case.title
@@ -60,18 +61,21 @@ pub(super) const fn level(level: Level) -> &'static str {
     }
 }
 
-/// Where a case can run.
-pub(super) const fn bindings(case: &Case) -> &'static str {
-    match case.script {
-        Script::Core(_) => "core",
-        Script::Cluster(_) => "subject",
-        Script::Waits(_) => "-",
-    }
+/// Where a case can run: where its script does, and on real processes if it has a script for them.
+pub(super) fn bindings(case: &Case) -> String {
+    let is_real = blackbox::find(case.id).is_some();
+    let virtually = match case.script {
+        Script::Core(_) => Some("core"),
+        Script::Cluster(_) => Some("subject"),
+        Script::Real | Script::Waits(_) => None,
+    };
+    let places: Vec<&str> = virtually.into_iter().chain(is_real.then_some("real")).collect();
+    if places.is_empty() { "-".into() } else { places.join("+") }
 }
 
 pub(super) fn state(case: &Case) -> String {
     match case.script {
-        Script::Core(_) | Script::Cluster(_) => "written".into(),
+        Script::Core(_) | Script::Cluster(_) | Script::Real => "written".into(),
         Script::Waits(work) => format!("waits: {work}"),
     }
 }

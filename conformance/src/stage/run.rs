@@ -60,6 +60,7 @@ impl Stage<'_> {
                 let index = usize::from(member.0).wrapping_sub(1);
                 if index < self.machines.len() {
                     self.watch_arrival(index, &bytes);
+                    let bytes = self.as_subject_writes(bytes);
                     self.push_input(index, Input::Datagram { source: from.endpoint(), bytes });
                 }
             }
@@ -178,6 +179,7 @@ impl Stage<'_> {
         let seen = running.view();
         machine.before = core::mem::replace(&mut machine.seen, seen);
         let deeds = machine.edges.take_deeds();
+        let deeds = self.as_suite_writes(deeds);
         let many = core::mem::take(&mut self.machines[node].takes_many);
         self.watch.is_blind_to_requests = many;
         self.watch_turn(node);
@@ -207,6 +209,26 @@ impl Stage<'_> {
             return;
         }
         self.arm(node, turned.wake);
+    }
+
+    /// A datagram for a member. One that is damaged or of no known kind stays as it is, and is none
+    /// for a codec of the subject's own either.
+    fn as_subject_writes(&self, bytes: Vec<u8>) -> Vec<u8> {
+        let Some(wording) = self.subject.wording() else { return bytes };
+        (wording.write)(&bytes, TAG).unwrap_or(bytes)
+    }
+
+    /// What a member sent. What its own codec cannot read is left for the observers to see.
+    fn as_suite_writes(&self, mut deeds: Vec<Deed>) -> Vec<Deed> {
+        let Some(wording) = self.subject.wording() else { return deeds };
+        for deed in &mut deeds {
+            if let Deed::Sent { bytes, .. } = deed
+                && let Some(read) = (wording.read)(bytes, TAG)
+            {
+                *bytes = read;
+            }
+        }
+        deeds
     }
 
     fn arm(&mut self, node: usize, wake: Option<Instant>) {

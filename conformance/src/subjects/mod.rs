@@ -6,11 +6,13 @@ pub mod hosted;
 mod reference;
 #[cfg(feature = "runtimes")]
 mod runtimes;
+mod text;
 
 pub use broken::{Broken, Mistake};
 pub use reference::Reference;
 #[cfg(feature = "runtimes")]
 pub use runtimes::{AsyncStd, Mio, Tokio};
+pub use text::Text;
 
 use crate::shim::{Shim, ShimOptions};
 use crate::subject::{SpawnError, Subject};
@@ -19,6 +21,7 @@ use crate::subject::{SpawnError, Subject};
 /// `shim-port:COMMAND`.
 pub const NAMES: &[&str] = &[
     "core",
+    "text",
     #[cfg(feature = "runtimes")]
     "tokio",
     #[cfg(feature = "runtimes")]
@@ -41,6 +44,7 @@ pub fn named(name: &str) -> Result<Box<dyn Subject>, SpawnError> {
     }
     match name {
         "core" => Ok(Box::new(Reference)),
+        "text" => Ok(Box::new(Text)),
         #[cfg(feature = "runtimes")]
         "tokio" => match Tokio::new() {
             Ok(tokio) => Ok(Box::new(tokio)),

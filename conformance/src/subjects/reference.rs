@@ -1,10 +1,13 @@
 //! The core in the smallest loop that keeps the law: one event in, all its actions out, then the
 //! next. Core and codecs only; every binding has to do at least this.
 
+use std::rc::Rc;
+
 use quorate_codecs::{DATAGRAM_BYTES_MAX, Header, decode, encode_control, encode_data};
+use quorate_core::message::Live;
 use quorate_core::{
-    Action, Actions, Apply, Delivery, Destination, Endpoint, Event, Instant, Member, Notice,
-    PositionRange, Sender, Source, Stream, TransferOutcome,
+    Action, Actions, Apply, Delivery, Destination, Endpoint, Event, GroupTag, Incoming, Instant,
+    Member, Message, Notice, Position, PositionRange, Sender, Source, Stream, TransferOutcome,
 };
 use quorate_driver::{
     AppendError, Completion, DatagramPort, LogPort, ServiceHost, StoragePort, StorageRequest,
@@ -30,31 +33,89 @@ impl Subject for Reference {
     }
 
     fn spawn(&self, spec: &NodeSpec, edges: Edges) -> Result<Box<dyn Node>, SpawnError> {
-        let recovered =
-            edges.recovered().ok_or_else(|| SpawnError::Refused("nothing recovered".into()))?;
-        let member = Member::new(spec.config.clone(), recovered, edges.now())
-            .map_err(|error| SpawnError::Refused(error.to_string()))?;
-        Ok(Box::new(ReferenceNode {
-            member,
-            actions: Actions::new(),
-            service: ServiceHost::new(edges.service()),
-            socket: edges.socket(),
-            log: edges.log(),
-            storage: edges.storage(),
-            edges,
-            refused: None,
-            broken: None,
-            unsaved: None,
-            stopped: None,
-            outstanding: 0,
-            stop_by: None,
-            handed_over: Vec::new(),
-            datagram: vec![0; DATAGRAM_BYTES_MAX],
-        }))
+        spawn_with(Box::new(Binary), spec, edges)
     }
 }
 
+/// What is said in datagrams, and how it is written.
+pub(super) trait Codec {
+    /// The bytes of a control message.
+    fn control(&self, header: &Header, message: &Message) -> Option<Vec<u8>>;
+
+    /// The bytes of a slice of a stream.
+    fn data(&self, header: &Header, data: Data, slice: &[u8]) -> Option<Vec<u8>>;
+
+    /// Tells `hear` what a datagram says, if it is one.
+    fn read(&self, bytes: &[u8], tag: GroupTag, hear: &mut dyn FnMut(Sender, Incoming<'_>));
+}
+
+/// What a slice is of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Data {
+    pub(super) stream: Stream,
+    pub(super) epoch: u64,
+    pub(super) position: Position,
+    pub(super) live: Option<Live>,
+}
+
+/// The codec of this project.
+struct Binary;
+
+impl Codec for Binary {
+    fn control(&self, header: &Header, message: &Message) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; DATAGRAM_BYTES_MAX];
+        let length = encode_control(header, message, &mut bytes).ok()?;
+        bytes.truncate(length);
+        Some(bytes)
+    }
+
+    fn data(&self, header: &Header, data: Data, slice: &[u8]) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; DATAGRAM_BYTES_MAX];
+        let Data { stream, epoch, position, live } = data;
+        let slices = (slice, &[][..]);
+        let length = encode_data(header, stream, epoch, position, live, slices, &mut bytes).ok()?;
+        bytes.truncate(length);
+        Some(bytes)
+    }
+
+    fn read(&self, bytes: &[u8], tag: GroupTag, hear: &mut dyn FnMut(Sender, Incoming<'_>)) {
+        if let Ok((sender, content)) = decode(bytes, tag) {
+            hear(sender, content);
+        }
+    }
+}
+
+/// A member that speaks by this codec.
+pub(super) fn spawn_with(
+    codec: Box<dyn Codec>,
+    spec: &NodeSpec,
+    edges: Edges,
+) -> Result<Box<dyn Node>, SpawnError> {
+    let recovered =
+        edges.recovered().ok_or_else(|| SpawnError::Refused("nothing recovered".into()))?;
+    let member = Member::new(spec.config.clone(), recovered, edges.now())
+        .map_err(|error| SpawnError::Refused(error.to_string()))?;
+    Ok(Box::new(ReferenceNode {
+        codec: Rc::from(codec),
+        member,
+        actions: Actions::new(),
+        service: ServiceHost::new(edges.service()),
+        socket: edges.socket(),
+        log: edges.log(),
+        storage: edges.storage(),
+        edges,
+        refused: None,
+        broken: None,
+        unsaved: None,
+        stopped: None,
+        outstanding: 0,
+        stop_by: None,
+        handed_over: Vec::new(),
+    }))
+}
+
 struct ReferenceNode {
+    codec: Rc<dyn Codec>,
     member: Member,
     actions: Actions,
     service: ServiceHost<EdgeService>,
@@ -62,7 +123,7 @@ struct ReferenceNode {
     log: EdgeLog,
     storage: EdgeStorage,
     edges: Edges,
-    refused: Option<quorate_core::Position>,
+    refused: Option<Position>,
     broken: Option<Event<'static>>,
     /// A snapshot that the service did not give.
     unsaved: Option<quorate_core::OperationId>,
@@ -72,7 +133,6 @@ struct ReferenceNode {
     /// When it is gone at the latest, once it was asked to stop.
     stop_by: Option<Instant>,
     handed_over: Vec<HandedOver>,
-    datagram: Vec<u8>,
 }
 
 /// How long a member that stops waits for its disk, in nanoseconds.
@@ -115,10 +175,10 @@ impl ReferenceNode {
             Input::Datagram { .. } | Input::Storage(Completion::Read { .. })
                 if self.stop_by.is_some() => {}
             Input::Datagram { source, bytes } => {
-                let tag = self.member.config().tag();
-                if let Ok((sender, content)) = decode(&bytes, tag) {
+                let (codec, tag) = (Rc::clone(&self.codec), self.member.config().tag());
+                codec.read(&bytes, tag, &mut |sender, content| {
                     self.step(now, Event::Received { sender, source, content });
-                }
+                });
             }
             Input::Storage(Completion::Durable { operation }) => {
                 self.outstanding = self.outstanding.saturating_sub(1);
@@ -180,9 +240,9 @@ impl ReferenceNode {
     fn perform(&mut self, action: Action, read: &[u8]) {
         match action {
             Action::Send { to, message } => {
-                let length = encode_control(&self.header(), &message, &mut self.datagram);
-                if let (Some(to), Ok(length)) = (self.endpoint(to), length) {
-                    self.send(to, length);
+                let bytes = self.codec.control(&self.header(), &message);
+                if let (Some(to), Some(bytes)) = (self.endpoint(to), bytes) {
+                    self.send(to, &bytes);
                 }
             }
             Action::SendData { to, stream, epoch, range, source, live } => {
@@ -190,12 +250,9 @@ impl ReferenceNode {
                 let bytes = self.bytes(stream, range, source, read);
                 let mut position = range.start;
                 for slice in bytes.chunks(self.member.config().limits.slice_bytes as usize) {
-                    let (header, both) = (self.header(), (slice, &[][..]));
-                    let datagram = &mut self.datagram;
-                    let length =
-                        encode_data(&header, stream, epoch, position, live, both, datagram);
-                    if let Ok(length) = length {
-                        self.send(to, length);
+                    let data = Data { stream, epoch, position, live };
+                    if let Some(bytes) = self.codec.data(&self.header(), data, slice) {
+                        self.send(to, &bytes);
                     }
                     position = position.plus(slice.len() as u64);
                 }
@@ -284,9 +341,9 @@ impl ReferenceNode {
         }
     }
 
-    fn send(&mut self, to: Endpoint, length: usize) {
+    fn send(&mut self, to: Endpoint, bytes: &[u8]) {
         // What the socket does not take is lost, as it could be anywhere on its way.
-        let _ = self.socket.send(to, &self.datagram[..length], length);
+        let _ = self.socket.send(to, bytes, bytes.len());
     }
 
     fn endpoint(&self, to: Destination) -> Option<Endpoint> {

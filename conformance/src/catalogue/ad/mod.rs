@@ -1,6 +1,7 @@
 //! The contract of a run loop.
 
 mod ends;
+mod foreign;
 mod order;
 mod sockets;
 mod storage;
@@ -186,11 +187,10 @@ pub(super) const CASES: &[Case] = &[
         "The end of what was applied is reported once and exactly: one more report changes nothing.",
         types::ad_25,
     ),
-    Case::waits(
+    Case::real(
         "AD-26",
         "interface down and up, address change",
         "Sockets recover within two election time-outs after an interface came back, without a restart.",
-        "real processes: it has a script for --profile real",
     ),
     Case::cluster(
         "AD-27",
@@ -240,11 +240,12 @@ pub(super) const CASES: &[Case] = &[
          halted.",
         "digests exchanged between members",
     ),
-    Case::waits(
+    Case::core(
         "AD-34",
         "third-party parts",
-        "With transport, codec and placement of somebody else the whole suite passes.",
-        "codecs and placements that can be exchanged",
+        "With a transport in memory and a codec of somebody else, here one of text, the cases that \
+         play with a group pass.",
+        foreign::ad_34,
     )
     .should(),
 ];

@@ -249,12 +249,11 @@ pub(super) const CASES: &[Case] = &[
          holds the same chain value as the leader at the same position.",
         hardship::nk_31,
     ),
-    Case::waits(
+    Case::real(
         "NK-32",
         "kernel drop",
         "What the kernel drops from a full receive buffer is repaired, and its drop counter \
          is shown as a metric.",
-        "members as processes on real sockets, and the kernel's drop counter",
     )
     .informational(),
     Case::waits(

@@ -51,12 +51,11 @@ pub(super) const CASES: &[Case] = &[
         rb_05,
     )
     .edges(&["E108"]),
-    Case::waits(
+    Case::real(
         "RB-06",
         "descriptors and threads",
         "After many restarts and reconnects a member's process has as many descriptors and threads \
          as before.",
-        "runtimes as subjects, each in a process of its own",
     ),
     Case::waits(
         "RB-07",
@@ -87,12 +86,11 @@ pub(super) const CASES: &[Case] = &[
         rb_10,
     )
     .should(),
-    Case::waits(
+    Case::real(
         "RB-11",
         "an allocation fails",
-        "Whichever allocation of a member fails, it halts or refuses, and what is durable stays \
-         whole.",
-        "an allocator that fails on request, in a process of its own",
+        "Whenever the system refuses a member's process more memory, it ends or goes on without, and \
+         what it has answered is whole at the next start.",
     ),
 ];
 

@@ -1,0 +1,117 @@
+//! Disks of members that are not the machine's: small ones, and images of file systems.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::process::Host;
+
+/// What kind of disk a member has.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Disk {
+    /// In memory, with so many mebibytes.
+    Small(u64),
+    /// A file with a file system in it.
+    Image,
+}
+
+/// How large the file of an image is; it takes only what is written.
+const IMAGE_SIZE: &str = "512M";
+/// Seconds behind which a frozen disk goes on, whatever became of the suite: nothing kills a process
+/// that waits for it.
+const THAWED_BEHIND: &str = "30";
+
+/// A member's disk, mounted where only its host sees it.
+#[derive(Debug)]
+pub(super) struct Mounted {
+    at: PathBuf,
+    image: Option<PathBuf>,
+    /// Thaws the disk while it is frozen, if nobody else does.
+    watchdog: Option<Child>,
+}
+
+impl Mounted {
+    /// Makes a disk and mounts it at a folder, which is made.
+    pub(super) fn new(disk: Disk, host: &Host, at: &Path) -> Result<Self, String> {
+        std::fs::create_dir(at).map_err(|error| format!("no {}: {error}", at.display()))?;
+        let image = match disk {
+            Disk::Small(mebibytes) => {
+                let size = format!("size={mebibytes}m");
+                host.does(&["mount", "-t", "tmpfs", "-o", &size, "none", &shown(at)])?;
+                None
+            }
+            Disk::Image => {
+                let image = at.with_extension("image");
+                host.does(&["truncate", "-s", IMAGE_SIZE, &shown(&image)])?;
+                host.does(&["mkfs.ext4", "-q", "-F", &shown(&image)])?;
+                host.does(&["mount", "-o", "loop", &shown(&image), &shown(at)])?;
+                // It is the file system's, and no file of a member.
+                host.does(&["rmdir", &shown(&at.join("lost+found"))])?;
+                Some(image)
+            }
+        };
+        Ok(Self { at: at.into(), image, watchdog: None })
+    }
+
+    pub(super) fn resize(&self, host: &Host, mebibytes: u64) -> Result<(), String> {
+        let options = format!("remount,size={mebibytes}m");
+        host.does(&["mount", "-t", "tmpfs", "-o", &options, "none", &shown(&self.at)])
+    }
+
+    pub(super) fn freeze(&mut self, host: &Host) -> Result<(), String> {
+        let at = shown(&self.at);
+        let thaw = format!("sleep {THAWED_BEHIND}; fsfreeze --unfreeze \"$0\"");
+        let words = ["sh", "-c", &thaw, &at].map(ToOwned::to_owned);
+        let mut watchdog = host.command(&words);
+        watchdog.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let watchdog = watchdog.spawn().map_err(|error| format!("no watchdog: {error}"))?;
+        self.watchdog = Some(watchdog);
+        host.does(&["fsfreeze", "--freeze", &at])
+    }
+
+    pub(super) fn thaw(&mut self, host: &Host) {
+        let Some(mut watchdog) = self.watchdog.take() else { return };
+        // It may have been thawed already.
+        let _ = host.does(&["fsfreeze", "--unfreeze", &shown(&self.at)]);
+        let _ = watchdog.kill();
+        let _ = watchdog.wait();
+    }
+
+    /// As when the file system had found that it cannot go on writing.
+    pub(super) fn make_read_only(&self, host: &Host) -> Result<(), String> {
+        host.does(&["mount", "-o", "remount,abort", &shown(&self.at)])
+    }
+
+    pub(super) fn mend(&self, host: &Host) -> Result<(), String> {
+        let image = self.image.as_ref().ok_or("only an image can be mended")?;
+        host.does(&["umount", &shown(&self.at)])?;
+        host.does(&["mount", "-o", "loop", &shown(image), &shown(&self.at)])
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// Whether an image of a file system can be mounted here, and be frozen.
+///
+/// # Errors
+/// Why not, as the first command that fails says it.
+pub fn can_mount_images() -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let steps = "cd \"$0\" && truncate -s 16M image && mkfs.ext4 -q -F image && mkdir disk \
+                 && mount -o loop image disk && fsfreeze --freeze disk && fsfreeze --unfreeze disk";
+    let tried = Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "sh", "-c", steps])
+        .arg(folder.path())
+        .stdin(Stdio::null())
+        .output();
+    match tried {
+        Err(error) => Err(format!("`unshare` cannot be started ({error}); install it")),
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let why = said.lines().next().unwrap_or("nothing");
+            Err(format!("images of file systems cannot be mounted and frozen: {why}"))
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Scripts about disks that hang, refuse to be written, or are as they were before.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::RealTrial;
+use super::cases::{answered_in_turn, counts_up, files_of, write};
+use super::ends::is_needed;
+use super::grounds::PATIENCE;
+use super::shapes::only_elects;
+use crate::case::{Failure, Verdict, check};
+
+/// Election time-outs within which somebody leads, if anybody may.
+const SETTLED: u32 = 8;
+/// Messages behind which a disk that takes no writes has been written to.
+const MESSAGES_MAX: usize = 200;
+
+/// The file system of a leader freezes: another one leads, and the frozen one comes back.
+pub(super) fn frozen_leader(trial: &RealTrial<'_>) -> Verdict {
+    let mut grounds = trial.grounds_with_image(3, 1)?;
+    only_elects(&mut grounds, 1);
+    let leader = grounds.settle()?;
+    check(leader == 1, || format!("member {leader} leads, and nobody heard it campaign"))?;
+    grounds.heal_all();
+    let mut client = grounds.client()?;
+    for _ in 0..trial.times(1, 2, 5) {
+        answered_in_turn(&mut grounds, &mut client, 5)?;
+        let Some(leader) = grounds.leader().filter(|leader| *leader == 1) else { break };
+        grounds.freeze(leader)?;
+        client.send("while the disk hangs").map_err(Failure::broken)?;
+        grounds.until("a leader with a disk that works", PATIENCE, |grounds| {
+            grounds.leader().is_some_and(|now| now != leader)
+        })?;
+        let sent = client.sent();
+        grounds.answered(&mut client, sent, PATIENCE)?;
+        answered_in_turn(&mut grounds, &mut client, 20)?;
+        grounds.thaw(leader);
+    }
+    check(!grounds.has_ended(1), || "the member ended when its disk hung")?;
+    is_needed(&mut grounds, &mut client, 1)?;
+    counts_up(&mut client)
+}
+
+/// The file system of a follower takes no writes any more.
+pub(super) fn df_15(trial: &RealTrial<'_>) -> Verdict {
+    let mut grounds = trial.grounds_with_image(3, 1)?;
+    grounds.settle()?;
+    let mut client = grounds.client()?;
+    answered_in_turn(&mut grounds, &mut client, 20)?;
+    grounds.make_read_only(1)?;
+    let before = client.sent();
+    while !grounds.has_ended(1) {
+        let many = client.sent() - before > MESSAGES_MAX;
+        check(!many, || "nothing more can be written, and the member went on")?;
+        answered_in_turn(&mut grounds, &mut client, 1)?;
+    }
+    let code = grounds.ended_with(1, PATIENCE)?;
+    check(code != 0, || "a member that cannot write ends as if all were well")?;
+    let reason = grounds.refuses_to_start(1)?;
+    let says = ["os error 30", "os error 5", "Read-only", "read-only"];
+    check(says.iter().any(|says| reason.contains(says)) && !reason.contains("panicked"), || {
+        format!("it does not say why it does not start: {reason}")
+    })?;
+    answered_in_turn(&mut grounds, &mut client, 1)?;
+    grounds.mend_disk(1)?;
+    grounds.start(1)?;
+    is_needed(&mut grounds, &mut client, 1)?;
+    counts_up(&mut client)
+}
+
+/// A member comes back with a copy of its files that was made before much was acknowledged by it.
+pub(super) fn df_14(trial: &RealTrial<'_>) -> Verdict {
+    let mut grounds = trial.grounds(3)?;
+    let leader = grounds.settle()?;
+    let old = grounds.other_than(leader);
+    let mut client = grounds.client()?;
+    answered_in_turn(&mut grounds, &mut client, 10)?;
+    grounds.kill(old);
+    let copy = files_of(&grounds.data_of(old))?;
+    grounds.start(old)?;
+    for _ in 0..trial.times(1, 3, 10) {
+        // Somebody else leads: it would have to win against who holds more.
+        grounds.kill(old);
+        grounds.until("another leader", PATIENCE, |grounds| {
+            grounds.leader().is_some_and(|leader| leader != old)
+        })?;
+        grounds.start(old)?;
+        let leader = grounds.leader().filter(|leader| *leader != old).unwrap_or(leader);
+        // What follows is acknowledged by these two, and by nobody else.
+        let away = grounds.numbers().find(|id| *id != leader && *id != old).unwrap_or(old);
+        grounds.kill(away);
+        answered_in_turn(&mut grounds, &mut client, 40)?;
+        grounds.kill(old);
+        put_back(&grounds.data_of(old), &copy)?;
+        grounds.start(old)?;
+        // It may count for nothing, not even in an election, before it holds all of that again: so
+        // either the leader is still there and gives it that, or nobody leads.
+        client.send("with the old one").map_err(Failure::broken)?;
+        grounds.run(SETTLED * grounds.times().election_max())?;
+        if client.replies().len() == client.sent() {
+            grounds.kill(leader);
+        }
+        grounds.start(away)?;
+        let sent = client.sent();
+        grounds.answered(&mut client, sent, PATIENCE)?;
+        answered_in_turn(&mut grounds, &mut client, 5)?;
+        counts_up(&mut client)?;
+        grounds.start(leader)?;
+    }
+    counts_up(&mut client)
+}
+
+/// Puts the files of a member back as they were.
+fn put_back(data: &Path, copy: &[(PathBuf, Vec<u8>)]) -> Verdict {
+    for (path, _) in files_of(data)? {
+        fs::remove_file(&path).map_err(|error| Failure::Harness(error.to_string()))?;
+    }
+    copy.iter().try_for_each(|(path, content)| write(path, content))
+}
