@@ -30,6 +30,8 @@ pub(crate) enum Command {
     /// Forms a group: writes this member's identity into its data directory, once
     Init(Init),
     /// Runs a member of a replicated ledger
+    ///
+    /// On SIGUSR1 it writes its status to its standard error, as a line of JSON.
     Member(Member),
     /// Sends each line of standard input as a message, and prints the replies
     Client(Client),

@@ -16,8 +16,8 @@ pub(super) enum Disk {
 
 /// How large the file of an image is; it takes only what is written.
 const IMAGE_SIZE: &str = "512M";
-/// Seconds behind which a frozen disk goes on, whatever became of the suite: nothing kills a process
-/// that waits for it.
+/// Seconds behind which a frozen disk goes on, whatever became of the suite: nothing kills a
+/// process that waits for it.
 const THAWED_BEHIND: &str = "30";
 
 /// A member's disk, mounted where only its host sees it.

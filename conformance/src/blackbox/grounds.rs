@@ -290,8 +290,8 @@ impl Grounds {
         self.member(id).thaw();
     }
 
-    /// A disk that is an image takes no writes any more, as one whose file system has found an error,
-    /// until [`Grounds::mend_disk`].
+    /// A disk that is an image takes no writes any more, as one whose file system has found an
+    /// error, until [`Grounds::mend_disk`].
     ///
     /// # Errors
     /// The system refuses it.

@@ -53,8 +53,8 @@ pub(super) fn rb_06(trial: &RealTrial<'_>) -> Verdict {
     let mut grounds = trial.grounds(3)?;
     let leader = grounds.settle()?;
     let others: Vec<u16> = grounds.numbers().filter(|id| *id != leader).collect();
-    // What comes with the first use, and with a start on files that are there, is there behind this:
-    // both followers are restarted.
+    // What comes with the first use, and with a start on files that are there, is there behind
+    // this: both followers are restarted.
     come_and_go(&mut grounds, &others, 4)?;
     let mut before = Vec::new();
     for id in grounds.numbers() {

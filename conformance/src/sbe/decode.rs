@@ -3,8 +3,8 @@
 use super::layout::{Encoding, Kind, Level, Member, Number, Record, Schema};
 use super::value::Value;
 
-/// Entries that one message may have in all its groups: an entry may have no bytes, so what is there
-/// does not bound their number.
+/// Entries that one message may have in all its groups: an entry may have no bytes, so what is
+/// there does not bound their number.
 const ENTRIES_MAX: u64 = 4_096;
 
 /// A message that was read.

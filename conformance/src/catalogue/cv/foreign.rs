@@ -1,11 +1,11 @@
 //! Messages that other encoders wrote.
 //!
-//! Facts from outside, each taken down by hand and not copied: the car is the example that ships with
-//! the first implementation of the standard, with the values of its sample program and the 207 bytes
-//! of its two sample files; the three messages about orders are those of the chapter of examples in
-//! the standard itself, version 1.0. There, the bytes of the dumps count and not the tables below
-//! them, which disagree with the dumps here and there (the schema's id, the time of the order). Which
-//! bytes say what follows from the standard's rules, part by part below.
+//! Facts from outside, each taken down by hand and not copied: the car is the example that ships
+//! with the first implementation of the standard, with the values of its sample program and the 207
+//! bytes of its two sample files; the three messages about orders are those of the chapter of
+//! examples in the standard itself, version 1.0. There, the bytes of the dumps count and not what
+//! stands around them, which disagrees here and there (the schema's id, the time of the order).
+//! Which bytes say what follows from the standard's rules, part by part below.
 
 use serde_json::{Value as Json, json};
 
