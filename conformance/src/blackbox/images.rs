@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use super::RealTrial;
 use super::cases::{answered_in_turn, counts_up, files_of, write};
 use super::ends::is_needed;
-use super::grounds::PATIENCE;
+use super::grounds::{Grounds, PATIENCE};
 use super::shapes::only_elects;
 use crate::case::{Failure, Verdict, check};
+use crate::stage::Effect;
 
 /// Election time-outs within which somebody leads, if anybody may.
 const SETTLED: u32 = 8;
@@ -86,27 +87,28 @@ pub(super) fn df_14(trial: &RealTrial<'_>) -> Verdict {
         })?;
         grounds.start(old)?;
         let leader = grounds.leader().filter(|leader| *leader != old).unwrap_or(leader);
-        // What follows is acknowledged by these two, and by nobody else.
-        let away = grounds.numbers().find(|id| *id != leader && *id != old).unwrap_or(old);
-        grounds.kill(away);
+        let third = grounds.numbers().find(|id| *id != leader && *id != old).unwrap_or(old);
+        // What follows is on the disks of these two, and the third only hears of it.
+        grounds.rule(Effect::Lose, move |passing| {
+            passing.is_log_data() && passing.to == Grounds::place_of(third)
+        });
         answered_in_turn(&mut grounds, &mut client, 40)?;
+        grounds.run(SETTLED * grounds.times().election_max())?;
+        let term = grounds.term();
         grounds.kill(old);
         put_back(&grounds.data_of(old), &copy)?;
+        // Without the leader the two others are a majority, and have less than was answered.
+        grounds.pause(leader);
         grounds.start(old)?;
-        // It may count for nothing, not even in an election, before it holds all of that again: so
-        // either the leader is still there and gives it that, or nobody leads.
-        client.send("with the old one").map_err(Failure::broken)?;
         grounds.run(SETTLED * grounds.times().election_max())?;
-        if client.replies().len() == client.sent() {
-            grounds.kill(leader);
-        }
-        grounds.start(away)?;
-        let sent = client.sent();
-        grounds.answered(&mut client, sent, PATIENCE)?;
+        let led = grounds.term();
+        check(led == term, || format!("without what was answered, somebody leads term {led}"))?;
+        grounds.heal_all();
+        grounds.resume(leader);
         answered_in_turn(&mut grounds, &mut client, 5)?;
         counts_up(&mut client)?;
-        grounds.start(leader)?;
     }
+    is_needed(&mut grounds, &mut client, old)?;
     counts_up(&mut client)
 }
 
