@@ -80,12 +80,15 @@ pub(super) fn df_14(trial: &RealTrial<'_>) -> Verdict {
     let copy = files_of(&grounds.data_of(old))?;
     grounds.start(old)?;
     for _ in 0..trial.times(1, 3, 10) {
-        // Somebody else leads: it would have to win against who holds more.
-        grounds.kill(old);
-        grounds.until("another leader", PATIENCE, |grounds| {
-            grounds.leader().is_some_and(|leader| leader != old)
-        })?;
-        grounds.start(old)?;
+        // Somebody else leads. If it does already, the copy is that of the life before, so the
+        // next life begins from what this one did.
+        if grounds.leader() == Some(old) {
+            grounds.kill(old);
+            grounds.until("another leader", PATIENCE, |grounds| {
+                grounds.leader().is_some_and(|leader| leader != old)
+            })?;
+            grounds.start(old)?;
+        }
         let leader = grounds.leader().filter(|leader| *leader != old).unwrap_or(leader);
         let third = grounds.numbers().find(|id| *id != leader && *id != old).unwrap_or(old);
         // What follows is on the disks of these two, and the third only hears of it.
