@@ -1,8 +1,8 @@
 //! Snapshots: one file each, written beside, synced, and only then named.
 //!
-//! The core's bytes and the service's, one behind the other, are a stream that is cut into chunks of
-//! equal size. Each chunk has a checksum of its own, so that it can be verified wherever it is read
-//! or sent; the manifest in front has one over all of them.
+//! The core's bytes and the service's, one behind the other, are a stream, which is cut into chunks
+//! of equal size. Each chunk has a checksum of its own, so that it can be verified wherever it is
+//! read or sent; the manifest in front has one over all of them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -63,7 +63,7 @@ pub struct Snapshots<D: Disk = RealDisk> {
 
 impl<D: Disk> Snapshots<D> {
     pub(crate) fn new(shared: Arc<Shared<D>>, kept: usize, broken: BTreeSet<u64>) -> Self {
-        let parent = shared.log.directory().parent().unwrap_or(Path::new(""));
+        let parent = shared.log.directory().parent().unwrap_or_else(|| Path::new(""));
         let directory = snapshot_directory(parent);
         Self { shared, directory, kept: kept.max(KEPT_MIN), broken }
     }
@@ -336,7 +336,8 @@ fn read_manifest<D: Disk>(
             return Err(broken("has a damaged manifest"));
         }
     };
-    let manifest = Manifest::decode(&record.payload).ok_or(broken("has an unknown layout"))?;
+    let manifest = Manifest::decode(&record.payload);
+    let manifest = manifest.ok_or_else(|| broken("has an unknown layout"))?;
     if manifest.point.position.0 != position {
         return Err(broken("stands elsewhere than its name says"));
     }

@@ -296,8 +296,8 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
         self.transferred.pop_front()
     }
 
-    /// Has all members take a snapshot, if this one leads: where it is going to stand. Each member's
-    /// own is stored later, `View::snapshot` says when.
+    /// Has all members take a snapshot, if this one leads: where it is going to stand. Each stores
+    /// its own later, `View::snapshot` says when.
     ///
     /// # Errors
     /// The member went inert; within, why none is taken.

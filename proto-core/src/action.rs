@@ -100,9 +100,10 @@ pub enum Action {
         /// The bytes. They were appended before.
         range: PositionRange,
     },
-    /// Take a snapshot: the service's state as it is now, before any [`Action::Apply`] of this event
-    /// is performed, belongs to the core's. Store both, then report [`crate::Event::Durable`], or
-    /// [`crate::Event::SnapshotFailed`]. There is no other under way. It may take its time.
+    /// Take a snapshot: the service's state as it is now, before any [`Action::Apply`] of this
+    /// event is performed, belongs to the core's. Store both, then report
+    /// [`crate::Event::Durable`], or [`crate::Event::SnapshotFailed`]. There is no other under way.
+    /// It may take its time.
     TakeSnapshot {
         /// The operation.
         operation: OperationId,

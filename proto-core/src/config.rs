@@ -396,6 +396,22 @@ impl Recovered {
     }
 }
 
+impl Recovered {
+    /// Whether it is of `expected`, and its log one that a history owns.
+    pub(crate) fn check(&self, expected: MemberId) -> Result<(), ConfigError> {
+        let found = self.life.member;
+        if found != expected {
+            return Err(ConfigError::Foreign { found, expected });
+        }
+        let end = self.log_end;
+        let owned = end == Position::ZERO || self.history.owner(Position(end.0 - 1)).is_some();
+        if !owned || !end.0.is_multiple_of(crate::frame::ALIGNMENT) || end > Position::MAX {
+            return Err(ConfigError::Log { end });
+        }
+        Ok(())
+    }
+}
+
 /// What a member durably remembers of another, so that a restored old image of it is noticed
 /// (rule 9).
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]

@@ -1,7 +1,7 @@
 //! The core's part of a snapshot: where it stands, and how its bytes are laid out.
 //!
-//! All integers are little-endian. Two members at one position write the same bytes: nothing in them
-//! is a member's own, and all lists are sorted.
+//! All integers are little-endian. Two members at one position write the same bytes: nothing in
+//! them is a member's own, and all lists are sorted.
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
@@ -20,9 +20,9 @@
 //! A **line** is one that owns bytes before the position, which all members have alike: term, base,
 //! chain, the leader's boot epoch (8 bytes each), its incarnation, the recovery epoch (4 each), the
 //! leader (2), zeros (6). A **session** is its id, its client's key, the number of its last applied
-//! message, the number of kept replies (8 each), and the replies, the one to the last message last: the
-//! message's position, the number of bytes (8 each), and the bytes. A **timer**
-//! is its number and its deadline (8 each). Nothing follows the last timer.
+//! message, the number of kept replies (8 each), and the replies, the one to the last message last:
+//! the message's position, the number of bytes (8 each), and the bytes. A **timer** is its number
+//! and its deadline (8 each). Nothing follows the last timer.
 
 use alloc::vec::Vec;
 

@@ -13,6 +13,7 @@ mod nk;
 #[cfg(test)]
 mod proof;
 mod rb;
+mod sn;
 
 use crate::case::Case;
 
@@ -23,6 +24,7 @@ const GROUPS: &[&[Case]] = &[
     cd::CASES,
     nk::CASES,
     fc::CASES,
+    sn::CASES,
     cl::CASES,
     cv::CASES,
     bi::CASES,

@@ -50,7 +50,6 @@ use crate::message::{Incoming, Message, Sender, Stream};
 use crate::notice::{Counters, FailStop, Notice, Role, TimerKind};
 use crate::position::{Position, PositionRange};
 use crate::random::Random;
-use crate::snapshot::SnapshotPoint;
 use crate::stream::{NakTiming, RepairTiming, Repairs};
 use crate::term::{Term, TermHistory, Vote};
 use crate::time::{Duration, Instant};
@@ -133,24 +132,10 @@ impl Member {
         if let Some(problem) = config.problems().into_iter().next() {
             return Err(problem);
         }
-        let (found, expected) = (recovered.life.member, config.member);
-        if found != expected {
-            return Err(ConfigError::Foreign { found, expected });
-        }
-        let end = recovered.log_end;
-        let owned = end == Position::ZERO || recovered.history.owner(Position(end.0 - 1)).is_some();
-        if !owned || !end.0.is_multiple_of(crate::frame::ALIGNMENT) || end > Position::MAX {
-            return Err(ConfigError::Log { end });
-        }
+        recovered.check(config.member)?;
         let config = config.with_known_voters(&recovered);
         let limits = &config.limits;
-        let snapshot = recovered.snapshot.as_deref();
-        let point = snapshot.map_or_else(SnapshotPoint::default, |snapshot| snapshot.point);
-        let sessions = match snapshot {
-            Some(snapshot) => snapshots::restore(snapshot, &recovered, limits)
-                .map_err(|reason| ConfigError::Snapshot { at: point.position, reason })?,
-            None => Sessions::new(limits.sessions_max, limits.in_flight_max, limits.timers_max),
-        };
+        let (point, sessions) = snapshots::beginning(&recovered, limits)?;
         let term = decisions::recovered_term(recovered.vote, &recovered.history);
         let granted_to = recovered.vote.granted_to.filter(|_| term == recovered.vote.term);
         let last_term = recovered.history.last_term();
@@ -243,10 +228,7 @@ impl Member {
             Event::LogRead { operation, bytes } => self.handle_log_read(operation, bytes, actions),
             Event::Applied { through, outputs } => self.handle_applied(through, outputs),
             Event::StorageFull { position } => self.handle_storage_full(position, actions),
-            Event::TakeSnapshot => {
-                self.handle_take_snapshot(actions);
-                Ok(())
-            }
+            Event::TakeSnapshot => self.handle_take_snapshot(actions),
             Event::SnapshotFailed { operation } => self.handle_snapshot_failed(operation, actions),
             Event::StorageFailed => Err(FailStop::StorageFailed),
             Event::ServiceFailed => Err(FailStop::ServiceFailed),
@@ -373,33 +355,6 @@ impl Member {
                 self.counters.datagrams_ignored += 1;
                 Ok(())
             }
-        }
-    }
-
-    fn handle_durable(
-        &mut self,
-        operation: crate::event::OperationId,
-        actions: &mut Actions,
-    ) -> Handled {
-        if self.state.snapshots.stored(operation) {
-            self.settle_snapshot(actions);
-            return Ok(());
-        }
-        let Some(write) = self.state.storage.complete(operation) else {
-            self.counters.completions_ignored += 1;
-            return Ok(());
-        };
-        match write {
-            Write::Log(through) => {
-                self.state.log.durable = self.state.log.durable.max(through);
-                self.want_acknowledgement();
-                self.note_storage_freed(actions);
-                self.settle_snapshot(actions);
-                Ok(())
-            }
-            Write::Vote(vote) => self.handle_vote_durable(vote, actions),
-            Write::History(term) => self.handle_history_durable(term, actions),
-            Write::Peers => Ok(()),
         }
     }
 

@@ -11,7 +11,7 @@ use super::replies::Replies;
 use super::sessions::Sessions;
 use super::{Handled, Member};
 use crate::action::{Action, Actions};
-use crate::config::{Limits, Recovered};
+use crate::config::{ConfigError, Limits, Recovered};
 use crate::event::OperationId;
 use crate::frame::{Body, SnapshotCause, frame_bytes};
 use crate::identity::{ClientKey, SessionId};
@@ -93,10 +93,11 @@ impl Snapshots {
 
 impl Member {
     /// The host asks for a snapshot.
-    pub(super) fn handle_take_snapshot(&mut self, actions: &mut Actions) {
+    pub(super) fn handle_take_snapshot(&mut self, actions: &mut Actions) -> Handled {
         if let Err(refusal) = self.mark_snapshot(SnapshotCause::Command, actions) {
             actions.push(Action::Notify(Notice::SnapshotRefused { refusal }));
         }
+        Ok(())
     }
 
     /// Appends a marker if the log has grown by the interval that is configured.
@@ -242,11 +243,29 @@ fn write_sessions(sessions: &Sessions, out: &mut Vec<u8>) {
     }
 }
 
+/// Where a member begins, and its sessions and timers there: those of the recovered snapshot, or
+/// none at the beginning of the log.
+///
+/// # Errors
+/// [`ConfigError::Snapshot`].
+pub(super) fn beginning(
+    recovered: &Recovered,
+    limits: &Limits,
+) -> Result<(SnapshotPoint, Sessions), ConfigError> {
+    let Some(snapshot) = recovered.snapshot.as_deref() else {
+        let sessions = Sessions::new(limits.sessions_max, limits.in_flight_max, limits.timers_max);
+        return Ok((SnapshotPoint::default(), sessions));
+    };
+    let (point, at) = (snapshot.point, snapshot.point.position);
+    let sessions = restore(snapshot, recovered, limits);
+    Ok((point, sessions.map_err(|reason| ConfigError::Snapshot { at, reason })?))
+}
+
 /// The sessions and timers of a recovered snapshot, if it is one of the recovered log.
 ///
 /// # Errors
 /// [`SnapshotError`]. Nothing is guessed, and no memory is taken that the bytes do not fill.
-pub(super) fn restore(
+fn restore(
     snapshot: &Snapshot,
     recovered: &Recovered,
     limits: &Limits,
@@ -325,7 +344,8 @@ fn read_session(
         let (what, limit) = ("replies of a session", limits.in_flight_max as u64);
         return Err(SnapshotError::Limit { what, found: count, key: "in_flight_max", limit });
     }
-    let before = last_applied.checked_sub(count).ok_or(contradiction("a reply window"))?;
+    let before = last_applied.checked_sub(count);
+    let before = before.ok_or_else(|| contradiction("a reply window"))?;
     let mut replies = Replies::behind(before, limits.in_flight_max);
     let mut after = Position(id.0);
     for sequence in before + 1..=last_applied {

@@ -174,6 +174,33 @@ impl Space {
 }
 
 impl Member {
+    pub(super) fn handle_durable(
+        &mut self,
+        operation: OperationId,
+        actions: &mut Actions,
+    ) -> Handled {
+        if self.state.snapshots.stored(operation) {
+            self.settle_snapshot(actions);
+            return Ok(());
+        }
+        let Some(write) = self.state.storage.complete(operation) else {
+            self.counters.completions_ignored += 1;
+            return Ok(());
+        };
+        match write {
+            Write::Log(through) => {
+                self.state.log.durable = self.state.log.durable.max(through);
+                self.want_acknowledgement();
+                self.note_storage_freed(actions);
+                self.settle_snapshot(actions);
+                Ok(())
+            }
+            Write::Vote(vote) => self.handle_vote_durable(vote, actions),
+            Write::History(term) => self.handle_history_durable(term, actions),
+            Write::Peers => Ok(()),
+        }
+    }
+
     pub(super) fn handle_storage_full(
         &mut self,
         position: Position,

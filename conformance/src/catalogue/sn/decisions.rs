@@ -1,0 +1,124 @@
+//! Decisions of one member about a snapshot, each event by hand.
+
+use quorate_core::frame::{Body, SnapshotCause};
+use quorate_core::{
+    Action, Chain, ClientKey, ConfigError, Event, Instant, LogTime, Member, Message, Notice,
+    Position, Recovered, Snapshot, Term, TermHistory,
+};
+use quorate_sim::Work;
+
+use crate::case::{Failure, Verdict, check};
+use crate::desk::{self, Desk, DeskOptions, LogPiece, heartbeat, life, line, opening, piece};
+use crate::trial::Trial;
+
+const TERM: u64 = 4;
+
+fn behind(last: &LogPiece, body: &Body) -> LogPiece {
+    piece(TERM, last.end, last.chain, body, &[])
+}
+
+fn session(last: &LogPiece, key: u64) -> LogPiece {
+    behind(last, &Body::SessionOpen { time: LogTime(2), client: ClientKey(key) })
+}
+
+fn mark(last: &LogPiece) -> LogPiece {
+    behind(last, &Body::SnapshotMark { time: LogTime(3), cause: SnapshotCause::Command })
+}
+
+/// Member 1 follows member 2, has a session, and has applied a marker; another session behind it
+/// is not committed. With the snapshot that it asked for.
+fn marked() -> Result<(Desk, Snapshot, LogPiece), Failure> {
+    let mut desk = Desk::new(DeskOptions::small(3))?;
+    let first = line(TERM, 2, Position::ZERO, Chain(0));
+    desk.follow(2, TERM, &[first]);
+    let open = opening(&first, Term(0));
+    let known = session(&open, 7);
+    let marker = mark(&known);
+    let unknown = session(&marker, 8);
+    for one in [&open, &known, &marker, &unknown] {
+        desk.receive_log(2, TERM, one, None);
+    }
+    desk.complete_all();
+    let told = match heartbeat(TERM, 2) {
+        Message::Heartbeat { term, round, chain_at, chain, .. } => {
+            let (newest, commit) = (unknown.end, marker.end);
+            Message::Heartbeat { term, round, newest, commit, chain_at, chain }
+        }
+        other => other,
+    };
+    let asked = desk.receive(2, told).iter().find_map(snapshot_of);
+    let snapshot =
+        asked.ok_or_else(|| Failure::broken("no snapshot is asked for at the marker"))?;
+    Ok((desk, snapshot, marker))
+}
+
+fn snapshot_of(action: &Action) -> Option<Snapshot> {
+    match action {
+        Action::TakeSnapshot { snapshot, .. } => Some((**snapshot).clone()),
+        _ => None,
+    }
+}
+
+pub(super) fn sn_06(_: &mut Trial<'_>) -> Verdict {
+    let (desk, snapshot, marker) = marked()?;
+    let history = desk.member.history().clone();
+    let begin = |history: &TermHistory, end: Position, chain: Chain, snapshot: Snapshot| {
+        let recovered = Recovered {
+            history: history.clone(),
+            log_end: end,
+            chain,
+            snapshot: Some(Box::new(snapshot)),
+            ..Recovered::empty(life(1))
+        };
+        Member::new(desk::config(&DeskOptions::small(3)), recovered, Instant(1))
+    };
+    let own = begin(&history, marker.end, marker.chain, snapshot.clone());
+    let view = own.map_err(|error| Failure::broken(error.to_string()))?.view();
+    let begins = (view.applied, view.commit, view.sessions) == (marker.end, marker.end, 1);
+    check(begins, || format!("it should begin at its snapshot, and begins with {view:?}"))?;
+    let mut lines = history.lines().to_vec();
+    lines[0].leader = life(3);
+    let other = TermHistory::new(lines).map_err(|error| Failure::broken(error.to_string()))?;
+    let mut elsewhere = snapshot.clone();
+    elsewhere.point.chain.0 ^= 1;
+    let short = Position(marker.start.0);
+    for (what, refused) in [
+        ("another leader's term", begin(&other, marker.end, marker.chain, snapshot.clone())),
+        ("another chain", begin(&history, marker.end, Chain(1), snapshot.clone())),
+        ("a log that ends before it", begin(&history, short, marker.chain, snapshot)),
+        ("other bytes than it is said to be", begin(&history, marker.end, marker.chain, elsewhere)),
+    ] {
+        let is_refused = matches!(refused, Err(ConfigError::Snapshot { .. }));
+        check(is_refused, || format!("a snapshot under {what} is used"))?;
+    }
+    Ok(())
+}
+
+pub(super) fn sn_14(_: &mut Trial<'_>) -> Verdict {
+    let (mut desk, _, marker) = marked()?;
+    let asked = desk.pending.iter().find(|(_, work)| matches!(work, Work::Snapshot(_)));
+    let (operation, _) = asked.cloned().ok_or_else(|| Failure::broken("nothing is stored"))?;
+    let before = desk.view();
+    let position = marker.end;
+    let said = desk.step(Event::SnapshotFailed { operation }).iter().any(|action| {
+        matches!(action, Action::Notify(Notice::SnapshotFailed { position: at }) if *at == position)
+    });
+    desk.check(said, "it should say that there is no snapshot")?;
+    let same = desk.view() == before;
+    desk.check(same, "nothing else should change")?;
+    // It comes after all: too late.
+    desk.step(Event::Durable { operation });
+    let none = desk.view().snapshot == Position::ZERO;
+    desk.check(none, "a snapshot that failed should not count")
+}
+
+pub(super) fn sn_16(_: &mut Trial<'_>) -> Verdict {
+    let (desk, snapshot, marker) = marked()?;
+    let view = desk.view();
+    let is_ahead = view.verified > marker.end && view.commit == marker.end;
+    desk.check(is_ahead, "it should hold a session that is not committed")?;
+    let Snapshot { point, core } = snapshot;
+    desk.check(point.position == marker.end, "it should stand at the end of its marker")?;
+    let keys: Vec<u64> = core.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
+    desk.check(keys.contains(&7) && !keys.contains(&8), "it should hold the first session only")
+}

@@ -1,0 +1,143 @@
+//! Snapshots.
+
+mod decisions;
+mod worlds;
+
+use self::decisions::{sn_06, sn_14, sn_16};
+use self::worlds::{sn_01, sn_03, sn_12};
+use crate::case::Case;
+
+/// The work that several cases wait for.
+const TRANSFER: &str = "snapshots of other members";
+const PURGING: &str = "purging";
+
+pub(super) const CASES: &[Case] = &[
+    Case::core(
+        "SN-01",
+        "recovery identity",
+        "A member that begins with a snapshot and applies the log behind it is in the state, sends the replies and fires the timers of one that applied all of the log, wherever the snapshot stands; nothing is applied twice or skipped.",
+        sn_01,
+    )
+    .quick()
+    .edges(&["E73"]),
+    Case::waits(
+        "SN-02",
+        "one position",
+        "All services of a member and its own state are stored at one position, and a part of a set is never used.",
+        "several services",
+    ),
+    Case::core(
+        "SN-03",
+        "determinism",
+        "Members that take a snapshot at one position lay out and store the same bytes, through failovers, late services and restarts.",
+        sn_03,
+    )
+    .quick()
+    .edges(&["E79"]),
+    Case::waits(
+        "SN-04",
+        "content",
+        "Sessions, kept replies, timers, members, watches and deployments survive the installation of a snapshot.",
+        TRANSFER,
+    ),
+    Case::waits(
+        "SN-05",
+        "older snapshot arrives",
+        "A snapshot that covers less than the log is ignored, and its position acknowledged.",
+        TRANSFER,
+    ),
+    Case::core(
+        "SN-06",
+        "boundary conflict",
+        "A snapshot is used only if the log that it was found with gives its position the term, the history and the chain value that it says (that one of another member replaces such a log is for later).",
+        sn_06,
+    )
+    .edges(&["E72"]),
+    Case::waits(
+        "SN-07",
+        "installation during apply",
+        "Whenever a snapshot is installed, the service sees one order of events.",
+        TRANSFER,
+    ),
+    Case::waits(
+        "SN-08",
+        "transfer",
+        "A transfer is completed and verified whatever becomes of its parts and of its source.",
+        TRANSFER,
+    ),
+    Case::waits(
+        "SN-09",
+        "newer snapshot meanwhile",
+        "A transfer ends though its source takes newer snapshots.",
+        TRANSFER,
+    ),
+    Case::waits(
+        "SN-10",
+        "term changes meanwhile",
+        "Parts of different transfers are never mixed.",
+        TRANSFER,
+    ),
+    Case::waits(
+        "SN-11",
+        "crash at each step",
+        "Whenever a member dies between a snapshot and the purge, the old set or the new one is there, whole (storing alone is tested in the archive).",
+        PURGING,
+    ),
+    Case::core(
+        "SN-12",
+        "damaged newest or all",
+        "A member whose newest snapshot is damaged begins with the one before, and with none of them at the beginning of the log.",
+        sn_12,
+    ),
+    Case::waits(
+        "SN-13",
+        "retention",
+        "A member that is gone for good does not keep the log from being purged.",
+        PURGING,
+    ),
+    Case::core(
+        "SN-14",
+        "no snapshot comes of it",
+        "A snapshot that the service does not give, or the disk has no room for, changes nothing but a counter; the next is taken.",
+        sn_14,
+    ),
+    Case::waits(
+        "SN-15",
+        "no pause",
+        "While a snapshot of 1 GiB is taken replies take at most twice their time.",
+        "services that go on while their state is written",
+    )
+    .should(),
+    Case::core(
+        "SN-16",
+        "uncommitted excluded",
+        "A snapshot holds what lies before its position, and no session or timer that is only appended behind it.",
+        sn_16,
+    ),
+    Case::waits(
+        "SN-17",
+        "orphaned log",
+        "A log that begins after its beginning is refused without a snapshot.",
+        PURGING,
+    ),
+    Case::waits(
+        "SN-18",
+        "backup and restore",
+        "A backup that is restored to a new group is equal in state and no member of the old one.",
+        "backups",
+    ),
+    Case::waits(
+        "SN-19",
+        "configuration in a snapshot",
+        "Of a snapshot's configuration and one that survives in the log the newer counts.",
+        "membership changes",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_cases_hold_for_the_core() {
+        crate::catalogue::hold_for_the_core(super::CASES);
+    }
+}
