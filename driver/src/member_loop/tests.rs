@@ -7,8 +7,8 @@ use quorate_codecs::encode_control;
 use quorate_core::hash::StateHasher;
 use quorate_core::{
     BootEpoch, Duration, GroupId, Incarnation, Life, Limits, LogTime, MemberConfig, MemberId,
-    Message, OperationId, Position, Recovered, RecoveryEpoch, SessionId, Term, Timing, Vote,
-    VoteKey,
+    Message, OperationId, Position, Recovered, RecoveryEpoch, SessionId, SnapshotPoint, Term,
+    Timing, Vote, VoteKey,
 };
 
 use super::*;
@@ -82,7 +82,11 @@ impl Service for Recorder {
         if payload == b"bad" { Err(ServiceError("it is bad".into())) } else { Ok(()) }
     }
 
-    fn snapshot(&self, _bytes: &mut Vec<u8>) {}
+    fn snapshot(&self, _bytes: &mut Vec<u8>) {
+        let is_bad = self.0.borrow().iter().any(|line| line == "message bad");
+        assert!(!is_bad, "a deliberate panic");
+        self.0.borrow_mut().push("state".into());
+    }
 
     fn restore(&mut self, _bytes: &[u8]) -> Result<(), ServiceError> {
         Ok(())
@@ -162,6 +166,46 @@ fn actions_are_performed_in_order_sends_first() {
     let expected = ["send 1", "append 0", "sync", "vote", "cut 64", "history", "message abc"];
     assert_eq!(*journal.borrow(), expected);
     assert_eq!(running.outstanding(), 3);
+}
+
+fn take_snapshot() -> Action {
+    let snapshot = Box::new(Snapshot { point: SnapshotPoint::default(), core: Vec::new() });
+    Action::TakeSnapshot { operation: operation(), snapshot }
+}
+
+#[test]
+fn e73_a_snapshot_holds_the_service_before_the_frames_of_the_same_event() {
+    let (mut running, journal) = member_loop(None, Vec::new());
+    running.actions.push(message(100, PositionRange::new(Position(102), Position(105))));
+    running.actions.push(take_snapshot());
+    running.perform_all(Some(b"..abc.."));
+    assert_eq!(*journal.borrow(), ["state", "snapshot", "message abc"]);
+    assert_eq!(running.outstanding(), 0, "a member that stops does not wait for it");
+}
+
+#[test]
+fn a_service_that_panics_over_its_snapshot_goes_on_without_it() {
+    let (mut running, journal) = member_loop(None, Vec::new());
+    journal.borrow_mut().push("message bad".into());
+    running.actions.push(take_snapshot());
+    running.perform_all(None);
+    assert_eq!(journal.borrow().len(), 1, "nothing is stored");
+    assert_eq!(running.unsaved, Some(operation()));
+    assert!(running.follow_up(Instant(1)) && !running.follow_up(Instant(1)));
+    running.timer(Instant(1)).unwrap();
+    let reason = "no space".into();
+    let failed = Completion::SnapshotFailed { operation: operation(), reason };
+    running.complete(Instant(1), failed).unwrap();
+    running.complete(Instant(1), Completion::SnapshotStored { operation: operation() }).unwrap();
+    assert_eq!(running.member().view().snapshot, Position(0));
+}
+
+#[test]
+fn who_does_not_lead_says_so_to_whoever_wants_a_snapshot() {
+    let (mut running, _journal) = member_loop(None, Vec::new());
+    let refusal = SnapshotRefusal::NotLeader { leader: None };
+    assert_eq!(running.take_snapshot(Instant(1)), Ok(Err(refusal)));
+    assert!(refusal.to_string().ends_with("ask again when the group has a leader"));
 }
 
 #[test]
