@@ -131,6 +131,17 @@ pub(crate) enum Tool {
         #[arg(long)]
         json: bool,
     },
+    /// Has all members of a running group take a snapshot, through one that leads
+    ///
+    /// The member is asked through a socket in its data directory. One that does not lead names the
+    /// one that does. The exit code is 0 once the member that was asked has stored its own.
+    Snapshot {
+        /// The leader's data directory
+        directory: PathBuf,
+        /// How long to wait until it is stored
+        #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+        seconds: u64,
+    },
     /// Takes the events of a recording through the core again, and compares every action
     ///
     /// Neither service, disk nor network is needed. The exit code is 0 if all actions, and all

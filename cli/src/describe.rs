@@ -3,7 +3,7 @@
 use core::fmt::Write;
 use std::path::Path;
 
-use quorate_archive::{Description, Options, describe};
+use quorate_archive::{Description, Options, SnapshotDescription, describe};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, tell_line};
@@ -48,6 +48,18 @@ fn object(description: &Description) -> Value {
             "used_bytes": segment.used_bytes,
         })
     });
+    let newest = description.newest_snapshot();
+    let snapshots = description.snapshots.iter().map(|snapshot| {
+        json!({
+            "path": snapshot.path,
+            "position": snapshot.point.map(|point| point.position.0),
+            "core_bytes": snapshot.core_bytes,
+            "service_bytes": snapshot.service_bytes,
+            "digest": format!("{:016x}", snapshot.digest),
+            "problem": snapshot.problem,
+            "is_begun_with": newest == Some(snapshot),
+        })
+    });
     json!({
         "directory": description.directory,
         "locked_by": description.locked_by,
@@ -71,10 +83,12 @@ fn object(description: &Description) -> Value {
             "session_closes": frames.session_closes,
             "messages": frames.messages,
             "timers": frames.timers,
+            "snapshot_marks": frames.snapshot_marks,
             "others": frames.others,
         },
         "segments": segments.collect::<Vec<_>>(),
         "segment_file_bytes": description.segment_file_bytes,
+        "snapshots": snapshots.collect::<Vec<_>>(),
         "problems": description.problems,
     })
 }
@@ -104,12 +118,14 @@ fn text(description: &Description) -> String {
         (
             "frames",
             format!(
-                "{} messages, {} sessions opened, {} closed, {} terms, {} timers, {} others",
+                "{} messages, {} sessions opened, {} closed, {} terms, {} timers, {} snapshots, \
+                 {} others",
                 frames.messages,
                 frames.session_opens,
                 frames.session_closes,
                 frames.term_opens,
                 frames.timers,
+                frames.snapshot_marks,
                 frames.others
             ),
         ),
@@ -131,9 +147,35 @@ fn text(description: &Description) -> String {
             line.leader.member
         );
     }
+    let newest = description.newest_snapshot();
+    for snapshot in &description.snapshots {
+        let _ = writeln!(text, "{:<14} {}", "snapshot", snapshot_text(snapshot));
+    }
+    let begins = newest.and_then(|newest| newest.point).map(|point| {
+        let tail = description.log_end.since(point.position);
+        format!("the snapshot at {}, then {tail} bytes of log", point.position)
+    });
+    let begins = begins.unwrap_or_else(|| "the beginning of the log".into());
+    let _ = writeln!(text, "{:<14} {begins}", "a start takes");
     for problem in &description.problems {
         let _ = writeln!(text, "{:<14} {problem}", "PROBLEM");
     }
     text.truncate(text.trim_end().len());
     text
+}
+
+fn snapshot_text(snapshot: &SnapshotDescription) -> String {
+    let path = snapshot.path.display();
+    match (&snapshot.problem, snapshot.point) {
+        (Some(problem), _) => problem.clone(),
+        (None, Some(point)) => format!(
+            "{path} at {} of term {}, {} + {} bytes of core and service, digest {:016x}",
+            point.position,
+            point.term,
+            snapshot.core_bytes,
+            snapshot.service_bytes,
+            snapshot.digest
+        ),
+        (None, None) => path.to_string(),
+    }
 }

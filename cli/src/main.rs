@@ -3,6 +3,7 @@
 
 mod arguments;
 mod client;
+mod control;
 mod demo;
 mod describe;
 mod failure;
@@ -68,6 +69,10 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Client(client) => runtime.block_on(client::run(client)),
         Command::Tool { tool: Tool::Describe { directory, json } } => {
             describe::run(&directory, json)
+        }
+        Command::Tool { tool: Tool::Snapshot { directory, seconds } } => {
+            let patience = core::time::Duration::from_secs(seconds);
+            runtime.block_on(control::take_snapshot(&directory, patience))
         }
         Command::Tool { tool: Tool::Replay { file, through, json } } => {
             runtime.block_on(replay::run(&file, through, json))

@@ -11,6 +11,7 @@ use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::{self, Idle, Storage};
+use crate::control::{self, Control};
 use crate::failure::{Failure, tell_line};
 use crate::ledger::Ledger;
 use crate::report::MemberReport;
@@ -46,7 +47,7 @@ pub(crate) async fn run(arguments: arguments::Member) -> Result<(), Failure> {
     let thread = thread(&arguments)?;
     let configuration = load(&arguments.config)?;
     let id = configuration.member.0;
-    let faults = configuration.faults;
+    let (faults, data) = (configuration.faults, configuration.data.clone());
     let mut options = MemberOptions::new(configuration);
     options.bootstrap = arguments.bootstrap;
     options.record = arguments.record;
@@ -68,7 +69,7 @@ pub(crate) async fn run(arguments: arguments::Member) -> Result<(), Failure> {
     let ended = if arguments.supervised {
         supervised(id, &mut member).await?
     } else {
-        alone(id, &mut member).await?
+        alone(id, &mut member, &Control::listen(&data)).await?
     };
     match ended {
         Ended::ByItself(result) => result,
@@ -104,7 +105,11 @@ async fn finished(member: &mut MemberHandle<Ledger>) -> Ended {
     Ended::ByItself(member.finished().await.map_err(|error| Failure::Failed(error.to_string())))
 }
 
-async fn alone(id: u16, member: &mut MemberHandle<Ledger>) -> Result<Ended, Failure> {
+async fn alone(
+    id: u16,
+    member: &mut MemberHandle<Ledger>,
+    control: &Control,
+) -> Result<Ended, Failure> {
     let mut signals = Signals::listen()?;
     let mut asks = signal(SignalKind::user_defined1())
         .map_err(|error| Failure::failed("cannot await signals", error))?;
@@ -112,6 +117,10 @@ async fn alone(id: u16, member: &mut MemberHandle<Ledger>) -> Result<Ended, Fail
         tokio::select! {
             _ = signals.next() => return Ok(Ended::ByRequest),
             ended = finished(member) => return Ok(ended),
+            asking = control.next() => {
+                control::answer(id, member, asking).await;
+                continue;
+            }
             _ = asks.recv() => {}
         }
         let Some(report) = report_of(id, member).await else { return Ok(finished(member).await) };

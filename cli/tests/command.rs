@@ -227,6 +227,51 @@ fn replayed(recording: &Path) -> (serde_json::Value, Output) {
     (serde_json::from_str(&told).unwrap_or_default(), output)
 }
 
+/// Has the member in `data` take a snapshot, once it leads.
+fn take_snapshot(member: &mut Killed, data: &Path) -> String {
+    let mut told = String::new();
+    wait_until(&mut member.0, "snapshot", |_| {
+        let output = quorate(&["tool", "snapshot"]).arg(data).output().unwrap();
+        told = String::from_utf8(output.stdout.clone()).unwrap();
+        output.status.success()
+    });
+    told
+}
+
+#[test]
+fn a_snapshot_is_taken_on_request_and_a_restart_begins_with_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = port.local_addr().unwrap();
+    drop(port);
+    let text = format!(
+        "group = 7\nmember = 1\ndata = \"data\"\nsecurity = \"checksum-only\"\n\
+         members = [{{ id = 1, address = \"{address}\" }}]\n"
+    );
+    let config = write(directory.path(), "member.toml", &text);
+    let data = directory.path().join("data");
+    let nobody = quorate(&["tool", "snapshot"]).arg(&data).output().unwrap();
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(errors(&nobody).contains("name the data directory"), "{}", errors(&nobody));
+    for start in 1..=2_u64 {
+        let mut member = quorate(&["member", "--bootstrap", "--config"]);
+        let member = member.arg(&config).stderr(Stdio::null()).spawn().unwrap();
+        let mut member = Killed(member);
+        let told = take_snapshot(&mut member, &data);
+        assert!(told.contains("is stored by member 1"), "{told}");
+        drop(member);
+        let output = quorate(&["tool", "describe", "--json"]).arg(&data).output().unwrap();
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(found["boot_epoch"], start);
+        assert_eq!(found["problems"], serde_json::json!([]));
+        let snapshots = found["snapshots"].as_array().unwrap();
+        let newest = snapshots.last().unwrap();
+        assert_eq!(newest["is_begun_with"], true, "{found}");
+        assert_eq!(found["frames"]["snapshot_marks"], start);
+        assert_eq!(snapshots.len() as u64, start);
+    }
+}
+
 #[test]
 fn what_a_member_recorded_is_the_same_on_every_runtime() {
     let directory = tempfile::tempdir().unwrap();
