@@ -48,18 +48,6 @@ fn object(description: &Description) -> Value {
             "used_bytes": segment.used_bytes,
         })
     });
-    let newest = description.newest_snapshot();
-    let snapshots = description.snapshots.iter().map(|snapshot| {
-        json!({
-            "path": snapshot.path,
-            "position": snapshot.point.map(|point| point.position.0),
-            "core_bytes": snapshot.core_bytes,
-            "service_bytes": snapshot.service_bytes,
-            "digest": format!("{:016x}", snapshot.digest),
-            "problem": snapshot.problem,
-            "is_begun_with": newest == Some(snapshot),
-        })
-    });
     json!({
         "directory": description.directory,
         "locked_by": description.locked_by,
@@ -88,9 +76,25 @@ fn object(description: &Description) -> Value {
         },
         "segments": segments.collect::<Vec<_>>(),
         "segment_file_bytes": description.segment_file_bytes,
-        "snapshots": snapshots.collect::<Vec<_>>(),
+        "snapshots": snapshots(description),
         "problems": description.problems,
     })
+}
+
+fn snapshots(description: &Description) -> Vec<Value> {
+    let newest = description.newest_snapshot();
+    let object = |snapshot: &SnapshotDescription| {
+        json!({
+            "path": snapshot.path,
+            "position": snapshot.point.map(|point| point.position.0),
+            "core_bytes": snapshot.core_bytes,
+            "service_bytes": snapshot.service_bytes,
+            "digest": format!("{:016x}", snapshot.digest),
+            "problem": snapshot.problem,
+            "is_begun_with": newest == Some(snapshot),
+        })
+    };
+    description.snapshots.iter().map(object).collect()
 }
 
 fn text(description: &Description) -> String {
@@ -147,21 +151,27 @@ fn text(description: &Description) -> String {
             line.leader.member
         );
     }
-    let newest = description.newest_snapshot();
     for snapshot in &description.snapshots {
         let _ = writeln!(text, "{:<14} {}", "snapshot", snapshot_text(snapshot));
     }
-    let begins = newest.and_then(|newest| newest.point).map(|point| {
-        let tail = description.log_end.since(point.position);
-        format!("the snapshot at {}, then {tail} bytes of log", point.position)
-    });
-    let begins = begins.unwrap_or_else(|| "the beginning of the log".into());
-    let _ = writeln!(text, "{:<14} {begins}", "a start takes");
+    let _ = writeln!(text, "{:<14} {}", "a start takes", beginning(description));
     for problem in &description.problems {
         let _ = writeln!(text, "{:<14} {problem}", "PROBLEM");
     }
     text.truncate(text.trim_end().len());
     text
+}
+
+/// What a start takes up.
+fn beginning(description: &Description) -> String {
+    let point = description.newest_snapshot().and_then(|newest| newest.point);
+    point.map_or_else(
+        || "the beginning of the log".into(),
+        |point| {
+            let tail = description.log_end.since(point.position);
+            format!("the snapshot at {}, then {tail} bytes of log", point.position)
+        },
+    )
 }
 
 fn snapshot_text(snapshot: &SnapshotDescription) -> String {

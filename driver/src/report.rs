@@ -44,6 +44,20 @@ pub(crate) fn report(member: MemberId, notice: &Notice) {
             let peer = cause.member().map(|peer| peer.0);
             tracing::info!(member, cause = cause.name(), peer, "not held back any more");
         }
+        Notice::GapOpened { at } => tracing::debug!(member, at = at.0, "gap opened"),
+        Notice::GapHealed { at } => tracing::debug!(member, at = at.0, "gap healed"),
+        Notice::SessionOpened { session } => {
+            tracing::debug!(member, session = session.0, "session opened");
+        }
+        Notice::SessionClosed { session } => {
+            tracing::debug!(member, session = session.0, "session closed");
+        }
+        _ => report_snapshot(member, notice),
+    }
+}
+
+fn report_snapshot(member: u16, notice: &Notice) {
+    match *notice {
         Notice::SnapshotMarked { position, cause } => {
             tracing::info!(member, position = position.0, ?cause, "snapshot marked");
         }
@@ -58,14 +72,6 @@ pub(crate) fn report(member: MemberId, notice: &Notice) {
         }
         Notice::SnapshotFailed { position } => {
             tracing::warn!(member, position = position.0, "snapshot failed");
-        }
-        Notice::GapOpened { at } => tracing::debug!(member, at = at.0, "gap opened"),
-        Notice::GapHealed { at } => tracing::debug!(member, at = at.0, "gap healed"),
-        Notice::SessionOpened { session } => {
-            tracing::debug!(member, session = session.0, "session opened");
-        }
-        Notice::SessionClosed { session } => {
-            tracing::debug!(member, session = session.0, "session closed");
         }
         _ => tracing::debug!(member, ?notice, "notice"),
     }

@@ -150,9 +150,9 @@ impl Peers {
 
     /// Takes in how complete a member says that its log is, with a vote or when it asks for one;
     /// `false` if it has lost what it had acknowledged before, and neither counts nor is elected
-    /// (rule 9, E47, DF-14): a restored older image, whose promises nobody may rely on. Its vote may
-    /// be among them, so bytes alone do not make it whole: only a leader that was elected without
-    /// it may count it again, by its acknowledgement (rule 5).
+    /// (rule 9, E47, DF-14): a restored older image, whose promises nobody may rely on. Its vote
+    /// may be among them, so bytes alone do not make it whole: only a leader that was elected
+    /// without it may count it again, by its acknowledgement (rule 5).
     pub(super) fn examine(
         &mut self,
         member: MemberId,
@@ -263,7 +263,7 @@ mod tests {
         let mut peers = started_anew();
         assert!(!peers.acknowledge(TWO, Term(1), Position(72), Position(96)));
         assert!(!peers.counts(TWO));
-        // What is remembered may be less than what it had acknowledged: all that is known of counts.
+        // What is remembered may be less than what it had acknowledged: all that is known counts.
         assert!(!peers.acknowledge(TWO, Term(1), Position(80), Position(104)));
         assert!(peers.acknowledge(TWO, Term(1), Position(96), Position(112)));
         assert!(peers.counts(TWO));

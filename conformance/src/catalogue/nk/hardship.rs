@@ -9,6 +9,7 @@ use quorate_core::{Duration, Message, Position, PositionRange, Stream};
 use quorate_sim::{Dice, Place};
 
 use super::loss::{goes, lose_numbers, served, submit};
+use super::repairing;
 use crate::case::Verdict;
 use crate::stage::{Effect, MICRO, MILLI, Options, SECOND, Stage};
 use crate::trial::Trial;
@@ -95,6 +96,7 @@ fn small_window(members: usize) -> Options {
 }
 
 pub(super) fn nk_12(trial: &mut Trial<'_>) -> Verdict {
+    repairing::a_busy_service_leaves_others_their_reads()?;
     let options = small_window(3).limits(|limits| {
         limits.reads_max = 1;
         limits.repair_budget_bytes = 16 << 10;
@@ -112,6 +114,7 @@ pub(super) fn nk_12(trial: &mut Trial<'_>) -> Verdict {
 }
 
 pub(super) fn nk_13(trial: &mut Trial<'_>) -> Verdict {
+    repairing::a_budget_leaves_no_crumbs()?;
     let options = Options::members(7).limits(|limits| limits.repair_budget_bytes = 32 << 10);
     let (budget, interval) =
         (options.limits.repair_budget_bytes, options.timing.heartbeat_interval);

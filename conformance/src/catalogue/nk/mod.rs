@@ -102,7 +102,8 @@ pub(super) const CASES: &[Case] = &[
         "What is asked for beyond the limits of archive reads and of the repair budget is \
          refused and counted, and is repaired later.",
         hardship::nk_12,
-    ),
+    )
+    .edges(&["E123"]),
     Case::cluster(
         "NK-13",
         "repair budget",
@@ -111,7 +112,7 @@ pub(super) const CASES: &[Case] = &[
          everything, over and over, leaves the others their share.",
         hardship::nk_13,
     )
-    .edges(&["E90"]),
+    .edges(&["E90", "E124"]),
     Case::cluster(
         "NK-14",
         "lost repair",

@@ -2,8 +2,8 @@
 
 use quorate_core::message::{EpochRange, Stream};
 use quorate_core::{
-    Action, ClientKey, Destination, Duration, Event, Incoming, MemberId, Message, Position,
-    PositionRange, Sender,
+    Action, Chain, ClientKey, Destination, Duration, Event, Incoming, MemberId, Message, Position,
+    PositionRange, Sender, Term,
 };
 
 use crate::case::Verdict;
@@ -72,6 +72,52 @@ pub(super) fn nk_11(_: &mut Trial<'_>) -> Verdict {
     let sent = desk.member.counters().repair_bytes_sent;
     let wanted = 5 * union.len();
     desk.check(sent == wanted, &format!("sent {sent} bytes for {wanted} that 5 members lack"))
+}
+
+/// A service that is busy with what was read for it leaves others their reads (E123).
+pub(super) fn a_busy_service_leaves_others_their_reads() -> Verdict {
+    let mut options = small_desk(3);
+    options.limits.reads_max = 1;
+    let log = ScriptedLog::new(2, 2, 20, 200);
+    let mut desk = log.holder(options)?.restart()?;
+    desk.complete_all();
+    let (end, zero) = (desk.view().verified, Position::ZERO);
+    let (newest, commit, chain) = (end, end, Chain::default());
+    let term = Term(log.term());
+    desk.receive(2, Message::Heartbeat { term, round: 1, newest, commit, chain_at: zero, chain });
+    let read = |desk: &Desk| {
+        let of = |action: &Action| match action {
+            Action::ReadLog { range, .. } => Some(*range),
+            _ => None,
+        };
+        desk.actions.iter().find_map(of)
+    };
+    let own = read(&desk);
+    desk.check(own.is_some(), "it should read what it has to apply")?;
+    desk.receive(3, log.nak(&[range(0, 512)]));
+    let other = read(&desk);
+    desk.check(other == Some(range(0, 512)), "it should read for another meanwhile")?;
+    desk.receive(3, log.nak(&[range(512, 1_024)]));
+    let more = read(&desk);
+    desk.check(more.is_none(), "one at a time is what it may read for others")
+}
+
+/// What the budget cuts off is no less than a datagram's worth (E124).
+pub(super) fn a_budget_leaves_no_crumbs() -> Verdict {
+    let mut options = small_desk(3);
+    let slice = u64::from(options.limits.slice_bytes);
+    options.limits.repair_budget_bytes = (slice + slice / 2) & !7;
+    let log = ScriptedLog::new(2, 2, 40, 200);
+    let mut desk = log.holder(options)?;
+    let sent = repaired(&mut desk, &log, 3, &[range(0, slice)]);
+    desk.check(sent == [(0, slice)], &format!("sent {sent:?} of one slice"))?;
+    desk.pass(Duration(1));
+    let sent = repaired(&mut desk, &log, 3, &[range(slice, 3 * slice)]);
+    desk.check(sent.is_empty(), &format!("sent the crumb {sent:?} of two slices"))?;
+    desk.pass(Duration(1));
+    let whole = range(slice, slice + 64);
+    let sent = repaired(&mut desk, &log, 3, &[whole]);
+    desk.check(sent == [(slice, slice + 64)], &format!("sent {sent:?} of all that was asked for"))
 }
 
 /// A request that no member has reason to send.

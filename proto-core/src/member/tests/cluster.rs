@@ -430,7 +430,7 @@ impl Cluster {
                 }
                 Action::FailStop(reason) => node.fail_stop = Some(reason),
                 Action::Notify(notice) => {
-                    node.notices.push(notice.clone());
+                    node.notices.push(notice);
                     self.notices.push((member, notice));
                 }
             }

@@ -1,0 +1,222 @@
+//! What a receiver asks for, and when.
+
+use super::*;
+use quickcheck::quickcheck;
+
+const TIMING: NakTiming =
+    NakTiming { delay: Duration(10), retry: Duration(100), bytes_max: 1 << 20 };
+const FAR: Position = Position::MAX;
+
+fn range(start: u64, end: u64) -> PositionRange {
+    PositionRange::new(Position(start), Position(end))
+}
+
+fn image() -> Image {
+    Image::new(Position(0), 16)
+}
+
+#[test]
+fn reordering_within_the_delay_asks_for_nothing() {
+    let mut image = image();
+    image.insert(Instant(0), range(8, 16));
+    assert!(image.poll(Instant(0), TIMING, FAR).is_empty());
+    image.insert(Instant(9), range(0, 8));
+    assert!(image.poll(Instant(10), TIMING, FAR).is_empty());
+    assert_eq!(image.received(), Position(16));
+    assert_eq!(image.next_deadline(TIMING), None);
+}
+
+#[test]
+fn a_hole_that_three_slices_have_overtaken_is_asked_for_at_once() {
+    let mut image = image();
+    for (at, start) in [(0, 8), (1, 24)] {
+        image.insert(Instant(at), range(start, start + 8));
+        assert!(image.poll(Instant(at), TIMING, FAR).is_empty());
+    }
+    image.insert(Instant(2), range(32, 40));
+    assert_eq!(image.poll(Instant(2), TIMING, FAR).as_slice(), [range(0, 8)]);
+    // The other hole has its delay.
+    assert!(image.poll(Instant(9), TIMING, FAR).is_empty());
+    assert_eq!(image.poll(Instant(12), TIMING, FAR).as_slice(), [range(16, 24)]);
+    // What has overtaken the first does not count against another that becomes the first.
+    image.insert(Instant(13), range(0, 8));
+    image.insert(Instant(13), range(16, 24));
+    image.insert(Instant(13), range(48, 56));
+    assert!(image.poll(Instant(13), TIMING, FAR).is_empty());
+    assert_eq!(image.next_deadline(TIMING), Some(Instant(23)));
+}
+
+#[test]
+fn e86_a_lost_tail_is_asked_for_once_the_newest_position_is_heard() {
+    let mut image = image();
+    image.hear_newest(Position(64));
+    assert!(image.poll(Instant(0), TIMING, FAR).is_empty());
+    // The announcement may have overtaken the bytes.
+    assert!(image.poll(Instant(29), TIMING, FAR).is_empty());
+    assert_eq!(image.poll(Instant(30), TIMING, FAR).as_slice(), [range(0, 64)]);
+}
+
+#[test]
+fn a_hole_that_was_announced_waits_no_longer_than_others_once_bytes_come_behind_it() {
+    let mut image = image();
+    image.hear_newest(Position(64));
+    assert!(image.poll(Instant(0), TIMING, FAR).is_empty());
+    image.insert(Instant(5), range(8, 64));
+    assert!(image.poll(Instant(5), TIMING, FAR).is_empty());
+    assert_eq!(image.next_deadline(TIMING), Some(Instant(15)));
+    assert_eq!(image.poll(Instant(15), TIMING, FAR).as_slice(), [range(0, 8)]);
+}
+
+#[test]
+fn e87_several_holes_go_into_one_request_and_are_not_repeated_early() {
+    let mut image = image();
+    for start in [8, 24] {
+        image.insert(Instant(0), range(start, start + 8));
+    }
+    image.hear_newest(Position(40));
+    image.poll(Instant(0), TIMING, FAR);
+    let holes = [range(0, 8), range(16, 24), range(32, 40)];
+    assert_eq!(image.poll(Instant(10), TIMING, FAR).as_slice(), holes);
+    for now in 11..110 {
+        assert!(image.poll(Instant(now), TIMING, FAR).is_empty(), "at {now}");
+    }
+    image.poll(Instant(110), TIMING, FAR);
+    assert_eq!(image.poll(Instant(120), TIMING, FAR).as_slice(), holes);
+    assert_eq!(image.unanswered(), 1);
+}
+
+#[test]
+fn a_request_that_is_being_answered_is_left_alone() {
+    let mut image = image();
+    image.hear_newest(Position(64));
+    image.poll(Instant(0), TIMING, FAR);
+    image.poll(Instant(30), TIMING, FAR);
+    image.insert(Instant(120), range(0, 8));
+    assert!(image.poll(Instant(170), TIMING, FAR).is_empty());
+    image.poll(Instant(220), TIMING, FAR);
+    assert_eq!(image.poll(Instant(250), TIMING, FAR).as_slice(), [range(8, 64)]);
+}
+
+#[test]
+fn outstanding_bytes_are_bounded() {
+    let mut image = image();
+    let timing = NakTiming { bytes_max: 16, ..TIMING };
+    image.hear_newest(Position(1_000));
+    image.poll(Instant(0), timing, FAR);
+    assert_eq!(image.poll(Instant(30), timing, FAR).as_slice(), [range(0, 16)]);
+    image.insert(Instant(31), range(0, 16));
+    image.poll(Instant(31), timing, FAR);
+    assert_eq!(image.poll(Instant(61), timing, FAR).as_slice(), [range(16, 32)]);
+}
+
+#[test]
+fn nothing_at_or_above_the_limit_is_asked_for() {
+    let mut image = image();
+    image.hear_newest(Position(1_000));
+    image.poll(Instant(0), TIMING, Position(64));
+    assert_eq!(image.poll(Instant(30), TIMING, Position(64)).as_slice(), [range(0, 64)]);
+}
+
+#[test]
+fn a_cut_forgets_what_lies_above() {
+    let mut image = image();
+    image.insert(Instant(0), range(0, 32));
+    image.insert(Instant(0), range(48, 64));
+    image.cut(Position(24));
+    assert_eq!((image.received(), image.seen()), (Position(24), Position(24)));
+    assert!(!image.has_gap());
+}
+
+#[test]
+fn holes_that_were_asked_for_are_not_looked_at_again() {
+    let most = |holes: u64| {
+        let mut image = Image::new(Position(0), 1 << 16);
+        let timing = NakTiming { bytes_max: u64::MAX, ..TIMING };
+        image.hear_newest(Position(16 * holes));
+        image.poll(Instant(0), timing, FAR);
+        image.poll(Instant(30), timing, FAR);
+        assert_eq!(image.requests(), 1);
+        let (mut before, mut most) = (image.steps(), 0);
+        for number in 0..holes {
+            image.insert(Instant(31), range(16 * number + 8, 16 * number + 16));
+            image.poll(Instant(31), timing, FAR);
+            most = most.max(image.steps() - before);
+            before = image.steps();
+        }
+        assert_eq!(image.beyond().len() as u64, holes);
+        most
+    };
+    assert!(most(16) <= 40, "{}", most(16));
+    assert!(most(16 << 10) <= 80, "{}", most(16 << 10));
+}
+
+#[test]
+fn e124_what_is_left_of_the_room_asks_for_no_crumb() {
+    let mut image = image();
+    let timing = NakTiming { bytes_max: 256, ..TIMING };
+    image.hear_newest(Position(8 * 240));
+    image.insert(Instant(0), range(232, 8 * 240));
+    assert_eq!(image.unasked(timing, FAR, 8).as_slice(), [range(0, 232)]);
+    image.poll(Instant(0), timing, FAR);
+    assert_eq!(image.poll(Instant(10), timing, FAR).as_slice(), [range(0, 232)]);
+    // 24 bytes of room are too few for a part of what is more, and enough for what is whole.
+    image.hear_newest(Position(8 * 260));
+    assert!(image.unasked(timing, FAR, 8).is_empty());
+    image.insert(Instant(10), range(8 * 243, 8 * 260));
+    assert_eq!(image.unasked(timing, FAR, 8).as_slice(), [range(8 * 240, 8 * 243)]);
+}
+
+/// What `image` would ask for, found by looking at all that it holds and has asked for.
+fn unasked_naively(image: &Image, timing: NakTiming, limit: Position) -> Vec<PositionRange> {
+    let is_missing = |at: &u64| {
+        let byte = range(*at, at + 1);
+        !image.beyond.ranges().iter().any(|held| held.contains(byte))
+    };
+    let holes: Vec<u64> = (image.received.0..image.seen.min(limit).0).filter(is_missing).collect();
+    let asked = |at: &u64| image.asked.iter().any(|it| it.range.contains(range(*at, at + 1)));
+    let above = image.asked.iter().flat_map(|it| it.range.start.0..it.range.end.0);
+    let outstanding = above.filter(|at| *at >= image.received.0 && is_missing(at)).count();
+    let mut all: Vec<PositionRange> = Vec::new();
+    for at in holes.into_iter().filter(|at| !asked(at)) {
+        match all.last_mut() {
+            Some(last) if last.end.0 == at => last.end = Position(at + 1),
+            _ => all.push(range(at, at + 1)),
+        }
+    }
+    let mut room = timing.bytes_max.saturating_sub(outstanding as u64);
+    let mut found: Vec<PositionRange> = Vec::new();
+    for hole in all {
+        if room == 0 || hole.len() > room && room < timing.bytes_max / CRUMBS_PER_ROOM {
+            break;
+        }
+        let clipped = PositionRange::at(hole.start, hole.len().min(room.next_multiple_of(8)));
+        room = room.saturating_sub(clipped.len());
+        found.push(clipped);
+    }
+    found.truncate(NAK_RANGES_MAX.min(REQUESTS_MAX - image.asked.len()));
+    found
+}
+
+quickcheck! {
+    fn what_is_asked_for_is_what_a_naive_search_finds(steps: Vec<(u8, u8, u8)>) -> bool {
+        let mut image = Image::new(Position(0), 6);
+        let timing = NakTiming { bytes_max: 256, ..TIMING };
+        let (mut now, mut agrees) = (Instant(0), true);
+        for (kind, start, length) in steps {
+            let start = 8 * u64::from(start);
+            let part = range(start, start + 8 * u64::from(length % 16));
+            now += Duration(u64::from(length % 32));
+            match kind % 8 {
+                0 => image.hear_newest(Position(start)),
+                1 => image.cut(Position(start)),
+                _ => {
+                    image.take_in(now, part, |_| {});
+                }
+            }
+            image.poll(now, timing, FAR);
+            let found = image.unasked(timing, FAR, NAK_RANGES_MAX);
+            agrees &= found.as_slice() == unasked_naively(&image, timing, FAR);
+        }
+        agrees
+    }
+}
