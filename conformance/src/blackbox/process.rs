@@ -271,12 +271,31 @@ impl Process {
 
     /// Kills the process with SIGKILL.
     pub(super) fn kill(&mut self) {
+        let wrapped = self.wrapped();
         self.signal("KILL");
         if let Some(mut child) = self.running.take() {
             // A stopped process dies of it too. That it is gone already is what is wanted.
             let _ = child.kill();
             let _ = child.wait();
         }
+        // A wrapper that is gone says nothing of the member, which holds its files until it is too.
+        let limit = Instant::now() + UP_WITHIN;
+        let count = |number: &str, what: &str| {
+            fs::read_dir(format!("/proc/{number}/{what}")).map_or(0, Iterator::count)
+        };
+        while let Some(number) = &wrapped
+            && (count(number, "task") > 1 || count(number, "fd") > 0)
+            && Instant::now() < limit
+        {
+            thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
+    /// The member's process, if it runs under another program: that one's child.
+    fn wrapped(&self) -> Option<String> {
+        let id = self.running.as_ref().filter(|_| self.is_wrapped)?.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        children.unwrap_or_default().split_whitespace().next().map(ToOwned::to_owned)
     }
 
     /// Sends a signal by its name, such as `STOP`, `CONT` or `TERM`.
@@ -284,11 +303,7 @@ impl Process {
         let Some(child) = &self.running else { return };
         // nsenter replaces itself by the member, or by what wraps it: then the member is its child,
         // which outlives a wrapper that is killed.
-        let id = child.id();
-        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
-        let children = children.unwrap_or_default();
-        let wrapped = children.split_whitespace().next().filter(|_| self.is_wrapped);
-        let target = wrapped.map_or_else(|| id.to_string(), ToOwned::to_owned);
+        let target = self.wrapped().unwrap_or_else(|| child.id().to_string());
         // That it is gone already is no matter.
         let arguments = [format!("-{name}"), target];
         let _ = Command::new("kill").args(arguments).stderr(Stdio::null()).status();
