@@ -5,8 +5,8 @@
 //! a newer schema, and come with messages of kinds that nobody knows yet. Every reader is of the
 //! first version, which is before the second and the third. What this does not cover: frames that a
 //! newer version writes into the log (CV-13 and CV-14 read those), files that another version left,
-//! and a feature that a group agrees to switch on, of which there is none. What keeps a newer layout
-//! of the log off until all can read it is the version in the header of each datagram.
+//! and a feature that a group agrees to switch on, of which there is none. What keeps a newer
+//! layout of the log off until all can read it is the version in the header of each datagram.
 
 use core::cell::RefCell;
 use std::rc::Rc;
