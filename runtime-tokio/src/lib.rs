@@ -2,7 +2,7 @@
 //! [`quorate_driver`]'s hosts, and nothing else.
 //!
 //! A member is one task; it writes its log from that task (into the page cache) and waits for the
-//! disk on two threads of its own. It runs in a current-thread runtime as well as in a
+//! disk on three threads of its own. It runs in a current-thread runtime as well as in a
 //! multi-threaded one; the runtime needs its I/O driver, not its timers. Give it a runtime of its
 //! own where other tasks may block.
 //!

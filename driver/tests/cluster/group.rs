@@ -48,7 +48,7 @@ impl Service for Keeper {
         while let Some((length, rest)) = bytes.split_first_chunk() {
             let length = u32::from_le_bytes(*length) as usize;
             let message = rest.get(..length);
-            self.0.push(message.ok_or(ServiceError("cut short".into()))?.to_vec());
+            self.0.push(message.ok_or_else(|| ServiceError("cut short".into()))?.to_vec());
             bytes = &rest[length..];
         }
         Ok(())
