@@ -229,7 +229,7 @@ pub(super) fn cv_14(_: &mut Trial<'_>) -> Verdict {
     // A slice of the log has many frames: one of an unknown kind is stepped over by its length.
     let message = Body::Message { session: SessionId(8), sequence: 1, time: LogTime(1) };
     let mut bytes = Vec::new();
-    for (number, template) in [(0, None), (1, Some(99_u16)), (2, None), (3, Some(7)), (4, None)] {
+    for (number, template) in [(0, None), (1, Some(99_u16)), (2, None), (3, Some(15)), (4, None)] {
         let seed = seed_at(Position(4_096 + bytes.len() as u64));
         let mut one = framed_at(seed, &message, &[number; 21]);
         if let Some(template) = template {
