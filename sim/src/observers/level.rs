@@ -34,9 +34,7 @@ impl Level {
         // Half of the leader's budget, shared by all that lag, of which each asks for so much at a
         // time.
         let share = limits.repair_budget_bytes / 2 / scene.rules.members as u64;
-        // Slices overtake each other, and of what lies behind a hole only so many ranges are kept.
-        let kept = u64::from(limits.slice_bytes) * limits.coverage_ranges_max as u64;
-        let each = share.min(limits.repair_request_bytes_max).min(kept).max(8);
+        let each = share.min(limits.repair_request_bytes_max).max(8);
         let intervals = lag.div_ceil(each);
         let slowest = timing.heartbeat_interval.0 + timing.nak_retry.0 + timing.nak_delay.0;
         let begin = scene.now.max(scene.rules.settled_at);
