@@ -3,7 +3,7 @@
 use core::fmt::Write;
 use std::path::Path;
 
-use quorate_archive::{Description, Options, SnapshotDescription, describe};
+use quorate_archive::{Description, FrameCounts, Options, SnapshotDescription, describe};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, tell_line};
@@ -101,7 +101,6 @@ fn text(description: &Description) -> String {
     let mut text = String::new();
     let identity = &description.identity;
     let voters: Vec<String> = identity.voters.iter().map(ToString::to_string).collect();
-    let frames = &description.frames;
     let known = |value: Option<String>| value.unwrap_or_else(|| "unknown".into());
     let vote = description.vote.map(|vote| match vote.granted_to {
         Some(member) => format!("term {}, granted to member {member}", vote.term),
@@ -119,20 +118,7 @@ fn text(description: &Description) -> String {
         ("vote", known(vote)),
         ("log end", format!("{}, chain {:016x}", description.log_end, description.chain.0)),
         ("known durable", description.known_durable.to_string()),
-        (
-            "frames",
-            format!(
-                "{} messages, {} sessions opened, {} closed, {} terms, {} timers, {} snapshots, \
-                 {} others",
-                frames.messages,
-                frames.session_opens,
-                frames.session_closes,
-                frames.term_opens,
-                frames.timers,
-                frames.snapshot_marks,
-                frames.others
-            ),
-        ),
+        ("frames", frames_text(&description.frames)),
         (
             "segments",
             format!("{}, {} bytes", description.segments.len(), description.segment_file_bytes),
@@ -160,6 +146,19 @@ fn text(description: &Description) -> String {
     }
     text.truncate(text.trim_end().len());
     text
+}
+
+fn frames_text(frames: &FrameCounts) -> String {
+    format!(
+        "{} messages, {} sessions opened, {} closed, {} terms, {} timers, {} snapshots, {} others",
+        frames.messages,
+        frames.session_opens,
+        frames.session_closes,
+        frames.term_opens,
+        frames.timers,
+        frames.snapshot_marks,
+        frames.others
+    )
 }
 
 /// What a start takes up.
