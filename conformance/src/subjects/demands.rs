@@ -15,7 +15,10 @@ type Outcome = Result<(MemberId, Term), TransferError>;
 /// Transfers that were asked for. They hold the handle, which tells its member to stop only when
 /// they are dropped, too.
 #[derive(Default)]
-pub(crate) struct Demands(Vec<(u64, Pin<Box<dyn Future<Output = Outcome>>>)>);
+pub(crate) struct Demands(Vec<(u64, Pending)>);
+
+/// An answer that is still to come.
+type Pending = Pin<Box<dyn Future<Output = Outcome>>>;
 
 impl Demands {
     /// Asks the member of `handle` to hand over, under this number.

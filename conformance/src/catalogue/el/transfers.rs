@@ -117,7 +117,7 @@ fn refuses_at_once(trial: &Trial<'_>, salt: u64) -> Verdict {
 fn target_is_down(trial: &Trial<'_>, salt: u64) -> Verdict {
     let (mut stage, leader, target, client) = three(trial, salt)?;
     stage.kill(target);
-    if salt % 2 == 0 {
+    if salt.is_multiple_of(2) {
         stage.request(client, b"which the target lacks")?;
     }
     let request = stage.transfer(leader, Some(target));
