@@ -174,7 +174,10 @@ pub(super) fn cv_23(trial: &mut Trial<'_>) -> Verdict {
 
 fn car_says(first: u32) -> Json {
     let numbers: Vec<String> = (first..first + 4).map(|number| number.to_string()).collect();
-    let figure = |speed: &str, mpg: &str, usage: &str| json!({ "speed": speed, "mpg": mpg, "usageDescription": usage });
+    let figure = |speed: &str, mpg: &str, usage: &str| {
+        let says = [("speed", speed), ("mpg", mpg), ("usageDescription", usage)];
+        says.into_iter().map(|(name, text)| (name.to_owned(), json!(text))).collect::<Json>()
+    };
     let in_seconds = |times: [&str; 3]| -> Vec<Json> {
         let each = ["30", "60", "100"].into_iter().zip(times);
         each.map(|(mph, seconds)| json!({ "mph": mph, "seconds": seconds })).collect()
