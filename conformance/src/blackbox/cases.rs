@@ -477,7 +477,8 @@ pub(super) fn files_of(folder: &Path) -> Result<Files, Failure> {
         let path = entry.map_err(harness)?.path();
         if path.is_dir() {
             files.extend(files_of(&path)?);
-        } else {
+        } else if path.is_file() {
+            // A socket is none: it says nothing of before.
             let content = fs::read(&path).map_err(harness)?;
             files.push((path, content));
         }

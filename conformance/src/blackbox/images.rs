@@ -117,8 +117,11 @@ pub(super) fn df_14(trial: &RealTrial<'_>) -> Verdict {
 
 /// Puts the files of a member back as they were.
 fn put_back(data: &Path, copy: &[(PathBuf, Vec<u8>)]) -> Verdict {
-    for (path, _) in files_of(data)? {
-        fs::remove_file(&path).map_err(|error| Failure::Harness(error.to_string()))?;
-    }
-    copy.iter().try_for_each(|(path, content)| write(path, content))
+    let harness = |error: std::io::Error| Failure::Harness(error.to_string());
+    fs::remove_dir_all(data).map_err(harness)?;
+    copy.iter().try_for_each(|(path, content)| {
+        let folder = path.parent().unwrap_or(data);
+        fs::create_dir_all(folder).map_err(harness)?;
+        write(path, content)
+    })
 }
