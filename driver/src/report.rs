@@ -29,13 +29,6 @@ pub(crate) fn report(member: MemberId, notice: &Notice) {
                 "a member came back with less than it had acknowledged, and does not count"
             );
         }
-        Notice::Transfer { request, outcome: TransferOutcome::Done { leader, term } } => {
-            let (leader, term) = (leader.0, term.0);
-            tracing::info!(member, request, leader, term, "leadership handed over");
-        }
-        Notice::Transfer { request, outcome: TransferOutcome::Refused(refusal) } => {
-            tracing::warn!(member, request, %refusal, "leadership not handed over");
-        }
         Notice::Stalled { cause } => {
             let peer = cause.member().map(|peer| peer.0);
             tracing::warn!(member, cause = cause.name(), peer, "held back");
@@ -52,12 +45,20 @@ pub(crate) fn report(member: MemberId, notice: &Notice) {
         Notice::SessionClosed { session } => {
             tracing::debug!(member, session = session.0, "session closed");
         }
-        _ => report_snapshot(member, notice),
+        _ => report_demanded(member, notice),
     }
 }
 
-fn report_snapshot(member: u16, notice: &Notice) {
+/// The same of what came of what a host asked for: transfers of leadership, and snapshots.
+fn report_demanded(member: u16, notice: &Notice) {
     match *notice {
+        Notice::Transfer { request, outcome: TransferOutcome::Done { leader, term } } => {
+            let (leader, term) = (leader.0, term.0);
+            tracing::info!(member, request, leader, term, "leadership handed over");
+        }
+        Notice::Transfer { request, outcome: TransferOutcome::Refused(refusal) } => {
+            tracing::warn!(member, request, %refusal, "leadership not handed over");
+        }
         Notice::SnapshotMarked { position, cause } => {
             tracing::info!(member, position = position.0, ?cause, "snapshot marked");
         }
