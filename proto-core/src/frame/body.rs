@@ -95,6 +95,13 @@ pub enum Body {
         /// When it was due.
         deadline: LogTime,
     },
+    /// Each member takes a snapshot at the end of this frame.
+    SnapshotMark {
+        /// Cluster time.
+        time: LogTime,
+        /// Why.
+        cause: SnapshotCause,
+    },
     /// A reply to a message; the payload follows.
     Reply {
         /// The session.
@@ -103,13 +110,6 @@ pub enum Body {
         sequence: u64,
         /// Where the message lies in the log.
         position: Position,
-    },
-    /// Each member takes a snapshot at the end of this frame.
-    SnapshotMark {
-        /// Cluster time.
-        time: LogTime,
-        /// Why.
-        cause: SnapshotCause,
     },
 }
 
@@ -124,8 +124,8 @@ impl Body {
             Self::SessionClose { .. } => SessionCloseEncoder::TEMPLATE_ID,
             Self::Message { .. } => MessageEncoder::TEMPLATE_ID,
             Self::Timer { .. } => TimerEncoder::TEMPLATE_ID,
-            Self::Reply { .. } => ReplyEncoder::TEMPLATE_ID,
             Self::SnapshotMark { .. } => SnapshotMarkEncoder::TEMPLATE_ID,
+            Self::Reply { .. } => ReplyEncoder::TEMPLATE_ID,
         }
     }
 
@@ -139,8 +139,8 @@ impl Body {
             Self::SessionClose { .. } => SessionCloseEncoder::BLOCK_LENGTH,
             Self::Message { .. } => MessageEncoder::BLOCK_LENGTH,
             Self::Timer { .. } => TimerEncoder::BLOCK_LENGTH,
-            Self::Reply { .. } => ReplyEncoder::BLOCK_LENGTH,
             Self::SnapshotMark { .. } => SnapshotMarkEncoder::BLOCK_LENGTH,
+            Self::Reply { .. } => ReplyEncoder::BLOCK_LENGTH,
         }
     }
 
