@@ -188,3 +188,43 @@ fn snapshot_text(snapshot: &SnapshotDescription) -> String {
         (None, None) => path.to_string(),
     }
 }
+
+fn frames_text(frames: &FrameCounts) -> String {
+    format!(
+        "{} messages, {} sessions opened, {} closed, {} terms, {} timers, {} snapshots, {} others",
+        frames.messages,
+        frames.session_opens,
+        frames.session_closes,
+        frames.term_opens,
+        frames.timers,
+        frames.snapshot_marks,
+        frames.others
+    )
+}
+
+/// Where a start would begin.
+fn beginning(description: &Description) -> String {
+    match description.newest_snapshot().and_then(|newest| newest.point) {
+        Some(point) => {
+            let tail = description.log_end.since(point.position);
+            format!("the snapshot at {}, then {tail} bytes of log", point.position)
+        }
+        None => "the beginning of the log".into(),
+    }
+}
+
+fn snapshots(description: &Description) -> Vec<Value> {
+    let newest = description.newest_snapshot();
+    let one = |snapshot: &SnapshotDescription| {
+        json!({
+            "path": snapshot.path,
+            "position": snapshot.point.map(|point| point.position.0),
+            "core_bytes": snapshot.core_bytes,
+            "service_bytes": snapshot.service_bytes,
+            "digest": format!("{:016x}", snapshot.digest),
+            "problem": snapshot.problem,
+            "is_begun_with": newest == Some(snapshot),
+        })
+    };
+    description.snapshots.iter().map(one).collect()
+}
