@@ -204,6 +204,9 @@ impl Member {
             let cold = held.end.min(log.low).since(held.start);
             self.state.repairs.note_wish(now, timing, destination, cold);
             held.start = held.start.plus(cold);
+            if held.is_empty() {
+                return Ok(());
+            }
         }
         let admitted = self.state.repairs.admit(now, timing, destination, held);
         self.counters.repairs_refused += u64::from(admitted.short_bytes > 0);

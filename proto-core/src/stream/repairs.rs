@@ -97,6 +97,7 @@ impl Repairs {
         to: Destination,
         range: PositionRange,
     ) -> Admitted {
+        debug_assert!(!range.is_empty(), "a place would be taken for nothing");
         self.begin_interval(now, timing.interval);
         while self.recent.front().is_some_and(|old| now.since(old.at) >= timing.linger) {
             self.recent.pop_front();

@@ -138,6 +138,8 @@ impl SimDisk {
             && self.damaged_copies.iter().all(|copies| *copies != 0b11)
             && self.image.is_sound(self.marked as usize)
             && self.verifies_to() >= self.marked
+            // What a crash happened to leave behind that is read at a start, too.
+            && self.image.read(0..self.verifies_to() as usize).is_some()
     }
 
     /// A sync is about to write up to `covers`: chooses what it will leave out, if it is to lose
