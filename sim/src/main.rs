@@ -146,7 +146,7 @@ fn sweep(sweep: &Sweep, schedule: Option<Schedule>) -> bool {
 
 /// Says what the sweep proves nothing about, if there is anything.
 fn is_vacuous(swept: &Swept) -> bool {
-    let (missing, rare) = (swept.tally.missing(), swept.rare_classes());
+    let (missing, rare) = (swept.tally.missing(swept.seeds), swept.rare_classes());
     for mark in &missing {
         println!("never seen: {}", mark.name());
     }

@@ -27,7 +27,7 @@ pub(super) fn sweep(arguments: &SweepArguments) -> Exit {
         println!("the budget was used up: {} of {seeds} seeds ran", swept.seeds);
     }
     // A schedule leaves most faults out: only a whole sweep over all of them must have seen them.
-    let missing = if schedule.is_none() { swept.tally.missing() } else { Vec::new() };
+    let missing = if schedule.is_none() { swept.tally.missing(swept.seeds) } else { Vec::new() };
     for mark in &missing {
         println!("never seen: {}", mark.name());
     }

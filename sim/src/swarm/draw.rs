@@ -164,14 +164,17 @@ fn draw_disk(dice: &mut Dice) -> DiskOptions {
     DiskOptions { latency_min, latency_max: latency_min * dice.between(1, 12) }
 }
 
-/// How often they are taken at all, and after how many bytes of log.
+/// How often they are taken at all, and after how many bytes of log. In many worlds never: there a
+/// restart reads all of the log again, and what has rotted in it.
 fn draw_snapshots(dice: &mut Dice) -> (SnapshotOptions, u64) {
+    let none = dice.chance(HALF);
     let options = SnapshotOptions {
-        interval: dice.pick(&[0, 0, 20 * MILLI, 400 * MILLI]),
+        interval: if none { 0 } else { dice.pick(&[0, 20 * MILLI, 400 * MILLI]) },
         slowness: dice.pick(&[1, 10, 200]),
         broken: dice.pick(&[0, ALWAYS / 8, HALF]),
     };
-    (options, dice.pick(&[0, 0, 2 << 10, 20 << 10, 200 << 10]))
+    let bytes = if none { 0 } else { dice.pick(&[0, 2 << 10, 20 << 10, 200 << 10]) };
+    (options, bytes)
 }
 
 fn draw_process(dice: &mut Dice) -> ProcessOptions {
