@@ -110,7 +110,7 @@ fn text(description: &Description) -> String {
         ("directory", description.directory.display().to_string()),
         ("group", format!("{:#018x}, members {}", identity.group.0, voters.join(", "))),
         ("member", format!("{}, incarnation {}", identity.member, identity.incarnation.0)),
-        ("starts", known(description.boot_epoch.map(|epoch| epoch.0.to_string()))),
+        ("boot epoch", known(description.boot_epoch.map(|epoch| epoch.0.to_string()))),
         (
             "in use by",
             description.locked_by.map_or_else(|| "nobody".into(), |id| format!("process {id}")),
@@ -187,44 +187,4 @@ fn snapshot_text(snapshot: &SnapshotDescription) -> String {
         ),
         (None, None) => path.to_string(),
     }
-}
-
-fn frames_text(frames: &FrameCounts) -> String {
-    format!(
-        "{} messages, {} sessions opened, {} closed, {} terms, {} timers, {} snapshots, {} others",
-        frames.messages,
-        frames.session_opens,
-        frames.session_closes,
-        frames.term_opens,
-        frames.timers,
-        frames.snapshot_marks,
-        frames.others
-    )
-}
-
-/// Where a start would begin.
-fn beginning(description: &Description) -> String {
-    match description.newest_snapshot().and_then(|newest| newest.point) {
-        Some(point) => {
-            let tail = description.log_end.since(point.position);
-            format!("the snapshot at {}, then {tail} bytes of log", point.position)
-        }
-        None => "the beginning of the log".into(),
-    }
-}
-
-fn snapshots(description: &Description) -> Vec<Value> {
-    let newest = description.newest_snapshot();
-    let one = |snapshot: &SnapshotDescription| {
-        json!({
-            "path": snapshot.path,
-            "position": snapshot.point.map(|point| point.position.0),
-            "core_bytes": snapshot.core_bytes,
-            "service_bytes": snapshot.service_bytes,
-            "digest": format!("{:016x}", snapshot.digest),
-            "problem": snapshot.problem,
-            "is_begun_with": newest == Some(snapshot),
-        })
-    };
-    description.snapshots.iter().map(one).collect()
 }
