@@ -72,29 +72,37 @@ impl<D: Disk> Snapshots<D> {
     /// durable when this returns, and older ones than those that are kept are gone.
     ///
     /// # Errors
-    /// [`ArchiveError::Full`] leaves nothing of it, and a later one may succeed (E48). Any other
-    /// failure poisons the archive (E43).
+    /// Whatever fails before it has its name leaves nothing of it, and a later one may succeed: the
+    /// log does not depend on it, and a member that stopped for it would stop at the same marker
+    /// again (E48). Only a directory of which nobody knows what it holds poisons the archive (E43).
     pub fn store(&mut self, snapshot: &Snapshot, service: &[u8]) -> Result<(), ArchiveError> {
         self.shared.check()?;
-        let shared = Arc::clone(&self.shared);
-        shared.guard(self.publish(snapshot, service))
-    }
-
-    fn publish(&mut self, snapshot: &Snapshot, service: &[u8]) -> Result<(), ArchiveError> {
         let disk = &self.shared.disk;
         make_directory(disk, &self.directory)?;
-        let position = snapshot.point.position.0;
-        let path = file_of(&self.directory, position);
+        self.remove_broken();
+        let path = file_of(&self.directory, snapshot.point.position.0);
         let draft = path.with_extension("new");
-        self.write_draft(&draft, snapshot, service).inspect_err(|_| {
-            // Whatever space it took is needed more than half a snapshot.
-            let _ = disk.remove(&draft);
-        })?;
-        disk.rename(&draft, &path).map_err(|error| ArchiveError::io("name", &path, error))?;
-        disk.sync_directory(&self.directory)
-            .map_err(|error| ArchiveError::io("sync directory", &self.directory, error))?;
-        self.broken.remove(&position);
-        self.prune()
+        let rename = || disk.rename(&draft, &path);
+        self.write_draft(&draft, snapshot, service)
+            .and_then(|()| rename().map_err(|error| ArchiveError::space("name", &path, error)))
+            .inspect_err(|_| {
+                // Whatever space it took is needed more than half a snapshot.
+                let _ = disk.remove(&draft);
+            })?;
+        let synced = disk.sync_directory(&self.directory);
+        let shared = &self.shared;
+        shared.guard(
+            synced.map_err(|error| ArchiveError::io("sync directory", &self.directory, error)),
+        )?;
+        self.broken.clear();
+        self.prune();
+        Ok(())
+    }
+
+    /// Whether a snapshot that was not stored is all that went wrong.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        self.shared.check().is_ok()
     }
 
     fn write_draft(
@@ -149,19 +157,22 @@ impl<D: Disk> Snapshots<D> {
         sync()
     }
 
-    /// Removes what is not kept any more: what cannot be used first, then the oldest.
-    fn prune(&mut self) -> Result<(), ArchiveError> {
+    /// What cannot be used makes place first. What cannot be removed takes it a while longer.
+    fn remove_broken(&self) {
         let disk = &self.shared.disk;
-        let mut whole = Vec::new();
-        for (position, path) in named(disk, &self.directory)? {
-            match self.broken.contains(&position) {
-                true => remove(disk, &path)?,
-                false => whole.push(path),
-            }
+        for position in &self.broken {
+            let _ = disk.remove(&file_of(&self.directory, *position));
         }
-        self.broken.clear();
+    }
+
+    /// Removes the oldest of those that are not kept any more; what cannot be removed stays.
+    fn prune(&self) {
+        let disk = &self.shared.disk;
+        let Ok(whole) = named(disk, &self.directory) else { return };
         let excess = whole.len().saturating_sub(self.kept);
-        whole[..excess].iter().try_for_each(|path| remove(disk, path))
+        for (_, path) in &whole[..excess] {
+            let _ = disk.remove(path);
+        }
     }
 }
 

@@ -115,10 +115,16 @@ async fn alone(
         .map_err(|error| Failure::failed("cannot await signals", error))?;
     loop {
         tokio::select! {
+            biased;
             _ = signals.next() => return Ok(Ended::ByRequest),
             ended = finished(member) => return Ok(ended),
             asking = control.next() => {
-                control::answer(id, member, asking).await;
+                // Whoever asks slowly delays no stop.
+                tokio::select! {
+                    biased;
+                    _ = signals.next() => return Ok(Ended::ByRequest),
+                    () = control::answer(id, member, asking) => {}
+                }
                 continue;
             }
             _ = asks.recv() => {}

@@ -216,9 +216,10 @@ pub struct ArchiveSnapshots(Snapshots);
 
 impl SnapshotStore for ArchiveSnapshots {
     fn store(&mut self, snapshot: &Snapshot, service: &[u8]) -> Result<(), StoreError> {
-        self.0.store(snapshot, service).map_err(|error| match error {
-            ArchiveError::Full { .. } => StoreError::Refused(error.to_string()),
-            other => StoreError::Broken(other.to_string()),
+        let stored = self.0.store(snapshot, service);
+        stored.map_err(|error| match self.0.is_usable() {
+            true => StoreError::Refused(error.to_string()),
+            false => StoreError::Broken(error.to_string()),
         })
     }
 }

@@ -412,6 +412,8 @@ impl Member {
         let counted = self.state.peers.counts(from);
         if !self.state.peers.acknowledge(from, term, durable, head) {
             follower.durable = Position::ZERO;
+            // It is there, and this leader is who can make it whole (check-quorum).
+            follower.heard_at = self.state.now;
             if counted {
                 actions.push(Action::Notify(Notice::PeerRegressed { member: from }));
             }

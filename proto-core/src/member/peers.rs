@@ -138,9 +138,11 @@ impl Peers {
         if is_older && record.acknowledged_in == record.life.boot_epoch {
             return true;
         }
+        // That it is whole again is to be remembered, whatever else is known already.
+        let was_fallen = record.tells_of_a_fall();
         record.acknowledged_in = record.life.boot_epoch;
         let always = mutant::is(mutant::RECORDS_ARE_ALWAYS_DIRTY);
-        if always || (term, durable) != (record.term, record.acknowledged) {
+        if always || was_fallen || (term, durable) != (record.term, record.acknowledged) {
             record.term = term;
             record.acknowledged = durable;
             self.is_dirty = true;
@@ -265,8 +267,13 @@ mod tests {
         assert!(!peers.counts(TWO));
         // What is remembered may be less than what it had acknowledged: all that is known counts.
         assert!(!peers.acknowledge(TWO, Term(1), Position(80), Position(104)));
+        peers.take_records(Instant(0), Duration(1));
         assert!(peers.acknowledge(TWO, Term(1), Position(96), Position(112)));
         assert!(peers.counts(TWO));
+        // Though it holds what the record said already, the record is another.
+        assert!(peers.deadline().is_some());
+        let records = peers.take_records(Instant(1), Duration(1));
+        assert!(self::peers(&records).counts(TWO));
     }
 
     #[test]

@@ -344,6 +344,10 @@ fn read_session(
         let (what, limit) = ("replies of a session", limits.in_flight_max as u64);
         return Err(SnapshotError::Limit { what, found: count, key: "in_flight_max", limit });
     }
+    // Each message took some of the log: numbers beyond are no numbers of messages.
+    if last_applied > end.0 {
+        return Err(contradiction("the number of a message"));
+    }
     let before = last_applied.checked_sub(count);
     let before = before.ok_or_else(|| contradiction("a reply window"))?;
     let mut replies = Replies::behind(before, limits.in_flight_max);
