@@ -9,11 +9,15 @@ const TABLES: [&str; 2] = ["/proc/thread-self/net/udp", "/proc/thread-self/net/u
 const INODE: usize = 9;
 const DROPS: usize = 12;
 
+/// A table is read page by page, and a line may move to a page that was read already when sockets
+/// come and go meanwhile: then it is read again, so often at most.
+const READS_MAX: usize = 16;
+
 /// How many datagrams were dropped so far; `None` where the kernel has no such tables.
 pub(super) fn of_socket(socket: &UdpSocket) -> Option<u64> {
     let inode = rustix::fs::fstat(socket).ok()?.st_ino;
-    let tables = TABLES.iter().filter_map(|path| fs::read_to_string(path).ok());
-    tables.into_iter().find_map(|table| of_table(&table, inode))
+    let of_one = |path: &&str| of_table(&fs::read_to_string(path).ok()?, inode);
+    (0..READS_MAX).find_map(|_| TABLES.iter().find_map(|path| of_one(path)))
 }
 
 fn of_table(table: &str, inode: u64) -> Option<u64> {
