@@ -17,7 +17,7 @@ const READS_MAX: usize = 16;
 pub(super) fn of_socket(socket: &UdpSocket) -> Option<u64> {
     let inode = rustix::fs::fstat(socket).ok()?.st_ino;
     let of_one = |path: &&str| of_table(&fs::read_to_string(path).ok()?, inode);
-    (0..READS_MAX).find_map(|_| TABLES.iter().find_map(|path| of_one(path)))
+    (0..READS_MAX).find_map(|_| TABLES.iter().find_map(of_one))
 }
 
 fn of_table(table: &str, inode: u64) -> Option<u64> {
