@@ -94,7 +94,7 @@ impl<D: Disk> Snapshots<D> {
         shared.guard(
             synced.map_err(|error| ArchiveError::io("sync directory", &self.directory, error)),
         )?;
-        self.broken.clear();
+        self.broken.remove(&snapshot.point.position.0);
         self.prune();
         Ok(())
     }
@@ -165,10 +165,12 @@ impl<D: Disk> Snapshots<D> {
         }
     }
 
-    /// Removes the oldest of those that are not kept any more; what cannot be removed stays.
+    /// Removes the oldest of those that are not kept any more; what cannot be removed stays. What is
+    /// broken and still there is none of those that are kept.
     fn prune(&self) {
         let disk = &self.shared.disk;
-        let Ok(whole) = named(disk, &self.directory) else { return };
+        let Ok(mut whole) = named(disk, &self.directory) else { return };
+        whole.retain(|(position, _)| !self.broken.contains(position));
         let excess = whole.len().saturating_sub(self.kept);
         for (_, path) in &whole[..excess] {
             let _ = disk.remove(path);
