@@ -165,8 +165,8 @@ impl<D: Disk> Snapshots<D> {
         }
     }
 
-    /// Removes the oldest of those that are not kept any more; what cannot be removed stays. What is
-    /// broken and still there is none of those that are kept.
+    /// Removes the oldest of those that are not kept any more; what cannot be removed stays. What
+    /// is broken and still there is none of those that are kept.
     fn prune(&self) {
         let disk = &self.shared.disk;
         let Ok(mut whole) = named(disk, &self.directory) else { return };
