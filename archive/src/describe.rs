@@ -105,6 +105,8 @@ pub struct FrameCounts {
     pub timers: u64,
     /// Markers of snapshots.
     pub snapshot_marks: u64,
+    /// Members that lost their directory, and were admitted again.
+    pub readmissions: u64,
     /// Kinds that do not belong in a log, or that this version does not know.
     pub others: u64,
 }
@@ -254,6 +256,7 @@ impl FrameCounts {
             Some(Body::Message { .. }) => &mut self.messages,
             Some(Body::Timer { .. }) => &mut self.timers,
             Some(Body::SnapshotMark { .. }) => &mut self.snapshot_marks,
+            Some(Body::Readmission { .. }) => &mut self.readmissions,
             Some(Body::Reply { .. }) | None => &mut self.others,
         };
         *count += 1;
@@ -263,7 +266,7 @@ impl FrameCounts {
     #[must_use]
     pub const fn total(&self) -> u64 {
         let sessions = self.session_opens + self.session_closes;
-        let marks = self.snapshot_marks;
+        let marks = self.snapshot_marks + self.readmissions;
         self.term_opens + sessions + self.messages + self.timers + marks + self.others
     }
 }
@@ -354,7 +357,7 @@ impl fmt::Display for Description {
         writeln!(
             f,
             "frames      {}: {} terms, {} + {} sessions opened and closed, {} messages, {} timers, \
-             {} snapshots, {} others",
+             {} snapshots, {} readmissions, {} others",
             counts.total(),
             counts.term_opens,
             counts.session_opens,
@@ -362,6 +365,7 @@ impl fmt::Display for Description {
             counts.messages,
             counts.timers,
             counts.snapshot_marks,
+            counts.readmissions,
             counts.others
         )?;
         for segment in &self.segments {

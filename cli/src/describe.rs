@@ -72,6 +72,7 @@ fn object(description: &Description) -> Value {
             "messages": frames.messages,
             "timers": frames.timers,
             "snapshot_marks": frames.snapshot_marks,
+            "readmissions": frames.readmissions,
             "others": frames.others,
         },
         "segments": segments.collect::<Vec<_>>(),
@@ -150,13 +151,15 @@ fn text(description: &Description) -> String {
 
 fn frames_text(frames: &FrameCounts) -> String {
     format!(
-        "{} messages, {} sessions opened, {} closed, {} terms, {} timers, {} snapshots, {} others",
+        "{} messages, {} sessions opened, {} closed, {} terms, {} timers, {} snapshots, \
+         {} readmissions, {} others",
         frames.messages,
         frames.session_opens,
         frames.session_closes,
         frames.term_opens,
         frames.timers,
         frames.snapshot_marks,
+        frames.readmissions,
         frames.others
     )
 }

@@ -42,7 +42,8 @@ pub fn class(datagram: &[u8]) -> Option<Class> {
         | wire::CampaignEncoder::TEMPLATE_ID
         | wire::HistoryRequestEncoder::TEMPLATE_ID
         | wire::HistoryEncoder::TEMPLATE_ID
-        | wire::AcknowledgeEncoder::TEMPLATE_ID => Class::Leadership,
+        | wire::AcknowledgeEncoder::TEMPLATE_ID
+        | wire::ApplicationEncoder::TEMPLATE_ID => Class::Leadership,
         wire::NakEncoder::TEMPLATE_ID | wire::UnavailableEncoder::TEMPLATE_ID => Class::Repair,
         wire::ConnectEncoder::TEMPLATE_ID
         | wire::ConnectReplyEncoder::TEMPLATE_ID

@@ -80,7 +80,8 @@ fn control(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError> {
         | wire::CampaignDecoder::TEMPLATE_ID
         | wire::HistoryRequestDecoder::TEMPLATE_ID
         | wire::HistoryDecoder::TEMPLATE_ID
-        | wire::AcknowledgeDecoder::TEMPLATE_ID => leadership(header, body),
+        | wire::AcknowledgeDecoder::TEMPLATE_ID
+        | wire::ApplicationDecoder::TEMPLATE_ID => leadership(header, body),
         wire::NakDecoder::TEMPLATE_ID | wire::UnavailableDecoder::TEMPLATE_ID => {
             repair(header, body)
         }
@@ -166,6 +167,15 @@ fn leadership(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError
                 parts: read.parts(),
                 checksum: read.checksum(),
                 lines: read.lines().map(|line| term_line(&line)).collect(),
+            }
+        }
+        wire::ApplicationDecoder::TEMPLATE_ID => {
+            let read = wrap!(ApplicationDecoder, header, body);
+            Message::Application {
+                term: Term(read.term()),
+                sequence: read.sequence(),
+                received: Position(read.received()),
+                limit: Position(read.limit()),
             }
         }
         wire::AcknowledgeDecoder::TEMPLATE_ID => {

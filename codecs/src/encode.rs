@@ -115,6 +115,7 @@ impl Layout {
                 layout!(HistoryEncoder, wire::HistoryLinesEncoder::bytes(count))
             }
             Message::Acknowledge { .. } => layout!(AcknowledgeEncoder, 0),
+            Message::Application { .. } => layout!(ApplicationEncoder, 0),
             Message::Nak { ranges, .. } => {
                 let count = bounded(ranges.len(), NAK_RANGES_MAX)?;
                 layout!(NakEncoder, wire::NakRangesEncoder::bytes(count))
@@ -223,6 +224,13 @@ fn write_leadership(message: &Message, body: &mut [u8]) -> Option<()> {
                 .set_received(received.0)
                 .set_limit(limit.0)
                 .set_commit(commit.0);
+        }
+        Message::Application { term, sequence, received, limit } => {
+            wire::ApplicationEncoder::wrap(body)?
+                .set_term(term.0)
+                .set_sequence(*sequence)
+                .set_received(received.0)
+                .set_limit(limit.0);
         }
         _ => return None,
     }

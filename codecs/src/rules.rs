@@ -27,6 +27,7 @@ pub(crate) fn check(message: &Message) -> Result<(), DecodeError> {
         Message::Acknowledge { durable, received, limit, commit, .. } => {
             positions(&[*durable, *received, *limit, *commit])
         }
+        Message::Application { received, limit, .. } => positions(&[*received, *limit]),
         Message::Nak { ranges, .. } => ranges.iter().try_for_each(range),
         Message::Unavailable { range: gone, oldest, .. } => {
             range(gone)?;

@@ -49,9 +49,16 @@ pub(crate) fn report(member: MemberId, notice: &Notice) {
     }
 }
 
-/// The same of what came of what a host asked for: transfers of leadership, and snapshots.
+/// The same of members that lost their directory, and of what came of what a host asked for:
+/// transfers of leadership, and snapshots.
 fn report_demanded(member: u16, notice: &Notice) {
     match *notice {
+        Notice::Readmission { member: peer, position } => {
+            tracing::info!(member, peer = peer.0, position = position.0, "a member is readmitted");
+        }
+        Notice::Readmitted { position } => {
+            tracing::info!(member, position = position.0, "readmitted: this member counts again");
+        }
         Notice::Transfer { request, outcome: TransferOutcome::Done { leader, term } } => {
             let (leader, term) = (leader.0, term.0);
             tracing::info!(member, request, leader, term, "leadership handed over");

@@ -133,6 +133,7 @@ messages! {
     "history-request" HistoryRequest { term commit }
     "history" History { term above part parts checksum lines }
     "acknowledge" Acknowledge { term sequence round durable received limit commit }
+    "application" Application { term sequence received limit }
     "nak" Nak { stream ranges }
     "unavailable" Unavailable { stream range oldest }
     "connect" Connect { connection session ingress_start unanswered }

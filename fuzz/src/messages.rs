@@ -29,7 +29,7 @@ impl Draw<'_, '_> {
 
     /// What members say to each other.
     pub(crate) fn consensus_message(&mut self) -> Message {
-        let kind = self.below(11);
+        let kind = self.below(12);
         let term = self.term();
         match kind {
             0 => Message::Canvass { term, round: self.number(), key: self.vote_key() },
@@ -58,6 +58,12 @@ impl Draw<'_, '_> {
                 Message::RequestSuccession { term, key: self.vote_key(), predecessor }
             }
             9 => Message::Campaign { term, round: self.number() },
+            10 => Message::Application {
+                term,
+                sequence: self.number(),
+                received: self.position(),
+                limit: self.position(),
+            },
             _ => Message::Acknowledge {
                 term,
                 sequence: self.number(),

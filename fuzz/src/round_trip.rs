@@ -120,7 +120,7 @@ fn frame(draw: &mut Draw<'_, '_>) {
 
 /// Any body of a frame.
 pub(crate) fn any_body(draw: &mut Draw<'_, '_>) -> Body {
-    let kind = draw.below(7);
+    let kind = draw.below(8);
     let (time, session, sequence) = (LogTime(draw.number()), draw.session(), draw.number());
     match kind {
         0 => Body::TermOpen(TermOpen {
@@ -152,6 +152,7 @@ pub(crate) fn any_body(draw: &mut Draw<'_, '_>) -> Body {
             };
             Body::SnapshotMark { time, cause }
         }
+        6 => Body::Readmission { time, life: draw.life() },
         _ => Body::Reply { session, sequence, position: draw.position() },
     }
 }

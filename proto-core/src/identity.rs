@@ -39,6 +39,11 @@ impl fmt::Display for MemberId {
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Incarnation(pub u32);
 
+impl Incarnation {
+    /// That of the directories that the group was formed with.
+    pub const FIRST: Self = Self(1);
+}
+
 /// Counts the starts of one incarnation. Written durably before the first datagram of a life, so
 /// that nothing of a former life can be taken for this one's.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -117,6 +117,10 @@ marks! {
         e16_a_target_that_is_behind_is_brought_level_first,
     CAMPAIGN_DEMANDED campaign_is_demanded
         el24_a_leader_hands_over_to_the_member_that_was_named,
+    READMISSION_MET readmission_is_met
+        e47_a_wiped_member_is_readmitted_and_counts_again,
+    READMITTED wiped_member_counts_again
+        e47_a_wiped_member_is_readmitted_and_counts_again,
     WINDOW_WRAPS frame_lies_around_the_end_of_a_ring
         a_full_outlet_takes_nothing_until_it_is_released,
 }

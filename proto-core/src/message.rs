@@ -186,6 +186,18 @@ pub enum Message {
         /// The follower's commit position.
         commit: Position,
     },
+    /// Where a member is that lost its directory and is not readmitted yet: what it has on its disk
+    /// counts for nothing, so it states none of it.
+    Application {
+        /// The leader's term.
+        term: Term,
+        /// Its number among the applications and acknowledgements of the sender's life.
+        sequence: u64,
+        /// The end of what was received without a hole: what counts for flow control.
+        received: Position,
+        /// The end of what there is room for.
+        limit: Position,
+    },
     /// What the sender lacks. Each range lies within one epoch.
     Nak {
         /// Of which stream.

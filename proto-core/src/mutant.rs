@@ -107,6 +107,9 @@ mutants! {
     CAMPAIGN_ASKS_FIRST = 76 target_of_a_transfer_canvasses_first [18],
     CANDIDACY_IS_BLOCKED = 77 member_of_low_priority_never_stands [19],
     STALLS_ARE_TOLD_AGAIN = 78 stall_is_told_at_every_look [],
+    WIPED_MEMBER_COUNTS = 79 wiped_member_counts_at_once [47],
+    COUNTS_BEFORE_READMISSION_COMMITS = 80 member_counts_before_its_readmission_is_committed [47],
+    READMISSION_EXCLUDES_NOBODY = 81 former_lives_count_after_a_readmission [47],
 }
 
 #[cfg(quorate_mutants)]

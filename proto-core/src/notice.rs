@@ -149,6 +149,19 @@ pub enum Notice {
         /// Which one.
         member: MemberId,
     },
+    /// A member that lost its directory is readmitted, once this is committed and it has all bytes
+    /// up to here. No former life of it is heard any more.
+    Readmission {
+        /// Which one.
+        member: MemberId,
+        /// Where the log says so.
+        position: Position,
+    },
+    /// This member had lost its directory, and counts again.
+    Readmitted {
+        /// Its commit position.
+        position: Position,
+    },
     /// What came of a transfer of leadership that the host asked for with `Event::Transfer`. Each
     /// one is answered once, within two election time-outs, unless the member stops.
     Transfer {

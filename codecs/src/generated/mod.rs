@@ -3,6 +3,7 @@
 
 mod abdicate;
 mod acknowledge;
+mod application;
 mod ballot;
 mod campaign;
 mod canvass;
@@ -26,6 +27,7 @@ mod unavailable;
 
 pub use abdicate::*;
 pub use acknowledge::*;
+pub use application::*;
 pub use ballot::*;
 pub use campaign::*;
 pub use canvass::*;

@@ -103,7 +103,7 @@ impl Arbitrary for AnyMessage {
 
 fn consensus(source: &mut Gen) -> Message {
     let (term, round, granted) = (Term(any(source)), any(source), any(source));
-    match below(source, 11) {
+    match below(source, 12) {
         0 => Message::Canvass { term, round, key: vote_key(source) },
         1 => Message::CanvassReply { term, round, granted, key: vote_key(source) },
         2 => Message::RequestVote { term, key: vote_key(source) },
@@ -138,6 +138,12 @@ fn consensus(source: &mut Gen) -> Message {
             let predecessor = MemberId(any(source));
             Message::RequestSuccession { term, key: vote_key(source), predecessor }
         }
+        10 => Message::Application {
+            term,
+            sequence: any(source),
+            received: position(source),
+            limit: position(source),
+        },
         _ => Message::Acknowledge {
             term,
             sequence: any(source),

@@ -132,6 +132,12 @@ fn consensus(fill: Fill) -> Vec<Message> {
             checksum: number as u32,
             lines: (0..fill.lines).map(|index| line(fill, index)).collect(),
         },
+        Message::Application {
+            term,
+            sequence: number ^ 6,
+            received: position,
+            limit: Position(position.0 / 2),
+        },
         Message::Acknowledge {
             term,
             sequence: number ^ 5,

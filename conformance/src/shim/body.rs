@@ -238,6 +238,8 @@ pub struct ViewBody {
     verified_chain: u64,
     log_time: u64,
     serving: bool,
+    #[serde(default)]
+    applicant: bool,
     sessions: u64,
     fail_stop: Option<String>,
     history: Vec<LineBody>,
@@ -392,6 +394,7 @@ impl ViewBody {
             verified_chain: view.verified_chain.0,
             log_time: view.log_time.0,
             serving: view.serving,
+            applicant: view.applicant,
             sessions: view.sessions as u64,
             fail_stop: view.fail_stop.map(|reason| reason.name().to_owned()),
             history: lines(&node.history),
@@ -425,6 +428,7 @@ impl ViewBody {
             verified_chain: Chain(self.verified_chain),
             log_time: LogTime(self.log_time),
             serving: self.serving,
+            applicant: self.applicant,
             sessions: usize::of(self.sessions)?,
             fail_stop,
         };

@@ -206,6 +206,9 @@ fn control(message: &Message) -> String {
         Message::Acknowledge { term, durable, received, .. } => {
             format!("term {term}, durable {durable}, received {received}")
         }
+        Message::Application { term, received, .. } => {
+            format!("term {term}, received {received}")
+        }
         Message::Ballot { term, candidate, granted, .. } => {
             format!("term {term}, {} {candidate}", if *granted { "for" } else { "not for" })
         }

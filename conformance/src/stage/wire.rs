@@ -91,6 +91,7 @@ pub const fn kind_of(message: &Message) -> &'static str {
         Message::HistoryRequest { .. } => "history_request",
         Message::History { .. } => "history",
         Message::Acknowledge { .. } => "acknowledge",
+        Message::Application { .. } => "application",
         Message::Nak { .. } => "nak",
         Message::Unavailable { .. } => "unavailable",
         Message::Connect { .. } => "connect",

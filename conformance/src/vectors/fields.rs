@@ -115,6 +115,13 @@ fn leadership(message: &Message) -> (&'static str, Value) {
                 "limit": number(limit.0), "commit": number(commit.0),
             }),
         ),
+        Message::Application { term, sequence, received, limit } => (
+            "Application",
+            json!({
+                "term": number(term.0), "sequence": number(*sequence),
+                "received": number(received.0), "limit": number(limit.0),
+            }),
+        ),
         other => session(other),
     }
 }

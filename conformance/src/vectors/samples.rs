@@ -111,6 +111,7 @@ fn control(value: u64) -> Vec<(&'static str, Message)> {
                 commit: at,
             },
         ),
+        ("application", Message::Application { term, sequence: value, received: at, limit: at }),
         ("history", history(value)),
     ];
     all.extend(repairs(value));

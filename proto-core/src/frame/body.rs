@@ -1,10 +1,10 @@
 //! What frames say, mapped to and from their SBE blocks.
 
 use super::generated::{
-    CloseReason, Malformed, MessageDecoder, MessageEncoder, ReplyDecoder, ReplyEncoder,
-    SessionCloseDecoder, SessionCloseEncoder, SessionOpenDecoder, SessionOpenEncoder,
-    SnapshotCause as WrittenCause, SnapshotMarkDecoder, SnapshotMarkEncoder, TermOpenDecoder,
-    TermOpenEncoder, TimerDecoder, TimerEncoder,
+    CloseReason, Malformed, MessageDecoder, MessageEncoder, ReadmissionDecoder, ReadmissionEncoder,
+    ReplyDecoder, ReplyEncoder, SessionCloseDecoder, SessionCloseEncoder, SessionOpenDecoder,
+    SessionOpenEncoder, SnapshotCause as WrittenCause, SnapshotMarkDecoder, SnapshotMarkEncoder,
+    TermOpenDecoder, TermOpenEncoder, TimerDecoder, TimerEncoder,
 };
 use super::{FrameError, LOG_VERSION};
 use crate::identity::{
@@ -102,6 +102,14 @@ pub enum Body {
         /// Why.
         cause: SnapshotCause,
     },
+    /// A member that lost its directory is to count again: in this life and later ones, and in no
+    /// former one.
+    Readmission {
+        /// Cluster time.
+        time: LogTime,
+        /// The life in which it asked.
+        life: Life,
+    },
     /// A reply to a message; the payload follows.
     Reply {
         /// The session.
@@ -125,6 +133,7 @@ impl Body {
             Self::Message { .. } => MessageEncoder::TEMPLATE_ID,
             Self::Timer { .. } => TimerEncoder::TEMPLATE_ID,
             Self::SnapshotMark { .. } => SnapshotMarkEncoder::TEMPLATE_ID,
+            Self::Readmission { .. } => ReadmissionEncoder::TEMPLATE_ID,
             Self::Reply { .. } => ReplyEncoder::TEMPLATE_ID,
         }
     }
@@ -140,6 +149,7 @@ impl Body {
             Self::Message { .. } => MessageEncoder::BLOCK_LENGTH,
             Self::Timer { .. } => TimerEncoder::BLOCK_LENGTH,
             Self::SnapshotMark { .. } => SnapshotMarkEncoder::BLOCK_LENGTH,
+            Self::Readmission { .. } => ReadmissionEncoder::BLOCK_LENGTH,
             Self::Reply { .. } => ReplyEncoder::BLOCK_LENGTH,
         }
     }
@@ -172,6 +182,13 @@ impl Body {
             }
             Self::SnapshotMark { time, cause } => {
                 SnapshotMarkEncoder::wrap(block)?.set_time(time.0).set_cause((*cause).into());
+            }
+            Self::Readmission { time, life } => {
+                ReadmissionEncoder::wrap(block)?
+                    .set_time(time.0)
+                    .set_boot_epoch(life.boot_epoch.0)
+                    .set_incarnation(life.incarnation.0)
+                    .set_member(life.member.0);
             }
             Self::Reply { session, sequence, position } => {
                 ReplyEncoder::wrap(block)?
@@ -225,6 +242,15 @@ impl Body {
                 let read = SnapshotMarkDecoder::wrap(block, length, version).map_err(bad)?;
                 Self::SnapshotMark { time: LogTime(read.time()), cause: read.cause().into() }
             }
+            ReadmissionDecoder::TEMPLATE_ID => {
+                let read = ReadmissionDecoder::wrap(block, length, version).map_err(bad)?;
+                let life = Life {
+                    member: MemberId(read.member()),
+                    incarnation: Incarnation(read.incarnation()),
+                    boot_epoch: BootEpoch(read.boot_epoch()),
+                };
+                Self::Readmission { time: LogTime(read.time()), life }
+            }
             ReplyDecoder::TEMPLATE_ID => {
                 let read = ReplyDecoder::wrap(block, length, version).map_err(bad)?;
                 Self::Reply {
@@ -247,7 +273,8 @@ impl Body {
             | Self::SessionClose { time, .. }
             | Self::Message { time, .. }
             | Self::Timer { time, .. }
-            | Self::SnapshotMark { time, .. } => *time,
+            | Self::SnapshotMark { time, .. }
+            | Self::Readmission { time, .. } => *time,
             Self::Reply { .. } => LogTime(0),
         }
     }

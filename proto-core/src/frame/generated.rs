@@ -772,6 +772,104 @@ impl<'a> SnapshotMarkEncoder<'a> {
     }
 }
 
+/// Reads `Readmission`. A member that lost its directory is to count again, in this life and later ones.
+#[derive(Clone, Debug)]
+pub(super) struct ReadmissionDecoder<'a> {
+    block: &'a [u8],
+}
+
+impl<'a> ReadmissionDecoder<'a> {
+    /// The template that this reads.
+    pub(super) const TEMPLATE_ID: u16 = 8;
+
+    /// Checks `bytes`, which follow the message header, against what the header says. What a newer
+    /// version has put behind what is known here is skipped.
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    pub(super) fn wrap(
+        bytes: &'a [u8],
+        block_length: u16,
+        _version: u16,
+    ) -> Result<Self, Malformed> {
+        let length = usize::from(block_length);
+        if length < 22 {
+            return Err(Malformed::Block);
+        }
+        let (block, _) = bytes.split_at_checked(length).ok_or(Malformed::Truncated)?;
+        Ok(Self { block })
+    }
+
+    /// Cluster time.
+    #[must_use]
+    pub(super) fn time(&self) -> u64 {
+        u64::from_le_bytes(array(self.block, 0))
+    }
+
+    /// The life of the member that asked: its boot epoch.
+    #[must_use]
+    pub(super) fn boot_epoch(&self) -> u64 {
+        u64::from_le_bytes(array(self.block, 8))
+    }
+
+    /// Its incarnation.
+    #[must_use]
+    pub(super) fn incarnation(&self) -> u32 {
+        u32::from_le_bytes(array(self.block, 16))
+    }
+
+    /// The member.
+    #[must_use]
+    pub(super) fn member(&self) -> u16 {
+        u16::from_le_bytes(array(self.block, 20))
+    }
+}
+
+/// Writes `Readmission`. A member that lost its directory is to count again, in this life and later ones.
+#[derive(Debug)]
+pub(super) struct ReadmissionEncoder<'a> {
+    block: &'a mut [u8; 24],
+}
+
+impl<'a> ReadmissionEncoder<'a> {
+    /// The template that this writes.
+    pub(super) const TEMPLATE_ID: u16 = 8;
+    /// Bytes of the block.
+    pub(super) const BLOCK_LENGTH: usize = 24;
+
+    /// Empties the block at the beginning of `bytes`; `None` when they are too few.
+    #[must_use]
+    pub(super) fn wrap(bytes: &'a mut [u8]) -> Option<Self> {
+        let (block, _) = bytes.split_first_chunk_mut()?;
+        *block = [0; 24];
+        Some(Self { block })
+    }
+
+    /// Sets: Cluster time.
+    pub(super) fn set_time(&mut self, value: u64) -> &mut Self {
+        self.block[0..8].copy_from_slice(&value.to_le_bytes());
+        self
+    }
+
+    /// Sets: The life of the member that asked: its boot epoch.
+    pub(super) fn set_boot_epoch(&mut self, value: u64) -> &mut Self {
+        self.block[8..16].copy_from_slice(&value.to_le_bytes());
+        self
+    }
+
+    /// Sets: Its incarnation.
+    pub(super) fn set_incarnation(&mut self, value: u32) -> &mut Self {
+        self.block[16..20].copy_from_slice(&value.to_le_bytes());
+        self
+    }
+
+    /// Sets: The member.
+    pub(super) fn set_member(&mut self, value: u16) -> &mut Self {
+        self.block[20..22].copy_from_slice(&value.to_le_bytes());
+        self
+    }
+}
+
 /// The `N` bytes at `at`; the caller has checked that they are there.
 fn array<const N: usize>(block: &[u8], at: usize) -> [u8; N] {
     let mut bytes = [0; N];

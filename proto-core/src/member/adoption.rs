@@ -226,6 +226,7 @@ impl Member {
         self.state.storage.cut(cut);
         self.state.repairs.cut(cut);
         self.state.reads.cut(cut);
+        self.state.standing.cut(cut);
         Ok(())
     }
 

@@ -297,7 +297,10 @@ impl Member {
         actions: &mut Actions,
     ) -> Option<Delivery> {
         match frame.body {
-            Body::TermOpen(_) | Body::Reply { .. } | Body::SnapshotMark { .. } => None,
+            Body::TermOpen(_)
+            | Body::Reply { .. }
+            | Body::SnapshotMark { .. }
+            | Body::Readmission { .. } => None,
             Body::SessionOpen { client, .. } => {
                 let session = SessionId(position.0);
                 let opened = self.state.sessions.open(session, client);

@@ -117,6 +117,9 @@ impl Member {
         self.state.election.has_waited = true;
         self.schedule_election();
         self.state.election.predecessor = None;
+        if self.is_applicant() {
+            return Ok(());
+        }
         let is_delayed = self.config.timing.candidacy_delay > Duration::ZERO;
         if mutant::is(mutant::CANDIDACY_IS_BLOCKED) && is_delayed && self.state.term > Term(0) {
             return Ok(());

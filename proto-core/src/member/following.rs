@@ -1,6 +1,7 @@
 //! What a follower does with what its leader sends: slices, heartbeats, acknowledgements.
 
 use super::decisions::follower_commit;
+use super::log::Verified;
 use super::{Handled, Member};
 use crate::action::{Action, Actions};
 use crate::identity::MemberId;
@@ -184,9 +185,9 @@ impl Member {
         &mut self,
         from: MemberId,
         term: Term,
-        position: Position,
+        (position, slice): (Position, &[u8]),
         live: Option<Live>,
-        slice: &[u8],
+        actions: &mut Actions,
     ) -> Handled {
         let range = PositionRange::at(position, slice.len() as u64);
         let is_live = live.is_some() && self.state.leader == Some(from) && term == self.state.term;
@@ -206,10 +207,26 @@ impl Member {
         let new = self.state.log.receive(self.state.now, position, slice);
         self.counters.duplicate_bytes += within.len().saturating_sub(new);
         if new > 0 {
-            self.counters.frames_rejected += self.state.log.verify(&self.state.history)?;
+            self.verify(actions)?;
             self.state.flush_wanted |= self.state.following.acknowledgement_wanted;
         }
         Ok(())
+    }
+
+    /// Verifies what is held as a whole, and takes up at once what it changes.
+    fn verify(&mut self, actions: &mut Actions) -> Handled {
+        loop {
+            match self.state.log.verify(&self.state.history)? {
+                Verified::Whole => return Ok(()),
+                Verified::Rejected => {
+                    self.counters.frames_rejected += 1;
+                    return Ok(());
+                }
+                Verified::Readmission { frame, life } => {
+                    self.meet_readmission(frame, life, actions)?;
+                }
+            }
+        }
     }
 
     /// Whether the history assigns exactly `term` to all of `range`.
@@ -265,6 +282,10 @@ impl Member {
         let Some(leader) = self.state.leader else { return };
         let wanted = core::mem::take(&mut self.state.following.acknowledgement_wanted);
         if !wanted || self.state.leading.is_some() || !self.has_adopted() {
+            return;
+        }
+        if self.is_applicant() {
+            self.apply_for_readmission(actions);
             return;
         }
         let message = self.next_acknowledgement();

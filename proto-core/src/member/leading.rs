@@ -1,6 +1,8 @@
 //! What a leader does: opens its term, sends what it appends, counts what a quorum holds, says that
 //! it is there, and gives up when it cannot lead.
 
+mod applicants;
+
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use smallvec::SmallVec;
@@ -11,7 +13,7 @@ use super::{Handled, Member, State};
 use crate::action::{Action, Actions, Destination, Source};
 use crate::config::{Timing, VOTERS_MAX};
 use crate::frame::{Body, LOG_VERSION, TermOpen, frame_bytes};
-use crate::identity::{BootEpoch, MemberId, SessionId};
+use crate::identity::{Life, MemberId, SessionId};
 use crate::message::{Live, Message, Stream};
 use crate::mutant;
 use crate::notice::{Abdication, Notice, Role};
@@ -57,9 +59,13 @@ pub(super) struct Leading {
 /// What a leader knows of a follower in its term.
 #[derive(Clone, Debug, Hash)]
 struct Follower {
-    boot_epoch: BootEpoch,
-    /// The newest acknowledgement of that life.
+    life: Life,
+    /// The newest acknowledgement, or application, of that life.
     sequence: u64,
+    /// The life that this leader has readmitted it in.
+    readmitted: Option<Life>,
+    /// It applies for readmission: nothing of it counts.
+    is_applicant: bool,
     /// Whether it acknowledged in this term: its history is adopted, and data may flow.
     is_level: bool,
     durable: Position,
@@ -119,7 +125,8 @@ impl Leading {
 
     /// What a follower holds durably, and up to where it has room.
     pub(super) fn durable_and_limit(&self, member: MemberId) -> Option<(Position, Position)> {
-        self.followers.get(member).map(|follower| (follower.durable, follower.limit))
+        let counts = |it: &&Follower| !it.is_applicant;
+        self.followers.get(member).filter(counts).map(|it| (it.durable, it.limit))
     }
 
     /// The newest heartbeat round.
@@ -132,7 +139,7 @@ impl Leading {
         let level = self
             .followers
             .iter()
-            .filter(|(_, follower)| follower.is_level && now.since(follower.heard_at) <= span);
+            .filter(|(_, it)| it.is_level && !it.is_applicant && now.since(it.heard_at) <= span);
         let best = level.max_by_key(|(member, follower)| (follower.durable, Reverse(*member)));
         best.map(|(member, _)| member)
     }
@@ -171,8 +178,10 @@ impl Member {
         state.repairs.cut(base);
         state.assembly = None;
         let follower = Follower {
-            boot_epoch: BootEpoch(0),
+            life: Life::default(),
             sequence: 0,
+            readmitted: None,
+            is_applicant: false,
             is_level: false,
             durable: Position::ZERO,
             limit: Position::ZERO,
@@ -402,7 +411,7 @@ impl Member {
         };
         leading.has_acknowledgements = true;
         let Some(follower) = leading.followers.get_mut(from) else { return Ok(()) };
-        let is_new_life = follower.boot_epoch != life.boot_epoch;
+        let is_new_life = follower.life != life;
         let is_stale = !is_new_life && sequence <= follower.sequence;
         if term < self.state.term || is_stale || durable > head || !leading.is_open {
             crate::mark::reached(crate::mark::STALE_ACKNOWLEDGEMENT);
@@ -426,8 +435,7 @@ impl Member {
             follower.sent = if received < low { head } else { received.min(head) };
             self.state.flush_wanted = true;
         }
-        follower.boot_epoch = life.boot_epoch;
-        follower.sequence = sequence;
+        (follower.life, follower.sequence, follower.is_applicant) = (life, sequence, false);
         follower.heard_at = self.state.now;
         follower.round = follower.round.max(round);
         follower.durable = follower.durable.max(durable);

@@ -3,7 +3,7 @@
 use crate::frame::{
     self, Body, FrameError, FrameHeader, FrameOwner, FrameSeed, HEADER_BYTES, chain_after,
 };
-use crate::identity::GroupTag;
+use crate::identity::{GroupTag, Life};
 use crate::notice::FailStop;
 use crate::position::{Position, PositionRange};
 use crate::stream::{Image, Ring};
@@ -131,20 +131,20 @@ impl Log {
         self.limit().since(self.verified)
     }
 
-    /// Verifies the frames behind the verified position. Returns how many were rejected: their
-    /// bytes are forgotten, and asked for again.
-    pub(super) fn verify(&mut self, history: &TermHistory) -> Result<u64, FailStop> {
+    /// Verifies the frames behind the verified position, up to and including a readmission. The
+    /// bytes of one that is rejected are forgotten, and asked for again.
+    pub(super) fn verify(&mut self, history: &TermHistory) -> Result<Verified, FailStop> {
         loop {
             let start = self.verified;
-            let Some(line) = history.owner(start).copied() else { return Ok(0) };
+            let Some(line) = history.owner(start).copied() else { return Ok(Verified::Whole) };
             let end = history.owner_end(start).unwrap_or(Position::MAX);
             match self.verify_term(&line, end, history)? {
                 Verified::Whole if self.verified == end => {}
-                Verified::Whole => return Ok(0),
                 Verified::Rejected => {
                     self.reject(self.verified);
-                    return Ok(1);
+                    return Ok(Verified::Rejected);
                 }
+                other => return Ok(other),
             }
         }
     }
@@ -163,8 +163,12 @@ impl Log {
         let mut frames =
             frame::Reader::new(owner, start, self.ring.slices(held), self.frame_bytes_max);
         let (mut chain, mut time) = (self.verified_chain, self.verified_time);
+        let mut met = None;
         let verified = loop {
             let at = frames.position();
+            if let Some(met) = met {
+                break met;
+            }
             let frame = match frames.next() {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break self.verify_beyond(owner.at(at), term_end)?,
@@ -178,6 +182,10 @@ impl Log {
                         check_opening(at, &body, line, chain, history)?;
                     }
                     time = time.max(body.time());
+                    if let Body::Readmission { life, .. } = body {
+                        let frame = PositionRange::new(at, frames.position());
+                        met = Some(Verified::Readmission { frame, life });
+                    }
                 }
             }
             chain = chain_after(chain, line.term, at, frame.header.checksum);
@@ -287,11 +295,19 @@ impl Log {
 }
 
 /// What came of verifying.
-enum Verified {
-    /// All whole frames of the term are sound.
+#[derive(Clone, Copy)]
+pub(super) enum Verified {
+    /// All whole frames are sound.
     Whole,
     /// The next one is not.
     Rejected,
+    /// All are up to this one, which is to be taken up before the next.
+    Readmission {
+        /// Where it lies.
+        frame: PositionRange,
+        /// Who is readmitted.
+        life: Life,
+    },
 }
 
 /// The frame at the base of a term must open it, and no other may (rule 1); the bytes before it

@@ -21,6 +21,7 @@ mod ingress;
 mod leading;
 mod log;
 mod peers;
+mod readmission;
 mod repair;
 mod replies;
 mod session_log;
@@ -62,7 +63,8 @@ use self::election::Election;
 use self::following::Following;
 use self::leading::Leading;
 use self::log::Log;
-use self::peers::Peers;
+use self::peers::{Hearing, Peers};
+use self::readmission::{Standing, is_heard_of_newcomers};
 use self::repair::Reads;
 use self::sessions::Sessions;
 use self::snapshots::Snapshots;
@@ -83,6 +85,7 @@ pub struct Member {
 struct State {
     tag: GroupTag,
     life: Life,
+    standing: Standing,
     now: Instant,
     random: Random,
     term: Term,
@@ -143,6 +146,7 @@ impl Member {
         let state = State {
             tag: config.tag(),
             life: recovered.life,
+            standing: Standing::new(&recovered),
             now,
             random: Random::new(config.seed),
             term,
@@ -244,6 +248,7 @@ impl Member {
     /// holes that are due to be asked for.
     fn settle(&mut self, actions: &mut Actions) -> Handled {
         self.write_log(actions)?;
+        self.settle_standing();
         self.write_metadata(actions)?;
         self.advance_commit(actions);
         self.pump_apply(actions)?;
@@ -294,19 +299,28 @@ impl Member {
         }
         let from = life.member;
         match self.state.peers.hear(life) {
-            None => {
+            Hearing::Unheard => {
                 self.counters.datagrams_ignored += 1;
                 return Ok(());
             }
-            Some(true) => self.void_what_was_counted(from),
-            Some(false) => {}
+            Hearing::Newcomer if !is_heard_of_newcomers(content) => {
+                self.counters.datagrams_ignored += 1;
+                return Ok(());
+            }
+            Hearing::New => self.void_what_was_counted(from),
+            Hearing::Known | Hearing::Newcomer => {}
         }
         match *content {
             Incoming::Data { stream: Stream::Log, epoch, position, live, slice } => {
-                self.handle_slice(from, Term(epoch), position, live, slice)
+                self.handle_slice(from, Term(epoch), (position, slice), live, actions)
             }
-            Incoming::Control(ref message) => self.handle_control(from, message, actions),
-            Incoming::Data { .. } => {
+            Incoming::Control(ref message @ Message::Application { .. }) => {
+                self.handle_application(life, message, actions)
+            }
+            Incoming::Control(ref message) if !self.is_beyond_applicant(message) => {
+                self.handle_control(from, message, actions)
+            }
+            Incoming::Control(_) | Incoming::Data { .. } => {
                 self.counters.datagrams_ignored += 1;
                 Ok(())
             }
@@ -373,9 +387,11 @@ impl Member {
             return Ok(());
         }
         let log = &mut state.log;
-        if log.written < log.verified {
-            let range = PositionRange::new(log.written, log.verified);
-            log.written = log.verified;
+        // Nor does a readmission before the records know of it.
+        let end = state.peers.log_waits_at().map_or(log.verified, |at| log.verified.min(at));
+        if log.written < end {
+            let range = PositionRange::new(log.written, end);
+            log.written = end;
             actions.push(Action::Append { range });
         }
         if log.durable < log.written && !state.storage.log_is_pending() {
@@ -479,6 +495,7 @@ impl Member {
             log_time: state.applier.time,
             serving: self.is_serving(),
             sessions: state.sessions.len(),
+            applicant: state.standing != Standing::Full,
             fail_stop: state.fail_stop,
         }
     }

@@ -1,7 +1,9 @@
 //! What a member remembers of the others, over their lives and its own (rule 9).
 
+use core::cmp::Ordering;
+
 use crate::config::{PeerRecord, PeerRecords};
-use crate::identity::{BootEpoch, Life, MemberId};
+use crate::identity::{BootEpoch, Incarnation, Life, MemberId};
 use crate::mutant;
 use crate::position::Position;
 use crate::term::{Term, TermHistory, VoteKey};
@@ -18,10 +20,38 @@ const FALLEN: BootEpoch = BootEpoch(0);
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Peers {
     peers: Table<MemberId, Peer>,
+    /// That this member was readmitted, and in which life.
+    own: Option<PeerRecord>,
+    /// Whether the own mark is in no records, on its way, or durable.
+    own_saved: Saved,
+    /// Where the log must stop on its way to the disk until the records are durable.
+    log_waits_at: Option<Position>,
     /// Something is remembered that is not durable yet.
     is_dirty: bool,
     /// When that is made durable, if there is something.
     due_at: Instant,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+enum Saved {
+    #[default]
+    No,
+    UnderWay,
+    Yes,
+}
+
+/// What the life of a datagram is to the receiver.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Hearing {
+    /// Of a stranger or of a former life: it is not heard (E93).
+    Unheard,
+    /// The life that is known.
+    Known,
+    /// A later start of the directory that is known.
+    New,
+    /// Of a newer directory than is known, which is perhaps readmitted and perhaps never will be.
+    /// Only the log tells, so nothing is noted of it (rule 9).
+    Newcomer,
 }
 
 #[derive(Clone, Copy, Debug, Hash)]
@@ -30,6 +60,11 @@ struct Peer {
     /// It came back with less than it had acknowledged: it counts for nothing until it has that
     /// again.
     has_regressed: bool,
+    /// The life that is durable in the records, and the one in those that are on their way.
+    saved: Life,
+    saving: Life,
+    /// Where the log readmits it, first, in a life that is not durable in the records.
+    unsaved: Option<(Position, Life)>,
 }
 
 impl Peer {
@@ -73,9 +108,21 @@ impl Peers {
             let newer = history.lines().iter().filter(|line| line.term > record.term);
             let disowned = newer.map(|line| line.base).min().unwrap_or(record.acknowledged);
             record.acknowledged = record.acknowledged.min(disowned);
-            (id, Peer { record, has_regressed: record.tells_of_a_fall() })
+            let (saved, has_regressed) = (record.life, record.tells_of_a_fall());
+            (id, Peer { record, has_regressed, saved, saving: saved, unsaved: None })
         };
-        Self { peers: others.map(peer).collect(), is_dirty: false, due_at: Instant(0) + interval }
+        let own = |others: &Table<MemberId, Peer>| {
+            recovered.iter().find(|record| others.get(record.life.member).is_none()).copied()
+        };
+        let peers = others.map(peer).collect();
+        Self {
+            own: own(&peers),
+            own_saved: Saved::No,
+            log_waits_at: None,
+            is_dirty: false,
+            due_at: Instant(0) + interval,
+            peers,
+        }
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = MemberId> {
@@ -90,28 +137,98 @@ impl Peers {
         self.peers.len()
     }
 
-    /// Notes a datagram of `life`; `None` if it is of a stranger or of a former life (E93), else
-    /// whether it is the first of its life.
-    pub(super) fn hear(&mut self, life: Life) -> Option<bool> {
-        let peer = self.peers.get_mut(life.member)?;
+    /// Notes a datagram of `life`.
+    pub(super) fn hear(&mut self, life: Life) -> Hearing {
+        let Some(peer) = self.peers.get_mut(life.member) else { return Hearing::Unheard };
         let known = peer.record.life;
-        if known.boot_epoch.0 != 0
-            && life.incarnation != known.incarnation
-            && !mutant::is(mutant::OTHER_INCARNATIONS_ARE_HEARD)
-        {
-            // A member comes back under a new incarnation only by being readmitted.
-            return None;
+        if life == known {
+            return Hearing::Known;
+        }
+        let is_of_any = mutant::is(mutant::OTHER_INCARNATIONS_ARE_HEARD);
+        match life.incarnation.cmp(&known.incarnation.max(Incarnation::FIRST)) {
+            Ordering::Greater if !is_of_any => return Hearing::Newcomer,
+            Ordering::Less if !is_of_any => return Hearing::Unheard,
+            _ => {}
         }
         if life.boot_epoch < known.boot_epoch {
             crate::mark::reached(crate::mark::FORMER_LIFE);
-            return mutant::is(mutant::FORMER_LIVES_ARE_HEARD).then_some(false);
+            return match mutant::is(mutant::FORMER_LIVES_ARE_HEARD) {
+                true => Hearing::Known,
+                false => Hearing::Unheard,
+            };
         }
-        let is_new = life != known;
-        if is_new {
-            peer.record.life = life;
+        peer.record.life = life;
+        self.is_dirty = true;
+        Hearing::New
+    }
+
+    /// A member is readmitted in `life` by a frame at `position`: what its former lives
+    /// acknowledged is none of this one's debts, and they are not heard any more. `false` if that
+    /// was known, or a later life is.
+    ///
+    /// Whatever is known in memory: before the records that are durable know of it, the log goes to
+    /// the disk up to `position` and no further.
+    pub(super) fn readmit(&mut self, life: Life, position: Position, now: Instant) -> bool {
+        let Some(peer) = self.peers.get_mut(life.member) else { return false };
+        if mutant::is(mutant::READMISSION_EXCLUDES_NOBODY) {
+            return false;
+        }
+        if life > peer.saved {
+            let first = peer.unsaved.map_or(position, |(first, _)| first.min(position));
+            let newest = peer.unsaved.map_or(life, |(_, newest)| newest.max(life));
+            peer.unsaved = Some((first, newest));
             self.is_dirty = true;
+            self.due_at = now;
         }
-        Some(is_new)
+        let record = &mut peer.record;
+        let is_known = life == record.life && record.acknowledged_in == life.boot_epoch;
+        let is_new = life >= record.life && !is_known;
+        if is_new {
+            let acknowledged_in = life.boot_epoch;
+            *record = PeerRecord { life, acknowledged_in, ..PeerRecord::default() };
+            peer.has_regressed = false;
+        }
+        self.find_where_the_log_waits();
+        is_new
+    }
+
+    /// Where the log must stop on its way to the disk until the records are durable.
+    #[inline]
+    pub(super) fn log_waits_at(&self) -> Option<Position> {
+        self.log_waits_at
+    }
+
+    fn find_where_the_log_waits(&mut self) {
+        let unsaved = self.peers.values().filter_map(|peer| peer.unsaved);
+        self.log_waits_at = unsaved.map(|(first, _)| first).min();
+    }
+
+    /// This member is readmitted in `life`: to be written down at once.
+    pub(super) fn mark_own(&mut self, life: Life, now: Instant) {
+        if self.own.is_some_and(|own| own.life == life) {
+            return;
+        }
+        let acknowledged_in = life.boot_epoch;
+        self.own = Some(PeerRecord { life, acknowledged_in, ..PeerRecord::default() });
+        self.is_dirty = true;
+        self.due_at = now;
+    }
+
+    /// Whether it is durable that this member was readmitted.
+    pub(super) fn own_is_saved(&self) -> bool {
+        self.own_saved == Saved::Yes
+    }
+
+    /// The records that were taken last are durable.
+    pub(super) fn note_saved(&mut self) {
+        for peer in self.peers.values_mut() {
+            peer.saved = peer.saving;
+            peer.unsaved = peer.unsaved.filter(|(_, life)| *life > peer.saved);
+        }
+        self.find_where_the_log_waits();
+        if self.own_saved == Saved::UnderWay {
+            self.own_saved = Saved::Yes;
+        }
     }
 
     /// Notes an acknowledgement in the current term, whose history is adopted; `false` if the
@@ -174,11 +291,13 @@ impl Peers {
     /// and no lower.
     pub(super) fn cut(&mut self, end: Position) {
         for peer in self.peers.values_mut() {
+            peer.unsaved = peer.unsaved.filter(|(first, _)| *first < end);
             if peer.record.acknowledged > end {
                 peer.record.acknowledged = end;
                 self.is_dirty = true;
             }
         }
+        self.find_where_the_log_waits();
     }
 
     /// Whether what the member says counts towards a quorum.
@@ -203,15 +322,21 @@ impl Peers {
     pub(super) fn take_records(&mut self, now: Instant, interval: Duration) -> PeerRecords {
         self.is_dirty = false;
         self.due_at = now + interval;
+        for peer in self.peers.values_mut() {
+            peer.saving = peer.record.life;
+        }
+        if self.own.is_some() && self.own_saved == Saved::No {
+            self.own_saved = Saved::UnderWay;
+        }
         let heard = self.peers.values().filter(|peer| peer.record.life.boot_epoch.0 != 0);
-        heard.map(|peer| peer.record).collect()
+        heard.map(|peer| peer.record).chain(self.own).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::{BootEpoch, Incarnation, RecoveryEpoch};
+    use crate::identity::RecoveryEpoch;
     use crate::term::{Chain, TermLine};
 
     fn life(member: u16, incarnation: u32, boot_epoch: u64) -> Life {
@@ -225,12 +350,13 @@ mod tests {
     #[test]
     fn e93_former_lives_and_strangers_are_not_heard() {
         let mut peers = peers(&[]);
-        assert_eq!(peers.hear(life(2, 1, 3)), Some(true));
-        assert_eq!(peers.hear(life(2, 1, 3)), Some(false));
-        assert_eq!(peers.hear(life(2, 1, 2)), None);
-        assert_eq!(peers.hear(life(2, 2, 4)), None);
-        assert_eq!(peers.hear(life(3, 1, 1)), None);
-        assert_eq!(peers.hear(life(2, 1, 4)), Some(true));
+        assert_eq!(peers.hear(life(2, 1, 3)), Hearing::New);
+        assert_eq!(peers.hear(life(2, 1, 3)), Hearing::Known);
+        assert_eq!(peers.hear(life(2, 1, 2)), Hearing::Unheard);
+        assert_eq!(peers.hear(life(2, 0, 4)), Hearing::Unheard);
+        assert_eq!(peers.hear(life(2, 2, 1)), Hearing::Newcomer);
+        assert_eq!(peers.hear(life(3, 1, 1)), Hearing::Unheard);
+        assert_eq!(peers.hear(life(2, 1, 4)), Hearing::New);
     }
 
     fn peers(recovered: &[PeerRecord]) -> Peers {

@@ -197,7 +197,10 @@ impl Member {
             }
             Write::Vote(vote) => self.handle_vote_durable(vote, actions),
             Write::History(term) => self.handle_history_durable(term, actions),
-            Write::Peers => Ok(()),
+            Write::Peers => {
+                self.note_records_durable(actions);
+                Ok(())
+            }
         }
     }
 

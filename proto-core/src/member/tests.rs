@@ -5,6 +5,7 @@ mod durability;
 mod elections;
 mod hardship;
 mod places;
+mod readmission;
 mod replication;
 mod snapshots;
 mod stalls;

@@ -51,6 +51,9 @@ pub struct View {
     pub serving: bool,
     /// Open sessions.
     pub sessions: usize,
+    /// Whether it lost its directory and is not readmitted yet: it promises nothing, and does not
+    /// count.
+    pub applicant: bool,
     /// Why it went inert, if it did.
     pub fail_stop: Option<FailStop>,
 }

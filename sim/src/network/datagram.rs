@@ -133,7 +133,7 @@ impl Kind {
                 | Message::RequestVote { .. }
                 | Message::RequestSuccession { .. }
                 | Message::Ballot { .. } => Self::Election,
-                Message::Acknowledge { .. } => Self::Acknowledge,
+                Message::Acknowledge { .. } | Message::Application { .. } => Self::Acknowledge,
                 Message::Heartbeat { .. }
                 | Message::Abdicate { .. }
                 | Message::Campaign { .. }

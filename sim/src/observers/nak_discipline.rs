@@ -101,7 +101,9 @@ impl Observer for NakDiscipline {
                 | Message::RequestSuccession { key, .. }
                 | Message::RequestVote { key, .. } => asked.hear(key.position),
                 Message::Heartbeat { newest, .. } => asked.hear(*newest),
-                Message::Acknowledge { received, .. } => asked.hear(*received),
+                Message::Acknowledge { received, .. } | Message::Application { received, .. } => {
+                    asked.hear(*received);
+                }
                 _ => {}
             },
             // A cut makes bytes missing that were asked for, and came.

@@ -85,7 +85,9 @@ impl Observer for TermsRise {
 const fn term_of(message: &Message) -> Option<(Term, bool)> {
     match message {
         Message::Ballot { term, granted, .. } => Some((*term, *granted)),
-        Message::Acknowledge { term, .. } => Some((*term, true)),
+        Message::Acknowledge { term, .. } | Message::Application { term, .. } => {
+            Some((*term, true))
+        }
         Message::Canvass { term, .. }
         | Message::CanvassReply { term, .. }
         | Message::RequestVote { term, .. }

@@ -105,6 +105,11 @@ pub(super) fn acknowledge(term: Term, durable: Position) -> Message {
     Message::Acknowledge { term, sequence: 1, round: 1, durable, received, limit, commit: durable }
 }
 
+fn application(term: Term, received: Position) -> Message {
+    let limit = received.plus(1 << 20);
+    Message::Application { term, sequence: 1, received, limit }
+}
+
 /// Numbers at the edges, and around one that means something.
 fn around(number: u64) -> [u64; 7] {
     [0, 1, number.saturating_sub(1), number, number + 1, u64::MAX - 1, u64::MAX]
@@ -132,6 +137,7 @@ pub(super) fn edges(view: &View) -> Vec<Message> {
         all.push(Message::HistoryRequest { term, commit: view.commit });
         all.push(heartbeat(term.0, 1));
         all.push(acknowledge(term, view.durable));
+        all.push(application(term, view.durable));
         let line = line(term.0, 2, view.verified, view.verified_chain);
         all.extend(history(term.0, view.commit, &[line]));
         let odd = VoteKey { term, position: view.key.position };

@@ -223,6 +223,13 @@ fn frame_says(body: &Body) -> (&'static str, Json) {
         Body::SnapshotMark { time, cause } => {
             ("SnapshotMark", json!({ "time": text(time.0), "cause": format!("{cause:?}") }))
         }
+        Body::Readmission { time, life } => (
+            "Readmission",
+            json!({
+                "time": text(time.0), "bootEpoch": text(life.boot_epoch.0),
+                "incarnation": text(life.incarnation.0.into()), "member": text(life.member.0.into()),
+            }),
+        ),
         Body::Reply { session, sequence, position } => (
             "Reply",
             json!({

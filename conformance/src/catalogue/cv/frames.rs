@@ -57,6 +57,7 @@ pub(super) fn bodies() -> Vec<(Body, &'static [u8])> {
         (Body::Message { session, sequence, time }, b"a payload of 19 byt"),
         (Body::Timer { time, timer: 4, deadline: LogTime(98) }, &[]),
         (Body::SnapshotMark { time, cause: SnapshotCause::Command }, &[]),
+        (Body::Readmission { time, life: life(3) }, &[]),
         (Body::Reply { session, sequence, position: Position(64) }, b"a reply"),
     ]
 }

@@ -74,7 +74,7 @@ fn standing(role: Role) -> Result<(Desk, u64), Failure> {
 }
 
 /// One message of each kind that has a term.
-fn each_kind(term: Term, round: u64) -> [Message; 11] {
+fn each_kind(term: Term, round: u64) -> [Message; 12] {
     let (key, at) = (VoteKey::default(), Position::ZERO);
     let announced = line(term.0, 3, at, Chain::default());
     let mut lines = history(term.0, at, &[announced]);
@@ -89,6 +89,7 @@ fn each_kind(term: Term, round: u64) -> [Message; 11] {
         Message::RequestSuccession { term, key, predecessor: MemberId(3) },
         Message::HistoryRequest { term, commit: at },
         lines.remove(0),
+        Message::Application { term, sequence: 1_000, received: at, limit: at },
         Message::Acknowledge {
             term,
             sequence: 1_000,
@@ -114,7 +115,8 @@ const fn term_of(message: &Message) -> Option<Term> {
         | Message::Abdicate { term }
         | Message::HistoryRequest { term, .. }
         | Message::History { term, .. }
-        | Message::Acknowledge { term, .. } => Some(*term),
+        | Message::Acknowledge { term, .. }
+        | Message::Application { term, .. } => Some(*term),
         _ => None,
     }
 }

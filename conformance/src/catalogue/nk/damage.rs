@@ -220,6 +220,7 @@ fn messages() -> Vec<Message> {
             limit,
             commit: Position(64),
         },
+        Message::Application { term, sequence: 4, received: Position(128), limit },
         nak(5, &[range(64, 128), range(192, 640)]),
         Message::Unavailable {
             stream: Stream::Log,

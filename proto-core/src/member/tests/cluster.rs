@@ -42,6 +42,8 @@ pub(super) struct Disk {
     pub(super) history: TermHistory,
     pub(super) peers: Vec<PeerRecord>,
     pub(super) boot_epoch: u64,
+    /// How often it was lost, and made anew.
+    pub(super) lost: u32,
     /// Each with what the service had applied.
     pub(super) snapshots: Vec<(Snapshot, Vec<Vec<u8>>)>,
 }
@@ -202,7 +204,7 @@ impl Cluster {
         node.disk.boot_epoch += 1;
         let life = Life {
             member: id(member),
-            incarnation: Incarnation(1),
+            incarnation: Incarnation(1 + node.disk.lost),
             boot_epoch: BootEpoch(node.disk.boot_epoch),
         };
         let disk = &mut node.disk;

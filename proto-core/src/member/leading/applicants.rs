@@ -1,0 +1,55 @@
+//! What a leader knows of those that are to be readmitted.
+
+use core::ops::Range;
+
+use super::Leading;
+use crate::identity::{Life, MemberId};
+use crate::position::Position;
+use crate::time::{Duration, Instant};
+
+impl Leading {
+    /// Takes in where an applicant is, between the ends of `window`: it gets data as a follower
+    /// does, and nothing that it holds counts. `None` if that is old; else whether it is to be
+    /// readmitted in this life, which happens once.
+    pub(in crate::member) fn note_applicant(
+        &mut self,
+        life: Life,
+        sequence: u64,
+        (received, limit): (Position, Position),
+        window: Range<Position>,
+    ) -> Option<bool> {
+        let follower = self.followers.get_mut(life.member).filter(|_| self.is_open)?;
+        let is_new_life = follower.life != life;
+        if !is_new_life && sequence <= follower.sequence {
+            return None;
+        }
+        if is_new_life || !follower.is_level {
+            follower.is_level = true;
+            follower.sent =
+                if received < window.start { window.end } else { received.min(window.end) };
+        }
+        (follower.life, follower.sequence, follower.is_applicant) = (life, sequence, true);
+        (follower.durable, follower.limit) = (Position::ZERO, limit);
+        Some(follower.readmitted != Some(life))
+    }
+
+    pub(in crate::member) fn note_readmission(&mut self, life: Life) {
+        if let Some(follower) = self.followers.get_mut(life.member) {
+            follower.readmitted = Some(life);
+        }
+    }
+
+    /// Whether `member` was heard to count within `span`, and how many of the other followers were.
+    pub(in crate::member) fn heard_within(
+        &self,
+        now: Instant,
+        span: Duration,
+        member: MemberId,
+    ) -> (bool, usize) {
+        let heard = self.followers.iter().filter(|(_, it)| now.since(it.heard_at) < span);
+        let heard = heard.map(|(id, _)| id == member);
+        heard.fold((false, 0), |(itself, others), is_it| {
+            (itself || is_it, others + usize::from(!is_it))
+        })
+    }
+}

@@ -1,0 +1,215 @@
+//! How a member comes back that lost its directory (rule 5, E47).
+//!
+//! ```text
+//!  comes up under a new incarnation ─► applicant: follows, and says where it is
+//!     leader appends a Readmission of this life ─► all who verify it hear no former life any more
+//!        committed by the others alone, and durable here ─► own record written ─► counts again
+//! ```
+//!
+//! What its former life voted for and acknowledged is forgotten with the directory. So an applicant
+//! promises nothing: it grants nothing, acknowledges nothing, and does not stand. The quorum that
+//! commits its readmission is one of others, who from then on hear no former life of it; and a log
+//! that reaches to there holds all that the former lives may have helped to commit.
+//!
+//! A log never holds a readmission on disk of which the records do not know: after a restart, too,
+//! the former lives are not heard (rule 14).
+
+use super::decisions::quorum;
+use super::{Handled, Member};
+use crate::action::{Action, Actions};
+use crate::config::Recovered;
+use crate::frame::{Body, frame_bytes};
+use crate::identity::{Incarnation, Life};
+use crate::message::{Incoming, Message, Stream};
+use crate::mutant;
+use crate::notice::{FailStop, Notice};
+use crate::position::{Position, PositionRange};
+
+/// Whether a member's promises cover what its former lives promised.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Standing {
+    /// They do: it votes, acknowledges and leads.
+    Full,
+    /// It lost them, and is not readmitted yet.
+    Applicant {
+        /// The end of the frame that readmits this life, once it is verified.
+        readmitted_by: Option<Position>,
+    },
+}
+
+impl Standing {
+    /// The standing of a member that comes up: the first incarnation was there when the group was
+    /// formed, and later ones remember that they were readmitted.
+    pub(super) fn new(recovered: &Recovered) -> Self {
+        let Life { member, incarnation, .. } = recovered.life;
+        let is_own = |life: Life| life.member == member && life.incarnation == incarnation;
+        let is_marked = recovered.peers.iter().any(|record| is_own(record.life));
+        let trusts = mutant::is(mutant::WIPED_MEMBER_COUNTS);
+        match incarnation <= Incarnation::FIRST || is_marked || trusts {
+            true => Self::Full,
+            false => Self::Applicant { readmitted_by: None },
+        }
+    }
+
+    /// The log was cut: what lay at and above `end` readmits nobody.
+    pub(super) fn cut(&mut self, end: Position) {
+        if let Self::Applicant { readmitted_by } = self {
+            *readmitted_by = readmitted_by.filter(|frame_end| *frame_end <= end);
+        }
+    }
+}
+
+impl Member {
+    /// Whether this member lost its directory, and is not readmitted yet.
+    pub(super) fn is_applicant(&self) -> bool {
+        self.state.standing != Standing::Full
+    }
+
+    /// Whether a message is about promises, which an applicant does not give, need or count. Its
+    /// term comes of leaders alone: a candidate's may never have one.
+    pub(super) fn is_beyond_applicant(&self, message: &Message) -> bool {
+        self.is_applicant()
+            && matches!(
+                message,
+                Message::Canvass { .. }
+                    | Message::CanvassReply { .. }
+                    | Message::RequestVote { .. }
+                    | Message::RequestSuccession { .. }
+                    | Message::Ballot { .. }
+                    | Message::Campaign { .. }
+            )
+    }
+
+    /// What an applicant says instead of acknowledging.
+    pub(super) fn apply_for_readmission(&mut self, actions: &mut Actions) {
+        let Some(leader) = self.state.leader else { return };
+        self.state.following.acknowledgements += 1;
+        let message = Message::Application {
+            term: self.state.term,
+            sequence: self.state.following.acknowledgements,
+            received: self.state.log.image.received(),
+            limit: self.state.log.limit(),
+        };
+        self.send(leader, message, actions);
+    }
+
+    /// An applicant tells its leader where it is: it gets data as any follower, and is readmitted
+    /// once in each of its lives. Nothing of it counts, not even that it is there.
+    pub(super) fn handle_application(
+        &mut self,
+        life: Life,
+        message: &Message,
+        actions: &mut Actions,
+    ) -> Handled {
+        let &Message::Application { term, sequence, received, limit } = message else {
+            return Ok(());
+        };
+        if term > self.state.term {
+            self.raise_term(term, actions);
+            return Ok(());
+        }
+        let window = self.state.log.low..self.state.log.verified;
+        let room = (received.aligned_down(), limit.aligned_down());
+        let leading = self.state.leading.as_mut().filter(|_| term == self.state.term);
+        let noted = leading.and_then(|it| it.note_applicant(life, sequence, room, window));
+        let Some(is_to_be_readmitted) = noted else {
+            self.counters.datagrams_ignored += 1;
+            return Ok(());
+        };
+        self.state.flush_wanted = true;
+        if is_to_be_readmitted { self.readmit(life, actions) } else { Ok(()) }
+    }
+
+    /// Appends the readmission of `life`, unless the former life is there still, or the others are
+    /// not enough to commit it: then nobody gains by it, and the group would lose a member that
+    /// counts. What holds it back now may be over when it applies again.
+    fn readmit(&mut self, life: Life, actions: &mut Actions) -> Handled {
+        let span = self.config.timing.election_timeout_min;
+        let Some(leading) = &self.state.leading else { return Ok(()) };
+        let (former, others) = leading.heard_within(self.state.now, span, life.member);
+        let is_committable = 1 + others >= quorum(self.config.voters.len());
+        let body = Body::Readmission { time: self.cluster_time(), life };
+        let has_room = frame_bytes(&body, 0) <= self.state.log.room() && !self.is_handing_over();
+        if former || !is_committable || !has_room {
+            return Ok(());
+        }
+        let frame = self.append_frame(&body, &[]);
+        if let Some(leading) = &mut self.state.leading {
+            leading.note_readmission(life);
+        }
+        self.meet_readmission(frame, life, actions)
+    }
+
+    /// A readmission was verified, or appended: from here on no former life of that member counts.
+    pub(super) fn meet_readmission(
+        &mut self,
+        frame: PositionRange,
+        life: Life,
+        actions: &mut Actions,
+    ) -> Handled {
+        let own = self.state.life;
+        if life.member == own.member {
+            if life > own {
+                // Somebody made another directory for this member, and it is that one's life now.
+                return Err(FailStop::Twin);
+            }
+            if let Standing::Applicant { readmitted_by } = &mut self.state.standing
+                && life == own
+            {
+                *readmitted_by = Some(frame.end);
+            }
+            return Ok(());
+        }
+        if self.state.peers.readmit(life, frame.start, self.state.now) {
+            crate::mark::reached(crate::mark::READMISSION_MET);
+            self.void_what_was_counted(life.member);
+            let (member, position) = (life.member, frame.start);
+            actions.push(Action::Notify(Notice::Readmission { member, position }));
+        }
+        Ok(())
+    }
+
+    /// Once the readmission is committed, and all up to it is durable here, this member writes down
+    /// that it is one again; when that is durable, too, it counts: see
+    /// [`Member::note_records_durable`].
+    #[inline]
+    pub(super) fn settle_standing(&mut self) {
+        if let Standing::Applicant { readmitted_by: Some(end) } = self.state.standing {
+            let early = mutant::is(mutant::COUNTS_BEFORE_READMISSION_COMMITS);
+            let is_committed = self.state.commit >= end || early;
+            if is_committed && self.state.log.durable >= end {
+                self.state.peers.mark_own(self.state.life, self.state.now);
+            }
+        }
+    }
+
+    /// What is remembered of the members is durable.
+    pub(super) fn note_records_durable(&mut self, actions: &mut Actions) {
+        self.state.peers.note_saved();
+        if self.is_applicant() && self.state.peers.own_is_saved() {
+            crate::mark::reached(crate::mark::READMITTED);
+            self.state.standing = Standing::Full;
+            self.schedule_election();
+            self.want_acknowledgement();
+            actions.push(Action::Notify(Notice::Readmitted { position: self.state.commit }));
+        }
+    }
+}
+
+/// What is heard of a life that no readmission is known of. A leader is one that counts, and who
+/// leads by a log that this member lacks brings it; the rest promises nothing.
+pub(super) fn is_heard_of_newcomers(content: &Incoming<'_>) -> bool {
+    match content {
+        Incoming::Data { stream, .. } => *stream == Stream::Log,
+        Incoming::Control(message) => matches!(
+            message,
+            Message::Heartbeat { .. }
+                | Message::Abdicate { .. }
+                | Message::History { .. }
+                | Message::HistoryRequest { .. }
+                | Message::Application { .. }
+                | Message::Nak { .. }
+                | Message::Unavailable { .. }
+        ),
+    }
+}
