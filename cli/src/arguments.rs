@@ -28,6 +28,8 @@ pub(crate) enum Command {
     #[command(after_help = DEMO_NOTES)]
     Demo(Demo),
     /// Forms a group: writes this member's identity into its data directory, once
+    ///
+    /// With --rejoin for a member of a running group that has lost its directory.
     Init(Init),
     /// Runs a member of a replicated ledger
     ///
@@ -60,6 +62,10 @@ pub(crate) struct Demo {
     /// Kill the leader with SIGKILL halfway, and start it again later
     #[arg(long)]
     pub(crate) kill_leader: bool,
+    /// Before that kill a follower and remove its data, and go on only when it is level and
+    /// readmitted; needs three members
+    #[arg(long)]
+    pub(crate) wipe_follower: bool,
     /// Print one JSON object in place of the table
     #[arg(long)]
     pub(crate) json: bool,
@@ -73,6 +79,17 @@ pub(crate) struct Init {
     /// The member's configuration
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
+    /// The member has lost its directory: it gets an empty one, catches up, and counts again once
+    /// the others have readmitted it
+    ///
+    /// For that, a majority of the group has to run without it. Never go back to the lost
+    /// directory, should it turn up again: destroy it.
+    #[arg(long)]
+    pub(crate) rejoin: bool,
+    /// Which of the member's directories this is: more than any that it had [default: the seconds
+    /// since 1970]
+    #[arg(long, value_name = "N", requires = "rejoin", value_parser = clap::value_parser!(u32).range(2..))]
+    pub(crate) incarnation: Option<u32>,
 }
 
 #[derive(Args, Debug)]

@@ -64,7 +64,7 @@ fn run(command: Command) -> Result<(), Failure> {
         .map_err(|error| Failure::Failed(format!("cannot start the runtime: {error}")))?;
     match command {
         Command::Demo(demo) => runtime.block_on(demo::run(demo)),
-        Command::Init(init) => member::init(&init.config),
+        Command::Init(init) => member::init(&init),
         Command::Member(member) => runtime.block_on(member::run(member)),
         Command::Client(client) => runtime.block_on(client::run(client)),
         Command::Tool { tool: Tool::Describe { directory, json } } => {

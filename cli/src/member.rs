@@ -4,7 +4,11 @@ use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use quorate_driver::{Configuration, MemberHandle, MemberOptions, StorageMode, init_archive};
+use quorate_core::Incarnation;
+use quorate_driver::{
+    Configuration, MemberHandle, MemberOptions, StorageMode, init_archive, next_incarnation,
+    rejoin_archive,
+};
 use quorate_runtime_mio::ThreadOptions;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -18,18 +22,36 @@ use crate::report::MemberReport;
 use crate::runtime::Runtime;
 use crate::signals::Signals;
 
-/// Forms the group in the configured directory.
-pub(crate) fn init(config: &Path) -> Result<(), Failure> {
-    let configuration = load(config)?;
-    init_archive(&configuration).map_err(|error| Failure::Failed(error.to_string()))?;
+/// Forms the group in the configured directory, or makes that anew for a member that lost its own.
+pub(crate) fn init(arguments: &arguments::Init) -> Result<(), Failure> {
+    let configuration = load(&arguments.config)?;
+    let (id, group) = (configuration.member, configuration.group.0);
+    let directory = configuration.data.display();
+    if !arguments.rejoin {
+        init_archive(&configuration).map_err(|error| Failure::Failed(error.to_string()))?;
+        tell_line(format_args!("member {id} of group {group:#018x} is ready in {directory}"));
+        return Ok(());
+    }
+    let members = configuration.members.len();
+    if members < REJOIN_MEMBERS_MIN {
+        return Err(Failure::Usage(format!(
+            "a group of {members} cannot readmit a member: that takes a majority without it. \
+             Restore the directory of member {id} from its disk"
+        )));
+    }
+    let incarnation = arguments.incarnation.map_or_else(next_incarnation, Incarnation);
+    rejoin_archive(&configuration, incarnation)
+        .map_err(|error| Failure::Failed(error.to_string()))?;
     tell_line(format_args!(
-        "member {} of group {:#018x} is ready in {}",
-        configuration.member,
-        configuration.group.0,
-        configuration.data.display()
+        "member {id} of group {group:#018x} has an empty directory, incarnation {}, in \
+         {directory}; it counts again once the others have readmitted it",
+        incarnation.0
     ));
     Ok(())
 }
+
+/// In smaller groups the others are no majority.
+pub(crate) const REJOIN_MEMBERS_MIN: usize = 3;
 
 /// Reads a configuration; what is wrong with it is a matter of usage.
 pub(crate) fn load(config: &Path) -> Result<Configuration, Failure> {

@@ -12,6 +12,8 @@ pub(crate) struct MemberReport {
     pub(crate) role: String,
     pub(crate) term: u64,
     pub(crate) serving: bool,
+    /// It lost its directory, and is not readmitted yet.
+    pub(crate) applicant: bool,
     pub(crate) commit: u64,
     pub(crate) applied: u64,
     pub(crate) snapshot: u64,
@@ -34,6 +36,7 @@ impl MemberReport {
             role: status.view.role.name().into(),
             term: status.view.term.0,
             serving: status.view.serving,
+            applicant: status.view.applicant,
             commit: status.view.commit.0,
             applied: status.view.applied.0,
             snapshot: status.view.snapshot.0,

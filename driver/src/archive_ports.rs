@@ -60,11 +60,36 @@ pub enum OpenError {
 /// # Errors
 /// [`ArchiveError::AlreadyInitialised`] when it was done before, or what the disk says.
 pub fn init_archive(configuration: &Configuration) -> Result<(), ArchiveError> {
+    init_as(configuration, Incarnation::FIRST)
+}
+
+/// Makes an empty directory for the configured member, which has lost its former one: it is
+/// readmitted by the others before it counts again (E47). Each directory that a member has ever had
+/// needs a higher `incarnation`; [`next_incarnation`] is one, if clocks are right.
+///
+/// # Errors
+/// As [`init_archive`].
+pub fn rejoin_archive(
+    configuration: &Configuration,
+    incarnation: Incarnation,
+) -> Result<(), ArchiveError> {
+    init_as(configuration, incarnation)
+}
+
+/// The seconds since 1970, by the clock of the machine: higher than any incarnation that was made
+/// so before, and at least the second.
+#[must_use]
+pub fn next_incarnation() -> Incarnation {
+    let seconds = u32::try_from(milliseconds_since_1970() / 1_000).unwrap_or(u32::MAX);
+    Incarnation(seconds.max(Incarnation::FIRST.0 + 1))
+}
+
+fn init_as(configuration: &Configuration, incarnation: Incarnation) -> Result<(), ArchiveError> {
     let identity = Identity {
         group: configuration.group,
         recovery_epoch: RecoveryEpoch(0),
         member: configuration.member,
-        incarnation: Incarnation(1),
+        incarnation,
         voters: configuration.members.keys().copied().collect(),
         segment_bytes: SEGMENT_BYTES_DEFAULT,
     };

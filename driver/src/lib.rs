@@ -79,7 +79,8 @@ mod udp_port;
 
 pub use alarm::Alarm;
 pub use archive_ports::{
-    ArchivePorts, ArchiveReader, ArchiveSnapshots, ArchiveStore, LogWriter, OpenError, init_archive,
+    ArchivePorts, ArchiveReader, ArchiveSnapshots, ArchiveStore, LogWriter, OpenError,
+    init_archive, next_incarnation, rejoin_archive,
 };
 pub use archive_storage::{ArchiveStorage, StorageMode};
 pub use client_handle::{

@@ -79,6 +79,7 @@ marks! {
     RecordHealed "records with one damaged copy",
     RecordLost "records with two damaged copies",
     Wiped "disks wiped",
+    MadeAnew "directories made anew after that",
     Swapped "disks swapped",
     RefusedDamaged "starts refused: damaged log",
     RefusedUnreadable "starts refused: unreadable",

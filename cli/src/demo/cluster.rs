@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use quorate_core::{GroupId, Limits, MemberId, Timing};
-use quorate_driver::{Configuration, Faults, init_archive};
+use quorate_driver::{Configuration, Faults, init_archive, next_incarnation, rejoin_archive};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -143,11 +143,25 @@ impl Cluster {
         for process in self.members.iter_mut().filter(|process| process.id.0 == id) {
             if let Some(mut running) = process.running.take() {
                 let killed = running.child.kill().await;
-                killed.map_err(|error| Failure::failed("cannot kill the leader", error))?;
+                killed.map_err(|error| Failure::failed("cannot kill a member", error))?;
             }
             process.keep_counters();
         }
         Ok(())
+    }
+
+    /// Kills a member, removes its data, and starts it in a directory that is made anew.
+    pub(super) async fn wipe(&mut self, id: u16) -> Result<(), Failure> {
+        self.kill(id).await?;
+        let Some(process) = self.members.iter_mut().find(|process| process.id.0 == id) else {
+            return Ok(());
+        };
+        let configuration = crate::member::load(&process.config)?;
+        std::fs::remove_dir_all(&configuration.data)
+            .map_err(|error| Failure::failed("cannot remove the data of a member", error))?;
+        rejoin_archive(&configuration, next_incarnation())
+            .map_err(|error| Failure::Failed(error.to_string()))?;
+        process.start()
     }
 
     /// Stops all members gracefully; those that do not stop in time are killed.

@@ -1,13 +1,13 @@
 //! `quorate demo`: a cluster of processes on this machine, its leader killed, nothing lost.
 
 mod cluster;
+mod hardships;
 mod input;
 mod load;
 mod summary;
 
 use core::time::Duration;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use quorate_core::client::{ClientConfig, ClientLimits, ClientTiming};
@@ -18,11 +18,13 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use self::cluster::{Cluster, faults};
+use self::hardships::Hardships;
 use self::input::Input;
-use self::load::{Gauge, Measured, WINDOW, send_all};
+use self::load::{Gauge, Measured, send_all};
 use self::summary::Summary;
 use crate::arguments;
 use crate::failure::{Failure, tell_line};
+use crate::member::REJOIN_MEMBERS_MIN;
 use crate::report::{MemberReport, digest_text};
 use crate::signals::Signals;
 
@@ -35,6 +37,13 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(20);
 
 /// Runs the demonstration and tells its result.
 pub(crate) async fn run(arguments: arguments::Demo) -> Result<(), Failure> {
+    if arguments.wipe_follower && usize::from(arguments.members) < REJOIN_MEMBERS_MIN {
+        let members = arguments.members;
+        return Err(Failure::Usage(format!(
+            "--wipe-follower takes at least {REJOIN_MEMBERS_MIN} members, not {members}: a majority \
+             of the others has to readmit one"
+        )));
+    }
     let input = Input::read(arguments.input.as_deref())?;
     // From here on a signal does not end the process at once: what was made is removed first.
     let mut signals = Signals::listen()?;
@@ -147,7 +156,7 @@ async fn cause(client: ClientHandle, failure: Failure) -> Failure {
     }
 }
 
-/// Sends all lines while the leader is killed and started again, if asked.
+/// Sends all lines while a follower is wiped and the leader is killed and started again, if asked.
 async fn under_load(
     cluster: &mut Cluster,
     input: &Input,
@@ -155,37 +164,15 @@ async fn under_load(
     client: &ClientHandle,
     summary: &mut Summary,
 ) -> Result<Measured, Failure> {
-    let half = input.len() / 2;
+    let hardships = Hardships::new(arguments, input.len());
     let (replies, replied) = watch::channel(0);
-    // Some lines are on their way when the leader dies, and at least one is sent afterwards.
-    let until_killed = (half + WINDOW / 2).min(input.len() - 1);
-    let first_gate = if arguments.kill_leader { until_killed } else { usize::MAX };
-    let (open, gate) = watch::channel(first_gate);
+    let (open, gate) = watch::channel(hardships.first_gate());
     let (tell_killed, killed) = watch::channel(None);
     let load = send_all(client, input, Gauge { replies, gate, killed });
     let watched = async {
-        if arguments.kill_leader {
-            let mut bar_replied = replied.clone();
-            // The load ends first only when it fails, which ends this as well.
-            let _ = bar_replied.wait_for(|count| *count >= half).await;
-            let leader = loop {
-                match cluster.leader().await? {
-                    Some(leader) => break leader,
-                    None => tokio::time::sleep(POLL_INTERVAL).await,
-                }
-            };
-            tell_killed.send_replace(Some(Instant::now()));
-            cluster.kill(leader).await?;
-            summary.killed = Some(leader);
-            open.send_replace(usize::MAX);
-            // Where the others are no quorum nothing goes on without it.
-            let survivors = usize::from(arguments.members) - 1;
-            if survivors > usize::from(arguments.members) / 2 {
-                let more = half + input.len() / 8;
-                let _ = bar_replied.wait_for(|count| *count >= more).await;
-            }
-            cluster.restart(leader)?;
-        }
+        hardships.wipe_follower(cluster, replied.clone(), summary).await?;
+        open.send_replace(hardships.gate_of_kill());
+        hardships.kill_leader(cluster, replied.clone(), (&open, &tell_killed), summary).await?;
         watch_members(cluster, input.len(), replied.clone()).await
     };
     let (measured, ()) = tokio::try_join!(load, watched)?;

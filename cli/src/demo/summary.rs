@@ -1,6 +1,7 @@
 //! What the demonstration tells at its end.
 
 use core::fmt::{self, Write};
+use core::time::Duration;
 
 use serde::Serialize;
 
@@ -21,6 +22,8 @@ pub(super) struct Summary {
     pub(super) per_s: f64,
     pub(super) latency_us: Latency,
     pub(super) elections: u64,
+    pub(super) wiped: Option<u16>,
+    pub(super) readmitted_ms: Option<f64>,
     pub(super) killed: Option<u16>,
     pub(super) outage_ms: Option<f64>,
     pub(super) lost_datagrams: u64,
@@ -49,8 +52,12 @@ impl Summary {
             p999: histogram.value_at_quantile(0.999),
             max: histogram.max(),
         };
-        let outage = measured.outage.map(|outage| outage.as_secs_f64() * 1_000.0);
-        self.outage_ms = outage.map(|millis| (millis * 10.0).round() / 10.0);
+        self.outage_ms = measured.outage.map(milliseconds);
+    }
+
+    /// A member whose data was wiped is level and readmitted.
+    pub(super) fn readmitted(&mut self, id: u16, took: Duration) {
+        (self.wiped, self.readmitted_ms) = (Some(id), Some(milliseconds(took)));
     }
 
     /// Judges the members' last reports.
@@ -70,6 +77,10 @@ impl Summary {
         }
         self.ok = self.problems.is_empty();
     }
+}
+
+fn milliseconds(span: Duration) -> f64 {
+    (span.as_secs_f64() * 10_000.0).round() / 10.0
 }
 
 impl fmt::Display for Summary {
@@ -93,6 +104,10 @@ impl fmt::Display for Summary {
             ("reply latency", format!("p50 {p50} us, p99 {p99} us, p99.9 {p999} us, max {max} us")),
             ("elections", self.elections.to_string()),
         ];
+        if let (Some(wiped), Some(millis)) = (self.wiped, self.readmitted_ms) {
+            let fact = format!("member {wiped}, level and readmitted after {millis} ms");
+            facts.push(("data wiped", fact));
+        }
         if let Some(killed) = self.killed {
             let outage =
                 self.outage_ms.map_or_else(|| "no".into(), |millis| format!("{millis} ms"));

@@ -155,6 +155,11 @@ impl World {
         while core.len() > size {
             core.remove(self.dice.calm.below(core.len() as u64) as usize);
         }
+        // Who lost its directory elects nobody before the others have readmitted it.
+        let is_full = |node: &&usize| self.nodes[**node].disk.is_of_a_full_member();
+        if core.iter().filter(is_full).count() < quorum {
+            core = (0..count).filter(|node| self.nodes[*node].disk.is_sound()).collect();
+        }
         self.core = core;
         true
     }
@@ -275,6 +280,7 @@ impl World {
                 };
                 positions(&node.view) == positions(&first.view)
                     && node.view.applied == node.view.commit
+                    && !node.view.applicant
                     && node.late.is_empty()
                     && member.history().last() == one.history().last()
                     && node.service.digest() == first.service.digest()

@@ -10,6 +10,10 @@ impl World {
         if sound.clone().count() < self.nodes.len() / 2 + 1 {
             return Some("fewer than a quorum of sound disks");
         }
+        let full = sound.clone().filter(|node| self.nodes[**node].disk.is_of_a_full_member());
+        if full.count() < self.nodes.len() / 2 + 1 {
+            return Some("fewer than a quorum of members that count");
+        }
         // Reading from a disk needs whole frames up to the end of what was committed.
         let chosen = self.watch.chosen_end();
         let holds = |node: &usize| self.nodes[*node].disk.verifies_to() >= chosen.0;

@@ -1,7 +1,7 @@
 //! What goes wrong with what a disk once had: rot, sectors that do not read, writes that were lost
 //! or went elsewhere, copies of records. Only where a start can tell: below the durable mark.
 
-use quorate_core::MemberId;
+use quorate_core::{Incarnation, MemberId};
 
 use super::image::{Image, SECTOR_BYTES};
 use super::{RECORD_KINDS, SimDisk};
@@ -116,6 +116,21 @@ impl SimDisk {
     pub fn wipe(&mut self) {
         self.image = Image::new(self.image.unit());
         self.is_wiped = true;
+    }
+
+    /// The operator makes the directory anew after it was lost, under the next incarnation.
+    pub fn make_anew(&mut self) {
+        let durable = self.frames.iter().filter(|frame| frame.end.0 <= self.durable_end);
+        let lost = self.lost.iter().chain(durable).copied().collect();
+        *self = Self {
+            owner: self.owner,
+            incarnation: Incarnation(self.incarnation.0 + 1),
+            // It follows a clock.
+            boot_epoch: self.boot_epoch,
+            lost,
+            lies: self.lies,
+            ..Self::with_unit(self.tag, self.frame_bytes_max, self.image.unit())
+        };
     }
 
     /// From now on the disk does what it reports.

@@ -102,6 +102,9 @@ pub struct SimDisk {
     /// By rising position.
     snapshots: Vec<Stored>,
     boot_epoch: u64,
+    incarnation: Incarnation,
+    /// What was durable in directories that are lost.
+    lost: Vec<FrameMark>,
     pending: Vec<(OperationId, Work)>,
     owner: Option<MemberId>,
     is_wiped: bool,
@@ -137,6 +140,8 @@ impl SimDisk {
             peers: Vec::new(),
             snapshots: Vec::new(),
             boot_epoch: 0,
+            incarnation: Incarnation::FIRST,
+            lost: Vec::new(),
             pending: Vec::new(),
             owner: None,
             is_wiped: false,
@@ -189,11 +194,27 @@ impl SimDisk {
         Some(&self.frames[index])
     }
 
-    /// Whether the bytes before `end` are durable and end with a frame of this chain value.
+    /// Whether the bytes before `end` are durable and end with a frame of this chain value, or were
+    /// so in a directory that is lost: who counted on that one had no way to know.
     #[must_use]
     pub fn holds_durably(&self, end: Position, chain: Chain) -> bool {
-        end.0 <= self.durable_end
-            && self.frame_ending_at(end).is_some_and(|frame| frame.chain == chain)
+        let is_held = end.0 <= self.durable_end
+            && self.frame_ending_at(end).is_some_and(|frame| frame.chain == chain);
+        is_held || self.lost.iter().any(|frame| frame.end == end && frame.chain == chain)
+    }
+
+    /// Which of the member's directories this is.
+    #[must_use]
+    pub const fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// Whether a member that starts on it counts: the directory is of the first incarnation, or
+    /// tells that the member was readmitted.
+    #[must_use]
+    pub fn is_of_a_full_member(&self) -> bool {
+        let is_own = |life: Life| Some(life.member) == self.owner;
+        self.incarnation == Incarnation::FIRST || self.peers.iter().any(|peer| is_own(peer.life))
     }
 
     /// The newest start that was written down.
@@ -382,7 +403,7 @@ impl SimDisk {
         Recovered {
             life: Life {
                 member,
-                incarnation: Incarnation(1),
+                incarnation: self.incarnation,
                 boot_epoch: BootEpoch(self.boot_epoch),
             },
             vote: self.vote,

@@ -43,6 +43,14 @@ impl World {
                     self.tally.saw(Mark::Wiped);
                     self.lose_power(doomed);
                     self.nodes[doomed].disk.wipe();
+                    if dice.chance(ALWAYS / 2) {
+                        self.tally.saw(Mark::MadeAnew);
+                        self.nodes[doomed].disk.make_anew();
+                        // A start on what was lost was refused, perhaps, before that.
+                        self.nodes[doomed].refusal = None;
+                        let after = self.restart_delay();
+                        self.queue.push(self.now + after, Occurrence::Restart { node: doomed });
+                    }
                 }
             }
             FaultClass::Swap => self.swap_disks(victim, until),

@@ -2,8 +2,8 @@
 //! merge with it (E11).
 
 use quorate_core::{
-    Action, BootEpoch, Chain, Endpoint, Event, Incarnation, Incoming, Instant, MemberId, Message,
-    Position, Role, Sender,
+    Action, BootEpoch, Chain, Endpoint, Event, Incoming, Instant, MemberId, Message, Position,
+    Role, Sender,
 };
 
 use super::experiment::{feed, is_a_stop, is_due, steps_for};
@@ -34,7 +34,7 @@ impl ContestedTerm {
         let Some(core) = scene.core else { return Ok(()) };
         let sender = Sender::Member {
             member: other,
-            incarnation: Incarnation(1),
+            incarnation: scene.incarnation_of(other),
             boot_epoch: BootEpoch(u64::MAX),
         };
         let message = Message::Heartbeat {

@@ -31,6 +31,7 @@ mod one_leader;
 mod one_vote;
 mod own_copy;
 mod position_order;
+mod readmissions;
 mod repair_discipline;
 mod rising;
 mod same_state;
@@ -149,6 +150,7 @@ fn every_observer() -> Vec<Box<dyn Observer>> {
         Box::new(contested_term::ContestedTerm::default()),
         Box::new(one_vote::OneVote::default()),
         Box::new(voters_only::VotersOnly::default()),
+        Box::new(readmissions::Readmissions::default()),
         Box::new(vote_before_grant::VoteBeforeGrant),
         Box::new(terms_rise::TermsRise::default()),
         Box::new(gates::Gates),

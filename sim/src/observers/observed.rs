@@ -324,7 +324,9 @@ const fn received(message: &Message) -> Kinds {
         | Message::RequestSuccession { .. }
         | Message::Ballot { .. } => Kinds::RECEIVED_ELECTION,
         Message::Heartbeat { .. } => Kinds::RECEIVED_HEARTBEAT,
-        Message::Acknowledge { .. } => Kinds::RECEIVED_ACKNOWLEDGEMENT,
+        Message::Acknowledge { .. } | Message::Application { .. } => {
+            Kinds::RECEIVED_ACKNOWLEDGEMENT
+        }
         Message::Nak { .. } => Kinds::RECEIVED_NAK,
         _ => Kinds::RECEIVED_OTHER,
     }
@@ -339,7 +341,9 @@ const fn acting(action: &Action) -> Kinds {
             | Message::RequestSuccession { .. }
             | Message::Ballot { .. } => Kinds::SENDS_ELECTION,
             Message::Heartbeat { .. } => Kinds::SENDS_HEARTBEAT,
-            Message::Acknowledge { .. } => Kinds::SENDS_ACKNOWLEDGEMENT,
+            Message::Acknowledge { .. } | Message::Application { .. } => {
+                Kinds::SENDS_ACKNOWLEDGEMENT
+            }
             _ => Kinds::SENDS_OTHER,
         },
         Action::SendData { .. } => Kinds::SENDS_DATA,

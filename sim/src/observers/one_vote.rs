@@ -1,20 +1,21 @@
-//! S2: a member grants at most one candidate its vote in a term, over all its lives.
+//! S2: a member grants at most one candidate its vote in a term, over all lives of a directory.
 
 use std::collections::BTreeMap;
 
-use quorate_core::{Action, Destination, MemberId, Message, Term};
+use quorate_core::{Action, Destination, Incarnation, MemberId, Message, Term};
 
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 use crate::disk::Work;
 
 #[derive(Default)]
 pub(super) struct OneVote {
-    granted: BTreeMap<(MemberId, Term), MemberId>,
+    granted: BTreeMap<(MemberId, Incarnation, Term), MemberId>,
 }
 
 impl OneVote {
-    fn grants(&mut self, voter: MemberId, term: Term, to: MemberId, violations: &mut Violations) {
-        let first = *self.granted.entry((voter, term)).or_insert(to);
+    fn grants(&mut self, scene: &Scene<'_>, term: Term, to: MemberId, violations: &mut Violations) {
+        let (voter, incarnation) = (scene.member, scene.disk.incarnation());
+        let first = *self.granted.entry((voter, incarnation, term)).or_insert(to);
         if first != to {
             let text = format!("member {voter} voted for {first} and for {to} in term {term}");
             violations.add("S2", text);
@@ -42,16 +43,16 @@ impl Observer for OneVote {
             Observed::Acting(Action::Send {
                 to: Destination::Member(candidate),
                 message: Message::Ballot { term, granted: true, .. },
-            }) => self.grants(scene.member, *term, *candidate, violations),
+            }) => self.grants(scene, *term, *candidate, violations),
             Observed::Durable(Work::Vote(vote)) => {
                 if let Some(candidate) = vote.granted_to {
-                    self.grants(scene.member, vote.term, candidate, violations);
+                    self.grants(scene, vote.term, candidate, violations);
                 }
             }
             Observed::Crashed => {
                 let vote = scene.disk.vote();
                 if let Some(candidate) = vote.granted_to {
-                    self.grants(scene.member, vote.term, candidate, violations);
+                    self.grants(scene, vote.term, candidate, violations);
                 }
             }
             _ => {}

@@ -1,7 +1,7 @@
 //! What observers may look at.
 
 use quorate_core::hash::mix;
-use quorate_core::{Duration, Limits, Member, MemberId, TermHistory, Timing, View};
+use quorate_core::{Duration, Incarnation, Limits, Member, MemberId, TermHistory, Timing, View};
 
 use crate::disk::SimDisk;
 use crate::node::Node;
@@ -139,5 +139,14 @@ impl Rules {
     #[must_use]
     pub const fn at_least(&self, span: Duration) -> u64 {
         span.0.saturating_sub(2 * (span.0 * (self.clock_error + 1) / 1_000_000) + 1)
+    }
+}
+
+impl Scene<'_> {
+    /// Which directory a member has at the moment.
+    #[must_use]
+    pub fn incarnation_of(&self, member: MemberId) -> Incarnation {
+        let disk = self.disks.iter().nth(usize::from(member.0.wrapping_sub(1)));
+        disk.map_or(Incarnation::FIRST, SimDisk::incarnation)
     }
 }

@@ -1,23 +1,25 @@
 //! S4: terms only rise, and no message is ahead of its sender.
 
-use quorate_core::{Action, Message, Term};
+use quorate_core::{Action, Incarnation, Message, Term};
 
 use super::rising::ByMember;
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 #[derive(Default)]
 pub(super) struct TermsRise {
-    durable: ByMember<Term>,
+    /// The newest of the member's directory.
+    durable: ByMember<(Incarnation, Term)>,
 }
 
 impl TermsRise {
     fn rises(&mut self, scene: &Scene<'_>, violations: &mut Violations) {
-        let (durable, known) = (durable_term(scene), self.durable.entry(scene.member));
-        if durable < *known {
+        let (incarnation, durable) = (scene.disk.incarnation(), durable_term(scene));
+        let known = self.durable.entry(scene.member);
+        if (incarnation, durable) < *known {
             let text = format!("the durable term of {} fell to {durable}", scene.member);
             violations.add("S4", text);
         }
-        *known = durable;
+        *known = (incarnation, durable);
     }
 }
 

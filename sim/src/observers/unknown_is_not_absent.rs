@@ -28,6 +28,7 @@ pub(super) struct UnknownIsNotAbsent {
 #[derive(Clone, Copy, Debug, Default)]
 struct Heard {
     term: Term,
+    incarnation: Incarnation,
     boot_epoch: u64,
     sequence: u64,
     durable: Position,
@@ -56,14 +57,14 @@ impl UnknownIsNotAbsent {
         let is_stranger = usize::from(member.0.wrapping_sub(1)) >= scene.rules.members;
         // What a leader did not count, it need not remember.
         let counts = scene.view.role == Role::Leader && scene.view.serving;
-        if is_stranger || incarnation != Incarnation(1) || !counts {
+        if is_stranger || incarnation != scene.incarnation_of(member) || !counts {
             return;
         }
         let leader = scene.member;
         self.arrive();
         let heard = self.heard.entry(leader).entry(member);
         if (boot_epoch.0, sequence) > (heard.boot_epoch, heard.sequence) {
-            let heard = Heard { term, boot_epoch: boot_epoch.0, sequence, durable };
+            let heard = Heard { term, incarnation, boot_epoch: boot_epoch.0, sequence, durable };
             self.arriving = Some((leader, member, heard));
         }
     }
@@ -88,10 +89,12 @@ impl UnknownIsNotAbsent {
             disk.map_or(0, crate::disk::SimDisk::boot_epoch)
         };
         let mut known = self.heard.get(scene.member)?.iter();
-        let (follower, heard) = known.find(|(_, heard)| fits(heard))?;
+        // In a newer directory it would have to be readmitted first.
+        let is_same = |id: MemberId, heard: &Heard| heard.incarnation == scene.incarnation_of(id);
+        let (follower, heard) = known.find(|(id, heard)| fits(heard) && is_same(*id, heard))?;
         let sender = Sender::Member {
             member: follower,
-            incarnation: Incarnation(1),
+            incarnation: scene.incarnation_of(follower),
             boot_epoch: BootEpoch(newest(follower).max(heard.boot_epoch) + 1),
         };
         let message = Message::Acknowledge {

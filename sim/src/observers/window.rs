@@ -60,7 +60,11 @@ impl Window {
     fn acts(&mut self, scene: &Scene<'_>, action: &Action, violations: &mut Violations) {
         let term = scene.view.term;
         match action {
-            Action::Send { message: Message::Acknowledge { term, limit, .. }, .. } => {
+            Action::Send {
+                message:
+                    Message::Acknowledge { term, limit, .. } | Message::Application { term, limit, .. },
+                ..
+            } => {
                 self.state(scene, Key::Log(*term), *limit, violations);
             }
             Action::Send {
@@ -137,7 +141,8 @@ impl Observer for Window {
             }
             Observed::Received {
                 sender: Sender::Member { member: follower, .. },
-                message: Message::Acknowledge { term, limit, .. },
+                message:
+                    Message::Acknowledge { term, limit, .. } | Message::Application { term, limit, .. },
             } => self.raise(member, Key::Follower(*term, follower), *limit),
             Observed::Received {
                 sender: Sender::Client { key },

@@ -3,7 +3,9 @@
 //! do no more than an event that says nothing. (Datagrams of another group or recovery epoch never
 //! reach the core: their tag is not ours.)
 
-use quorate_core::{BootEpoch, Event, Incarnation, Instant, Member, MemberId, Sender};
+use quorate_core::{
+    BootEpoch, Event, Incarnation, Incoming, Instant, Member, MemberId, Message, Sender,
+};
 
 use super::experiment::{feed, is_due, is_small, nothing};
 use super::rising::ByMember;
@@ -41,8 +43,26 @@ impl WorldsApart {
             return None;
         };
         let &Sender::Member { member, incarnation, boot_epoch } = sender else { return None };
+        if incarnation != Incarnation::FIRST {
+            // Which lives of a newer directory are known, only the log says.
+            return None;
+        }
         let known = self.heard.get(scene.member)?.get(member).copied()?;
-        let other = Incarnation(incarnation.0 + 1);
+        // A newer directory is heard where it promises nothing.
+        let promises = matches!(
+            content,
+            Incoming::Control(
+                Message::Canvass { .. }
+                    | Message::CanvassReply { .. }
+                    | Message::RequestVote { .. }
+                    | Message::Ballot { .. }
+                    | Message::Acknowledge { .. }
+            )
+        );
+        let other = match promises {
+            true => Incarnation(incarnation.0 + 1),
+            false => Incarnation(0),
+        };
         let former = BootEpoch(known.checked_sub(1)?);
         let senders = [
             Sender::Member { member: STRANGER, incarnation, boot_epoch },
