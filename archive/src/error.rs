@@ -22,7 +22,11 @@ pub enum ArchiveError {
         source: io::Error,
     },
     /// There is nothing in the directory.
-    #[error("{} holds no archive; form the group with `init` first, once", directory.display())]
+    #[error(
+        "{} holds no archive; form the group with `init` first, once; a member that lost its \
+         directory gets a new one with `init --rejoin`",
+        directory.display()
+    )]
     NotInitialised {
         /// The directory.
         directory: PathBuf,

@@ -94,6 +94,54 @@ fn a_demonstration_bears_the_same_on_every_runtime_and_on_all_at_once() {
 }
 
 #[test]
+fn e47_a_demonstration_bears_a_follower_without_its_data_and_then_no_leader() {
+    let directory = tempfile::tempdir().unwrap();
+    let lines: String = (0..200).map(|number| format!("line {number}\n")).collect();
+    let input = write(directory.path(), "lines.txt", &lines);
+    let output = quorate(&["demo", "--wipe-follower", "--kill-leader", "--loss", "5", "--json"])
+        .arg("--input")
+        .arg(&input)
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(output.status.success(), "{told}\n{}", errors(&output));
+    let result: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert!(result["wiped"].is_u64() && result["killed"].is_u64(), "{result}");
+    assert!(result["readmitted_ms"].is_number(), "{result}");
+    let members = result["members"].as_array().unwrap();
+    assert!(members.iter().all(|member| member["applicant"] == false), "{result}");
+    let output = quorate(&["demo", "--wipe-follower", "--members", "2"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
+}
+
+#[test]
+fn a_directory_is_made_anew_where_there_is_none_and_the_others_are_a_majority() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = |members: &str| {
+        format!(
+            "group = 7\nmember = 1\ndata = \"data\"\nsecurity = \"checksum-only\"\n\
+             bind = \"127.0.0.1:0\"\nmembers = [{members}]\n"
+        )
+    };
+    let three = (1..=3).map(|id| format!("{{ id = {id}, address = \"127.0.0.1:{id}\" }}"));
+    let three: Vec<String> = three.collect();
+    let config = write(directory.path(), "three.toml", &text(&three.join(", ")));
+    let rejoin = |config: &Path| quorate(&["init", "--rejoin", "--config"]).arg(config).output();
+    let output = rejoin(&config).unwrap();
+    assert!(output.status.success(), "{}", errors(&output));
+    let mut describe = quorate(&["tool", "describe", "--json"]);
+    let described = describe.arg(directory.path().join("data")).output().unwrap();
+    let found: serde_json::Value = serde_json::from_slice(&described.stdout).unwrap();
+    assert!(found["incarnation"].as_u64().unwrap() > 1, "{found}");
+    let output = rejoin(&config).unwrap();
+    assert_eq!(output.status.code(), Some(1), "it is there: {}", errors(&output));
+    let two = write(directory.path(), "two.toml", &text(&three[..2].join(", ")));
+    let output = rejoin(&two).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
+    assert!(errors(&output).contains("a majority without it"), "{}", errors(&output));
+}
+
+#[test]
 fn a_demonstration_that_is_terminated_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
     // It waits for a quorum that loss keeps away for long enough: 99.9 % of all datagrams.

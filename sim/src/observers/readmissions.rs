@@ -76,7 +76,7 @@ impl Observer for Readmissions {
                 }
             }
             Observed::Acting(Action::Send { message, .. })
-                if is_promise(message) && !*self.counts.entry(member) =>
+                if is_promise(message) && !scene.disk.is_of_a_full_member() =>
             {
                 let text = format!("member {member} is not readmitted, and says {message:?}");
                 violations.add("S23", text);
