@@ -7,9 +7,13 @@ use std::time::Instant;
 
 use super::RealTrial;
 use super::client::RealClient;
+#[cfg(feature = "fault-disks")]
+use super::disks::can_lose_power;
 use super::disks::can_mount_images;
 use super::grounds::can_inject;
 use super::grounds::{Grounds, PATIENCE};
+#[cfg(feature = "fault-disks")]
+use super::power;
 use super::shapes::only_elects;
 use super::{ends, images, resources, shapes};
 use crate::case::{Failure, Verdict, check};
@@ -62,7 +66,11 @@ const SCRIPTS: &[(&str, RealCase)] = &[
     ("CL-05", shapes::cl_05),
     ("RB-06", resources::rb_06),
     ("RB-11", resources::rb_11),
-    ("AD-06", ends::ad_06),
+    #[cfg(feature = "fault-disks")]
+    ("AD-04", power::ad_04),
+    ("AD-06", ad_06),
+    #[cfg(feature = "fault-disks")]
+    ("AD-09", power::ad_09),
     ("AD-19", ad_19),
     ("AD-20", ends::ad_20),
     ("AD-21", ends::ad_21),
@@ -71,10 +79,14 @@ const SCRIPTS: &[(&str, RealCase)] = &[
     ("AD-31", ad_31),
     ("DF-01", df_01),
     ("DF-07", ends::df_07),
+    #[cfg(feature = "fault-disks")]
+    ("DF-09", power::df_09),
     ("DF-10", ends::df_10),
     ("DF-12", df_12),
     ("DF-14", images::df_14),
     ("DF-15", images::df_15),
+    #[cfg(feature = "fault-disks")]
+    ("DF-17", power::df_17),
     ("DF-19", ends::df_19),
 ];
 
@@ -228,13 +240,40 @@ fn ls_01(trial: &RealTrial<'_>) -> Verdict {
     check(numbers == wanted, || "some message has no place of its own in the order")
 }
 
-fn cd_16(trial: &RealTrial<'_>) -> Verdict {
-    match (can_inject(), can_mount_images()) {
-        (Err(calls), Err(images)) => Err(Failure::NotApplicable(format!("{calls}; {images}"))),
-        (Ok(()), Err(_)) => slow_syncs(trial),
-        (Err(_), Ok(())) => images::frozen_leader(trial),
-        (Ok(()), Ok(())) => slow_syncs(trial).and_then(|()| images::frozen_leader(trial)),
+/// Plays in each way that this machine can, at least in one.
+fn each_way(trial: &RealTrial<'_>, ways: &[(Result<(), String>, RealCase)]) -> Verdict {
+    let missing: Vec<&str> =
+        ways.iter().filter_map(|(can, _)| can.as_ref().err().map(String::as_str)).collect();
+    if missing.len() == ways.len() {
+        return Err(Failure::NotApplicable(missing.join("; ")));
     }
+    ways.iter().filter(|(can, _)| can.is_ok()).try_for_each(|(_, play)| play(trial))
+}
+
+fn cd_16(trial: &RealTrial<'_>) -> Verdict {
+    each_way(trial, &[(can_inject(), slow_syncs), (can_mount_images(), images::frozen_leader)])
+}
+
+fn ad_06(trial: &RealTrial<'_>) -> Verdict {
+    each_way(
+        trial,
+        &[
+            (can_inject(), ends::ad_06),
+            #[cfg(feature = "fault-disks")]
+            (can_lose_power(), power::failing_calls),
+        ],
+    )
+}
+
+fn df_01(trial: &RealTrial<'_>) -> Verdict {
+    each_way(
+        trial,
+        &[
+            (can_inject(), failing_syncs),
+            #[cfg(feature = "fault-disks")]
+            (can_lose_power(), power::forgetting_syncs),
+        ],
+    )
 }
 
 /// The syncs of a leader take long.
@@ -420,7 +459,8 @@ fn ad_31(trial: &RealTrial<'_>) -> Verdict {
     serves(&mut grounds)
 }
 
-fn df_01(trial: &RealTrial<'_>) -> Verdict {
+/// From some sync on, each one of a member fails.
+fn failing_syncs(trial: &RealTrial<'_>) -> Verdict {
     let mut grounds = trial.grounds(3)?;
     grounds.start_with_faulty_calls(1, "fdatasync,fsync:error=EIO:when=12+")?;
     grounds.start(2)?;

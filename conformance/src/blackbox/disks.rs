@@ -12,6 +12,9 @@ pub(super) enum Disk {
     Small(u64),
     /// A file with a file system in it.
     Image,
+    /// In memory, losing what was not synced and failing as it is told.
+    #[cfg(feature = "fault-disks")]
+    Faulty,
 }
 
 /// How large the file of an image is; it takes only what is written.
@@ -27,6 +30,8 @@ pub(super) struct Mounted {
     image: Option<PathBuf>,
     /// Thaws the disk while it is frozen, if nobody else does.
     watchdog: Option<Child>,
+    #[cfg(feature = "fault-disks")]
+    faulty: Option<super::faulty::FaultyDisk>,
 }
 
 impl Mounted {
@@ -48,8 +53,24 @@ impl Mounted {
                 host.does(&["rmdir", &shown(&at.join("lost+found"))])?;
                 Some(image)
             }
+            #[cfg(feature = "fault-disks")]
+            Disk::Faulty => None,
         };
-        Ok(Self { at: at.into(), image, watchdog: None })
+        Ok(Self {
+            at: at.into(),
+            image,
+            watchdog: None,
+            #[cfg(feature = "fault-disks")]
+            faulty: match disk {
+                Disk::Faulty => Some(super::faulty::FaultyDisk::mount(host, at)?),
+                _ => None,
+            },
+        })
+    }
+
+    #[cfg(feature = "fault-disks")]
+    pub(super) const fn faulty(&mut self) -> Option<&mut super::faulty::FaultyDisk> {
+        self.faulty.as_mut()
     }
 
     pub(super) fn resize(&self, host: &Host, mebibytes: u64) -> Result<(), String> {
@@ -90,6 +111,17 @@ impl Mounted {
 
 fn shown(path: &Path) -> String {
     path.display().to_string()
+}
+
+/// Whether disks can be made here that lose what was not synced.
+///
+/// # Errors
+/// Why not.
+pub fn can_lose_power() -> Result<(), String> {
+    #[cfg(feature = "fault-disks")]
+    return super::faulty::can_mount();
+    #[cfg(not(feature = "fault-disks"))]
+    return Err("built without the feature `fault-disks`".into());
 }
 
 /// Whether an image of a file system can be mounted here, and be frozen.

@@ -59,8 +59,8 @@ pub(super) struct Plan {
     pub(super) seed: u64,
     /// Where everything is put; it is made.
     pub(super) folder: PathBuf,
-    /// The member whose disk is not the machine's, and what it is.
-    pub(super) disk: Option<(u16, Disk)>,
+    /// The members whose disk is not the machine's, and what it is.
+    pub(super) disks: BTreeMap<u16, Disk>,
 }
 
 impl Grounds {
@@ -73,7 +73,7 @@ impl Grounds {
     }
 
     fn make(product: &Product, plan: &Plan, standstills: Arc<Standstills>) -> Result<Self, String> {
-        let Plan { members, seed, folder, disk } = plan;
+        let Plan { members, seed, folder, disks } = plan;
         let begun = Instant::now();
         fs::create_dir_all(folder).map_err(|error| format!("no folder: {error}"))?;
         let mut wires = BTreeMap::new();
@@ -100,7 +100,7 @@ impl Grounds {
         ];
         let mut processes = Vec::new();
         for (host, id) in hosts.into_iter().zip(1..) {
-            let disk = disk.filter(|(special, _)| *special == id).map(|(_, disk)| disk);
+            let disk = disks.get(&id).copied();
             processes.push(Process::prepare(product, folder, (host, id, disk), &values)?);
         }
         standstills.waited("hosts and directories", begun.elapsed());
@@ -118,7 +118,7 @@ impl Grounds {
         })
     }
 
-    fn member(&mut self, id: u16) -> &mut Process {
+    pub(super) fn member(&mut self, id: u16) -> &mut Process {
         let index = usize::from(id).wrapping_sub(1);
         assert!(index < self.members.len(), "the script names member {id}, which is not there");
         &mut self.members[index]

@@ -16,9 +16,13 @@ mod client;
 mod description;
 mod disks;
 mod ends;
+#[cfg(feature = "fault-disks")]
+mod faulty;
 mod grounds;
 mod images;
 mod packet;
+#[cfg(feature = "fault-disks")]
+mod power;
 mod process;
 mod resources;
 mod shapes;
@@ -29,7 +33,9 @@ pub use agent::relay;
 pub use cases::{RealCase, find};
 pub use client::RealClient;
 pub use description::{ClientCommands, MemberCommands, Product, Times};
-pub use disks::can_mount_images;
+pub use disks::{can_lose_power, can_mount_images};
+#[cfg(feature = "fault-disks")]
+pub use faulty::hold_disk;
 pub use grounds::{Grounds, can_inject};
 
 use core::cell::Cell;
@@ -68,7 +74,7 @@ impl RealTrial<'_> {
     /// # Errors
     /// The machine lacks something that is needed, which the error names.
     pub fn grounds(&self, members: u16) -> Result<Grounds, Failure> {
-        self.grounds_with(members, None)
+        self.grounds_with(members, BTreeMap::new())
     }
 
     /// [`RealTrial::grounds`], and the disk of member `small` has so many mebibytes.
@@ -81,7 +87,7 @@ impl RealTrial<'_> {
         small: u16,
         mebibytes: u64,
     ) -> Result<Grounds, Failure> {
-        self.grounds_with(members, Some((small, Disk::Small(mebibytes))))
+        self.grounds_with(members, BTreeMap::from([(small, Disk::Small(mebibytes))]))
     }
 
     /// [`RealTrial::grounds`], and the disk of member `imaged` is an image of a file system: it can
@@ -91,15 +97,30 @@ impl RealTrial<'_> {
     /// As there; not applicable where the machine mounts no images.
     pub fn grounds_with_image(&self, members: u16, imaged: u16) -> Result<Grounds, Failure> {
         can_mount_images().map_err(Failure::NotApplicable)?;
-        self.grounds_with(members, Some((imaged, Disk::Image)))
+        self.grounds_with(members, BTreeMap::from([(imaged, Disk::Image)]))
     }
 
-    fn grounds_with(&self, members: u16, disk: Option<(u16, Disk)>) -> Result<Grounds, Failure> {
+    /// [`RealTrial::grounds`], and these members have disks that lose their power, and fail as they
+    /// are told.
+    ///
+    /// # Errors
+    /// As there; not applicable where the machine mounts no file systems of processes.
+    #[cfg(feature = "fault-disks")]
+    pub fn grounds_with_fault_disks(
+        &self,
+        members: u16,
+        faulty: &[u16],
+    ) -> Result<Grounds, Failure> {
+        can_lose_power().map_err(Failure::NotApplicable)?;
+        self.grounds_with(members, faulty.iter().map(|id| (*id, Disk::Faulty)).collect())
+    }
+
+    fn grounds_with(&self, members: u16, disks: BTreeMap<u16, Disk>) -> Result<Grounds, Failure> {
         let standstills = Arc::clone(&self.standstills);
         let number = self.grounds_made.get() + 1;
         self.grounds_made.set(number);
         let folder = self.folder.join(format!("grounds-{number}"));
-        let plan = Plan { members, seed: self.seed, folder, disk };
+        let plan = Plan { members, seed: self.seed, folder, disks };
         Grounds::new(self.product, &plan, standstills)
     }
 

@@ -212,6 +212,12 @@ impl Process {
         self.disk()?.mend(&self.host)
     }
 
+    /// Its disk that fails as it is told.
+    #[cfg(feature = "fault-disks")]
+    pub(super) fn faulty_disk(&mut self) -> Result<&mut super::faulty::FaultyDisk, String> {
+        self.disk.as_mut().and_then(Mounted::faulty).ok_or_else(|| NO_DISK.into())
+    }
+
     fn disk(&self) -> Result<&Mounted, String> {
         self.disk.as_ref().ok_or_else(|| NO_DISK.into())
     }

@@ -1,7 +1,7 @@
 //! What the command understands.
 
 use core::time::Duration;
-use std::path::PathBuf;
+use PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -49,6 +49,16 @@ pub(crate) enum Task {
     HostAgent {
         /// The host's address
         address: core::net::Ipv4Addr,
+    },
+    /// Holds a disk of real processes, and lets it fail as its standard input says; started by `run`
+    #[cfg(feature = "fault-disks")]
+    #[command(hide = true)]
+    FaultDisk {
+        /// Where it is mounted
+        at: PathBuf,
+        /// Where each call is written to
+        #[arg(long)]
+        log: Option<PathBuf>,
     },
     /// Prints a starting point for a shim in this language
     ServeShimTemplate {

@@ -70,7 +70,12 @@ fn abilities() -> Vec<Ability> {
             false,
             quorate_conformance::blackbox::can_mount_images(),
         ),
-        of("FUSE", "a file system that loses writes", false, exists("/dev/fuse")),
+        of(
+            "FUSE",
+            "a disk that loses what was not synced, and fails as told (AD-09, CD-17, DF-17)",
+            false,
+            quorate_conformance::blackbox::can_lose_power(),
+        ),
         of("nft", "loss in the kernel", false, try_command("nft", &["--version"])),
     ]
 }

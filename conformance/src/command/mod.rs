@@ -53,6 +53,10 @@ pub(crate) fn perform(arguments: Arguments) -> Exit {
         Task::HostAgent { address } => {
             quorate_conformance::blackbox::relay(address).map(|()| Exit::Good)
         }
+        #[cfg(feature = "fault-disks")]
+        Task::FaultDisk { at, log } => {
+            quorate_conformance::blackbox::hold_disk(&at, log.as_deref()).map(|()| Exit::Good)
+        }
         Task::Vectors(arguments) => vectors::run(&arguments),
         Task::Matrix(arguments) | Task::Report(arguments) => reports::report(&arguments),
     };
