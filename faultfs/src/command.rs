@@ -14,7 +14,7 @@ const ANY: &str = "*";
 pub enum Command {
     /// Waits for calls: `fault CALL PATH SKIP TIMES EFFECT`, with `*` for any path or for ever.
     Fault(Fault),
-    /// Takes all faults away: `heal`.
+    /// Takes all faults away, and makes all files readable: `heal`.
     Heal,
     /// How many calls a fault has met: `hits NUMBER`.
     Hits(u64),

@@ -67,12 +67,7 @@ impl Content {
         if self.unreadable.range(pages).next().is_some() {
             return None;
         }
-        Some(Self::cut_out(&self.written, self.length, offset, length))
-    }
-
-    /// As [`Content::read`], of what is durable.
-    pub(crate) fn read_durable(&self, offset: u64, length: usize) -> Vec<u8> {
-        Self::cut_out(&self.durable, self.durable_length, offset, length)
+        Some(self.cut_out(offset, length))
     }
 
     fn left(&self, offset: u64, end: u64) -> usize {
@@ -84,19 +79,14 @@ impl Content {
         offset / page..offset.saturating_add(length as u64).div_ceil(page)
     }
 
-    fn cut_out(
-        pages: &BTreeMap<u64, Arc<[u8; PAGE_BYTES]>>,
-        end: u64,
-        offset: u64,
-        length: usize,
-    ) -> Vec<u8> {
-        let end = end.min(offset.saturating_add(length as u64));
+    fn cut_out(&self, offset: u64, length: usize) -> Vec<u8> {
+        let end = self.length.min(offset.saturating_add(length as u64));
         let mut bytes = Vec::new();
         let mut at = offset;
         while at < end {
             let within = (at % PAGE_BYTES as u64) as usize;
             let count = (PAGE_BYTES - within).min((end - at) as usize);
-            match pages.get(&(at / PAGE_BYTES as u64)) {
+            match self.written.get(&(at / PAGE_BYTES as u64)) {
                 Some(page) => bytes.extend_from_slice(&page[within..within + count]),
                 None => bytes.resize(bytes.len() + count, 0),
             }
@@ -238,6 +228,11 @@ impl Content {
     pub(crate) fn make_unreadable(&mut self, offset: u64, length: usize) {
         let length = length.min(self.left(offset, self.length));
         self.unreadable.extend(Self::pages_of(offset, length));
+    }
+
+    /// All of it can be read again.
+    pub(crate) fn make_readable(&mut self) {
+        self.unreadable.clear();
     }
 }
 

@@ -340,19 +340,6 @@ impl Disk {
         self.content(node)?.read(offset, length).ok_or(Refusal::Fault(crate::faults::EIO))
     }
 
-    /// As [`Disk::read`], of what is durable: what a disk gives that has lost its newest writes.
-    ///
-    /// # Errors
-    /// It is no file.
-    pub fn read_durable(
-        &mut self,
-        node: NodeId,
-        offset: u64,
-        length: usize,
-    ) -> Result<Vec<u8>, Refusal> {
-        Ok(self.content(node)?.read_durable(offset, length.min(READ_BYTES_MAX)))
-    }
-
     /// Writes at `offset`.
     ///
     /// # Errors
@@ -429,6 +416,15 @@ impl Disk {
     ) -> Result<(), Refusal> {
         self.content(node)?.make_unreadable(offset, length);
         Ok(())
+    }
+
+    /// All files can be read again.
+    pub fn make_readable(&mut self) {
+        for node in self.nodes.values_mut() {
+            if let Inside::File(content) = &mut node.inside {
+                content.make_readable();
+            }
+        }
     }
 
     /// Turns one bit of a file over.

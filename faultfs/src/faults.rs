@@ -97,8 +97,6 @@ pub enum Effect {
     Forget,
     /// A write lands so many bytes further on.
     Shift(u64),
-    /// A read gives what is durable, not what was written last.
-    Stale,
     /// At most so many bytes are read or written.
     Short(u64),
     /// The power fails before this call: it and all behind it fail, until a crash is asked for.
@@ -116,7 +114,6 @@ impl fmt::Display for Effect {
             Self::Lie => f.write_str("lie"),
             Self::Forget => f.write_str("forget"),
             Self::Shift(bytes) => write!(f, "shift {bytes}"),
-            Self::Stale => f.write_str("stale"),
             Self::Short(bytes) => write!(f, "short {bytes}"),
             Self::PowerOff => f.write_str("power-off"),
         }
@@ -140,7 +137,6 @@ impl FromStr for Effect {
             "lie" => Self::Lie,
             "forget" => Self::Forget,
             "shift" => Self::Shift(number()?),
-            "stale" => Self::Stale,
             "short" => Self::Short(number()?),
             "power-off" => Self::PowerOff,
             _ => return Err(format!("there is no effect {name:?}")),

@@ -103,13 +103,11 @@ impl Station {
         offset: u64,
         length: usize,
     ) -> Result<Vec<u8>, Refusal> {
-        match met.effect {
-            Some(Effect::Stale) => self.disk.read_durable(node, offset, length),
-            Some(Effect::Short(most)) => {
-                self.disk.read(node, offset, length.min(usize::try_from(most).unwrap_or(length)))
-            }
-            _ => self.disk.read(node, offset, length),
-        }
+        let length = match met.effect {
+            Some(Effect::Short(most)) => length.min(usize::try_from(most).unwrap_or(length)),
+            _ => length,
+        };
+        self.disk.read(node, offset, length)
     }
 
     /// Writes, as the effect wants; how many bytes the program is told.
@@ -161,6 +159,7 @@ impl Station {
             },
             Command::Heal => {
                 self.faults.clear();
+                self.disk.make_readable();
                 Answer::done(&[])
             }
             Command::Hits(number) => match self.faults.hits(number) {

@@ -217,6 +217,8 @@ fn an_unreadable_range_is_readable_when_it_is_written_again() {
     assert_eq!(disk.read(node, 4_000, 200), Err(Refusal::Fault(5)));
     disk.write(node, 4_096, &[2; PAGE_BYTES]).unwrap();
     assert_eq!(disk.read(node, 8_000, 10).unwrap(), [2; 10]);
+    disk.make_unreadable(node, 0, 1).unwrap();
+    disk.make_readable();
     disk.rot(node, 0, 1).unwrap();
     assert_eq!(disk.read(node, 0, 2).unwrap(), [3, 1]);
     assert_eq!(disk.rot(node, 1 << 20, 0), Err(Refusal::NotFound));

@@ -78,6 +78,8 @@ const SCRIPTS: &[(&str, RealCase)] = &[
     ("AD-27", ad_27),
     ("AD-31", ad_31),
     ("DF-01", df_01),
+    #[cfg(feature = "fault-disks")]
+    ("DF-03", power::df_03),
     ("DF-07", ends::df_07),
     #[cfg(feature = "fault-disks")]
     ("DF-09", power::df_09),

@@ -27,6 +27,7 @@ use serde::Deserialize;
 /// ready = "running"                   # what its standard error says when it runs
 /// status_signal = "USR1"              # on which it writes its status there; may be left out
 /// overflows = '"overflows":'          # before the kernel's drops in that status; may be left out
+/// log = { file = "0000.segment", begin = 16384 }  # where its log begins; may be left out
 ///
 /// [client]                            # a line in is a message, a line out a reply, in order
 /// start = ["quorate", "client", "--config", "{config}"]
@@ -106,6 +107,18 @@ pub struct MemberCommands {
     /// What stands in that status before the number of datagrams that the kernel dropped for want
     /// of room in the receive buffer.
     pub overflows: Option<String>,
+    /// Where its log begins, for cases that damage it.
+    pub log: Option<LogFile>,
+}
+
+/// The first file of a member's log.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogFile {
+    /// What its path has in it, and that of no other file.
+    pub file: String,
+    /// The first byte of the first message in it, from the beginning of the file.
+    pub begin: u64,
 }
 
 /// How to be a client.

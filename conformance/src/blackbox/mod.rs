@@ -32,7 +32,7 @@ mod switch;
 pub use agent::relay;
 pub use cases::{RealCase, find};
 pub use client::RealClient;
-pub use description::{ClientCommands, MemberCommands, Product, Times};
+pub use description::{ClientCommands, LogFile, MemberCommands, Product, Times};
 pub use disks::{can_lose_power, can_mount_images};
 #[cfg(feature = "fault-disks")]
 pub use faulty::hold_disk;

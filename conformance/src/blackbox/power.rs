@@ -9,6 +9,7 @@ use quorate_sim::Dice;
 use super::RealTrial;
 use super::cases::{answered_in_turn, counts_up, send};
 use super::client::RealClient;
+use super::description::LogFile;
 use super::ends::{is_needed, large};
 use super::grounds::{Grounds, PATIENCE};
 use crate::case::{Failure, Verdict, check};
@@ -23,6 +24,11 @@ const MESSAGES_MAX: usize = 300;
 const MORE_THAN_A_SEGMENT: usize = (17 << 20) / 60_000;
 /// How long a member is watched that may end of a fault.
 const WATCHED: Duration = Duration::from_millis(500);
+
+/// The system's number of an input or output error.
+const EIO: i32 = 5;
+/// Bytes of a log that each life of a group fills, from its first frame on.
+const FRAMES_BYTES: u64 = 200;
 
 /// What power losses have made of what was not synced, in all.
 type Fates = BTreeMap<String, u64>;
@@ -110,6 +116,9 @@ pub(super) fn ad_04(trial: &RealTrial<'_>) -> Verdict {
     for round in 0..trial.times(2, 6, 40) {
         grounds.start(1)?;
         grounds.fault(1, each(Call::Sync, Effect::Delay(Duration::from_millis(1))))?;
+        // A write may take less than it was given.
+        let short = each(Call::Write, Effect::Short(1_000));
+        grounds.fault(1, Fault { skip: dice.below(30), times: Some(10), ..short })?;
         // Every second life begins a segment, and ends soon behind that.
         let most = if round % 2 == 0 { MORE_THAN_A_SEGMENT } else { UNDER_WAY };
         for _ in 0..most {
@@ -126,39 +135,48 @@ pub(super) fn ad_04(trial: &RealTrial<'_>) -> Verdict {
     check(lost(&fates) > 0, || "all was synced whenever the power failed: nothing was tried")
 }
 
-/// The power fails before this call and before that one, while a member starts and serves.
+/// The power fails before this call and before that one: when a member makes its files, and when
+/// it has them.
 pub(super) fn ad_09(trial: &RealTrial<'_>) -> Verdict {
-    const CALLS: [Call; 6] =
-        [Call::Rename, Call::SyncFolder, Call::Sync, Call::Write, Call::Create, Call::Remove];
-    let mut grounds = trial.grounds_with_fault_disks(1, &[1])?;
+    const MAKING: [Call; 4] = [Call::Rename, Call::SyncFolder, Call::Create, Call::Resize];
+    const HAVING: [Call; 2] = [Call::Sync, Call::Write];
     let mut dice = Dice::new(trial.seed(), "calls");
-    let mut fates = Fates::new();
-    let mut client = grounds.client()?;
-    grounds.start(1)?;
-    answered_in_turn(&mut grounds, &mut client, 2)?;
-    let mut met = 0;
-    for round in 0..trial.times(6, 24, 200) {
-        grounds.kill(1);
-        let call = CALLS[round as usize % CALLS.len()];
-        let skip = dice.below(if call == Call::Write || call == Call::Sync { 12 } else { 3 });
-        let fault = Fault { skip, times: Some(1), ..each(call, Effect::PowerOff) };
-        let number = grounds.fault(1, fault)?;
-        match grounds.start(1) {
-            Ok(()) => watched(&mut grounds, &mut client)?,
-            // It does not get so far.
-            Err(Failure::Broken { .. }) => {}
-            Err(other) => return Err(other),
-        }
-        met += grounds.hits(1, number)?;
-        grounds.ask(1, &Command::Heal)?;
-        grounds.lose_all_power(&mut dice, &mut fates)?;
-        grounds.start(1)?;
-        let sent = client.sent();
-        grounds.answered(&mut client, sent, PATIENCE)?;
-        answered_in_turn(&mut grounds, &mut client, 1)?;
-        counts_up(&mut client)?;
+    let (mut made, mut had) = (0, 0);
+    for round in 0..trial.times(4, 16, 120) as usize {
+        let mut grounds = trial.grounds_with_fault_disks(1, &[1])?;
+        let mut client = grounds.client()?;
+        let skip = dice.below(3);
+        made += cut_before(&mut grounds, &mut client, &mut dice, (MAKING[round % 4], skip))?;
+        let skip = dice.below(24);
+        had += cut_before(&mut grounds, &mut client, &mut dice, (HAVING[round % 2], skip))?;
     }
-    check(met > 0, || "no such call was ever reached")
+    check(made > 0 && had > 0, || format!("only {made} and {had} of the calls were reached"))
+}
+
+/// The power of the only member fails before a call; how often that was reached. It starts again,
+/// and has what it answered.
+fn cut_before(
+    grounds: &mut Grounds,
+    client: &mut RealClient,
+    dice: &mut Dice,
+    (call, skip): (Call, u64),
+) -> Result<u64, Failure> {
+    let fault = Fault { skip, times: Some(1), ..each(call, Effect::PowerOff) };
+    let number = grounds.fault(1, fault)?;
+    match grounds.start(1) {
+        Ok(()) => watched(grounds, client)?,
+        // It does not get so far.
+        Err(Failure::Broken { .. }) => {}
+        Err(other) => return Err(other),
+    }
+    let hits = grounds.hits(1, number)?;
+    grounds.ask(1, &Command::Heal)?;
+    grounds.lose_all_power(dice, &mut Fates::new())?;
+    grounds.start(1)?;
+    answered_in_turn(grounds, client, 1)?;
+    counts_up(client)?;
+    grounds.kill(1);
+    Ok(hits)
 }
 
 /// Sends until a member ends of its fault, or for a while.
@@ -201,11 +219,10 @@ pub(super) fn forgetting_syncs(trial: &RealTrial<'_>) -> Verdict {
     Ok(())
 }
 
-/// Calls of one of three to its disk fail, each at a place of its own: it ends with a reason, and
+/// Calls of one of three to its disk fail, of one kind after the other: it ends with a reason, and
 /// takes part again when its disk works.
 pub(super) fn failing_calls(trial: &RealTrial<'_>) -> Verdict {
-    const CALLS: [Call; 6] =
-        [Call::Read, Call::Write, Call::Sync, Call::SyncFolder, Call::Rename, Call::Open];
+    const CALLS: [Call; 5] = [Call::Read, Call::Write, Call::Sync, Call::SyncFolder, Call::Open];
     let mut grounds = trial.grounds_with_fault_disks(3, &[1])?;
     grounds.settle()?;
     let mut client = grounds.client()?;
@@ -213,55 +230,103 @@ pub(super) fn failing_calls(trial: &RealTrial<'_>) -> Verdict {
     for call in CALLS {
         grounds.kill(1);
         grounds.fault(1, each(call, Effect::Error(EIO)))?;
-        let said = grounds.log_of(1).len();
-        match grounds.start(1) {
-            Ok(()) => {
-                let before = client.sent();
-                while !grounds.has_ended(1) {
-                    let many = client.sent() - before > MESSAGES_MAX;
-                    check(!many, || format!("each {} fails, and it goes on", call.name()))?;
-                    answered_in_turn(&mut grounds, &mut client, 1)?;
-                }
-            }
-            Err(Failure::Broken { .. }) => {}
-            Err(other) => return Err(other),
-        }
-        let log = grounds.log_of(1).split_off(said);
-        check(log.contains("os error 5") && !log.contains("panicked"), || {
-            format!("each {} fails, and it does not say why it ends: {}", call.name(), log.trim())
-        })?;
-        grounds.kill(1);
-        grounds.ask(1, &Command::Heal)?;
+        ends_by_error(&mut grounds, call.name())?;
         grounds.start(1)?;
         answered_in_turn(&mut grounds, &mut client, 3)?;
+    }
+    if let Ok(log) = log_of(trial) {
+        // A range of its log that has gone bad.
+        grounds.kill(1);
+        grounds.ask(1, &Command::Unreadable(log.file.clone(), log.begin, 1))?;
+        ends_by_error(&mut grounds, "sector")?;
+        grounds.start(1)?;
     }
     is_needed(&mut grounds, &mut client, 1)?;
     counts_up(&mut client)
 }
 
-/// The system's number of an input or output error.
-const EIO: i32 = 5;
+/// A member is started on a disk that fails, and says why it does not run; then the disk is healed.
+fn ends_by_error(grounds: &mut Grounds, what: &str) -> Verdict {
+    let said = grounds.refuses_to_start(1)?;
+    let names = said.contains("os error 5") || said.contains("Input/output");
+    check(names && !said.contains("panicked"), || {
+        format!("a {what} fails, and it does not say why it ends: {said}")
+    })?;
+    grounds.ask(1, &Command::Heal)?;
+    Ok(())
+}
 
-/// Writes of one of three are lost, or land elsewhere: it never takes what is there for its log.
-pub(super) fn df_09(trial: &RealTrial<'_>) -> Verdict {
+/// Where the product has the beginning of its log.
+fn log_of<'a>(trial: &RealTrial<'a>) -> Result<&'a LogFile, Failure> {
+    trial.product.member.log.as_ref().ok_or_else(|| {
+        Failure::NotApplicable("the product's description has no `log` of a member".into())
+    })
+}
+
+/// A bit of the log turns over, in the file of a member that does not run.
+pub(super) fn df_03(trial: &RealTrial<'_>) -> Verdict {
+    let log = log_of(trial)?;
     let mut grounds = trial.grounds_with_fault_disks(3, &[1])?;
-    let mut dice = Dice::new(trial.seed(), "writes");
+    let mut dice = Dice::new(trial.seed(), "rot");
     grounds.settle()?;
     let mut client = grounds.client()?;
-    answered_in_turn(&mut grounds, &mut client, 5)?;
-    for effect in [Effect::Lie, Effect::Shift(4_096)] {
-        let fault = Fault { skip: dice.below(8), times: Some(1), ..each(Call::Write, effect) };
-        let number = grounds.fault(1, fault)?;
-        answered_in_turn(&mut grounds, &mut client, 30)?;
-        check(grounds.hits(1, number)? == 1, || "no write was met: nothing was tried")?;
+    for _ in 0..trial.times(2, 6, 40) {
+        answered_in_turn(&mut grounds, &mut client, 20)?;
         grounds.kill(1);
+        let offset = log.begin + dice.below(FRAMES_BYTES);
+        let rot = Command::Rot(log.file.clone(), offset, dice.below(8) as u8);
+        grounds.ask(1, &rot)?;
+        let said = grounds.refuses_to_start(1)?;
+        check(said.contains(&log.file) && !said.contains("panicked"), || {
+            format!("it does not name the file that is damaged: {said}")
+        })?;
+        answered_in_turn(&mut grounds, &mut client, 2)?;
+        // Turned back, all is as it was: the file was left alone.
+        grounds.ask(1, &rot)?;
+        grounds.start(1)?;
+    }
+    is_needed(&mut grounds, &mut client, 1)?;
+    counts_up(&mut client)
+}
+
+/// Writes of one of three are lost, or land elsewhere, or the names of its files are not written:
+/// it never takes what is there for its log, and the others go on.
+pub(super) fn df_09(trial: &RealTrial<'_>) -> Verdict {
+    let mut dice = Dice::new(trial.seed(), "writes");
+    let (mut met, mut refused) = (0, 0);
+    let ways = [
+        (Call::Write, Effect::Lie),
+        (Call::Write, Effect::Shift(4_096)),
+        (Call::SyncFolder, Effect::Lie),
+    ];
+    for round in 0..trial.times(3, 9, 60) as usize {
+        let (call, effect) = ways[round % ways.len()];
+        let mut grounds = trial.grounds_with_fault_disks(3, &[1])?;
+        let data = grounds.data_of(1).display().to_string();
+        let names = call == Call::SyncFolder;
+        let (skip, times) = if names { (0, None) } else { (30 + dice.below(60), Some(1)) };
+        let number = grounds.fault(1, Fault { skip, times, ..each(call, effect) })?;
+        grounds.settle()?;
+        let mut client = grounds.client()?;
+        answered_in_turn(&mut grounds, &mut client, 60)?;
+        met += u64::from(grounds.hits(1, number)? > 0);
+        grounds.ask(1, &Command::Heal)?;
+        grounds.kill(1);
+        if names {
+            grounds.lose_power(1, dice.bits(), &mut Fates::new())?;
+        }
         match grounds.start(1) {
-            Ok(()) => eprintln!("{effect}: starts"),
-            Err(Failure::Broken { what, .. }) => eprintln!("{effect}: {what}"),
+            Ok(()) => is_needed(&mut grounds, &mut client, 1)?,
+            Err(Failure::Broken { what, .. }) => {
+                refused += 1;
+                check(what.contains(&data) && !what.contains("panicked"), || {
+                    format!("it does not name the file that is damaged: {what}")
+                })?;
+                answered_in_turn(&mut grounds, &mut client, 5)?;
+            }
             Err(other) => return Err(other),
         }
-        grounds.ask(1, &Command::Heal)?;
-        answered_in_turn(&mut grounds, &mut client, 10)?;
+        counts_up(&mut client)?;
     }
-    counts_up(&mut client)
+    check(met > 0 && refused > 0, || "no write was met, or none mattered: nothing was tried")
 }

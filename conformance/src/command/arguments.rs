@@ -1,7 +1,7 @@
 //! What the command understands.
 
 use core::time::Duration;
-use PathBuf;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
