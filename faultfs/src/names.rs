@@ -7,7 +7,8 @@ use crate::content::Fates;
 use crate::disk::NodeId;
 use crate::draws::Draws;
 
-/// Changes of names that are remembered; the oldest of more is durable without a sync, as it may be.
+/// Changes of names that are remembered. Of more, the oldest is durable without a sync, as it may
+/// be.
 pub const CHANGES_MAX: usize = 4_096;
 
 /// The names in one directory.

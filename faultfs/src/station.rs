@@ -172,10 +172,10 @@ impl Station {
                 told(self.disk.crash(seed))
             }
             Command::Rot(path, offset, bit) => {
-                self.to_files(&path, |disk, node| disk.rot(node, offset, bit))
+                self.on_files(&path, |disk, node| disk.rot(node, offset, bit))
             }
             Command::Unreadable(path, offset, length) => {
-                self.to_files(&path, |disk, node| disk.make_unreadable(node, offset, length))
+                self.on_files(&path, |disk, node| disk.make_unreadable(node, offset, length))
             }
             Command::Calls => {
                 let calls = Call::ALL
@@ -188,7 +188,7 @@ impl Station {
     }
 
     /// Does something to all files whose path has this in it, and tells to how many.
-    fn to_files(
+    fn on_files(
         &mut self,
         path: &str,
         mut work: impl FnMut(&mut Disk, NodeId) -> Result<(), Refusal>,

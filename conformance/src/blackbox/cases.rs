@@ -71,6 +71,8 @@ const SCRIPTS: &[(&str, RealCase)] = &[
     ("AD-06", ad_06),
     #[cfg(feature = "fault-disks")]
     ("AD-09", power::ad_09),
+    ("AD-11", shapes::ad_11),
+    ("AD-13", resources::ad_13),
     ("AD-19", ad_19),
     ("AD-20", ends::ad_20),
     ("AD-21", ends::ad_21),

@@ -64,8 +64,8 @@ impl Drop for FaultyDisk {
     }
 }
 
-/// Holds a disk that is mounted at a directory, obeys standard input and answers on standard output,
-/// until that ends.
+/// Holds a disk that is mounted at a directory, obeys standard input and answers on standard
+/// output, until the input ends.
 ///
 /// # Errors
 /// It cannot be mounted, or nobody reads the answers; as text.

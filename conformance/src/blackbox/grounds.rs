@@ -13,6 +13,7 @@ use quorate_core::{GroupTag, MemberId, RecoveryEpoch};
 use quorate_sim::Place;
 
 use super::client::RealClient;
+use super::clocks::Clocks;
 use super::description::{Product, Times, fill};
 use super::disks::Disk;
 use super::process::{Host, Process};
@@ -181,6 +182,33 @@ impl Grounds {
             Err(reason) => Ok(reason),
             Ok(()) => Err(Failure::broken(format!("member {id} starts, and should not"))),
         }
+    }
+
+    /// From now on, or from its first start on, a member's wall clock is so many seconds ahead.
+    ///
+    /// # Errors
+    /// Clocks cannot be bent here.
+    pub fn set_wall_clock(&mut self, id: u16, ahead: i64) -> Verdict {
+        let clocks = self.member(id).clocks();
+        let ahead = ahead.saturating_mul(1_000_000_000);
+        clocks.and_then(|clocks| clocks.set_wall(ahead)).map_err(Failure::Harness)
+    }
+
+    /// From its next start on, a member's monotonic clock is fast by so many parts of a million.
+    ///
+    /// # Errors
+    /// Clocks cannot be bent here.
+    pub fn set_clock_rate(&mut self, id: u16, fast: i64) -> Verdict {
+        let clocks = self.member(id).clocks();
+        clocks.and_then(|clocks| clocks.set_rate(fast)).map_err(Failure::Harness)
+    }
+
+    /// How often a member has looked at clocks that are bent.
+    ///
+    /// # Errors
+    /// Clocks cannot be bent here.
+    pub fn looks_at_clocks(&mut self, id: u16) -> Result<u64, Failure> {
+        self.member(id).clocks().map(Clocks::calls).map_err(Failure::Harness)
     }
 
     /// Kills a member.

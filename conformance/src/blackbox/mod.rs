@@ -13,6 +13,7 @@
 mod agent;
 mod cases;
 mod client;
+mod clocks;
 mod description;
 mod disks;
 mod ends;
@@ -32,6 +33,7 @@ mod switch;
 pub use agent::relay;
 pub use cases::{RealCase, find};
 pub use client::RealClient;
+pub use clocks::can_bend_clocks;
 pub use description::{ClientCommands, LogFile, MemberCommands, Product, Times};
 pub use disks::{can_lose_power, can_mount_images};
 #[cfg(feature = "fault-disks")]

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::agent::TUNNEL;
+use super::clocks::Clocks;
 use super::description::{Product, fill};
 use super::disks::{Disk, Mounted};
 
@@ -137,6 +138,8 @@ pub(super) struct Process {
     ready: String,
     /// The signal that asks for the status, and what stands before the kernel's drops there.
     overflows: Option<(String, String)>,
+    /// Its clocks, if they are not the machine's.
+    clocks: Option<Clocks>,
     running: Option<Child>,
     is_wrapped: bool,
 }
@@ -179,6 +182,7 @@ impl Process {
             config,
             data,
             disk,
+            clocks: None,
             running: None,
             is_wrapped: false,
         })
@@ -249,6 +253,9 @@ impl Process {
         let words: Vec<String> = wrapper.iter().chain(&self.start).cloned().collect();
         let mut command = self.host.command(&words);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::from(log));
+        if let Some(clocks) = &self.clocks {
+            clocks.bend(&mut command);
+        }
         let child = command.spawn();
         self.is_wrapped = !wrapper.is_empty();
         self.running = Some(child.map_err(|error| format!("cannot start {words:?}: {error}"))?);
@@ -265,6 +272,14 @@ impl Process {
             }
             thread::sleep(LOOK_INTERVAL);
         }
+    }
+
+    /// Its clocks, from its next start on.
+    pub(super) fn clocks(&mut self) -> Result<&Clocks, String> {
+        if self.clocks.is_none() {
+            self.clocks = Some(Clocks::new(&self.data)?);
+        }
+        self.clocks.as_ref().ok_or_else(|| "a member without clocks".into())
     }
 
     /// Whether the process has ended by itself.

@@ -48,6 +48,31 @@ pub(super) fn nk_32(trial: &RealTrial<'_>) -> Verdict {
     counts_up(&mut client)
 }
 
+/// The system refuses one in so many datagrams of each member, each with a reason of its own.
+pub(super) fn ad_13(trial: &RealTrial<'_>) -> Verdict {
+    const REASONS: [&str; 3] = ["ENOBUFS", "EPERM", "EAGAIN"];
+    let mut dice = Dice::new(trial.seed(), "sends");
+    for _ in 0..trial.times(1, 3, 20) {
+        let mut grounds = trial.grounds(3)?;
+        for (id, reason) in grounds.numbers().zip(REASONS) {
+            let (first, step) = (20 + dice.below(20), 3 + dice.below(5));
+            let calls = format!("sendmsg,sendmmsg,sendto:error={reason}:when={first}+{step}");
+            grounds.start_with_faulty_calls(id, &calls)?;
+        }
+        let leader = grounds.settle()?;
+        let term = grounds.term();
+        let mut client = grounds.client()?;
+        answered_in_turn(&mut grounds, &mut client, 60)?;
+        counts_up(&mut client)?;
+        for id in grounds.numbers() {
+            check(!grounds.has_ended(id), || format!("member {id} ended of a refused datagram"))?;
+        }
+        let same = grounds.term() == term && grounds.leader() == Some(leader);
+        grounds.timely(same, || format!("term {} behind {term}", grounds.term()))?;
+    }
+    Ok(())
+}
+
 /// Clients come and go, members are restarted, and the processes hold what they held before.
 pub(super) fn rb_06(trial: &RealTrial<'_>) -> Verdict {
     let mut grounds = trial.grounds(3)?;

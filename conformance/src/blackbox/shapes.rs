@@ -2,12 +2,21 @@
 
 use core::time::Duration;
 
+use quorate_sim::Dice;
+
 use super::RealTrial;
 use super::cases::{ELECTED, answered_in_turn, counts_up, send, serves};
+use super::clocks::can_bend_clocks;
 use super::grounds::{Grounds, PATIENCE};
-use crate::case::{Verdict, check};
+use crate::case::{Failure, Verdict, check};
 use crate::stage::{Effect, MILLION};
 
+/// Hours that a wall clock is wrong by, at most.
+const HOURS_FAR: u64 = 12;
+/// Seconds of a year.
+const YEAR: i64 = 365 * 24 * 3_600;
+/// By how many parts of a million a monotonic clock is fast or slow.
+const DRIFT: i64 = 50_000;
 /// For how many election time-outs what has settled is watched.
 const SETTLED: u32 = 10;
 
@@ -152,6 +161,50 @@ pub(super) fn fc_02(trial: &RealTrial<'_>) -> Verdict {
     grounds
         .rule(Effect::LoseSometimes(MILLION / 10 * 9), |passing| passing.kind() == "stream_status");
     grounds.answered(&mut client, count + 1, 2 * PATIENCE)?;
+    counts_up(&mut client)
+}
+
+/// The wall clocks of members differ by hours, jump to and fro under load, and are behind at a
+/// start; their monotonic clocks drift apart.
+pub(super) fn ad_11(trial: &RealTrial<'_>) -> Verdict {
+    can_bend_clocks().map_err(Failure::NotApplicable)?;
+    let mut dice = Dice::new(trial.seed(), "clocks");
+    let mut grounds = trial.grounds(3)?;
+    let mut far = move || dice.below(2 * HOURS_FAR * 3_600) as i64 - (HOURS_FAR * 3_600) as i64;
+    for (id, fast) in grounds.numbers().zip([-DRIFT, 0, DRIFT]) {
+        grounds.set_clock_rate(id, fast)?;
+        grounds.set_wall_clock(id, far())?;
+    }
+    let leader = grounds.settle()?;
+    let term = grounds.term();
+    let mut client = grounds.client()?;
+    for _ in 0..trial.times(5, 20, 200) {
+        for id in grounds.numbers() {
+            grounds.set_wall_clock(id, far())?;
+            answered_in_turn(&mut grounds, &mut client, 5)?;
+        }
+    }
+    for id in grounds.numbers() {
+        if grounds.looks_at_clocks(id)? == 0 {
+            let why = "the product does not ask the C library for the time";
+            return Err(Failure::NotApplicable(why.into()));
+        }
+    }
+    let same = grounds.term() == term && grounds.leader() == Some(leader);
+    grounds
+        .timely(same, || format!("there was an election: term {} behind {term}", grounds.term()))?;
+    // Each life begins before the one that it follows, by the clock on the wall.
+    for _ in 0..trial.times(2, 4, 10) {
+        for id in grounds.numbers() {
+            grounds.set_wall_clock(id, -YEAR)?;
+            grounds.kill(id);
+            answered_in_turn(&mut grounds, &mut client, 1)?;
+            grounds.start(id)?;
+        }
+    }
+    let within = ELECTED * grounds.times().election_max();
+    grounds.until("a leader in the calm", within, |grounds| grounds.leader().is_some())?;
+    answered_in_turn(&mut grounds, &mut client, 5)?;
     counts_up(&mut client)
 }
 

@@ -50,7 +50,7 @@ pub(crate) enum Task {
         /// The host's address
         address: core::net::Ipv4Addr,
     },
-    /// Holds a disk of real processes, and lets it fail as its standard input says; started by `run`
+    /// Holds a disk of real processes that fails as its standard input says; started by `run`
     #[cfg(feature = "fault-disks")]
     #[command(hide = true)]
     FaultDisk {

@@ -51,7 +51,7 @@ fn abilities() -> Vec<Ability> {
         of("ip", "loopback on a host", true, try_command("ip", &["-V"])),
         of(
             "strace",
-            "system calls that fail or take long (CD-16, DF-01, RB-11)",
+            "system calls that fail or take long (AD-13, CD-16, DF-01, RB-11)",
             false,
             quorate_conformance::blackbox::can_inject(),
         ),
@@ -72,9 +72,15 @@ fn abilities() -> Vec<Ability> {
         ),
         of(
             "FUSE",
-            "a disk that loses what was not synced, and fails as told (AD-09, CD-17, DF-17)",
+            "a disk that loses what was not synced, and fails as told (AD-04, AD-09, DF-17)",
             false,
             quorate_conformance::blackbox::can_lose_power(),
+        ),
+        of(
+            "preload",
+            "wall clocks that jump, monotonic ones that drift (AD-11)",
+            false,
+            quorate_conformance::blackbox::can_bend_clocks(),
         ),
         of("nft", "loss in the kernel", false, try_command("nft", &["--version"])),
     ]
