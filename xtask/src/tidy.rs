@@ -36,8 +36,8 @@ const AMBIENT: [&str; 8] = [
 const DETERMINISTIC: [&str; 3] = ["proto-core/src/", "codecs/src/", "sim/src/"];
 const HASH_ORDERED: [&str; 2] = [concat!("Hash", "Map"), concat!("Hash", "Set")];
 const NO_UNSAFE: &str = "#![forbid(unsafe_code)]";
-/// The only package that may have code which the compiler does not prove safe, as it takes the place
-/// of a function of C; and what it has instead. Clippy asks for a reason at each block.
+/// The only package that may have code which the compiler does not prove safe, as it takes the
+/// place of a function of C; and what it has instead. Clippy asks for a reason at each block.
 const UNSAFE: (&str, &str) = ("preload/src/lib.rs", "#![deny(unsafe_op_in_unsafe_fn)]");
 
 /// Checks all Rust files below `root`.
