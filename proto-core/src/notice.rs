@@ -163,7 +163,8 @@ pub enum Notice {
         position: Position,
     },
     /// What came of a transfer of leadership that the host asked for with `Event::Transfer`. Each
-    /// one is answered once, within two election time-outs, unless the member stops.
+    /// one is answered once, within two election time-outs of the member's clock, unless the member
+    /// stops; by one that stood still for longer, when it serves its timers again.
     Transfer {
         /// The number that the host gave it.
         request: u64,

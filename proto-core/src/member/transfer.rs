@@ -96,6 +96,10 @@ impl Member {
         if !is_whole && !mutant::is(mutant::TRANSFER_DOES_NOT_WAIT) {
             return;
         }
+        // It took too long, and the timer that says so is still to be served (E125).
+        if !transfer.is_told && transfer.deadline <= self.state.now {
+            return;
+        }
         if !transfer.is_told {
             crate::mark::reached(crate::mark::TARGET_TOLD);
             transfer.is_told = true;

@@ -166,6 +166,38 @@ fn e17_a_leadership_that_ends_takes_its_transfer_with_it() {
     cluster.run_until("a reply", |cluster| cluster.replies.len() == 3);
 }
 
+/// A leader stood still until the target's time was over. What has arrived meanwhile is taken in
+/// before its timers are served.
+#[test]
+fn e125_what_is_heard_after_the_deadline_begins_no_hand_over() {
+    let (mut cluster, leader, target) = three();
+    cluster.cut.isolated.push(endpoint(target));
+    cluster.submit(b"more");
+    cluster.run_until("a reply", |cluster| cluster.replies.len() == 2);
+    ask(&mut cluster, leader, 1, Some(target));
+    cluster.now = cluster.now + timeout(&cluster).times(3);
+    let (view, life) = (cluster.member(leader).view(), cluster.member(target).view().life);
+    let sender = crate::message::Sender::Member {
+        member: life.member,
+        incarnation: life.incarnation,
+        boot_epoch: life.boot_epoch,
+    };
+    let whole = Message::Acknowledge {
+        term: view.term,
+        sequence: 1_000_000,
+        round: 0,
+        durable: view.verified,
+        received: view.verified,
+        limit: view.verified.plus(1 << 10),
+        commit: view.commit,
+    };
+    cluster.deliver(endpoint(target), endpoint(leader), sender, &Datagram::Control(whole));
+    assert_eq!(outcomes(&cluster), []);
+    cluster.step(leader, Event::Timer);
+    assert_eq!(refusal(&cluster), Some(TransferRefusal::TargetBehind));
+    assert!(!cluster.trace.contains("Campaign"), "nobody was told");
+}
+
 #[test]
 fn e18_a_late_heartbeat_does_not_stop_the_successor() {
     let (mut cluster, leader, target) = three();
