@@ -234,9 +234,6 @@ impl World {
         self.hash_step(node, actions.len());
         let stepped = Observed::Stepped { actions: &actions };
         self.watch.show(&self.nodes, self.now, node, stepped);
-        if timer {
-            self.watch.show(&self.nodes, self.now, node, Observed::ServedTimer { local });
-        }
         if let Some(member) = &self.nodes[node].member {
             member.check_invariants();
         }
@@ -244,6 +241,9 @@ impl World {
         self.perform_all(node, &mut actions, read);
         actions.clear();
         self.actions = actions;
+        if timer && self.nodes[node].member.is_some() {
+            self.watch.show(&self.nodes, self.now, node, Observed::ServedTimer { local });
+        }
         if applied {
             self.show_state(node);
         }

@@ -21,9 +21,9 @@ use crate::world::{Occurrence, World};
 const LEADER_TIMEOUTS_MAX: u64 = 10;
 /// L1, L6, L10: election time-outs of each of the two windows for which it stays, and is quiet.
 const WINDOW_TIMEOUTS: u64 = 25;
-/// L2: virtual time until all requests are answered.
+/// L2: virtual time until all requests are answered, behind what a member replays by itself.
 const ANSWERED_WITHIN: u64 = 30 * SECOND;
-/// L3: virtual time until all members are level.
+/// L3: virtual time until all members are level, behind what a member replays by itself.
 const LEVEL_WITHIN: u64 = 20 * SECOND;
 /// L5: what is added to the bound, since a member that is asked may have to say that it has
 /// nothing, and another is asked an interval later.
@@ -81,16 +81,16 @@ impl World {
         }
         self.enter(Phase::Led);
         self.draining = true;
-        let deadline = self.now + ANSWERED_WITHIN;
+        let deadline = self.now + self.replay_time() + ANSWERED_WITHIN;
         if !self.run_until(deadline, Self::all_answered) {
             return self.found("L2", format!("outstanding requests: {}", self.unanswered()));
         }
         self.clients.iter_mut().for_each(|host| host.owed = 1);
-        let deadline = self.now + ANSWERED_WITHIN;
+        let deadline = self.now + self.replay_time() + ANSWERED_WITHIN;
         if !self.run_until(deadline, Self::all_answered) {
             return self.found("L2", format!("fresh requests: {}", self.unanswered()));
         }
-        let deadline = self.now + LEVEL_WITHIN;
+        let deadline = self.now + self.replay_time() + LEVEL_WITHIN;
         if !self.run_until(deadline, Self::is_level) {
             return self.found("L3", format!("not level: {}", self.roles()));
         }
@@ -132,6 +132,21 @@ impl World {
         let rates = self.core.iter().map(|node| self.nodes[*node].clock.rate());
         let slowest = rates.min().unwrap_or(1_000_000).max(1);
         1_000_000_u64.div_ceil(slowest)
+    }
+
+    /// How long the member of the core that has most to apply takes for it, in nanoseconds of true
+    /// time. Each frame may take a read of its own: the window has moved on, where a batch is one
+    /// frame, or a timer ends it. A member that began anew behind thousands of frames, on a slow
+    /// disk, is busy for a minute with nothing wrong; one that goes more slowly than its disk is
+    /// still found, and so is one that stands still.
+    fn replay_time(&self) -> u64 {
+        let core = || self.core.iter().map(|node| &self.nodes[*node]);
+        let applied = core().map(|node| node.view.applied).min().unwrap_or_default();
+        let left = core().map(|node| {
+            let frames = node.disk.frames();
+            frames.len() - frames.partition_point(|frame| frame.start < applied)
+        });
+        left.max().unwrap_or_default() as u64 * self.swarm.disk.latency_max
     }
 
     /// Draws the members of the core among those whose disks are sound; `false` if too few are.

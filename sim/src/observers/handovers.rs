@@ -20,6 +20,9 @@ pub(super) struct Handovers {
 struct Office {
     /// Demands that are not answered, and when they were made, by its clock.
     demanded: BTreeMap<u64, Instant>,
+    /// The newest time at which its timers were served. What it is told later may be earlier, and
+    /// does not set it back: its deadlines are counted from no earlier time (E104).
+    served: Instant,
     /// In which newest term, and how far, each other member has acknowledged to it.
     held: BTreeMap<MemberId, (Term, Position)>,
 }
@@ -30,7 +33,8 @@ impl Office {
         (!known).then(|| format!("request {request} is answered, and was not asked or was before"))
     }
 
-    /// A demand that should have been answered when a timer was served at `local`.
+    /// A demand that is open although a timer was served at `local`. Before, it may be open for as
+    /// long as the member stands still.
     fn overdue(&self, scene: &Scene<'_>, local: Instant) -> Option<String> {
         let within = scene.rules.timing.election_timeout_max.times(2);
         let overdue = self.demanded.iter().find(|(_, at)| local.since(**at) > within);
@@ -75,10 +79,13 @@ impl Observer for Handovers {
         match *observed {
             Observed::Started | Observed::Crashed => *office = Office::default(),
             Observed::Stepping { local, event: &Event::Transfer { request, .. } } => {
-                office.demanded.insert(request, local);
+                office.demanded.insert(request, local.max(office.served));
             }
-            Observed::ServedTimer { local } if !office.demanded.is_empty() => {
-                say("L7", office.overdue(scene, local));
+            Observed::ServedTimer { local } => {
+                office.served = local.max(office.served);
+                if !office.demanded.is_empty() {
+                    say("L7", office.overdue(scene, local));
+                }
             }
             Observed::Acting(&Action::Notify(Notice::Transfer { request, .. })) => {
                 say("L7", office.answered(request));

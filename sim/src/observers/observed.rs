@@ -25,7 +25,7 @@ pub enum Observed<'a> {
         /// The actions.
         actions: &'a Actions,
     },
-    /// The step was one in which a timer was served.
+    /// The step was one in which a timer was served, and what it asked for was done.
     ServedTimer {
         /// What the member's clock showed.
         local: Instant,

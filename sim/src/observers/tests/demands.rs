@@ -30,11 +30,16 @@ fn l7_a_demand_is_answered_once_and_in_time() {
     assert!(answer(&mut stage, 1).is_empty());
     assert_eq!(answer(&mut stage, 1), ["L7"], "a second answer");
     assert_eq!(answer(&mut stage, 2), ["L7"], "nobody asked");
-    assert!(demand(&mut stage, 5, 3).is_empty());
-    assert_eq!(served(&mut stage, 6 + within), ["L7"]);
+    assert!(demand(&mut stage, 5 + within, 3).is_empty());
+    assert_eq!(served(&mut stage, 6 + 2 * within), ["L7"]);
+    // What it is told the time is may fall, and its deadlines are counted from no earlier time.
+    assert!(answer(&mut stage, 3).is_empty());
+    assert!(demand(&mut stage, 5, 4).is_empty());
+    assert!(served(&mut stage, 6 + 3 * within).is_empty());
+    assert_eq!(served(&mut stage, 7 + 3 * within), ["L7"]);
     // Who crashes owes nothing.
     assert!(stage.show(0, Observed::Crashed).is_empty());
-    assert!(served(&mut stage, 6 + within).is_empty());
+    assert!(served(&mut stage, 7 + 3 * within).is_empty());
 }
 
 #[test]
