@@ -87,12 +87,13 @@ impl Applier {
 impl Member {
     /// Hands committed frames to the service, a batch at a time: from the window, or through a
     /// read of the archive when the window has moved on.
-    #[inline]
+    #[inline(always)]
     pub(super) fn pump_apply(&mut self, actions: &mut Actions) -> Handled {
         let is_pumped = self.state.applier.walked.position >= self.apply_end();
         if is_pumped { Ok(()) } else { self.apply_committed(actions) }
     }
 
+    #[inline(never)]
     fn apply_committed(&mut self, actions: &mut Actions) -> Handled {
         if self.state.applier.is_applying() || self.state.applier.is_reading {
             return Ok(());
@@ -337,7 +338,12 @@ impl Member {
         }
     }
 
-    pub(super) fn handle_applied(&mut self, through: Position, outputs: &Outputs) -> Handled {
+    pub(super) fn handle_applied(
+        &mut self,
+        through: Position,
+        outputs: &Outputs,
+        actions: &mut Actions,
+    ) -> Handled {
         if self.state.applier.awaited != Some(through) {
             self.counters.completions_ignored += 1;
             return Ok(());
@@ -348,7 +354,7 @@ impl Member {
         applier.awaited = None;
         applier.conclude();
         self.answer_clients();
-        Ok(())
+        self.settle_applied(actions)
     }
 
     /// Each applied message has one reply: the service's, or an empty one, which is there already.

@@ -450,10 +450,15 @@ impl Member {
     }
 
     /// Answers the doubts that are certain by now.
+    #[inline(always)]
     pub(super) fn settle_doubts(&mut self, actions: &mut Actions) {
-        if self.state.connections.doubts.is_empty() {
-            return;
+        if !self.state.connections.doubts.is_empty() {
+            self.settle_some_doubts(actions);
         }
+    }
+
+    #[cold]
+    fn settle_some_doubts(&mut self, actions: &mut Actions) {
         let Some(leading) = &self.state.leading else { return };
         let (answered, applied) = (leading.answered_round(), self.state.applier.applied);
         let is_certain = |doubt: &Doubt| doubt.round <= answered && doubt.commit <= applied;

@@ -43,6 +43,11 @@ impl Following {
         self.round
     }
 
+    /// A leader acknowledges nothing.
+    pub(super) const fn forget_acknowledgement(&mut self) {
+        self.acknowledgement_wanted = false;
+    }
+
     /// Forgets all that was known of a leader or of its term.
     pub(super) fn forget_leader(&mut self) {
         let (mut acknowledgements, had_gap) = (self.acknowledgements, self.had_gap);
@@ -248,6 +253,7 @@ impl Member {
     }
 
     /// Takes over the leader's commit position as far as the log is verified, or computes it.
+    #[inline(always)]
     pub(super) fn advance_commit(&mut self, actions: &mut Actions) {
         if self.state.leading.is_some() {
             self.advance_leader_commit();
@@ -259,15 +265,21 @@ impl Member {
         self.note_gap(actions);
     }
 
+    #[inline(always)]
     fn note_gap(&mut self, actions: &mut Actions) {
-        let image = &self.state.log.image;
         // Data that is merely under way is no gap: only what lies behind a hole shows one.
-        let (has_gap, at) = (!image.beyond().is_empty(), image.received());
+        let has_gap = !self.state.log.image.beyond().is_empty();
         if has_gap != self.state.following.had_gap {
-            self.state.following.had_gap = has_gap;
-            let notice = if has_gap { Notice::GapOpened { at } } else { Notice::GapHealed { at } };
-            actions.push(Action::Notify(notice));
+            self.tell_gap(has_gap, actions);
         }
+    }
+
+    #[cold]
+    fn tell_gap(&mut self, has_gap: bool, actions: &mut Actions) {
+        let at = self.state.log.image.received();
+        self.state.following.had_gap = has_gap;
+        let notice = if has_gap { Notice::GapOpened { at } } else { Notice::GapHealed { at } };
+        actions.push(Action::Notify(notice));
     }
 
     /// An acknowledgement is due with the next flush.
@@ -278,10 +290,11 @@ impl Member {
         }
     }
 
+    /// Sends the acknowledgement that is due, to whom this member follows.
     pub(super) fn acknowledge(&mut self, actions: &mut Actions) {
         let Some(leader) = self.state.leader else { return };
         let wanted = core::mem::take(&mut self.state.following.acknowledgement_wanted);
-        if !wanted || self.state.leading.is_some() || !self.has_adopted() {
+        if !wanted || !self.has_adopted() {
             return;
         }
         if self.is_applicant() {

@@ -472,13 +472,21 @@ impl Member {
     }
 
     /// Commits what a quorum holds durably; the own disk is one voter among them (E41).
+    #[inline(always)]
     pub(super) fn advance_leader_commit(&mut self) {
+        let state = &mut self.state;
+        let Some(leading) = &mut state.leading else { return };
+        if state.commit == state.log.verified {
+            leading.progress_at = state.now;
+        } else {
+            self.count_durable();
+        }
+    }
+
+    #[inline(never)]
+    fn count_durable(&mut self) {
         let Some(leading) = &mut self.state.leading else { return };
         let log = &self.state.log;
-        if self.state.commit == log.verified {
-            leading.progress_at = self.state.now;
-            return;
-        }
         let early = mutant::is(mutant::LEADER_COUNTS_ITSELF_EARLY);
         let own = if early { log.verified } else { log.durable };
         if !core::mem::take(&mut leading.has_acknowledgements) && leading.counted == own {

@@ -28,6 +28,7 @@ mod session_log;
 mod sessions;
 mod snapshots;
 mod stalls;
+mod step;
 mod storage;
 mod table;
 #[cfg(test)]
@@ -44,10 +45,9 @@ use core::hash::{Hash, Hasher};
 
 use crate::action::{Action, Actions, Destination};
 use crate::config::{ConfigError, MemberConfig, Recovered};
-use crate::event::Event;
 use crate::hash::StateHasher;
 use crate::identity::{Endpoint, GroupTag, Life, MemberId};
-use crate::message::{Incoming, Message, Sender, Stream};
+use crate::message::{Incoming, Message, Stream};
 use crate::notice::{Counters, FailStop, Notice, Role, TimerKind};
 use crate::position::{Position, PositionRange};
 use crate::random::Random;
@@ -188,100 +188,8 @@ impl Member {
         Ok(member)
     }
 
-    /// Takes in one event and appends its actions to `actions`, which the caller has drained.
-    ///
-    /// An inert member takes in nothing.
-    pub fn step(&mut self, now: Instant, event: Event<'_>, actions: &mut Actions) {
-        debug_assert!(actions.is_empty(), "take over all actions before the next event");
-        if self.state.fail_stop.is_some() && !crate::mutant::is(crate::mutant::STOPPED_GOES_ON) {
-            return;
-        }
-        // A clock that goes backwards stands still (E104).
-        self.state.now = self.state.now.max(now);
-        if self.state.leading.is_none() && !self.state.connections.knows_nobody() {
-            // Kept until now, since the actions of the last event may have named their bytes.
-            self.state.connections.clear();
-        }
-        if matches!(event, Event::Flush) && !self.state.flush_wanted {
-            // Nothing was collected, and what is due comes with a timer.
-            return;
-        }
-        let handled = self.handle(&event, actions).and_then(|()| self.settle(actions));
-        if let Err(reason) = handled {
-            self.stop(reason, actions);
-        }
-    }
-
-    // The one caller is `step`.
+    // The one caller is `handle_received`.
     #[inline(always)]
-    fn handle(&mut self, event: &Event<'_>, actions: &mut Actions) -> Handled {
-        match *event {
-            Event::Timer => self.handle_timer(actions),
-            Event::Flush => {
-                self.flush(actions);
-                Ok(())
-            }
-            Event::Received { sender, source, ref content } => match sender {
-                Sender::Member { member, incarnation, boot_epoch } => {
-                    let life = Life { member, incarnation, boot_epoch };
-                    self.handle_member(life, content, actions)
-                }
-                Sender::Client { key } => self.handle_client(key, source, content, actions),
-            },
-            Event::Durable { operation } => self.handle_durable(operation, actions),
-            Event::LogRead { operation, bytes } => self.handle_log_read(operation, bytes, actions),
-            Event::Applied { through, outputs } => self.handle_applied(through, outputs),
-            Event::StorageFull { position } => self.handle_storage_full(position, actions),
-            Event::TakeSnapshot => self.handle_take_snapshot(actions),
-            Event::SnapshotFailed { operation } => self.handle_snapshot_failed(operation, actions),
-            Event::StorageFailed => Err(FailStop::StorageFailed),
-            Event::ServiceFailed => Err(FailStop::ServiceFailed),
-            Event::Transfer { request, target } => {
-                self.handle_transfer(request, target, actions);
-                Ok(())
-            }
-            Event::Shutdown => self.handle_shutdown(actions),
-        }
-    }
-
-    /// What follows from any event: writes that became possible, frames that became applicable,
-    /// holes that are due to be asked for.
-    fn settle(&mut self, actions: &mut Actions) -> Handled {
-        self.write_log(actions)?;
-        self.settle_standing();
-        self.write_metadata(actions)?;
-        self.advance_commit(actions);
-        self.pump_apply(actions)?;
-        self.settle_doubts(actions);
-        self.ask_for_holes(actions);
-        Ok(())
-    }
-
-    fn handle_timer(&mut self, actions: &mut Actions) -> Handled {
-        self.serve_transfer(actions);
-        self.serve_leading(actions)?;
-        self.serve_election(actions)?;
-        self.serve_connections();
-        self.retry_full_storage();
-        if self.state.flush_wanted {
-            self.flush(actions);
-        }
-        Ok(())
-    }
-
-    /// Sends what was collected for batching. What was appended is written when this is settled.
-    fn flush(&mut self, actions: &mut Actions) {
-        self.state.flush_wanted = false;
-        self.fire_timers();
-        let clients = self.admit_ingress(actions);
-        self.mark_snapshot_by_policy(actions);
-        self.send_live(actions);
-        self.acknowledge(actions);
-        if let Some(lent) = clients {
-            self.flush_connections(lent, actions);
-        }
-    }
-
     fn handle_member(
         &mut self,
         life: Life,
@@ -374,12 +282,13 @@ impl Member {
 
     /// Appends verified bytes to the archive, and has them synced: one sync at a time, which then
     /// covers all that was appended meanwhile.
-    #[inline]
+    #[inline(always)]
     fn write_log(&mut self, actions: &mut Actions) -> Handled {
         let log = &self.state.log;
         if log.durable == log.verified { Ok(()) } else { self.write_verified(actions) }
     }
 
+    #[inline(never)]
     fn write_verified(&mut self, actions: &mut Actions) -> Handled {
         // Rule 1: no byte of a term goes to the archive before the term's line is durable.
         let state = &mut self.state;
@@ -402,7 +311,19 @@ impl Member {
     }
 
     /// Makes the vote and what is remembered of the peers durable when they changed.
+    #[inline(always)]
     fn write_metadata(&mut self, actions: &mut Actions) -> Handled {
+        let state = &self.state;
+        let Vote { term, granted_to } = state.storage.vote;
+        let is_written = term == state.term && granted_to == state.granted_to;
+        if is_written && !state.peers.is_due(state.now) {
+            return Ok(());
+        }
+        self.write_changed_metadata(actions)
+    }
+
+    #[inline(never)]
+    fn write_changed_metadata(&mut self, actions: &mut Actions) -> Handled {
         let state = &mut self.state;
         let vote = Vote { term: state.term, granted_to: state.granted_to };
         if vote != state.storage.vote && !state.storage.vote_is_pending() {
@@ -418,6 +339,7 @@ impl Member {
         Ok(())
     }
 
+    #[cold]
     fn stop(&mut self, reason: FailStop, actions: &mut Actions) {
         self.state.fail_stop = Some(reason);
         self.state.role = Role::Stopped;

@@ -79,10 +79,15 @@ impl Reads {
 
 impl Member {
     /// Sends the NAK that is due, if one is.
+    #[inline(always)]
     pub(super) fn ask_for_holes(&mut self, actions: &mut Actions) {
-        if self.state.leading.is_some() || self.state.log.image.is_at_rest() {
-            return;
+        if self.state.leading.is_none() && !self.state.log.image.is_at_rest() {
+            self.ask_for_some_holes(actions);
         }
+    }
+
+    #[inline(never)]
+    fn ask_for_some_holes(&mut self, actions: &mut Actions) {
         let (now, timing) = (self.state.now, self.nak_timing());
         let limit = self.state.log.limit();
         let missing = self.state.log.image.poll(now, timing, limit);

@@ -120,10 +120,10 @@ impl Storage {
             pending.operation == operation
                 || (ghosts && pending.operation.sequence == operation.sequence)
         };
-        if !self.pending.iter().any(known) {
+        let Some(at) = self.pending.iter().position(known) else {
             crate::mark::reached(crate::mark::STALE_COMPLETION);
-        }
-        let at = self.pending.iter().position(known)?;
+            return None;
+        };
         let write = self.pending.swap_remove(at).write;
         match write {
             Write::Vote(vote) => self.vote = vote,
@@ -181,7 +181,7 @@ impl Member {
     ) -> Handled {
         if self.state.snapshots.stored(operation) {
             self.settle_snapshot(actions);
-            return Ok(());
+            return self.settle_all(actions);
         }
         let Some(write) = self.state.storage.complete(operation) else {
             self.counters.completions_ignored += 1;
@@ -193,15 +193,17 @@ impl Member {
                 self.want_acknowledgement();
                 self.note_storage_freed(actions);
                 self.settle_snapshot(actions);
-                Ok(())
+                if !self.is_applicant() {
+                    self.settle_log(actions)?;
+                    self.ask_for_holes(actions);
+                    return Ok(());
+                }
             }
-            Write::Vote(vote) => self.handle_vote_durable(vote, actions),
-            Write::History(term) => self.handle_history_durable(term, actions),
-            Write::Peers => {
-                self.note_records_durable(actions);
-                Ok(())
-            }
+            Write::Vote(vote) => self.handle_vote_durable(vote, actions)?,
+            Write::History(term) => self.handle_history_durable(term, actions)?,
+            Write::Peers => self.note_records_durable(actions),
         }
+        self.settle_all(actions)
     }
 
     pub(super) fn handle_storage_full(

@@ -202,7 +202,7 @@ impl Member {
 
     /// The host stops: a leader gives up its leadership.
     pub(super) fn handle_shutdown(&mut self, actions: &mut Actions) -> Handled {
-        self.flush(actions);
+        self.send_collected(actions);
         self.state.election.is_barred = true;
         match self.state.role {
             Role::Leader => self.abdicate(Abdication::Shutdown, actions),

@@ -1,0 +1,192 @@
+//! One event: who handles it, and what follows from it.
+
+use super::{Handled, Member};
+use crate::action::Actions;
+use crate::event::Event;
+use crate::identity::{Endpoint, Life};
+use crate::message::{Incoming, Sender};
+use crate::notice::FailStop;
+use crate::time::Instant;
+
+impl Member {
+    /// Takes in one event and appends its actions to `actions`, which the caller has drained.
+    ///
+    /// An inert member takes in nothing.
+    // Inlined, so that a host that knows which event it has goes straight to its handler.
+    #[inline(always)]
+    pub fn step(&mut self, now: Instant, event: Event<'_>, actions: &mut Actions) {
+        debug_assert!(actions.is_empty(), "take over all actions before the next event");
+        if !self.begin(now) {
+            return;
+        }
+        if matches!(event, Event::Flush) && !self.state.flush_wanted {
+            // Nothing was collected, and what is due comes with a timer.
+            return;
+        }
+        let handled = match event {
+            Event::Received { sender, source, ref content } => {
+                self.handle_received(sender, source, content, actions)
+            }
+            Event::Flush => self.flush(actions),
+            Event::Durable { operation } => self.handle_durable(operation, actions),
+            Event::Applied { through, outputs } => self.handle_applied(through, outputs, actions),
+            _ => self.handle_other(&event, actions),
+        };
+        if let Err(reason) = handled {
+            self.stop(reason, actions);
+        }
+    }
+
+    /// What comes before any event; whether the member takes it in.
+    #[inline(always)]
+    fn begin(&mut self, now: Instant) -> bool {
+        let state = &mut self.state;
+        if state.fail_stop.is_some() && !crate::mutant::is(crate::mutant::STOPPED_GOES_ON) {
+            return false;
+        }
+        // A clock that goes backwards stands still (E104).
+        state.now = state.now.max(now);
+        true
+    }
+
+    /// Forgets the clients once this member leads no more.
+    #[inline(always)]
+    fn forget_clients(&mut self) {
+        if self.state.leading.is_none() && !self.state.connections.knows_nobody() {
+            // Kept until now, since the actions of the last event may have named their bytes.
+            self.state.connections.clear();
+        }
+    }
+
+    #[inline(never)]
+    fn handle_received(
+        &mut self,
+        sender: Sender,
+        source: Endpoint,
+        content: &Incoming<'_>,
+        actions: &mut Actions,
+    ) -> Handled {
+        self.forget_clients();
+        match sender {
+            Sender::Member { member, incarnation, boot_epoch } => {
+                let life = Life { member, incarnation, boot_epoch };
+                self.handle_member(life, content, actions)?;
+            }
+            Sender::Client { key } => {
+                self.handle_client(key, source, content, actions)?;
+                if let Incoming::Data { .. } = content {
+                    // It waits for the flush: the log is as it was.
+                    self.advance_commit(actions);
+                    return Ok(());
+                }
+            }
+        }
+        self.settle(actions)
+    }
+
+    /// The events that come seldom.
+    #[inline(never)]
+    fn handle_other(&mut self, event: &Event<'_>, actions: &mut Actions) -> Handled {
+        self.forget_clients();
+        match *event {
+            Event::Timer => self.handle_timer(actions)?,
+            Event::LogRead { operation, bytes } => {
+                self.handle_log_read(operation, bytes, actions)?;
+            }
+            Event::StorageFull { position } => self.handle_storage_full(position, actions)?,
+            Event::TakeSnapshot => self.handle_take_snapshot(actions)?,
+            Event::SnapshotFailed { operation } => {
+                self.handle_snapshot_failed(operation, actions)?;
+            }
+            Event::StorageFailed => return Err(FailStop::StorageFailed),
+            Event::ServiceFailed => return Err(FailStop::ServiceFailed),
+            Event::Transfer { request, target } => {
+                self.handle_transfer(request, target, actions);
+            }
+            Event::Shutdown => self.handle_shutdown(actions)?,
+            Event::Received { .. }
+            | Event::Flush
+            | Event::Durable { .. }
+            | Event::Applied { .. } => {}
+        }
+        self.settle_all(actions)
+    }
+
+    /// What follows from any event: writes that became possible, frames that became applicable,
+    /// holes that are due to be asked for. Behind an event that touches only some of that, the rest
+    /// is as the last event has left it.
+    #[inline(always)]
+    pub(super) fn settle(&mut self, actions: &mut Actions) -> Handled {
+        self.write_log(actions)?;
+        self.settle_standing();
+        self.write_metadata(actions)?;
+        self.advance_commit(actions);
+        self.settle_applied(actions)?;
+        self.ask_for_holes(actions);
+        Ok(())
+    }
+
+    /// The same, behind what happens seldom.
+    #[inline(never)]
+    pub(super) fn settle_all(&mut self, actions: &mut Actions) -> Handled {
+        self.settle(actions)
+    }
+
+    /// The part of it that follows when bytes were appended or are durable.
+    #[inline(always)]
+    pub(super) fn settle_log(&mut self, actions: &mut Actions) -> Handled {
+        self.write_log(actions)?;
+        self.advance_commit(actions);
+        self.settle_applied(actions)
+    }
+
+    /// The part of it that follows when the service has reported.
+    #[inline(always)]
+    pub(super) fn settle_applied(&mut self, actions: &mut Actions) -> Handled {
+        self.pump_apply(actions)?;
+        self.settle_doubts(actions);
+        Ok(())
+    }
+
+    fn handle_timer(&mut self, actions: &mut Actions) -> Handled {
+        self.serve_transfer(actions);
+        self.serve_leading(actions)?;
+        self.serve_election(actions)?;
+        self.serve_connections();
+        self.retry_full_storage();
+        if self.state.flush_wanted {
+            self.send_collected(actions);
+        }
+        Ok(())
+    }
+
+    /// The host has no more input at hand.
+    #[inline(never)]
+    fn flush(&mut self, actions: &mut Actions) -> Handled {
+        if self.state.leading.is_some() {
+            self.send_collected(actions);
+            return self.settle_log(actions);
+        }
+        self.state.flush_wanted = false;
+        self.acknowledge(actions);
+        self.ask_for_holes(actions);
+        Ok(())
+    }
+
+    /// Sends what was collected for batching. What was appended is written when this is settled.
+    pub(super) fn send_collected(&mut self, actions: &mut Actions) {
+        self.state.flush_wanted = false;
+        if self.state.leading.is_none() {
+            self.acknowledge(actions);
+            return;
+        }
+        self.fire_timers();
+        let clients = self.admit_ingress(actions);
+        self.mark_snapshot_by_policy(actions);
+        self.send_live(actions);
+        self.state.following.forget_acknowledgement();
+        if let Some(lent) = clients {
+            self.flush_connections(lent, actions);
+        }
+    }
+}
