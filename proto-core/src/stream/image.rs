@@ -156,7 +156,14 @@ impl Image {
             let part = PositionRange::new(range.start.max(self.received), range.end);
             if !part.is_empty() {
                 write(part);
-                self.insert(now, part);
+                if self.asked.is_empty() && part.start <= self.received {
+                    // What [`Image::insert`] comes down to.
+                    (self.received, self.seen) = (part.end, self.seen.max(part.end));
+                    (self.unanswered, self.overtaking) = (0, 0);
+                    self.steps.0 += 2;
+                } else {
+                    self.insert(now, part);
+                }
             }
             return part.len();
         }
@@ -176,7 +183,9 @@ impl Image {
         }
         self.seen = self.seen.max(range.end);
         self.unanswered = 0;
-        self.note_answers(now, range);
+        if !self.asked.is_empty() {
+            self.note_answers(now, range);
+        }
         self.steps.0 += 2 * self.beyond.search_steps();
         if range.start <= self.received {
             self.overtaking = 0;
