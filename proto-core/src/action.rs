@@ -236,6 +236,17 @@ impl Actions {
         (&self.sends, &self.others, &self.applies)
     }
 
+    /// Moves all sends behind those in `outbox`: for who performs them behind the rest. An empty
+    /// outbox costs nothing, whatever their number.
+    #[inline]
+    pub fn move_sends(&mut self, outbox: &mut Vec<Action>) {
+        if outbox.is_empty() {
+            core::mem::swap(outbox, &mut self.sends);
+        } else if !self.sends.is_empty() {
+            outbox.append(&mut self.sends);
+        }
+    }
+
     /// Forgets all actions.
     #[inline]
     pub fn clear(&mut self) {

@@ -217,20 +217,23 @@ pub enum ClientEvent<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct ClientActions {
     accepted: Option<u64>,
-    replies: Vec<ReplyAction>,
+    replies: Vec<ClientReply>,
     others: Vec<ClientAction>,
 }
 
 /// [`ClientAction::Reply`], kept apart: there are as many as messages, and most actions are larger.
-#[derive(Clone, Copy, Debug)]
-struct ReplyAction {
-    sequence: u64,
-    position: Position,
-    payload: PositionRange,
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ClientReply {
+    /// The number of the message.
+    pub sequence: u64,
+    /// Where the message lies in the log.
+    pub position: Position,
+    /// Where the reply lies in the egress stream.
+    pub payload: PositionRange,
 }
 
-impl From<ReplyAction> for ClientAction {
-    fn from(ReplyAction { sequence, position, payload }: ReplyAction) -> Self {
+impl From<ClientReply> for ClientAction {
+    fn from(ClientReply { sequence, position, payload }: ClientReply) -> Self {
         Self::Reply { sequence, position, payload }
     }
 }
@@ -269,6 +272,23 @@ impl ClientActions {
         accepted.into_iter().chain(replies).chain(self.others.drain(..))
     }
 
+    /// Hands the replies to `reply` and moves the rest behind what `rest` has; that a message was
+    /// accepted is forgotten. For who performs the rest later: an empty `rest` costs nothing,
+    /// whatever its number.
+    #[inline]
+    pub fn take_sorts(&mut self, rest: &mut Vec<ClientAction>, mut reply: impl FnMut(ClientReply)) {
+        self.accepted = None;
+        for &each in &self.replies {
+            reply(each);
+        }
+        self.replies.clear();
+        if rest.is_empty() {
+            core::mem::swap(rest, &mut self.others);
+        } else {
+            rest.append(&mut self.others);
+        }
+    }
+
     /// Takes out that a message was accepted, if it was: its number. For a host that wants it right
     /// behind the submit.
     #[inline]
@@ -283,7 +303,7 @@ impl ClientActions {
 
     #[inline]
     pub(super) fn push_reply(&mut self, sequence: u64, position: Position, payload: PositionRange) {
-        self.replies.push(ReplyAction { sequence, position, payload });
+        self.replies.push(ClientReply { sequence, position, payload });
     }
 
     pub(super) fn push(&mut self, action: ClientAction) {

@@ -18,7 +18,7 @@ mod tests;
 
 pub use contract::{
     ClientAction, ClientActions, ClientConfig, ClientCounters, ClientError, ClientEvent,
-    ClientLimits, ClientTiming, Reject, Tried, TriedOutcome,
+    ClientLimits, ClientReply, ClientTiming, Reject, Tried, TriedOutcome,
 };
 
 use core::hash::{Hash, Hasher};
@@ -96,35 +96,45 @@ impl Client {
     }
 
     /// Takes in one event and appends its actions to `actions`.
+    // Inlined, so that a host that knows which event it has goes straight to its handler.
+    #[inline(always)]
     pub fn step(&mut self, now: Instant, event: ClientEvent<'_>, actions: &mut ClientActions) {
         self.now = self.now.max(now);
-        if let Phase::Ended = self.phase {
-            if let ClientEvent::Submit { .. } = event {
-                actions.push(ClientAction::Rejected { reason: Reject::Closed });
-            }
+        if !self.is_served() && !self.begin(&event, actions) {
             return;
         }
-        if let Phase::New = self.phase {
-            self.phase = Phase::Seeking;
-            self.search.begin(self.now, self.now);
-            self.ask_to_be_served(actions);
-        }
         match event {
-            ClientEvent::Timer | ClientEvent::Flush => {
-                self.run_timers(actions);
-                self.flush(actions);
+            ClientEvent::Received { sender, ref content, .. } => {
+                self.handle_received(sender, content, actions);
             }
             ClientEvent::Submit { payload } => self.handle_submit(payload, actions),
-            ClientEvent::Received { sender, content, .. } => {
-                self.handle_received(sender, &content, actions);
-            }
+            ClientEvent::Timer | ClientEvent::Flush => self.handle_flush(actions),
             ClientEvent::Close => {
                 if let Close::No = self.close {
                     self.close = Close::Wanted;
                 }
             }
         }
-        self.advance_close(actions);
+        if !matches!(self.close, Close::No) {
+            self.advance_close(actions);
+        }
+    }
+
+    /// What comes before any event while nobody serves the client; whether it takes the event in.
+    #[inline(never)]
+    fn begin(&mut self, event: &ClientEvent<'_>, actions: &mut ClientActions) -> bool {
+        if let Phase::Ended = self.phase {
+            if let ClientEvent::Submit { .. } = event {
+                actions.push(ClientAction::Rejected { reason: Reject::Closed });
+            }
+            return false;
+        }
+        if let Phase::New = self.phase {
+            self.phase = Phase::Seeking;
+            self.search.begin(self.now, self.now);
+            self.ask_to_be_served(actions);
+        }
+        true
     }
 
     /// When to step with [`ClientEvent::Timer`] if nothing else happens; `None` once it has ended.
@@ -204,6 +214,7 @@ impl Client {
         hasher.finish()
     }
 
+    #[inline(never)]
     fn handle_submit(&mut self, payload: &[u8], actions: &mut ClientActions) {
         if self.flow.in_flight() == 0 && self.is_served() {
             self.search.succeeded(self.now);
@@ -219,6 +230,7 @@ impl Client {
         self.with_link(actions, Flow::send_eagerly);
     }
 
+    #[inline(never)]
     fn handle_received(
         &mut self,
         sender: Sender,
@@ -411,6 +423,12 @@ impl Client {
             };
             actions.push(ClientAction::Send { to: self.search.endpoint(), message });
         }
+    }
+
+    #[inline(never)]
+    fn handle_flush(&mut self, actions: &mut ClientActions) {
+        self.run_timers(actions);
+        self.flush(actions);
     }
 
     fn run_timers(&mut self, actions: &mut ClientActions) {
