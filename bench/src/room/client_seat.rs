@@ -1,18 +1,20 @@
 //! A client and its application: a closed loop.
 
 use quorate_core::client::{ClientAction, ClientActions, ClientEvent};
-use quorate_core::{Client, Instant, Sender};
+use quorate_core::{Client, Endpoint, Instant, Sender};
 
 use super::member_seat::Tally;
-use super::post::{Content, Place, Post, Posted};
+use super::post::Place;
 use crate::measure::{Latencies, Submissions};
 
 /// A client and its application.
 #[derive(Debug)]
 pub(super) struct ClientSeat {
     pub(super) client: Client,
-    place: Place,
+    endpoint: Endpoint,
     actions: ClientActions,
+    /// What it sends, or complains of, until the members have their turn.
+    outbox: Vec<ClientAction>,
     submissions: Submissions,
     /// Replies of the current turn.
     replies: u64,
@@ -21,12 +23,13 @@ pub(super) struct ClientSeat {
 }
 
 impl ClientSeat {
-    /// An application of `client`, at `place`.
-    pub(super) fn new(client: Client, place: Place) -> Self {
+    /// An application of `client`, the one at `index`.
+    pub(super) fn new(client: Client, index: u32) -> Self {
         Self {
             client,
-            place,
+            endpoint: Place::Client(index).endpoint(),
             actions: ClientActions::new(),
+            outbox: Vec::new(),
             submissions: Submissions::default(),
             replies: 0,
             answered: Tally::default(),
@@ -34,56 +37,63 @@ impl ClientSeat {
         }
     }
 
-    /// What the datagrams of this client say of their sender.
-    pub(super) fn sender(&self) -> Sender {
-        Sender::Client { key: self.client.config().key }
+    /// What the datagrams of this client say of their sender, and where they come from.
+    #[inline]
+    pub(super) fn envelope(&self) -> (Sender, Endpoint) {
+        (Sender::Client { key: self.client.config().key }, self.endpoint)
     }
 
-    /// Submits `count` messages, and has them sent.
-    pub(super) fn submit(&mut self, now: Instant, count: u64, payload: &[u8], post: &mut Post) {
+    /// Submits `count` messages.
+    pub(super) fn submit(&mut self, now: Instant, count: u64, payload: &[u8]) {
         for _ in 0..count {
-            self.step(now, ClientEvent::Submit { payload }, post);
+            self.step(now, ClientEvent::Submit { payload });
         }
         self.submissions.note(now.0, count);
     }
 
     /// Takes the number of replies since the last time, and notes how long they took.
+    #[inline]
     pub(super) fn take_replies(&mut self, now: Instant, latencies: &mut Latencies) -> u64 {
         let replies = core::mem::take(&mut self.replies);
         self.submissions.settle(now.0, replies, latencies);
         replies
     }
 
-    /// One event.
-    pub(super) fn step(&mut self, now: Instant, event: ClientEvent<'_>, post: &mut Post) {
+    /// One event. Numbers are counted by the application; that a message was accepted is all it
+    /// hears.
+    #[inline]
+    pub(super) fn step(&mut self, now: Instant, event: ClientEvent<'_>) {
         self.client.step(now, event, &mut self.actions);
         self.steps += 1;
-        // Numbers are counted by the application; that a message was accepted is all it hears.
-        self.actions.take_accepted();
-        if self.actions.is_empty() {
-            return;
+        if !self.actions.is_empty() {
+            self.perform();
         }
-        let from = self.place;
+    }
+
+    fn perform(&mut self) {
         let session = self.client.session().0;
-        for action in self.actions.drain() {
-            match action {
-                ClientAction::Send { to, message } => {
-                    let content = Content::Control(message);
-                    post.send(Place::at(to), Posted { from, content });
-                }
-                ClientAction::SendData { to, stream, epoch, range } => {
-                    let content = Content::Run { stream, epoch, range, live: None };
-                    post.send(Place::at(to), Posted { from, content });
-                }
-                ClientAction::Reply { sequence, .. } => {
-                    self.answered.add(session, sequence);
-                    self.replies += 1;
-                }
-                ClientAction::Accepted { .. } | ClientAction::Connected { .. } => {}
-                ClientAction::Rejected { reason } => panic!("{from:?} was refused: {reason}"),
-                ClientAction::Disconnected => panic!("{from:?} lost its leader"),
-                ClientAction::Ended(result) => panic!("{from:?} ended: {result:?}"),
-            }
-        }
+        let Self { actions, outbox, answered, replies, .. } = self;
+        actions.take_sorts(outbox, |reply| {
+            answered.add(session, reply.sequence);
+            *replies += 1;
+        });
+    }
+
+    /// Whether something waits for the turn of the members.
+    #[inline]
+    pub(super) const fn has_sent(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    /// Takes what it sends, oldest first, to be given back.
+    #[inline]
+    pub(super) fn take_outbox(&mut self) -> Vec<ClientAction> {
+        core::mem::take(&mut self.outbox)
+    }
+
+    /// Takes an emptied outbox back: it had no turn meanwhile.
+    #[inline]
+    pub(super) fn give_back_outbox(&mut self, emptied: Vec<ClientAction>) {
+        self.outbox = emptied;
     }
 }

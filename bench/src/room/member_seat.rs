@@ -1,11 +1,11 @@
 //! A member and its host: disk that is durable at once, service that replies with nothing.
 
 use quorate_core::{
-    Action, Actions, Delivery, Destination, Event, Instant, Member, OperationId, Outputs, Position,
-    Sender, Source, Stream,
+    Action, Actions, Delivery, Endpoint, Event, Incoming, Instant, Member, OperationId, Outputs,
+    Position, Sender, Stream,
 };
 
-use super::post::{Content, Place, Post, Posted};
+use super::post::Place;
 
 /// What the parts of a tally are multiplied with: an odd number without a pattern.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -34,12 +34,18 @@ pub(super) struct MemberSeat {
     pub(super) member: Member,
     place: Place,
     sender: Sender,
+    endpoint: Endpoint,
     actions: Actions,
-    outputs: Outputs,
+    /// What it sends, until its turn is over.
+    outbox: Vec<Action>,
+    /// Whether it has taken in something since its last turn.
+    is_called: bool,
     /// Operations that completed and are not reported yet.
     completed: Vec<OperationId>,
     /// The end of what the service applied and was not reported yet.
     applied_through: Option<Position>,
+    /// The service replies with nothing: a reply that is not set is an empty one.
+    outputs: Outputs,
     /// Where appended bytes are copied to, as a write into the page cache would.
     page_cache: Vec<u8>,
     /// Where in it the next ones go.
@@ -61,10 +67,13 @@ impl MemberSeat {
                 incarnation: life.incarnation,
                 boot_epoch: life.boot_epoch,
             },
+            endpoint: place.endpoint(),
             actions: Actions::new(),
-            outputs: Outputs::new(),
+            outbox: Vec::new(),
+            is_called: false,
             completed: Vec::new(),
             applied_through: None,
+            outputs: Outputs::new(),
             page_cache: vec![0; page_cache_bytes],
             page_cache_at: 0,
             applied: Tally::default(),
@@ -72,89 +81,114 @@ impl MemberSeat {
         }
     }
 
-    /// What the datagrams of this member say of their sender.
-    pub(super) const fn sender(&self) -> Sender {
-        self.sender
+    /// What the datagrams of this member say of their sender, and where they come from.
+    #[inline]
+    pub(super) const fn envelope(&self) -> (Sender, Endpoint) {
+        (self.sender, self.endpoint)
+    }
+
+    /// Takes in a datagram.
+    #[inline]
+    pub(super) fn receive(
+        &mut self,
+        now: Instant,
+        (sender, source): (Sender, Endpoint),
+        content: Incoming<'_>,
+    ) {
+        self.is_called = true;
+        self.step(now, Event::Received { sender, source, content });
+    }
+
+    /// Whether it has taken in something since this was last asked.
+    #[inline]
+    pub(super) const fn take_call(&mut self) -> bool {
+        core::mem::replace(&mut self.is_called, false)
     }
 
     /// Says that there is no more input, as often as there is new input because of that.
-    pub(super) fn flush(&mut self, now: Instant, post: &mut Post) {
-        while self.step(now, Event::Flush, post) {}
+    #[inline]
+    pub(super) fn flush(&mut self, now: Instant) {
+        while self.step(now, Event::Flush) {}
     }
 
     /// One event, and all that follows from it without anybody else: whether there was any of that.
-    pub(super) fn step(&mut self, now: Instant, event: Event<'_>, post: &mut Post) -> bool {
+    #[inline(always)]
+    pub(super) fn step(&mut self, now: Instant, event: Event<'_>) -> bool {
         self.member.step(now, event, &mut self.actions);
         self.steps += 1;
-        if self.actions.is_empty() {
-            return false;
-        }
-        self.perform(post);
-        let (mut followed, mut reported) = (false, 0);
+        !self.actions.is_empty() && self.follow(now)
+    }
+
+    /// Performs actions and reports what became of them, until there are no more.
+    #[inline(never)]
+    fn follow(&mut self, now: Instant) -> bool {
+        let mut followed = false;
         loop {
-            if let Some(&operation) = self.completed.get(reported) {
-                reported += 1;
-                self.member.step(now, Event::Durable { operation }, &mut self.actions);
-            } else if let Some(through) = self.applied_through.take() {
-                let outputs = &self.outputs;
-                self.member.step(now, Event::Applied { through, outputs }, &mut self.actions);
-                self.outputs.clear();
-            } else {
-                self.completed.clear();
-                return followed;
-            }
-            followed = true;
-            self.steps += 1;
-            if !self.actions.is_empty() {
-                self.perform(post);
+            self.perform();
+            loop {
+                if let Some(operation) = self.completed.pop() {
+                    self.member.step(now, Event::Durable { operation }, &mut self.actions);
+                } else if let Some(through) = self.applied_through.take() {
+                    let outputs = &self.outputs;
+                    self.member.step(now, Event::Applied { through, outputs }, &mut self.actions);
+                } else {
+                    return followed;
+                }
+                followed = true;
+                self.steps += 1;
+                if !self.actions.is_empty() {
+                    break;
+                }
             }
         }
     }
 
-    fn perform(&mut self, post: &mut Post) {
-        let from = self.place;
-        let (sends, others, applies) = self.actions.sorts();
-        for action in sends {
-            let (to, content) = match *action {
-                Action::Send { to, ref message } => (to, Content::Control(message.clone())),
-                Action::SendData { to, stream, epoch, range, source, live } => {
-                    assert_eq!(source, Source::Member, "nothing is read from a log here");
-                    (to, Content::Run { stream, epoch, range, live })
-                }
-                _ => panic!("{action:?} is among the sends"),
-            };
-            post.send(place_of(to), Posted { from, content });
+    /// Takes what it sends, oldest first, to be given back.
+    #[inline]
+    pub(super) fn take_outbox(&mut self) -> Vec<Action> {
+        core::mem::take(&mut self.outbox)
+    }
+
+    /// Takes an emptied outbox back: it had no turn meanwhile, but may have taken in something.
+    #[inline]
+    pub(super) fn give_back_outbox(&mut self, mut emptied: Vec<Action>) {
+        if !self.outbox.is_empty() {
+            emptied.append(&mut self.outbox);
         }
+        self.outbox = emptied;
+    }
+
+    #[inline]
+    fn perform(&mut self) {
+        self.actions.move_sends(&mut self.outbox);
+        if self.actions.is_empty() {
+            return;
+        }
+        let (place, (_, others, applies)) = (self.place, self.actions.sorts());
         for action in others {
             match *action {
                 Action::Append { range } => {
                     let (first, second) = self.member.bytes(Stream::Log, range);
                     write(&mut self.page_cache, &mut self.page_cache_at, first);
-                    write(&mut self.page_cache, &mut self.page_cache_at, second);
+                    if !second.is_empty() {
+                        write(&mut self.page_cache, &mut self.page_cache_at, second);
+                    }
                 }
                 Action::Sync { operation }
                 | Action::PersistVote { operation, .. }
                 | Action::PersistHistory { operation, .. }
                 | Action::PersistPeers { operation, .. } => self.completed.push(operation),
                 Action::Notify(_) => {}
-                _ => panic!("{from:?} wants {action:?}"),
+                _ => panic!("{place:?} wants {action:?}"),
             }
         }
         for apply in applies {
             self.applied_through = Some(apply.end);
             if let Delivery::Message { session, sequence, .. } = apply.delivery {
-                // A reply that is not set is an empty one.
                 self.applied.add(session.0, sequence);
             }
         }
         self.actions.clear();
-    }
-}
-
-fn place_of(to: Destination) -> Place {
-    match to {
-        Destination::Member(member) => Place::of(member),
-        Destination::Client(endpoint) => Place::at(endpoint),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Members and clients in one thread: no sockets, no disks, no datagrams. What one sends is handed
 //! to the other as an event, slice by slice as it would come off a wire.
 //!
-//! A **round** gives each client and then each member a turn: everything in its inbox, then a
-//! flush, as a host does it that has no more input at hand.
+//! A **round** gives each client and then each member a turn: everything that was sent to it is
+//! taken in, then comes a flush, as a host does it that has no more input at hand. What a member
+//! sends in its turn is handed to other members at the end of it.
 //!
 //! The clock is read at the beginning of a round, and again behind the turns of the clients if they
 //! had anything to do. So the time that members take is known apart from that of clients, which the
@@ -19,14 +20,16 @@ pub(crate) use options::{LOG_WINDOW_BYTES, PAGE_CACHE_BYTES, RoomOptions, SESSIO
 use core::time::Duration;
 use std::time::Instant as Clock;
 
-use quorate_core::client::ClientEvent;
+use quorate_core::client::{ClientAction, ClientEvent};
+use quorate_core::message::Live;
 use quorate_core::{
-    Client, Event, Incoming, Instant, Member, PositionRange, Recovered, Sender, Stream,
+    Action, Client, Destination, Event, Incoming, Instant, Member, MemberId, PositionRange,
+    Recovered, Source, Stream,
 };
 
 use self::client_seat::ClientSeat;
 use self::member_seat::{MemberSeat, Tally};
-use self::post::{Content, Place, Post, Posted};
+use self::post::{Content, Place, Posted};
 use crate::measure::{Latencies, Yield};
 
 /// How often timers are looked at while there is something to do.
@@ -41,7 +44,8 @@ pub(crate) struct Room {
     options: RoomOptions,
     members: Vec<MemberSeat>,
     clients: Vec<ClientSeat>,
-    post: Post,
+    /// What members have sent to clients.
+    to_clients: Vec<Posted>,
     payload: Vec<u8>,
     /// A slice that lies around the end of a ring is put together here.
     scratch: Vec<u8>,
@@ -50,8 +54,10 @@ pub(crate) struct Room {
     jumped: u64,
     now: Instant,
     timers_at: u64,
-    /// Clients whose inboxes were found filled in the current round.
+    /// Clients that took something in, or were given something to send, in the current round.
     called: Vec<usize>,
+    /// Clients that have sent something in the current round.
+    senders: Vec<usize>,
     /// The client that submits next.
     next_client: usize,
     /// How long the turns of the clients took in this loop, in nanoseconds.
@@ -91,15 +97,12 @@ impl Room {
         });
         let clients = (0..options.sessions).map(|index| {
             let client = Client::new(options.client_config(index), now);
-            ClientSeat::new(
-                client.expect("the options fit the limits"),
-                Place::Client(index as u32),
-            )
+            ClientSeat::new(client.expect("the options fit the limits"), index as u32)
         });
         let mut room = Self {
             members: members.collect(),
             clients: clients.collect(),
-            post: Post::new(options.members, options.sessions),
+            to_clients: Vec::new(),
             payload: vec![0x5a; options.payload],
             scratch: Vec::new(),
             started: Clock::now(),
@@ -107,6 +110,7 @@ impl Room {
             now,
             timers_at: 0,
             called: Vec::new(),
+            senders: Vec::new(),
             next_client: 0,
             clients_ns: 0,
             readings: 0,
@@ -170,7 +174,10 @@ impl Room {
             if self.now.0 >= self.timers_at {
                 self.serve_timers();
             }
-            assert!(busy || answered == messages || self.post.has_called(), "nobody has anything");
+            assert!(
+                busy || answered == messages || !self.to_clients.is_empty(),
+                "nobody has anything"
+            );
         }
         assert_eq!(self.jumped, jumped, "time jumped while it was measured");
         begin.elapsed()
@@ -224,7 +231,7 @@ impl Room {
             self.read_clock();
             self.receive_replies();
             self.flush_clients();
-            if !self.members_turn() && !self.post.has_called() {
+            if !self.members_turn() && self.to_clients.is_empty() {
                 let members = self.members.iter().filter_map(|s| s.member.next_deadline());
                 let clients = self.clients.iter().filter_map(|s| s.client.next_deadline());
                 let next = members.chain(clients).min().unwrap_or(self.now);
@@ -236,44 +243,44 @@ impl Room {
         panic!("waited in vain for {what}");
     }
 
-    /// Each client that has something in its inbox takes it.
+    /// Clients take in what was sent to them.
     fn receive_replies(&mut self) -> u64 {
-        let Self { members, clients, post, scratch, called, latencies, .. } = self;
+        let Self { members, clients, to_clients, scratch, called, latencies, .. } = self;
         let (now, slice_bytes) = (self.now, self.options.slice_bytes);
-        post.take_called(called);
-        let mut replies = 0;
-        for &index in called.iter() {
-            let seat = &mut clients[index];
-            let mut inbox = post.take_of_client(index);
-            while let Some(Posted { from, content }) = inbox.pop() {
-                let Place::Member(from) = from else { continue };
-                let (sender, source) =
-                    (members[from as usize].sender(), Place::Member(from).endpoint());
-                let mut take = |content: Incoming<'_>| {
-                    seat.step(now, ClientEvent::Received { sender, source, content }, post);
-                };
-                hand_over(content, slice_bytes, scratch, &mut take, |stream, range| {
-                    members[from as usize].member.bytes(stream, range)
-                });
+        for Posted { from, to, content } in to_clients.drain(..) {
+            let (member, seat) = (&members[from as usize], &mut clients[to as usize]);
+            let (sender, source) = member.envelope();
+            let mut take = |content: Incoming<'_>| {
+                seat.step(now, ClientEvent::Received { sender, source, content });
+            };
+            match content {
+                Content::Control(message) => take(Incoming::Control(message)),
+                Content::Run { stream, epoch, range, live } => {
+                    let run = Run { stream, epoch, range, live, slice_bytes };
+                    run.hand_over(scratch, &mut take, |range| member.member.bytes(stream, range));
+                }
             }
-            post.give_back_to_client(index, inbox);
-            replies += seat.take_replies(now, latencies);
+            if called.last() != Some(&(to as usize)) {
+                called.push(to as usize);
+            }
         }
-        replies
+        sort_once(called);
+        called.iter().map(|&index| clients[index].take_replies(now, latencies)).sum()
     }
 
     /// Submits `count` messages, of one client after the other.
     fn submit(&mut self, count: u64) {
-        let Self { clients, post, payload, now, next_client, called, .. } = self;
+        let Self { clients, payload, now, next_client, called, .. } = self;
         if let [only] = clients.as_mut_slice() {
             if count > 0 {
-                only.submit(*now, count, payload, post);
+                only.submit(*now, count, payload);
+                called.clear();
                 called.push(0);
             }
             return;
         }
         for _ in 0..count {
-            clients[*next_client].submit(*now, 1, payload, post);
+            clients[*next_client].submit(*now, 1, payload);
             called.push(*next_client);
             *next_client = (*next_client + 1) % clients.len();
         }
@@ -282,71 +289,132 @@ impl Room {
     /// Says to each client that took something, or was given something to send, that there is no
     /// more.
     fn flush_clients(&mut self) {
-        let Self { clients, post, now, called, .. } = self;
-        if called.len() > 1 {
-            called.sort_unstable();
-            called.dedup();
+        let Self { clients, now, called, senders, .. } = self;
+        sort_once(called);
+        for &index in called.iter() {
+            clients[index].step(*now, ClientEvent::Flush);
+            if clients[index].has_sent() {
+                senders.push(index);
+            }
         }
-        for index in called.drain(..) {
-            clients[index].step(*now, ClientEvent::Flush, post);
-        }
+        called.clear();
     }
 
-    /// Each member that has something in its inbox takes it; whether any had.
+    /// Each member that has something to take in takes it; whether any had.
     fn members_turn(&mut self) -> bool {
+        if !self.senders.is_empty() {
+            self.receive_requests();
+        }
         let mut busy = false;
         for index in 0..self.members.len() {
-            busy |= self.member_turn(index);
+            if self.members[index].take_call() {
+                self.members[index].flush(self.now);
+                self.deliver(index);
+                busy = true;
+            }
         }
         busy
     }
 
-    fn member_turn(&mut self, index: usize) -> bool {
-        let Self { members, clients, post, scratch, now, options, .. } = self;
-        if !post.has_for_member(index) {
-            return false;
+    /// Members take in what clients have sent.
+    fn receive_requests(&mut self) {
+        let Self { members, clients, senders, scratch, now, options, .. } = self;
+        for index in senders.drain(..) {
+            let mut outbox = clients[index].take_outbox();
+            let envelope = clients[index].envelope();
+            for action in &outbox {
+                match *action {
+                    ClientAction::Send { to, ref message } => {
+                        let content = Incoming::Control(message.clone());
+                        members[Place::at(to).member()].receive(*now, envelope, content);
+                    }
+                    ClientAction::SendData { to, stream, epoch, range } => {
+                        let seat = &mut members[Place::at(to).member()];
+                        let slice_bytes = options.slice_bytes;
+                        let run = Run { stream, epoch, range, live: None, slice_bytes };
+                        let mut take =
+                            |content: Incoming<'_>| seat.receive(*now, envelope, content);
+                        let client = &clients[index].client;
+                        run.hand_over(scratch, &mut take, |range| client.bytes(stream, range));
+                    }
+                    ClientAction::Connected { .. } => {}
+                    _ => panic!("client {index}: {action:?}"),
+                }
+            }
+            outbox.clear();
+            clients[index].give_back_outbox(outbox);
         }
-        let mut inbox = post.take_of_member(index);
-        while let Some(Posted { from, content }) = inbox.pop() {
-            match from {
-                Place::Member(from) => {
-                    let (source, seat) = two_of(members, from as usize, index);
-                    let envelope = (source.sender(), Place::Member(from));
+    }
+
+    /// Hands what a member has sent to those it goes to: other members take it in at once.
+    fn deliver(&mut self, index: usize) {
+        let mut outbox = self.members[index].take_outbox();
+        for action in &outbox {
+            match *action {
+                Action::Send { to: Destination::Member(to), ref message } => {
+                    let (source, seat) = two_of(&mut self.members, index, index_of(to));
+                    let content = Incoming::Control(message.clone());
+                    seat.receive(self.now, source.envelope(), content);
+                }
+                Action::SendData {
+                    to: Destination::Member(to),
+                    stream,
+                    epoch,
+                    range,
+                    source: Source::Member,
+                    live,
+                } => {
+                    let (source, seat) = two_of(&mut self.members, index, index_of(to));
+                    let envelope = source.envelope();
                     let mut take =
-                        |content: Incoming<'_>| received(seat, *now, envelope, content, post);
-                    hand_over(content, options.slice_bytes, scratch, &mut take, |stream, range| {
+                        |content: Incoming<'_>| seat.receive(self.now, envelope, content);
+                    let slice_bytes = self.options.slice_bytes;
+                    let run = Run { stream, epoch, range, live, slice_bytes };
+                    run.hand_over(&mut self.scratch, &mut take, |range| {
                         source.member.bytes(stream, range)
                     });
                 }
-                Place::Client(from) => {
-                    let (seat, source) = (&mut members[index], &clients[from as usize]);
-                    let envelope = (source.sender(), Place::Client(from));
-                    let mut take =
-                        |content: Incoming<'_>| received(seat, *now, envelope, content, post);
-                    hand_over(content, options.slice_bytes, scratch, &mut take, |stream, range| {
-                        source.client.bytes(stream, range)
-                    });
-                }
+                _ => self.post_to_client(index, action),
             }
         }
-        post.give_back_to_member(index, inbox);
-        members[index].flush(*now, post);
-        true
+        outbox.clear();
+        self.members[index].give_back_outbox(outbox);
+    }
+
+    /// What a member has sent to a client waits for that one's turn.
+    fn post_to_client(&mut self, index: usize, action: &Action) {
+        let (to, content) = match *action {
+            Action::Send { to, ref message } => (to, Content::Control(message.clone())),
+            Action::SendData { to, stream, epoch, range, source: Source::Member, live } => {
+                (to, Content::Run { stream, epoch, range, live })
+            }
+            _ => panic!("member {index} sends {action:?}"),
+        };
+        let place = match to {
+            Destination::Client(endpoint) => Place::at(endpoint),
+            Destination::Member(member) => Place::of(member),
+        };
+        let Place::Client(to) = place else { panic!("member {index} sends {action:?}") };
+        self.to_clients.push(Posted { from: index as u32, to, content });
     }
 
     fn serve_timers(&mut self) {
         let now = self.now;
         self.timers_at = now.0 + TIMER_INTERVAL_NS;
         let is_due = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
-        for seat in &mut self.members {
-            if is_due(seat.member.next_deadline()) {
-                seat.step(now, Event::Timer, &mut self.post);
-                seat.flush(now, &mut self.post);
+        for index in 0..self.members.len() {
+            if is_due(self.members[index].member.next_deadline()) {
+                self.members[index].step(now, Event::Timer);
+                self.members[index].flush(now);
+                self.deliver(index);
             }
         }
-        for seat in &mut self.clients {
+        for (index, seat) in self.clients.iter_mut().enumerate() {
             if is_due(seat.client.next_deadline()) {
-                seat.step(now, ClientEvent::Timer, &mut self.post);
+                seat.step(now, ClientEvent::Timer);
+                if seat.has_sent() {
+                    self.senders.push(index);
+                }
             }
         }
     }
@@ -364,43 +432,57 @@ fn two_of(members: &mut [MemberSeat], one: usize, other: usize) -> (&MemberSeat,
     }
 }
 
-fn received(
-    seat: &mut MemberSeat,
-    now: Instant,
-    (sender, from): (Sender, Place),
-    content: Incoming<'_>,
-    post: &mut Post,
-) {
-    seat.step(now, Event::Received { sender, source: from.endpoint(), content }, post);
+#[inline]
+const fn index_of(member: MemberId) -> usize {
+    member.0 as usize - 1
 }
 
-/// Hands something that was sent to `take`: a run slice by slice, the bytes borrowed from `bytes`.
-fn hand_over<'a>(
-    content: Content,
+/// Sorts the indexes and keeps each once.
+#[inline]
+fn sort_once(indexes: &mut Vec<usize>) {
+    if indexes.len() > 1 {
+        indexes.sort_unstable();
+        indexes.dedup();
+    }
+}
+
+/// A run of a stream on its way.
+#[derive(Clone, Copy)]
+struct Run {
+    stream: Stream,
+    epoch: u64,
+    range: PositionRange,
+    live: Option<Live>,
     slice_bytes: u64,
-    scratch: &mut Vec<u8>,
-    take: &mut impl FnMut(Incoming<'_>),
-    bytes: impl Fn(Stream, PositionRange) -> (&'a [u8], &'a [u8]),
-) {
-    let (stream, epoch, range, live) = match content {
-        Content::Control(message) => return take(Incoming::Control(message)),
-        Content::Run { stream, epoch, range, live } => (stream, epoch, range, live),
-    };
-    let mut start = range.start;
-    while start < range.end {
-        let end = start.plus(slice_bytes).min(range.end);
-        let slice = match bytes(stream, PositionRange::new(start, end)) {
-            (whole, []) => whole,
-            (first, second) => {
-                scratch.clear();
-                scratch.extend_from_slice(first);
-                scratch.extend_from_slice(second);
-                scratch.as_slice()
-            }
-        };
-        assert_eq!(slice.len() as u64, end.since(start), "the sender no longer has its bytes");
-        take(Incoming::Data { stream, epoch, position: start, live, slice });
-        start = end;
+}
+
+impl Run {
+    /// Hands it to `take` slice by slice, the bytes borrowed from `bytes`.
+    #[inline]
+    fn hand_over<'a>(
+        self,
+        scratch: &mut Vec<u8>,
+        take: &mut impl FnMut(Incoming<'_>),
+        bytes: impl Fn(PositionRange) -> (&'a [u8], &'a [u8]),
+    ) {
+        let Self { stream, epoch, range, live, slice_bytes } = self;
+        let mut start = range.start;
+        while start < range.end {
+            let end = start.plus(slice_bytes).min(range.end);
+            let slice = match bytes(PositionRange::new(start, end)) {
+                (whole, []) => whole,
+                (first, second) => {
+                    scratch.clear();
+                    scratch.extend_from_slice(first);
+                    scratch.extend_from_slice(second);
+                    scratch.as_slice()
+                }
+            };
+            let length = slice.len() as u64;
+            assert_eq!(length, end.since(start), "the sender no longer has its bytes");
+            take(Incoming::Data { stream, epoch, position: start, live, slice });
+            start = end;
+        }
     }
 }
 
