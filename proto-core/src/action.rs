@@ -240,9 +240,12 @@ impl Actions {
     /// outbox costs nothing, whatever their number.
     #[inline]
     pub fn move_sends(&mut self, outbox: &mut Vec<Action>) {
+        if self.sends.is_empty() {
+            return;
+        }
         if outbox.is_empty() {
             core::mem::swap(outbox, &mut self.sends);
-        } else if !self.sends.is_empty() {
+        } else {
             outbox.append(&mut self.sends);
         }
     }

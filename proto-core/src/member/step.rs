@@ -51,7 +51,7 @@ impl Member {
 
     /// Forgets the clients once this member leads no more.
     #[inline(always)]
-    fn forget_clients(&mut self) {
+    pub(super) fn forget_clients(&mut self) {
         if self.state.leading.is_none() && !self.state.connections.knows_nobody() {
             // Kept until now, since the actions of the last event may have named their bytes.
             self.state.connections.clear();

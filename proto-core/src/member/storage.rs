@@ -185,7 +185,9 @@ impl Member {
         }
         let Some(write) = self.state.storage.complete(operation) else {
             self.counters.completions_ignored += 1;
-            return Ok(());
+            // What is due by now is done, as behind any other event that says nothing.
+            self.forget_clients();
+            return self.settle_all(actions);
         };
         match write {
             Write::Log(through) => {
