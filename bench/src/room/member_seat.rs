@@ -116,6 +116,7 @@ impl MemberSeat {
     pub(super) fn step(&mut self, now: Instant, event: Event<'_>) -> bool {
         self.member.step(now, event, &mut self.actions);
         self.steps += 1;
+        self.actions.move_sends(&mut self.outbox);
         !self.actions.is_empty() && self.follow(now)
     }
 
@@ -136,6 +137,7 @@ impl MemberSeat {
                 }
                 followed = true;
                 self.steps += 1;
+                self.actions.move_sends(&mut self.outbox);
                 if !self.actions.is_empty() {
                     break;
                 }
@@ -158,12 +160,9 @@ impl MemberSeat {
         self.outbox = emptied;
     }
 
+    /// Performs all but the sends.
     #[inline]
     fn perform(&mut self) {
-        self.actions.move_sends(&mut self.outbox);
-        if self.actions.is_empty() {
-            return;
-        }
         let (place, (_, others, applies)) = (self.place, self.actions.sorts());
         for action in others {
             match *action {
