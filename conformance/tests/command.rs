@@ -44,7 +44,11 @@ fn a_table_of_what_nobody_knows_is_refused_before_anything_is_built() {
 fn a_seed_or_a_case_that_fails_becomes_a_small_story() {
     ends(0, &["shrink", "--help"], &["--subject", "--seconds", "Exit codes: 1"]);
     ends(3, &["shrink"], &["<WHAT>"]);
-    ends(3, &["shrink", "EL-99"], &["\"EL-99\" is neither a seed nor a case", "list"]);
+    ends(
+        3,
+        &["shrink", "EL-99"],
+        &["\"EL-99\" is neither a seed, nor the file of a story, nor a case", "list"],
+    );
     ends(3, &["shrink", "-1"], &["-1"]);
     ends(3, &["shrink", "EL-01", "--subject", "nobody"], &["there is no subject nobody", "core"]);
     ends(3, &["shrink", "7", "--schedule", "nothing"], &["no schedule nothing", "swizzle"]);
@@ -65,4 +69,51 @@ fn a_sweep_keeps_to_its_schedule_and_to_its_budget() {
     // A whole sweep that saw next to nothing proves nothing.
     ends(1, &["sweep", "--seeds", "1", "--steps", "50"], &["never seen", "0 findings"]);
     ends(0, &["replay", "7", "--steps", "50", "--schedule", "swizzle"], &["nothing found"]);
+}
+
+/// A folder of its own, which is not there yet.
+fn folder() -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("found").to_str().unwrap().to_owned();
+    (directory, path)
+}
+
+#[test]
+fn a_sweep_stops_at_its_first_finding_and_keeps_a_small_story_that_can_be_told_again() {
+    let (_directory, out) = folder();
+    let mut broken = vec!["sweep", "--service", "mistaken-ledger", "--steps", "200"];
+    broken.extend(["--seeds", "100000", "--seconds", "20", "--out", &out]);
+    let (code, said) = conformance(&broken);
+    assert_eq!(code, 1, "{said}");
+    for text in ["found: seed ", "rule    H1: What clients saw", "story   ", "events of"] {
+        assert!(said.contains(text), "{text:?} is not in {said}");
+    }
+    let swept: u64 =
+        said.lines().find_map(|line| line.split_once(" seeds, ")).unwrap().0.parse().unwrap();
+    assert!(swept < 1_000, "it went on: {said}");
+    let repeat = said.lines().find_map(|line| line.split_once("quorate-conformance ")).unwrap().1;
+    let repeat: Vec<&str> = repeat.split(' ').collect();
+    assert_eq!((repeat[0], repeat[2]), ("replay", "--trace"));
+    let found = said.lines().find_map(|line| line.split_once("; then: ")).unwrap().1;
+    ends(1, &repeat, &["client 1 receives", found]);
+    ends(1, &["shrink", repeat[1], "--seconds", "1"], &["events, then", "H1: "]);
+    // A file that was cut short, or is none, says where it is wrong.
+    std::fs::write(repeat[1], "quorate story 1\nseed 7\nfault").unwrap();
+    ends(3, &["replay", repeat[1]], &["line 3", "a fault before"]);
+    ends(3, &["replay", "no/such/file"], &["\"no/such/file\" is neither a seed nor a story"]);
+}
+
+#[test]
+fn a_sweep_that_keeps_going_tells_each_finding_and_keeps_one_story_of_each_rule() {
+    let (directory, out) = folder();
+    let mut broken = vec!["sweep", "--service", "mistaken-ledger", "--keep-going", "--seeds", "3"];
+    broken.extend(["--steps", "200", "--seconds", "5", "--schedule", "calm", "--out", &out]);
+    ends(1, &broken, &["3 seeds", "3 findings", "found: seed 1 ", "found: seed 3 ", "rule    H1"]);
+    let kept = std::fs::read_dir(directory.path().join("found")).unwrap();
+    assert_eq!(kept.count(), 1);
+    // Where nothing can be kept, it is told all the same.
+    let taken = directory.path().join("taken");
+    std::fs::write(&taken, "a file").unwrap();
+    *broken.last_mut().unwrap() = taken.to_str().unwrap();
+    ends(1, &broken, &["3 findings", "cannot keep what was found in"]);
 }

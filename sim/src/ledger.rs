@@ -151,6 +151,8 @@ pub struct Ledger {
     sessions: BTreeMap<SessionId, (ClientKey, u64)>,
     registers: [u64; REGISTERS as usize],
     reply_bytes_max: usize,
+    /// Whether it answers with what was just put in, as a deliberate mistake.
+    is_mistaken: bool,
     /// The hash of the last message's payload.
     payload: u64,
     complaint: Option<String>,
@@ -161,6 +163,12 @@ impl Ledger {
     #[must_use]
     pub fn new(reply_bytes_max: usize) -> Self {
         Self { reply_bytes_max, ..Self::default() }
+    }
+
+    /// The same with a mistake: it answers with what was just put in.
+    #[must_use]
+    pub(crate) fn mistaken(self) -> Self {
+        Self { is_mistaken: true, ..self }
     }
 
     fn record(&mut self, at: Moment, words: [u64; 3], payload: (&[u8], &[u8])) {
@@ -211,7 +219,8 @@ impl Ledger {
         if mutant::is(mutant::SERVICE_ANSWERS_FOR_ANOTHER) {
             return self.registers[(at + 1) % self.registers.len()];
         }
-        if mutant::is(mutant::SERVICE_ANSWERS_ITSELF) { value } else { previous }
+        let is_mistaken = self.is_mistaken || mutant::is(mutant::SERVICE_ANSWERS_ITSELF);
+        if is_mistaken { value } else { previous }
     }
 
     /// Now and then a timer is scheduled or cancelled.
@@ -271,6 +280,7 @@ impl Service for Ledger {
         let (words, rest) = bytes.as_chunks();
         let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
         let mut restored = Self::new(self.reply_bytes_max);
+        restored.is_mistaken = self.is_mistaken;
         let numbers = [&mut restored.applied, &mut restored.running];
         for number in numbers.into_iter().chain(&mut restored.registers) {
             let Some(word) = words.next() else { return false };

@@ -32,6 +32,7 @@ mod clock;
 mod dice;
 mod disk;
 mod faults;
+pub mod findings;
 mod ledger;
 pub mod linearizability;
 mod lives;
@@ -45,6 +46,7 @@ mod report;
 mod scheduler;
 pub mod shrink;
 pub mod speed;
+pub mod story;
 mod strangers;
 mod swarm;
 pub mod sweep;
@@ -65,4 +67,4 @@ pub use swarm::{
     DiskOptions, FaultClass, FaultClasses, FaultOptions, MICRO, MILLI, NamedSchedule,
     NetworkOptions, ProcessOptions, SCHEDULES, SECOND, SnapshotOptions, Swarm, Workload,
 };
-pub use world::{ServiceFactory, World};
+pub use world::{Replicated, ServiceFactory, World};

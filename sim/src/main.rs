@@ -2,14 +2,18 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "this is a command, and its output is what it is for")]
 
+use core::time::Duration;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use quorate_core::mark;
-use quorate_sim::shrink::{Story, shrink};
+use quorate_sim::findings::keep_all;
+use quorate_sim::shrink::shrink;
 use quorate_sim::speed::{OBSERVERS_SHARE_MAX, STEPS_PER_SECOND_MIN, measure};
-use quorate_sim::sweep::{Sweep, Swept, observers_share, run_world, world_of};
-use quorate_sim::{NamedSchedule, SCHEDULES, mutants};
+use quorate_sim::story::Story;
+use quorate_sim::sweep::{Sweep, Swept, observers_share};
+use quorate_sim::{Finding, NamedSchedule, Replicated, SCHEDULES, mutants};
 
 #[derive(Parser)]
 #[command(name = "quorate-sim", about = "The deterministic world around Quorate's core")]
@@ -34,11 +38,23 @@ enum Task {
         /// A schedule, instead of drawing from all faults; see `schedules`
         #[arg(long, value_parser = schedule)]
         schedule: Option<Schedule>,
+        /// Goes on behind a finding, and makes a story of the first of each rule at the end
+        #[arg(long)]
+        keep_going: bool,
+        /// Where to put the stories of what is found
+        #[arg(long, default_value = "findings")]
+        out: PathBuf,
+        /// Seconds to make a story small
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// What the members replicate; `mistaken-ledger` shows what a finding is like
+        #[arg(long, default_value = "ledger", value_parser = service)]
+        service: Replicated,
     },
     /// Makes a failing seed a small story, and prints it; fails when nothing is found
     Shrink {
-        /// The seed
-        seed: u64,
+        /// The seed, or the file of a story
+        what: String,
         /// Steps behind the first leader, with faults
         #[arg(long, default_value_t = 2_000)]
         steps: u64,
@@ -57,10 +73,10 @@ enum Task {
     },
     /// Lists the schedules that have names, and the classes of faults
     Schedules,
-    /// Runs one seed and prints what is found
+    /// Tells one seed, or the story in a file, again and prints what is found
     Replay {
-        /// The seed
-        seed: u64,
+        /// The seed, or the file of a story
+        what: String,
         /// Steps behind the first leader, with faults
         #[arg(long, default_value_t = 2_000)]
         steps: u64,
@@ -104,18 +120,29 @@ fn schedule(name: &str) -> Result<Schedule, String> {
         .ok_or_else(|| format!("no schedule is named `{name}`; `quorate-sim schedules` lists them"))
 }
 
+fn service(name: &str) -> Result<Replicated, String> {
+    Replicated::named(name).ok_or_else(|| {
+        let known = Replicated::ALL.map(Replicated::name);
+        format!("no service is named `{name}`; say one of {}", known.join(", "))
+    })
+}
+
 fn main() -> ExitCode {
     let ok = match Arguments::parse().command {
-        Task::Sweep { seeds, start, steps, schedule } => sweep(
-            &Sweep { start, seeds, steps, threads: 2, stop_at_first: false, budget: None },
-            schedule,
-        ),
-        Task::Shrink { seed, steps, schedule, seconds } => {
-            shrink_one(&Story::of(seed, steps, schedule), seconds)
+        Task::Sweep { seeds, start, steps, schedule, keep_going, out, seconds, service } => {
+            let (stop_at_first, budget) = (!keep_going, None);
+            let sweep_of =
+                Sweep { start, seeds, steps, threads: 2, stop_at_first, budget, service };
+            sweep(&sweep_of, schedule, (&out, Duration::from_secs(seconds)))
+        }
+        Task::Shrink { what, steps, schedule, seconds } => {
+            told_of(&what, steps, schedule, |story| shrink_one(&story, seconds))
         }
         Task::Speed { steps } => speed(steps),
         Task::Schedules => list_schedules(),
-        Task::Replay { seed, steps, schedule, trace } => replay(seed, steps, schedule, trace),
+        Task::Replay { what, steps, schedule, trace } => {
+            told_of(&what, steps, schedule, |story| replay(&story, trace))
+        }
         Task::Marks { seeds, steps } => marks(seeds, steps),
         Task::Mutants { seeds, steps, only, shrink } => hunt(seeds, steps, only, shrink),
     };
@@ -127,21 +154,62 @@ fn silence_panics() {
     std::panic::set_hook(Box::new(|_| {}));
 }
 
-fn sweep(sweep: &Sweep, schedule: Option<Schedule>) -> bool {
+/// Does something with a seed or the story in a file, or says why that is none.
+fn told_of(
+    what: &str,
+    steps: u64,
+    schedule: Option<Schedule>,
+    act: impl FnOnce(Story) -> bool,
+) -> bool {
+    match Story::named(what, steps, schedule) {
+        Ok(story) => act(story),
+        Err(error) => {
+            println!("{error}");
+            false
+        }
+    }
+}
+
+fn sweep(sweep: &Sweep, schedule: Option<Schedule>, (out, patience): (&Path, Duration)) -> bool {
     silence_panics();
     let every = (sweep.seeds / 10).max(1);
-    let swept = sweep.run_under(schedule, |done| {
-        if done.is_multiple_of(every) {
-            println!("{done} of {} seeds", sweep.seeds);
+    let swept = sweep.run_under(schedule, |progress| {
+        if let Some(finding) = progress.finding {
+            tell_at_once(finding);
+        }
+        if progress.seeds.is_multiple_of(every) {
+            println!("{} of {} seeds", progress.seeds, sweep.seeds);
         }
     });
-    print_swept(&swept, schedule);
+    print_swept(&swept);
+    if !swept.findings.is_empty() {
+        return keep_findings(&swept, (sweep, schedule), (out, patience));
+    }
     let share = 100.0 * observers_share(sweep.seeds.min(20), sweep.steps);
     println!("observers take {share:.0} % of the time");
-    let clean = swept.findings.is_empty() && !swept.excuses_too_much();
     // A schedule leaves most faults out; only a sweep over all of them must have seen them.
     let vacuous = schedule.is_none() && is_vacuous(&swept);
-    clean && !vacuous
+    !swept.excuses_too_much() && !vacuous
+}
+
+#[expect(clippy::print_stderr, reason = "whoever waits for a sweep sees there what it found")]
+fn tell_at_once(finding: &Finding) {
+    eprintln!("found: {finding}");
+}
+
+fn keep_findings(
+    swept: &Swept,
+    swept_with: (&Sweep, Option<Schedule>),
+    (out, patience): (&Path, Duration),
+) -> bool {
+    match keep_all(swept, swept_with, (out, patience)) {
+        Ok(kept) => {
+            let lines = kept.iter().flat_map(|kept| kept.three_lines("quorate-sim"));
+            lines.for_each(|line| println!("{line}"));
+        }
+        Err(error) => println!("cannot keep what was found in {}: {error}", out.display()),
+    }
+    false
 }
 
 /// Says what the sweep proves nothing about, if there is anything.
@@ -158,7 +226,7 @@ fn is_vacuous(swept: &Swept) -> bool {
 
 fn shrink_one(story: &Story, seconds: u64) -> bool {
     silence_panics();
-    let Some(small) = shrink(story.clone(), core::time::Duration::from_secs(seconds)) else {
+    let Some(small) = shrink(story.clone(), Duration::from_secs(seconds)) else {
         println!("seed {}: nothing found", story.seed);
         return false;
     };
@@ -188,7 +256,7 @@ fn list_schedules() -> bool {
     true
 }
 
-fn print_swept(swept: &Swept, schedule: Option<Schedule>) {
+fn print_swept(swept: &Swept) {
     for (class, seeds) in &swept.classes {
         println!("  {seeds:>12}  seeds with {} ({})", class.name(), class.id());
     }
@@ -204,21 +272,16 @@ fn print_swept(swept: &Swept, schedule: Option<Schedule>) {
     println!("{} findings", swept.findings.len());
     for finding in &swept.findings {
         println!("{finding}");
-        let under = schedule.map(|it| format!(" --schedule {}", it.name)).unwrap_or_default();
-        println!("    quorate-sim replay {}{under} --trace", finding.seed);
     }
 }
 
-fn replay(seed: u64, steps: u64, schedule: Option<Schedule>, trace: bool) -> bool {
-    let mut world = world_of(seed, schedule);
-    println!("{:?}", world.swarm().faults.classes);
-    if trace {
-        world.record_trace();
-    }
-    let outcome = run_world(&mut world, steps);
-    for line in world.take_trace() {
+fn replay(story: &Story, trace: bool) -> bool {
+    println!("{:?}", story.swarm().faults.classes);
+    let told = story.tell(trace);
+    for line in told.trace {
         println!("{line}");
     }
+    let (seed, outcome) = (story.seed, told.outcome);
     println!(
         "seed {seed}: {} steps, {} ms of virtual time, trace {:016x}",
         outcome.steps,
@@ -284,7 +347,8 @@ fn marks(seeds: u64, steps: u64) -> bool {
         return run_other_build(&arguments);
     }
     silence_panics();
-    let sweep = Sweep { start: 1, seeds, steps, threads: 2, stop_at_first: false, budget: None };
+    let (stop_at_first, budget, service) = (false, None, Replicated::Ledger);
+    let sweep = Sweep { start: 1, seeds, steps, threads: 2, stop_at_first, budget, service };
     let swept = sweep.run(|_| {});
     let mut missing = 0;
     for (mark, count) in mark::counts() {

@@ -118,9 +118,16 @@ pub fn hunt(only: Option<u32>, seeds: u64, steps: u64, mut report: impl FnMut(&F
     let mut fates = Vec::new();
     for &mutant in chosen {
         mutant::choose(mutant.number);
-        let (stop_at_first, budget) = (true, None);
-        let sweep =
-            crate::sweep::Sweep { start: 1, seeds, steps, threads: 2, stop_at_first, budget };
+        let (stop_at_first, budget, service) = (true, None, crate::Replicated::Ledger);
+        let sweep = crate::sweep::Sweep {
+            start: 1,
+            seeds,
+            steps,
+            threads: 2,
+            stop_at_first,
+            budget,
+            service,
+        };
         let swept = sweep.run(|_| {});
         let first = swept.findings.into_iter().next();
         let fate = Fate { mutant, killed: first.map(|first| (first.seed, first)) };

@@ -3,76 +3,10 @@
 //! if it ends with the same finding.
 
 use core::time::Duration;
-use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::faults::Plan;
-use crate::network::DatagramNumber;
-use crate::report::Finding;
-use crate::swarm::{FaultClass, NamedSchedule, Swarm};
-use crate::sweep::run_world;
-use crate::world::World;
-
-/// A run that can be told again: a seed, and what is different from what the seed draws.
-#[derive(Clone, Debug)]
-pub struct Story {
-    /// The seed.
-    pub seed: u64,
-    /// The options.
-    pub swarm: Swarm,
-    /// Steps behind the first leader, with faults.
-    pub steps: u64,
-    /// The faults that happen; `None` for those that the seed draws.
-    pub faults: Option<Vec<Plan>>,
-    /// Datagrams that nothing befalls.
-    pub spared: BTreeSet<DatagramNumber>,
-}
-
-/// What telling a story gave.
-#[derive(Clone, Debug)]
-pub struct Told {
-    /// The steps that members and clients took until the finding.
-    pub events: u64,
-    /// What was found, if anything.
-    pub finding: Option<Finding>,
-    /// The faults that happened.
-    pub faults: Vec<Plan>,
-    /// The datagrams that something befell.
-    pub touched: Vec<DatagramNumber>,
-    /// A line of each event and action, if they were asked for.
-    pub trace: Vec<String>,
-}
-
-impl Story {
-    /// The story of `seed`, as it is drawn.
-    #[must_use]
-    pub fn of(seed: u64, steps: u64, schedule: Option<&NamedSchedule>) -> Self {
-        let swarm = schedule.map_or_else(|| Swarm::draw(seed), |schedule| schedule.draw(seed));
-        Self { seed, swarm, steps, faults: None, spared: BTreeSet::new() }
-    }
-
-    /// Tells it.
-    #[must_use]
-    pub fn tell(&self, with_trace: bool) -> Told {
-        let mut world = World::of(self.seed, self.swarm.clone());
-        if with_trace {
-            world.record_trace();
-        }
-        if let Some(faults) = &self.faults {
-            world.follow(faults.clone());
-        }
-        world.network().spare(self.spared.clone());
-        world.network().note_touched();
-        let outcome = run_world(&mut world, self.steps);
-        Told {
-            events: outcome.steps,
-            finding: outcome.finding,
-            faults: world.plans().to_vec(),
-            touched: world.network().touched().to_vec(),
-            trace: world.take_trace(),
-        }
-    }
-}
+use crate::story::{Plain, Story, Told};
+use crate::swarm::FaultClass;
 
 /// What became of a story.
 #[derive(Clone, Debug)]
@@ -93,16 +27,16 @@ impl Shrunk {
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let mut lines = self.story.tell(true).trace;
-        let swarm = &self.story.swarm;
+        let swarm = self.story.swarm();
         let classes = &swarm.faults.classes;
         lines.push(format!("members {}, clients {}, {classes:?}", swarm.members, swarm.clients));
         for plan in &self.told.faults {
             let (class, millis) = (plan.class.name(), plan.at / crate::MILLI);
             lines.push(format!("fault {class} of member {} at {millis} ms", plan.victim + 1));
         }
-        let (before, now, tries) = (self.events_before, self.told.events, self.tries);
+        let (before, now, tries) = (self.events_before, self.told.outcome.steps, self.tries);
         lines.push(format!("{before} events, then {now} ({tries} tries)"));
-        lines.extend(self.told.finding.iter().map(ToString::to_string));
+        lines.extend(self.told.outcome.finding.iter().map(ToString::to_string));
         lines
     }
 }
@@ -112,18 +46,18 @@ impl Shrunk {
 #[must_use]
 pub fn shrink(story: Story, patience: Duration) -> Option<Shrunk> {
     let told = story.tell(false);
-    let id = told.finding.as_ref()?.id;
-    let events_before = told.events;
+    let id = told.outcome.finding.as_ref()?.id;
+    let events_before = told.outcome.steps;
     let mut search = Search { id, story, told, tries: 1, ends: Instant::now() + patience };
     loop {
-        let before = (search.told.events, search.tries);
+        let before = (search.told.outcome.steps, search.tries);
         search.leave_out_classes();
         search.leave_out_hosts();
         search.calm_the_rest();
         search.leave_out_faults();
         search.leave_out_messages();
         search.spare_datagrams();
-        if search.told.events >= before.0 || search.is_over() {
+        if search.told.outcome.steps >= before.0 || search.is_over() {
             break;
         }
     }
@@ -153,8 +87,8 @@ impl Search {
         change(&mut story);
         self.tries += 1;
         let told = story.tell(false);
-        let same = told.finding.as_ref().is_some_and(|finding| finding.id == self.id);
-        if same && told.events <= self.told.events {
+        let same = told.outcome.finding.as_ref().is_some_and(|finding| finding.id == self.id);
+        if same && told.outcome.steps <= self.told.outcome.steps {
             (self.story, self.told) = (story, told);
             return true;
         }
@@ -162,22 +96,23 @@ impl Search {
     }
 
     fn leave_out_classes(&mut self) {
-        let on: Vec<FaultClass> = self.story.swarm.faults.classes.iter().collect();
+        let on: Vec<FaultClass> = self.story.swarm().faults.classes.iter().collect();
         self.leave_out(on, |story, classes| {
-            classes.iter().for_each(|class| story.swarm.disable(*class));
+            story.without.extend(classes);
         });
     }
 
     fn leave_out_hosts(&mut self) {
+        let swarm = self.story.swarm();
         for clients in [1, 2, 3] {
-            let fewer = clients < self.story.swarm.clients;
-            if fewer && self.try_with(|story| story.swarm.clients = clients) {
+            let fewer = clients < swarm.clients;
+            if fewer && self.try_with(|story| story.clients = Some(clients)) {
                 break;
             }
         }
         for members in [1, 2, 3, 4, 5] {
-            let fewer = members < self.story.swarm.members;
-            if fewer && self.try_with(|story| story.swarm.members = members) {
+            let fewer = members < swarm.members;
+            if fewer && self.try_with(|story| story.members = Some(members)) {
                 break;
             }
         }
@@ -185,13 +120,11 @@ impl Search {
 
     /// What makes a story long or hard to read, and may have nothing to do with it.
     fn calm_the_rest(&mut self) {
-        self.try_with(|story| story.swarm.encoded = false);
-        self.try_with(|story| story.swarm.flush = crate::dice::ALWAYS);
-        self.try_with(|story| story.swarm.clock_error = 0);
-        self.try_with(|story| story.swarm.network.latency_max = story.swarm.network.latency_min);
-        self.try_with(|story| story.swarm.disk.latency_max = story.swarm.disk.latency_min);
-        self.try_with(|story| story.swarm.set_limits(quorate_core::Limits::default()));
-        self.try_with(|story| story.swarm.faults.time_min = 0);
+        for plain in Plain::ALL {
+            if !self.story.plain.contains(plain) {
+                self.try_with(|story| story.plain.push(*plain));
+            }
+        }
     }
 
     /// Only the faults that happened, and fewer and fewer of them.
@@ -208,9 +141,9 @@ impl Search {
     }
 
     fn leave_out_messages(&mut self) {
+        let most = self.story.swarm().workload.messages_max;
         for messages in [0, 1, 2, 4, 8, 16, 64] {
-            let fewer = messages < self.story.swarm.workload.messages_max;
-            if fewer && self.try_with(|story| story.swarm.workload.messages_max = messages) {
+            if messages < most && self.try_with(|story| story.messages = Some(messages)) {
                 break;
             }
         }
@@ -253,6 +186,8 @@ impl Search {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::swarm::NamedSchedule;
+    use crate::world::Replicated;
 
     #[test]
     fn a_story_without_a_finding_is_not_shrunk() {
@@ -261,13 +196,12 @@ mod tests {
     }
 
     #[test]
-    fn listed_faults_are_told_again_and_fewer_make_another_story() {
-        let story = Story::of(3, 400, NamedSchedule::named("rolling-restart"));
-        let told = story.tell(false);
-        assert!(told.faults.len() > 2);
-        let none = Story { faults: Some(Vec::new()), ..story.clone() }.tell(false);
-        assert_eq!(none.faults, []);
-        let first = Story { faults: Some(told.faults[..1].to_vec()), ..story }.tell(false);
-        assert_eq!(first.faults, told.faults[..1]);
+    fn what_is_left_of_a_story_ends_with_the_same_finding_as_a_file_too() {
+        let story = Story { service: Replicated::MistakenLedger, ..Story::of(1, 300, None) };
+        let small = shrink(story, Duration::from_secs(60)).unwrap();
+        assert!(small.told.outcome.steps < small.events_before);
+        let back: Story = small.story.to_string().parse().unwrap();
+        assert_eq!(back.tell(false).outcome.finding, small.told.outcome.finding);
+        assert!(small.told.outcome.finding.is_some_and(|finding| finding.id == "H1"));
     }
 }

@@ -9,8 +9,9 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use crate::report::{Finding, Outcome, Tally};
-use crate::swarm::{FaultClass, NamedSchedule, Swarm};
-use crate::world::World;
+use crate::story::Story;
+use crate::swarm::{FaultClass, NamedSchedule};
+use crate::world::{Replicated, World};
 
 /// Which seeds to run, and how.
 #[derive(Clone, Copy)]
@@ -27,6 +28,17 @@ pub struct Sweep {
     pub stop_at_first: bool,
     /// Behind this time no seed begins any more.
     pub budget: Option<Duration>,
+    /// The service that the members replicate.
+    pub service: Replicated,
+}
+
+/// What a sweep tells while it runs: a seed is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    /// How many are done with it.
+    pub seeds: u64,
+    /// What was found in it, if anything.
+    pub finding: Option<&'a Finding>,
 }
 
 /// Each of so many seeds runs twice, and the traces are compared.
@@ -91,12 +103,6 @@ impl Swept {
     }
 }
 
-/// The world of `seed` under `schedule`.
-#[must_use]
-pub fn world_of(seed: u64, schedule: Option<&NamedSchedule>) -> World {
-    World::of(seed, schedule.map_or_else(|| Swarm::draw(seed), |schedule| schedule.draw(seed)))
-}
-
 /// Runs one seed; a panic in the core is a finding too.
 #[must_use]
 pub fn run_seed(seed: u64, steps: u64) -> Outcome {
@@ -138,16 +144,24 @@ pub fn observers_share(seeds: u64, steps: u64) -> f64 {
 }
 
 impl Sweep {
-    /// Runs the seeds; `progress` is told how many are done.
-    pub fn run(&self, progress: impl Fn(u64) + Sync) -> Swept {
+    /// The story of one of its seeds, as it is drawn.
+    #[must_use]
+    pub const fn story(&self, seed: u64, schedule: Option<&'static NamedSchedule>) -> Story {
+        let mut story = Story::of(seed, self.steps, schedule);
+        story.service = self.service;
+        story
+    }
+
+    /// Runs the seeds; `progress` is told of each that is done, in the order in which they are.
+    pub fn run(&self, progress: impl Fn(Progress<'_>) + Sync) -> Swept {
         self.run_under(None, progress)
     }
 
     /// Runs the seeds under a schedule, instead of drawing from all faults.
     pub fn run_under(
         &self,
-        schedule: Option<&NamedSchedule>,
-        progress: impl Fn(u64) + Sync,
+        schedule: Option<&'static NamedSchedule>,
+        progress: impl Fn(Progress<'_>) + Sync,
     ) -> Swept {
         let begin = Instant::now();
         let next = AtomicU64::new(0);
@@ -167,9 +181,10 @@ impl Sweep {
                         let (outcome, twice) = self.run_one(seed, schedule);
                         found.fetch_or(outcome.finding.is_some(), Ordering::Relaxed);
                         let mut sum = sum.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                        let finding = outcome.finding.clone();
                         sum.add(seed, outcome, self.steps);
                         sum.twice += u64::from(twice);
-                        progress(sum.seeds);
+                        progress(Progress { seeds: sum.seeds, finding: finding.as_ref() });
                     }
                 });
             }
@@ -181,8 +196,9 @@ impl Sweep {
     }
 
     /// Runs a seed, some of them twice: equal seeds must do equal things.
-    fn run_one(&self, seed: u64, schedule: Option<&NamedSchedule>) -> (Outcome, bool) {
-        let run = || run_world(&mut world_of(seed, schedule), self.steps);
+    fn run_one(&self, seed: u64, schedule: Option<&'static NamedSchedule>) -> (Outcome, bool) {
+        let story = self.story(seed, schedule);
+        let run = || run_world(&mut story.world(), self.steps);
         let mut outcome = run();
         let twice = seed.is_multiple_of(TWICE_EVERY);
         if twice && outcome.finding.is_none() {

@@ -53,6 +53,36 @@ pub(crate) struct WorldDice {
 /// Makes the service of one member.
 pub type ServiceFactory = Box<dyn Fn(&Swarm) -> Box<dyn Service>>;
 
+/// The services that sweeps and stories can have their members replicate.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Replicated {
+    /// The ledger.
+    #[default]
+    Ledger,
+    /// A ledger with a mistake: it answers with what was just put in. To see what a finding is like.
+    MistakenLedger,
+}
+
+impl Replicated {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Ledger, Self::MistakenLedger];
+
+    /// Its name, as commands and stories have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ledger => "ledger",
+            Self::MistakenLedger => "mistaken-ledger",
+        }
+    }
+
+    /// That of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|service| service.name() == name)
+    }
+}
+
 /// A deterministic world: members with disks and services, clients, and a network between them.
 pub struct World {
     pub(crate) seed: u64,
@@ -118,11 +148,20 @@ impl World {
     /// A world with these options, with the ledger as its service.
     #[must_use]
     pub fn of(seed: u64, swarm: Swarm) -> Self {
-        let mut world = Self::with(
-            seed,
-            swarm,
-            Box::new(|swarm| Box::new(Ledger::new(swarm.limits.reply_bytes_max as usize))),
-        );
+        Self::replicating(Replicated::Ledger, seed, swarm)
+    }
+
+    /// A world with these options and one of the services that have names.
+    #[must_use]
+    pub fn replicating(service: Replicated, seed: u64, swarm: Swarm) -> Self {
+        let make = move |swarm: &Swarm| -> Box<dyn Service> {
+            let ledger = Ledger::new(swarm.limits.reply_bytes_max as usize);
+            Box::new(match service {
+                Replicated::Ledger => ledger,
+                Replicated::MistakenLedger => ledger.mistaken(),
+            })
+        };
+        let mut world = Self::with(seed, swarm, Box::new(make));
         world.watch.rules.is_ledger = true;
         world
     }

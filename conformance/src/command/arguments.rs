@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use quorate_conformance::Profile;
-use quorate_sim::{NamedSchedule, SCHEDULES};
+use quorate_sim::{NamedSchedule, Replicated, SCHEDULES};
 
 /// Proves a member's run loop: cases with one rule each, random runs, and reports of both.
 #[derive(Debug, Parser)]
@@ -30,9 +30,9 @@ pub(crate) enum Task {
     Explain(ExplainArguments),
     /// Runs cases against a subject
     Run(RunArguments),
-    /// Runs random seeds in the simulator, with all observers
+    /// Runs random seeds in the simulator, with all observers, up to the first finding
     Sweep(SweepArguments),
-    /// Runs one seed of the simulator again, exactly
+    /// Runs one seed of the simulator, or the story of a finding, again, exactly
     Replay(ReplayArguments),
     /// Makes a failure a small story: of a seed of the simulator, or of a case
     Shrink(ShrinkArguments),
@@ -165,6 +165,11 @@ impl From<ProfileName> for Profile {
 
 /// Arguments of `sweep`.
 #[derive(Args, Debug)]
+#[command(
+    after_help = "Stops at the first finding, makes a small story of it, puts that into a file, and \
+                  tells it in three lines: the rule, the story, the command that repeats it.\n\n\
+                  Exit codes: 1 something was found, or the sweep met too little to prove anything."
+)]
 pub(crate) struct SweepArguments {
     /// How many seeds
     #[arg(long, default_value_t = 200)]
@@ -181,6 +186,18 @@ pub(crate) struct SweepArguments {
     /// A selection of faults with a name, instead of drawing from all; a wrong name lists them
     #[arg(long, value_name = "NAME", value_parser = schedule)]
     pub(crate) schedule: Option<&'static NamedSchedule>,
+    /// Goes on behind a finding, and makes a story of the first of each rule at the end
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+    /// Where to put the stories of what is found
+    #[arg(long, value_name = "DIR", default_value = "findings")]
+    pub(crate) out: PathBuf,
+    /// Seconds to make a story small
+    #[arg(long, default_value_t = 60)]
+    pub(crate) seconds: u64,
+    /// What the members replicate: `ledger`, or `mistaken-ledger` to see what a finding is like
+    #[arg(long, value_name = "NAME", default_value = "ledger", value_parser = service)]
+    pub(crate) service: Replicated,
 }
 
 /// A number of seconds, minutes or hours.
@@ -204,18 +221,25 @@ fn schedule(name: &str) -> Result<&'static NamedSchedule, String> {
     })
 }
 
+fn service(name: &str) -> Result<Replicated, String> {
+    Replicated::named(name).ok_or_else(|| {
+        let known = Replicated::ALL.map(Replicated::name);
+        format!("there is no service {name}; say one of {}", known.join(", "))
+    })
+}
+
 /// Arguments of `replay`.
 #[derive(Args, Debug)]
 pub(crate) struct ReplayArguments {
-    /// The seed
-    pub(crate) seed: u64,
-    /// Steps behind the first leader, with faults
+    /// A seed, or the file of a story that `sweep` kept
+    pub(crate) what: String,
+    /// A seed: steps behind the first leader, with faults
     #[arg(long, default_value_t = 2_000)]
     pub(crate) steps: u64,
     /// Prints each event and each action
     #[arg(long)]
     pub(crate) trace: bool,
-    /// The schedule under which it was found
+    /// A seed: the schedule under which it was found
     #[arg(long, value_name = "NAME", value_parser = schedule)]
     pub(crate) schedule: Option<&'static NamedSchedule>,
 }
@@ -229,7 +253,7 @@ pub(crate) struct ReplayArguments {
                         Exit codes: 1 there is a story of a failure; 0 nothing fails."
 )]
 pub(crate) struct ShrinkArguments {
-    /// A seed of `sweep`, or the id of a case
+    /// A seed of `sweep`, the file of a story that it kept, or the id of a case
     pub(crate) what: String,
     /// A seed: steps behind the first leader, with faults
     #[arg(long, default_value_t = 2_000)]

@@ -3,7 +3,8 @@
 use core::time::Duration;
 use std::time::Instant;
 
-use quorate_sim::shrink::{Story, shrink as shrink_story};
+use quorate_sim::shrink::shrink as shrink_story;
+use quorate_sim::story::Story;
 
 use super::Exit;
 use super::arguments::ShrinkArguments;
@@ -16,16 +17,19 @@ const SCENES_MAX: usize = 60;
 
 pub(super) fn shrink(arguments: &ShrinkArguments) -> Result<Exit, String> {
     silence_panics();
-    match arguments.what.parse::<u64>() {
-        Ok(seed) => Ok(shrink_seed(seed, arguments)),
-        Err(_) => shrink_case(arguments),
+    let what = &arguments.what;
+    let is_file = || std::path::Path::new(what).is_file();
+    if what.parse::<u64>().is_ok() || is_file() {
+        let story = Story::named(what, arguments.steps, arguments.schedule)?;
+        return Ok(shrink_world(story, arguments));
     }
+    shrink_case(arguments)
 }
 
-fn shrink_seed(seed: u64, arguments: &ShrinkArguments) -> Exit {
+fn shrink_world(story: Story, arguments: &ShrinkArguments) -> Exit {
     let patience = Duration::from_secs(arguments.seconds);
-    let Some(small) = shrink_story(Story::of(seed, arguments.steps, arguments.schedule), patience)
-    else {
+    let seed = story.seed;
+    let Some(small) = shrink_story(story, patience) else {
         println!("seed {seed}: nothing found");
         return Exit::Good;
     };
@@ -36,7 +40,10 @@ fn shrink_seed(seed: u64, arguments: &ShrinkArguments) -> Exit {
 fn shrink_case(arguments: &ShrinkArguments) -> Result<Exit, String> {
     let ShrinkArguments { what, seed, seeds, seconds, .. } = arguments;
     let case = catalogue::find(what).ok_or_else(|| {
-        format!("{what:?} is neither a seed nor a case; `quorate-conformance list` names all")
+        format!(
+            "{what:?} is neither a seed, nor the file of a story, nor a case; `quorate-conformance \
+             list` names all cases"
+        )
     })?;
     let subject = subjects::named(&arguments.subject).map_err(|error| error.to_string())?;
     let ends = Instant::now() + Duration::from_secs(*seconds);

@@ -1,9 +1,12 @@
 //! `sweep`, `replay` and `mutants`: the simulator, through the suite's command.
 
+use core::time::Duration;
 use std::process::Command;
 
-use quorate_sim::sweep::{Sweep, run_world, world_of};
-use quorate_sim::{MILLI, mutants};
+use quorate_sim::findings::keep_all;
+use quorate_sim::story::Story;
+use quorate_sim::sweep::{Sweep, Swept};
+use quorate_sim::{Finding, MILLI, mutants};
 
 use super::Exit;
 use super::arguments::{MutantsArguments, ReplayArguments, SweepArguments};
@@ -11,10 +14,16 @@ use super::arguments::{MutantsArguments, ReplayArguments, SweepArguments};
 pub(super) fn sweep(arguments: &SweepArguments) -> Exit {
     silence_panics();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let SweepArguments { seeds, start, steps, budget, schedule } = *arguments;
+    let SweepArguments { seeds, start, steps, budget, schedule, service, .. } = *arguments;
+    let stop_at_first = !arguments.keep_going;
+    let sweep = Sweep { start, seeds, steps, threads, stop_at_first, budget, service };
     let bar = indicatif::ProgressBar::new(seeds);
-    let swept = Sweep { start, seeds, steps, threads, stop_at_first: false, budget }
-        .run_under(schedule, |done| bar.set_position(done));
+    let swept = sweep.run_under(schedule, |progress| {
+        if let Some(finding) = progress.finding {
+            bar.suspend(|| tell_at_once(finding));
+        }
+        bar.set_position(progress.seeds);
+    });
     bar.finish_and_clear();
     print!("{}", swept.tally);
     let rate = swept.steps as f64 / swept.seconds.max(0.001);
@@ -22,37 +31,65 @@ pub(super) fn sweep(arguments: &SweepArguments) -> Exit {
         "{} seeds, {} steps in {:.1} s on {threads} threads: {rate:.0} steps/s",
         swept.seeds, swept.steps, swept.seconds
     );
+    println!("{} findings", swept.findings.len());
+    if swept.findings.is_empty() {
+        proved(&swept, arguments)
+    } else {
+        keep(&swept, &sweep, arguments)
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "whoever waits for a sweep sees there what it found")]
+fn tell_at_once(finding: &Finding) {
+    eprintln!("found: {finding}");
+}
+
+/// Whether a sweep that found nothing proves anything.
+fn proved(swept: &Swept, arguments: &SweepArguments) -> Exit {
+    let seeds = arguments.seeds;
     let cut_short = swept.seeds < seeds;
     if cut_short {
         println!("the budget was used up: {} of {seeds} seeds ran", swept.seeds);
     }
     // A schedule leaves most faults out: only a whole sweep over all of them must have seen them.
-    let missing = if schedule.is_none() { swept.tally.missing(swept.seeds) } else { Vec::new() };
+    let everything = arguments.schedule.is_none();
+    let missing = if everything { swept.tally.missing(swept.seeds) } else { Vec::new() };
     for mark in &missing {
         println!("never seen: {}", mark.name());
     }
-    let under = schedule.map(|it| format!(" --schedule {}", it.name)).unwrap_or_default();
-    for finding in &swept.findings {
-        let seed = finding.seed;
-        println!("{finding}\n    quorate-conformance replay {seed}{under} --trace");
-        println!("    quorate-conformance shrink {seed}{under}");
+    for (cause, seeds) in &swept.excused {
+        println!("excused: {} for want of: {cause} {seeds:?}", seeds.len());
     }
-    println!("{} findings", swept.findings.len());
     let vacuous = !missing.is_empty() && !cut_short;
-    if swept.findings.is_empty() && !vacuous { Exit::Good } else { Exit::Failed }
+    if vacuous || swept.excuses_too_much() { Exit::Failed } else { Exit::Good }
+}
+
+/// Makes stories of what was found, keeps them, and tells each in three lines.
+fn keep(swept: &Swept, sweep: &Sweep, arguments: &SweepArguments) -> Exit {
+    let SweepArguments { schedule, out, seconds, .. } = arguments;
+    let place = (out.as_path(), Duration::from_secs(*seconds));
+    for finding in &swept.findings {
+        println!("{finding}");
+    }
+    match keep_all(swept, (sweep, *schedule), place) {
+        Ok(kept) => {
+            let lines = kept.iter().flat_map(|kept| kept.three_lines("quorate-conformance"));
+            lines.for_each(|line| println!("{line}"));
+        }
+        Err(error) => println!("cannot keep what was found in {}: {error}", out.display()),
+    }
+    Exit::Failed
 }
 
 pub(super) fn replay(arguments: &ReplayArguments) -> Result<Exit, String> {
     silence_panics();
-    let mut world = world_of(arguments.seed, arguments.schedule);
-    if arguments.trace {
-        world.record_trace();
-    }
-    let outcome = run_world(&mut world, arguments.steps);
-    for line in world.take_trace() {
+    let story = Story::named(&arguments.what, arguments.steps, arguments.schedule)?;
+    let told = story.tell(arguments.trace);
+    for line in told.trace {
         println!("{line}");
     }
-    let (seed, steps, elapsed) = (arguments.seed, outcome.steps, outcome.elapsed / MILLI);
+    let (seed, outcome) = (story.seed, told.outcome);
+    let (steps, elapsed) = (outcome.steps, outcome.elapsed / MILLI);
     println!("seed {seed}: {steps} steps, {elapsed} ms, trace {:016x}", outcome.trace_hash);
     Ok(match outcome.finding {
         Some(finding) => {
