@@ -52,6 +52,7 @@ def hello(body):
         "name": "my-shim",
         "version": "0.1.0",
         "about": "a starting point",
+        # With "clients" beside it `C` comes: see `client`. Without, the suite has its own.
         "features": ["virtual_disk"],
     }
     write_frame("h", 0, about)
@@ -60,6 +61,15 @@ def hello(body):
 def begin(node, body):
     """Starts one life of a member from its configuration and what its disk holds."""
     # write_frame("k", node, {"refused": None})
+    sys.exit(UNIMPLEMENTED)
+
+
+def client(node, body):
+    """Begins a client (o, JSON), or lays down a message (m, number, bytes) or its end (q)."""
+    # write_frame("k", node, {"refused": None})   # to `o`
+    # and in the client's next turn:
+    # write_frame("c", node, b"a" + struct.pack("<QQ", number, sequence))
+    # write_frame("c", node, b"o" + struct.pack("<QQ", sequence, position) + reply)
     sys.exit(UNIMPLEMENTED)
 
 
@@ -78,6 +88,8 @@ def main():
             hello(body)
         elif opcode == "B":
             begin(node, body)
+        elif opcode == "C":
+            client(node, body)
         elif opcode == "K":
             write_frame("k", node, {"refused": None})
         elif opcode == "T":

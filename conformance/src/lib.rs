@@ -21,6 +21,7 @@ mod allocations;
 pub mod blackbox;
 mod case;
 pub mod catalogue;
+mod client_node;
 pub mod desk;
 mod desk_client;
 pub mod edges;
@@ -43,6 +44,7 @@ mod trial;
 pub mod vectors;
 
 pub use case::{Case, Failure, Level, Script, Verdict, check};
+pub use client_node::{ClientInput, ClientNode, ClientTold, ClientTurned};
 pub use lists::Lists;
 pub use runner::{
     CaseReport, Outcome, REPORT_SCHEMA, RunReport, Totals, run_case, run_cases, run_of, skipped,

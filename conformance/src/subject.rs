@@ -1,7 +1,9 @@
 //! What is proved: the seam between the suite and a member's run loop.
 
+use quorate_core::client::ClientConfig;
 use quorate_core::{Counters, GroupTag, Instant, MemberConfig, TermHistory, View};
 
+use crate::client_node::ClientNode;
 use crate::edges::Edges;
 
 /// Something that can run a member on the suite's edges.
@@ -18,6 +20,22 @@ pub trait Subject {
     /// # Errors
     /// The member cannot start; it stays down, and the case sees why.
     fn spawn(&self, spec: &NodeSpec, edges: Edges) -> Result<Box<dyn Node>, SpawnError>;
+
+    /// A client of the subject's own, which connects by itself. `None` if it has none
+    /// ([`Feature::Clients`]): the suite's clients, the core's own, take their place.
+    ///
+    /// Its datagrams are those of `quorate-codecs`, whatever [`Subject::wording`] says.
+    ///
+    /// # Errors
+    /// Within: it has clients, and this one does not begin.
+    fn client(
+        &self,
+        config: &ClientConfig,
+        now: Instant,
+    ) -> Option<Result<Box<dyn ClientNode>, SpawnError>> {
+        let _ = (config, now);
+        None
+    }
 
     /// How its datagrams are written, if not as `quorate-codecs` writes them. The suite's network,
     /// clients and observers speak that; between them and a member everything is translated.
@@ -140,6 +158,8 @@ pub enum Feature {
     Transfer,
     /// It wants to be told when a node is paused, and when it goes on.
     Freeze,
+    /// It has clients of its own, which take the place of the suite's.
+    Clients,
     /// The loop runs on a thread or runtime of its own.
     OwnThread,
 }

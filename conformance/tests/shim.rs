@@ -148,7 +148,8 @@ fn every_frame_is_in_the_mirror() {
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!((&lines[0]["opcode"], &lines[0]["to"]), (&"H".into(), &"shim".into()));
     assert_eq!(lines[1]["body"]["name"], "quorate-shim");
-    for opcode in ["B", "k", "D", "T", "t", "W", "w", "S", "s", "E", "Z", "G", "V", "v", "K"] {
+    let all = "B k D T t W w S s E Z G V v K C c";
+    for opcode in all.split(' ') {
         assert!(lines.iter().any(|line| line["opcode"] == opcode), "no {opcode}");
     }
 }
@@ -172,7 +173,8 @@ fn a_suite_that_talks_nonsense_ends_the_shim_in_order() {
     assert_eq!(run(&[]), ShimExit::Done);
     assert_eq!(run(&[hello(PROTOCOL)]), ShimExit::Done);
     assert_eq!(run(&[hello(PROTOCOL + 1)]), ShimExit::Unimplemented);
-    for opcode in [b'D', b'T', b'Z', b'G', b'w', b's', b'V', b'Q', b'?', b'B', b'H'] {
+    for opcode in b"DTZGwsVQ?BHCc" {
+        let opcode = *opcode;
         let exit = run(&[hello(PROTOCOL), Frame::new(opcode, 9, b"nonsense".to_vec())]);
         assert!(matches!(exit, ShimExit::Failed(_)), "{}: {exit:?}", opcode as char);
     }
@@ -182,7 +184,7 @@ fn a_suite_that_talks_nonsense_ends_the_shim_in_order() {
     for _ in 0..300 {
         let mut frames = vec![hello(PROTOCOL)];
         for _ in 0..dice.below(6) {
-            let opcode = dice.pick(b"HBKQZGDTwsVX");
+            let opcode = dice.pick(b"HBKQZGDTwsVXC");
             let length = dice.below(50) as usize;
             let body = (0..length).map(|_| dice.bits() as u8).collect();
             frames.push(Frame::new(opcode, dice.below(3) as u16, body));
@@ -191,4 +193,73 @@ fn a_suite_that_talks_nonsense_ends_the_shim_in_order() {
         bytes.truncate(bytes.len() - dice.below(4) as usize);
         let _: ShimExit = run_program(Cursor::new(bytes), sink());
     }
+}
+
+/// Behind the real shim: what it says of clients is changed by this expression over `opcode` and
+/// `body`.
+fn meddled(expression: &str) -> Option<ShimOptions> {
+    let python = std::process::Command::new("python3").arg("--version").output();
+    python.ok()?;
+    let script = format!(
+        r#"
+import struct, subprocess, sys, threading
+shim = subprocess.Popen(["{SHIM}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+def suite():
+    while data := sys.stdin.buffer.read1(65536):
+        shim.stdin.write(data)
+        shim.stdin.flush()
+    shim.stdin.close()
+threading.Thread(target=suite, daemon=True).start()
+while head := shim.stdout.read(4):
+    rest = shim.stdout.read(struct.unpack("<I", head)[0])
+    opcode, node, body = rest[:1], rest[1:3], rest[3:]
+    bodies = {expression}
+    for body in bodies:
+        rest = opcode + node + body
+        sys.stdout.buffer.write(struct.pack("<I", len(rest)) + rest)
+    sys.stdout.buffer.flush()
+"#
+    );
+    Some(ShimOptions::new(vec!["python3".into(), "-c".into(), script]))
+}
+
+#[test]
+fn a_client_that_breaks_the_protocol_or_a_promise_fails_the_case() {
+    for (expression, expected) in [
+        ("[body]", None),
+        // A reply is kept back: messages are not answered.
+        ("[] if opcode == b'c' and body[:1] == b'o' else [body]", Some("not within")),
+        ("[body] * 2 if opcode == b'c' and body[:1] == b'o' else [body]", Some("S17")),
+        ("[body[:5] if opcode == b'c' else body]", Some("is not as it should be")),
+        ("[b'?' if opcode == b'c' else body]", Some("is not as it should be")),
+        ("[body] * 2 if opcode == b'c' and body[:1] == b'a' else [body]", Some("cannot say now")),
+        (
+            "[] if opcode == b'c' and body[:1] == b'a' else [body]",
+            Some("says nothing of a message"),
+        ),
+    ] {
+        let Some(options) = meddled(expression) else { return };
+        let shim = Shim::start_with(options).expect("it says hello");
+        let case = catalogue::find("CL-05").expect("the case is there");
+        let report = run_case(&shim, case, 1, Profile::Quick);
+        let reason = report.reason.unwrap_or_default();
+        match expected {
+            None => assert_eq!(report.outcome, Outcome::Pass, "{reason}"),
+            Some(text) => {
+                assert_eq!(report.outcome, Outcome::Fail, "{expression}: {reason}");
+                assert!(reason.contains(text), "{expression}: {reason}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_shim_without_clients_gets_those_of_the_suite() {
+    let Some(options) = meddled("[body.replace(b',\"clients\"', b'')]") else { return };
+    let directory = tempfile::tempdir().expect("a directory");
+    let mirror = directory.path().join("frames.jsonl");
+    let shim = Shim::start_with(ShimOptions { mirror: Some(mirror.clone()), ..options });
+    assert_eq!(outcome_of(&shim.expect("it says hello"), "CL-01"), Outcome::Pass);
+    let text = std::fs::read_to_string(mirror).expect("a mirror");
+    assert!(text.contains("\"opcode\":\"T\"") && !text.contains("\"opcode\":\"C\""));
 }

@@ -219,8 +219,10 @@ impl Ledger {
         if mutant::is(mutant::SERVICE_ANSWERS_FOR_ANOTHER) {
             return self.registers[(at + 1) % self.registers.len()];
         }
-        let is_mistaken = self.is_mistaken || mutant::is(mutant::SERVICE_ANSWERS_ITSELF);
-        if is_mistaken { value } else { previous }
+        if self.is_mistaken {
+            return value;
+        }
+        if mutant::is(mutant::SERVICE_ANSWERS_ITSELF) { value } else { previous }
     }
 
     /// Now and then a timer is scheduled or cancelled.

@@ -9,6 +9,7 @@ use quorate_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::client_body::ClientCountersBody;
 use crate::subject::{HandedOver, NodeView};
 
 /// Body of `H`.
@@ -40,7 +41,7 @@ pub struct Began {
 }
 
 /// Body of `t`.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct TurnDone {
     /// When it wants time to go on if nothing happens before.
     #[serde(default)]
@@ -54,6 +55,9 @@ pub struct TurnDone {
     /// What came of transfers of leadership that were asked for.
     #[serde(default)]
     pub handed_over: Vec<HandedOver>,
+    /// What a client has counted so far.
+    #[serde(default)]
+    pub(super) client: Option<ClientCountersBody>,
 }
 
 /// Body of `O`: leadership is to be handed over.
@@ -73,7 +77,7 @@ pub struct EventBody {
 }
 
 /// A type that is one whole number.
-trait Number: Sized {
+pub(super) trait Number: Sized {
     fn number(&self) -> u64;
     /// `None` if it does not fit.
     fn of(number: u64) -> Option<Self>;
@@ -126,22 +130,24 @@ macro_rules! numbers {
     ($(#[$attributes:meta])* $body:ident of $of:ident { $($field:ident),* $(,)? }) => {
         #[derive(Clone, Debug, Default, Deserialize, Serialize)]
         $(#[$attributes])*
-        struct $body {
+        pub(super) struct $body {
             $($field: u64,)*
         }
 
         impl $body {
-            fn from(it: &$of) -> Self {
+            pub(super) fn from(it: &$of) -> Self {
                 let $of { $($field),* } = it;
                 Self { $($field: $field.number(),)* }
             }
 
-            fn to(&self) -> Option<$of> {
+            pub(super) fn to(&self) -> Option<$of> {
                 Some($of { $($field: Number::of(self.$field)?,)* })
             }
         }
     };
 }
+
+pub(super) use numbers;
 
 numbers!(TimingBody of Timing {
     heartbeat_interval, heartbeat_first, election_timeout_min, election_timeout_max, nak_delay,
@@ -469,11 +475,11 @@ fn fail_stop(name: &str) -> Option<FailStop> {
     reasons.into_iter().find(|reason| reason.name() == name)
 }
 
-fn hex(endpoint: &Endpoint) -> String {
+pub(super) fn hex(endpoint: &Endpoint) -> String {
     endpoint.0.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn endpoint(text: &str) -> Option<Endpoint> {
+pub(super) fn endpoint(text: &str) -> Option<Endpoint> {
     let digit = |digit: u8| (digit as char).to_digit(16).map(|value| value as u8);
     let pairs = text.as_bytes().as_chunks().0.iter();
     let bytes: Option<Vec<u8>> =

@@ -12,7 +12,10 @@
 //! ```
 
 mod body;
+mod client;
+mod client_body;
 mod frame;
+mod guest;
 mod pipe;
 mod process;
 mod program;
@@ -69,6 +72,10 @@ pub mod opcode {
     pub const SERVICE: u8 = b'S';
     /// What the service did. → shim
     pub const SERVICE_DONE: u8 = b's';
+    /// Something for a client that the shim hosts: begin, a message, close. → shim
+    pub const CLIENT: u8 = b'C';
+    /// What such a client says of its messages and of itself. ← shim
+    pub const CLIENT_DONE: u8 = b'c';
     /// What is a node like? → shim
     pub const VIEW: u8 = b'V';
     /// That. ← shim

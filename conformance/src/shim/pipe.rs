@@ -50,7 +50,7 @@ impl Pipe {
     }
 
     /// Writes from within a port, which has nowhere to report to.
-    fn put(&mut self, frame: &Frame) {
+    pub(super) fn put(&mut self, frame: &Frame) {
         if self.broken.is_none()
             && let Err(error) = self.write(frame)
         {

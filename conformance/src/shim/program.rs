@@ -13,7 +13,9 @@ use quorate_driver::{
 };
 use serde::Serialize;
 
+use super::client_body::ClientRequest;
 use super::frame::Frame;
+use super::guest::Guest;
 use super::pipe::{
     Inbox, Pipe, PipeClock, PipeLog, PipeService, PipeSocket, PipeStorage, SharedPipe,
 };
@@ -27,8 +29,10 @@ use crate::subjects::demands::Demands;
 
 /// Turns in a row at one time before a node counts as one that stands still (E105).
 const TURNS_MAX: u32 = 10_000;
-/// Nodes that live at once, at most.
+/// Members and clients that live at once, at most of each.
 const NODES_MAX: usize = 1_024;
+/// Datagrams that wait for a node's next turn, at most; more is what no suite sends.
+const DATAGRAMS_MAX: usize = 1 << 18;
 
 /// How a shim ends.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -53,7 +57,8 @@ impl From<ShimExit> for ExitCode {
 
 /// Runs members for a suite until it closes `input`.
 pub fn run_program(input: impl Read + 'static, output: impl Write + 'static) -> ShimExit {
-    let mut program = Program { pipe: Pipe::new(input, output), nodes: BTreeMap::new() };
+    let (nodes, guests) = (BTreeMap::new(), BTreeMap::new());
+    let mut program = Program { pipe: Pipe::new(input, output), nodes, guests };
     loop {
         let frame = match program.pipe.borrow_mut().read() {
             Ok(Some(frame)) => frame,
@@ -78,9 +83,23 @@ fn failed(text: impl Into<String>) -> ShimExit {
     ShimExit::Failed(text.into())
 }
 
+/// Lays a datagram down for a node's next turn.
+fn lay_down(inbox: &Inbox, body: &[u8]) -> Result<(), ShimExit> {
+    let mut fields = Reader::new(body);
+    let source = fields.endpoint().ok_or_else(|| failed("the body of `D` is malformed"))?;
+    let mut inbox = inbox.borrow_mut();
+    if inbox.len() >= DATAGRAMS_MAX {
+        return Err(failed(format!("more than {DATAGRAMS_MAX} datagrams and no turn")));
+    }
+    inbox.push_back((source, fields.rest().to_vec()));
+    Ok(())
+}
+
 struct Program {
     pipe: SharedPipe,
     nodes: BTreeMap<u16, Node>,
+    /// Clients.
+    guests: BTreeMap<u16, Guest>,
 }
 
 impl Program {
@@ -91,9 +110,12 @@ impl Program {
             opcode::BEGIN => self.begin(node, &frame.body),
             opcode::KILL => {
                 self.nodes.remove(&node);
+                self.guests.remove(&node);
                 self.answer(opcode::DONE, node, &Began::default())
             }
             opcode::ERROR => Err(failed("the suite gave up")),
+            opcode::CLIENT => self.client(node, &frame.body),
+            _ if self.guests.contains_key(&node) => self.hand_to_client(frame),
             _ => self.hand_over(frame),
         }
     }
@@ -113,14 +135,15 @@ impl Program {
                 Feature::GracefulStop,
                 Feature::Transfer,
                 Feature::Freeze,
+                Feature::Clients,
             ],
         };
         self.answer(opcode::HELLO_OK, 0, &description)
     }
 
     fn begin(&mut self, number: u16, body: &[u8]) -> Result<(), ShimExit> {
-        if self.nodes.len() >= NODES_MAX {
-            return Err(failed(format!("more than {NODES_MAX} nodes")));
+        if self.nodes.len() >= NODES_MAX || self.guests.contains_key(&number) {
+            return Err(failed(format!("node {number} is one too many")));
         }
         let begin: Begin =
             serde_json::from_slice(body).map_err(|error| failed(error.to_string()))?;
@@ -134,6 +157,56 @@ impl Program {
         self.answer(opcode::DONE, number, &Began { refused })
     }
 
+    /// Begins a client, or lays something down for one.
+    fn client(&mut self, number: u16, body: &[u8]) -> Result<(), ShimExit> {
+        let malformed = || failed("the body of `C` is malformed");
+        let request = ClientRequest::parse(body).ok_or_else(malformed)?;
+        if let ClientRequest::Open(json) = request {
+            let open = serde_json::from_slice(json).map_err(|error| failed(error.to_string()))?;
+            if self.guests.len() >= NODES_MAX || self.nodes.contains_key(&number) {
+                return Err(failed(format!("client {number} is one too many")));
+            }
+            let refused = match Guest::begin(&open, &self.pipe, number) {
+                Ok(guest) => {
+                    self.guests.insert(number, guest);
+                    None
+                }
+                Err(text) => Some(text),
+            };
+            return self.answer(opcode::DONE, number, &Began { refused });
+        }
+        let none = || failed(format!("there is no client {number}"));
+        let guest = self.guests.get_mut(&number).ok_or_else(none)?;
+        match request {
+            ClientRequest::Submit(submit, message) => {
+                let many = || failed("too many messages at once");
+                guest.submit(submit, message).ok_or_else(many)?;
+            }
+            _ => guest.close(),
+        }
+        Ok(())
+    }
+
+    fn hand_to_client(&mut self, frame: &Frame) -> Result<(), ShimExit> {
+        let number = frame.node;
+        let malformed = || failed(format!("the body of `{}` is malformed", frame.opcode as char));
+        let Some(guest) = self.guests.get_mut(&number) else {
+            return Err(failed(format!("there is no client {number}")));
+        };
+        match frame.opcode {
+            opcode::DATAGRAM => lay_down(&guest.inbox, &frame.body),
+            opcode::TIME => {
+                let now = Reader::new(&frame.body).u64().ok_or_else(malformed)?;
+                let done = guest.turn(now);
+                if let Some(broken) = self.pipe.borrow_mut().broken.take() {
+                    return Err(failed(broken));
+                }
+                self.answer(opcode::TIME_DONE, number, &done)
+            }
+            other => Err(failed(format!("`{}` is nothing for a client", other as char))),
+        }
+    }
+
     fn hand_over(&mut self, frame: &Frame) -> Result<(), ShimExit> {
         let number = frame.node;
         let Some(node) = self.nodes.get_mut(&number) else {
@@ -141,11 +214,7 @@ impl Program {
         };
         let malformed = || failed(format!("the body of `{}` is malformed", frame.opcode as char));
         match frame.opcode {
-            opcode::DATAGRAM => {
-                let mut fields = Reader::new(&frame.body);
-                let source = fields.endpoint().ok_or_else(malformed)?;
-                node.inbox.borrow_mut().push_back((source, fields.rest().to_vec()));
-            }
+            opcode::DATAGRAM => lay_down(&node.inbox, &frame.body)?,
             opcode::DISK_DONE => {
                 let outcome = DiskOutcome::parse(&frame.body).ok_or_else(malformed)?;
                 node.completed(&outcome).ok_or_else(malformed)?;

@@ -5,21 +5,24 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use quorate_core::client::ClientConfig;
 use quorate_core::{Apply, Instant};
 use quorate_driver::{
     AppendError, Completion, DatagramPort, LogPort, ServiceHost, StoragePort, StorageRequest,
 };
 
 use super::body::{self, HistoryBody, PeerBody, VoteBody};
+use super::client::ShimClient;
 use super::frame::Frame;
 use super::process::{Process, ShimError};
 use super::raw::{DiskOutcome, DiskRequest, Reader, ServiceCall, ServiceOutcome, datagram};
 use super::{Began, Begin, EventBody, OperateBody, TurnDone, ViewBody, opcode};
+use crate::client_node::ClientNode;
 use crate::edges::{EdgeLog, EdgeService, EdgeSocket, EdgeStorage, Edges, Input};
 use crate::subject::{Description, Feature, Node, NodeSpec, NodeView, SpawnError, Subject, Turned};
 
 /// Frames that a node may send in one turn.
-const FRAMES_PER_TURN_MAX: u32 = 200_000;
+pub(super) const FRAMES_PER_TURN_MAX: u32 = 200_000;
 
 /// Events of a node that the story keeps of one turn; more are dropped.
 const NOTES_PER_TURN_MAX: usize = 100;
@@ -92,7 +95,7 @@ impl core::fmt::Debug for Shim {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -128,7 +131,7 @@ impl Shim {
     }
 }
 
-fn spawn_error(error: ShimError) -> SpawnError {
+pub(super) fn spawn_error(error: ShimError) -> SpawnError {
     match error {
         ShimError::Unimplemented(text) => SpawnError::Unimplemented(text),
         ShimError::LeftOut(text) => SpawnError::LeftOut(text),
@@ -168,6 +171,26 @@ impl Subject for Shim {
             freezes: self.description.features.contains(&Feature::Freeze),
             names: self.options.names.clone(),
         }))
+    }
+
+    fn client(
+        &self,
+        config: &ClientConfig,
+        now: Instant,
+    ) -> Option<Result<Box<dyn ClientNode>, SpawnError>> {
+        let has_clients = self.description.features.contains(&Feature::Clients);
+        has_clients.then(|| self.open_client(config, now))
+    }
+}
+
+impl Shim {
+    fn open_client(
+        &self,
+        config: &ClientConfig,
+        now: Instant,
+    ) -> Result<Box<dyn ClientNode>, SpawnError> {
+        let process = self.process().map_err(spawn_error)?;
+        Ok(Box::new(ShimClient::open(process, config, now)?))
     }
 }
 
@@ -253,7 +276,8 @@ impl ShimNode {
             let frame = process.receive(self.node)?;
             match frame.opcode {
                 opcode::TIME_DONE => {
-                    let TurnDone { wake, stopped, ended, handed_over } = process.json(&frame)?;
+                    let TurnDone { wake, stopped, ended, handed_over, .. } =
+                        process.json(&frame)?;
                     let wake = wake.map(Instant);
                     let fault = None;
                     return Ok(Turned { wake, stopped, ended, notes, handed_over, fault });
@@ -384,6 +408,6 @@ impl ShimNode {
     }
 }
 
-fn malformed(process: &mut Process, frame: &Frame) -> ShimError {
+pub(super) fn malformed(process: &mut Process, frame: &Frame) -> ShimError {
     process.fail(&format!("the body of `{}` is not as it should be", frame.opcode as char))
 }

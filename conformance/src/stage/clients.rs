@@ -2,22 +2,18 @@
 
 use core::hash::Hasher;
 
-use quorate_codecs::{DATAGRAM_BYTES_MAX, Header, decode, encode_control, encode_data};
-use quorate_core::client::{
-    Client, ClientAction, ClientActions, ClientConfig, ClientError, ClientEvent, ClientLimits,
-    Reject,
-};
+use quorate_core::client::{ClientConfig, ClientCounters, ClientError, ClientLimits, Reject};
 use quorate_core::hash::{StateHasher, mix};
-use quorate_core::{
-    ClientKey, Endpoint, Instant, MemberId, Position, PositionRange, RecoveryEpoch, Sender, Stream,
-};
+use quorate_core::{ClientKey, Endpoint, Instant, MemberId, Position, RecoveryEpoch, SessionId};
 use quorate_sim::Place;
 use quorate_sim::observers::Observed;
 
 use super::run::Happening;
 use super::story::Told;
-use super::{GROUP, SECOND, Stage, TAG};
+use super::{GROUP, SECOND, Stage};
 use crate::case::Failure;
+use crate::client_node::{ClientInput, ClientNode, ClientTold, ClientTurned, OwnClient};
+use crate::subject::SpawnError;
 
 /// A client of a stage, from 1 on.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -38,7 +34,9 @@ pub struct Replied {
 
 pub(super) struct StageClient {
     pub(super) key: ClientKey,
-    client: Client,
+    /// The subject's own, or one of the suite's.
+    node: Box<dyn ClientNode>,
+    state: ClientState,
     wake_at: Option<u64>,
     /// When each message was accepted, by sequence from 1 on, and its bytes.
     pub(super) submitted: Vec<(u64, Vec<u8>)>,
@@ -48,6 +46,27 @@ pub(super) struct StageClient {
     pub(super) ended: Option<Result<(), ClientError>>,
     next: Vec<u8>,
     gone: bool,
+}
+
+/// What is known of a client beside its replies.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClientState {
+    session: SessionId,
+    counters: ClientCounters,
+}
+
+impl ClientState {
+    /// The session, once one was opened.
+    #[must_use]
+    pub const fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// What it has counted.
+    #[must_use]
+    pub const fn counters(&self) -> &ClientCounters {
+        &self.counters
+    }
 }
 
 impl Stage<'_> {
@@ -77,11 +96,11 @@ impl Stage<'_> {
                 coverage_ranges_max: limits.coverage_ranges_max,
             },
         };
-        let client = Client::new(config, Instant(self.now));
-        let client = client.expect("a stage's options are sound: its members took them too");
+        let node = self.client_node(config);
         self.clients.push(StageClient {
             key,
-            client,
+            node,
+            state: ClientState::default(),
             wake_at: None,
             submitted: Vec::new(),
             replies: Vec::new(),
@@ -93,8 +112,28 @@ impl Stage<'_> {
         });
         let place = Place::Client(number);
         self.watch_client(Observed::ClientAt(key, place.endpoint()));
-        self.step_client(number as usize - 1, ClientEvent::Timer);
+        self.step_client(number as usize - 1, None);
         ClientNumber(number)
+    }
+
+    /// A client of the subject's, if it has some, else one of the suite's.
+    fn client_node(&mut self, config: ClientConfig) -> Box<dyn ClientNode> {
+        let now = Instant(self.now);
+        match self.subject.client(&config, now) {
+            Some(Ok(node)) => return node,
+            Some(Err(SpawnError::Unimplemented(what))) => {
+                self.unable = Some(Failure::Unimplemented(what));
+            }
+            Some(Err(SpawnError::LeftOut(what))) => {
+                self.unable = Some(Failure::NotApplicable(what));
+            }
+            Some(Err(error)) => {
+                self.watch.violations.add("subject", format!("a client does not begin: {error}"));
+            }
+            None => {}
+        }
+        let own = OwnClient::new(config, now);
+        Box::new(own.expect("a stage's options are sound: its members took them too"))
     }
 
     /// Submits a message; its sequence number.
@@ -105,7 +144,7 @@ impl Stage<'_> {
         let index = client.0 as usize - 1;
         let refused = self.clients[index].rejected.len();
         self.clients[index].next = payload.to_vec();
-        self.step_client(index, ClientEvent::Submit { payload });
+        self.step_client(index, Some(ClientInput::Submit { payload }));
         let client = &self.clients[index];
         match client.rejected.get(refused) {
             Some(reject) => Err(*reject),
@@ -158,15 +197,15 @@ impl Stage<'_> {
         self.clients[client.0 as usize - 1].key
     }
 
-    /// The core's client itself, to look at.
+    /// What else is known of a client.
     #[must_use]
-    pub fn client_state(&self, client: ClientNumber) -> &Client {
-        &self.clients[client.0 as usize - 1].client
+    pub fn client_state(&self, client: ClientNumber) -> &ClientState {
+        &self.clients[client.0 as usize - 1].state
     }
 
     /// A client closes its session when all is answered.
     pub fn close(&mut self, client: ClientNumber) {
-        self.step_client(client.0 as usize - 1, ClientEvent::Close);
+        self.step_client(client.0 as usize - 1, Some(ClientInput::Close));
     }
 
     /// A client crashes: it takes and sends nothing any more.
@@ -180,31 +219,33 @@ impl Stage<'_> {
         if index >= self.clients.len() {
             return;
         }
-        let Ok((sender, content)) = decode(bytes, TAG) else { return };
         let source = from.endpoint();
-        self.step_client(index, ClientEvent::Received { sender, source, content });
+        self.step_client(index, Some(ClientInput::Datagram { source, bytes }));
     }
 
     pub(super) fn client_wakes(&mut self, client: usize, at: u64) {
         if self.clients[client].wake_at == Some(at) {
             self.clients[client].wake_at = None;
-            self.step_client(client, ClientEvent::Timer);
+            self.step_client(client, None);
         }
     }
 
-    fn step_client(&mut self, client: usize, event: ClientEvent<'_>) {
+    fn step_client(&mut self, client: usize, input: Option<ClientInput<'_>>) {
         if self.clients[client].gone {
             return;
         }
-        let mut actions = ClientActions::new();
-        for event in [event, ClientEvent::Flush] {
-            self.clients[client].client.step(Instant(self.now), event, &mut actions);
-            for action in actions.drain() {
-                self.perform_for_client(client, action);
-            }
+        let turned = self.clients[client].node.turn(Instant(self.now), input);
+        let ClientTurned { wake, told, counters, fault } = turned;
+        self.clients[client].state.counters = counters;
+        if let Some(fault) = fault {
+            let text = format!("client {}: {fault}", client + 1);
+            return self.watch.violations.add("subject", text);
+        }
+        for told in told {
+            self.client_told(client, told);
         }
         let host = &mut self.clients[client];
-        let Some(due) = host.client.next_deadline() else { return };
+        let Some(due) = wake else { return };
         let at = due.0.max(self.now);
         if host.ended.is_none() && host.wake_at.is_none_or(|armed| at < armed) {
             host.wake_at = Some(at);
@@ -212,43 +253,32 @@ impl Stage<'_> {
         }
     }
 
-    fn perform_for_client(&mut self, client: usize, action: ClientAction) {
-        let (key, lane) = (self.clients[client].key, format!("c{}", client + 1));
-        match action {
-            ClientAction::Send { to, message } => {
-                let mut bytes = vec![0; DATAGRAM_BYTES_MAX];
-                let encoded = encode_control(&header(key), &message, &mut bytes);
-                self.client_sends(client, to, bytes, encoded.ok());
-            }
-            ClientAction::SendData { to, stream, epoch, range } => {
-                self.send_ingress(client, to, (stream, epoch, range));
-            }
-            ClientAction::Accepted { sequence } => {
+    fn client_told(&mut self, client: usize, told: ClientTold) {
+        let key = self.clients[client].key;
+        match told {
+            ClientTold::Sent { to, bytes } => self.client_sends(client, to, bytes),
+            ClientTold::Accepted { sequence } => {
                 let host = &mut self.clients[client];
                 let message = core::mem::take(&mut host.next);
                 let payload = hash_of(&message);
                 host.submitted.push((self.now, message));
                 self.watch_client(Observed::Accepted { key, sequence, payload });
-                let text = format!("submits message {sequence}");
-                self.tell(Told::Client { client: lane, text });
+                self.tell_of_client(client, format!("submits message {sequence}"));
             }
-            ClientAction::Rejected { reason } => self.clients[client].rejected.push(reason),
-            ClientAction::Reply { sequence, position, payload } => {
-                let (first, second) =
-                    self.clients[client].client.bytes(Stream::Egress(key), payload);
-                let bytes = [first, second].concat();
+            ClientTold::Rejected(reason) => self.clients[client].rejected.push(reason),
+            ClientTold::Replied { sequence, position, bytes } => {
                 self.watch_client(Observed::Replied { key, sequence, position, reply: &bytes });
                 let at = self.now;
                 self.clients[client].replies.push(Replied { at, sequence, position, bytes });
-                let text = format!("is answered message {sequence}");
-                self.tell(Told::Client { client: lane, text });
+                self.tell_of_client(client, format!("is answered message {sequence}"));
             }
-            ClientAction::Connected { .. } => {
+            ClientTold::Connected { session } => {
                 self.clients[client].connected += 1;
-                self.tell(Told::Client { client: lane, text: "is connected".into() });
+                self.clients[client].state.session = session;
+                self.tell_of_client(client, "is connected".into());
             }
-            ClientAction::Disconnected => {}
-            ClientAction::Ended(result) => {
+            ClientTold::Disconnected => {}
+            ClientTold::Ended(result) => {
                 if let Err(ClientError::SessionLost { session, .. }) = &result {
                     self.watch_client(Observed::SessionLost { session: *session });
                 }
@@ -256,43 +286,20 @@ impl Stage<'_> {
                     Ok(()) => "has ended".to_owned(),
                     Err(error) => format!("gives up: {error}"),
                 };
-                self.tell(Told::Client { client: lane, text });
+                self.tell_of_client(client, text);
                 self.clients[client].ended = Some(result);
             }
         }
     }
 
-    fn send_ingress(
-        &mut self,
-        client: usize,
-        to: Endpoint,
-        (stream, epoch, range): (Stream, u64, PositionRange),
-    ) {
-        let host = &self.clients[client];
-        let (first, second) = host.client.bytes(stream, range);
-        let (run, key) = ([first, second].concat(), host.key);
-        let slice_bytes = self.options.limits.slice_bytes as usize;
-        let mut position = range.start;
-        for slice in run.chunks(slice_bytes) {
-            let mut bytes = vec![0; DATAGRAM_BYTES_MAX];
-            let slices = (slice, &[][..]);
-            let encoded =
-                encode_data(&header(key), stream, epoch, position, None, slices, &mut bytes);
-            self.client_sends(client, to, bytes, encoded.ok());
-            position = position.plus(slice.len() as u64);
-        }
+    fn tell_of_client(&mut self, client: usize, text: String) {
+        self.tell(Told::Client { client: format!("c{}", client + 1), text });
     }
 
-    fn client_sends(
-        &mut self,
-        client: usize,
-        to: Endpoint,
-        mut bytes: Vec<u8>,
-        length: Option<usize>,
-    ) {
-        let (Some(to), Some(length)) = (Place::at(to), length) else { return };
-        bytes.truncate(length);
-        self.send(Place::Client(client as u32 + 1), to, bytes);
+    fn client_sends(&mut self, client: usize, to: Endpoint, bytes: Vec<u8>) {
+        if let Some(to) = Place::at(to) {
+            self.send(Place::Client(client as u32 + 1), to, bytes);
+        }
     }
 }
 
@@ -308,10 +315,6 @@ impl Stage<'_> {
     pub const fn place_of(member: u16) -> Place {
         Place::Member(MemberId(member))
     }
-}
-
-const fn header(key: ClientKey) -> Header {
-    Header { tag: TAG, sender: Sender::Client { key } }
 }
 
 pub(super) fn hash_of(bytes: &[u8]) -> u64 {

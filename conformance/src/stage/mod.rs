@@ -41,7 +41,7 @@ use crate::edges::Edges;
 use crate::subject::{HandedOver, Node, NodeSpec, NodeView, Subject};
 use crate::trial::Remains;
 
-pub use clients::{ClientNumber, Replied};
+pub use clients::{ClientNumber, ClientState, Replied};
 pub use load::{Offered, quantile};
 pub use look::Sighting;
 pub use overhear::Overheard;

@@ -126,9 +126,6 @@ impl Stage<'_> {
         }
         self.say(format!("starts member {member}"));
         self.begin_life(index);
-        if let Some(failure) = &self.unable {
-            return Err(failure.clone());
-        }
         self.found()
     }
 

@@ -47,6 +47,9 @@ impl Stage<'_> {
 
     /// What the observers found since the last call.
     pub(super) fn found(&mut self) -> Verdict {
+        if let Some(failure) = &self.unable {
+            return Err(failure.clone());
+        }
         let Some(violation) = self.watch.violations.first() else { return Ok(()) };
         let (rule, text) = (violation.id.to_owned(), violation.message.clone());
         self.tell(Told::Broken { rule, text, member: None });
