@@ -53,6 +53,7 @@ def hello(body):
         "version": "0.1.0",
         "about": "a starting point",
         # With "clients" beside it `C` comes: see `client`. Without, the suite has its own.
+        # With "snapshots" disk requests `n` may be sent, and `B` may name one to begin with.
         "features": ["virtual_disk"],
     }
     write_frame("h", 0, about)

@@ -160,6 +160,8 @@ pub enum Feature {
     Freeze,
     /// It has clients of its own, which take the place of the suite's.
     Clients,
+    /// The member takes snapshots, and begins with the newest that is whole.
+    Snapshots,
     /// The loop runs on a thread or runtime of its own.
     OwnThread,
 }

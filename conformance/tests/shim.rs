@@ -7,7 +7,7 @@ use quorate_conformance::shim::{
     FRAME_BYTES_MAX, Frame, Hello, PROTOCOL, Reach, Shim, ShimExit, ShimOptions, opcode,
     run_program,
 };
-use quorate_conformance::{Outcome, Profile, SpawnError, catalogue, run_case};
+use quorate_conformance::{Options, Outcome, Profile, SpawnError, Stage, catalogue, run_case};
 use quorate_sim::Dice;
 
 const SHIM: &str = env!("CARGO_BIN_EXE_quorate-shim");
@@ -139,7 +139,7 @@ fn every_frame_is_in_the_mirror() {
     let mut options = shell("exec SHIM");
     options.mirror = Some(mirror.clone());
     let shim = Shim::start_with(options).expect("the shim starts");
-    for id in ["EL-01", "AD-27"] {
+    for id in ["EL-01", "AD-27", "SN-14"] {
         assert_eq!(outcome_of(&shim, id), Outcome::Pass, "{id}");
     }
     drop(shim);
@@ -152,6 +152,22 @@ fn every_frame_is_in_the_mirror() {
     for opcode in all.split(' ') {
         assert!(lines.iter().any(|line| line["opcode"] == opcode), "no {opcode}");
     }
+}
+
+#[test]
+fn a_shim_that_stores_snapshots_it_does_not_claim_fails_and_one_that_claims_none_is_let_alone() {
+    let Some(options) = meddled("[body.replace(b',\"snapshots\"', b'')]") else { return };
+    let shim = Shim::start_with(options).expect("it says hello");
+    assert_eq!(outcome_of(&shim, "SN-14"), Outcome::NotApplicable);
+    // Its markers are asked for all the same, by somebody who looks at no feature.
+    let options = Options::members(1).limits(|limits| limits.snapshot_interval_bytes = 500);
+    let mut stage = Stage::apart(&shim, options, 1);
+    let failure = stage
+        .settle()
+        .and_then(|_| stage.connected_clients(1))
+        .and_then(|clients| stage.pour(&clients, 20, 200, 1_000_000_000));
+    let failure = failure.expect_err("a snapshot is stored").to_string();
+    assert!(failure.contains("the body of `W` is not as it should be"), "{failure}");
 }
 
 fn framed(frames: &[Frame]) -> Vec<u8> {

@@ -58,6 +58,17 @@ impl Command {
         [&[tag], &one.to_le_bytes()[..], &two.to_le_bytes()].concat()
     }
 
+    /// The timer that a message schedules when it is applied at `time`, or cancels (`None`).
+    pub(super) fn timer(bytes: &[u8], time: LogTime) -> Option<(u64, Option<LogTime>)> {
+        match Self::parse(bytes)? {
+            Self::Schedule { timer, delay } => {
+                Some((timer, Some(LogTime(time.0.saturating_add(delay)))))
+            }
+            Self::Cancel { timer } => Some((timer, None)),
+            _ => None,
+        }
+    }
+
     fn parse(bytes: &[u8]) -> Option<Self> {
         let (&tag, words) = bytes.split_first()?;
         let (one, two) = words.split_at_checked(8)?;

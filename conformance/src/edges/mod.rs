@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use quorate_core::{Apply, Endpoint, Instant, MemberId, OperationId, Position, Recovered};
+use quorate_core::{Apply, Endpoint, Instant, LogTime, MemberId, OperationId, Position, Recovered};
 use quorate_driver::{Completion, ServiceError};
 use quorate_sim::{Dice, SimDisk, Tally, Work};
 
@@ -72,6 +72,13 @@ pub enum Deed {
         payload: Vec<u8>,
         /// What the service replied.
         reply: Vec<u8>,
+    },
+    /// Its service asked for a timer, or for none any more.
+    Timer {
+        /// The timer's number.
+        timer: u64,
+        /// When it is due; `None` if it is cancelled.
+        deadline: Option<LogTime>,
     },
 }
 
@@ -263,6 +270,19 @@ impl Edges {
         };
         state.inputs.push_back(Input::Storage(completion));
         work
+    }
+
+    /// A snapshot cannot be stored, for this reason: nothing of it is there, and the member is told.
+    /// Whether this life has asked for it.
+    pub fn refuse_snapshot(&self, operation: OperationId, reason: &str) -> bool {
+        let mut state = self.state();
+        let refused = state.broken.is_none() && state.disk.forget(operation);
+        if refused {
+            let reason = reason.to_owned();
+            let failed = Completion::SnapshotFailed { operation, reason };
+            state.inputs.push_back(Input::Storage(failed));
+        }
+        refused
     }
 
     /// What the member asked to be made durable since the last [`Edges::take_deeds`].

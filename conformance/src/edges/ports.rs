@@ -9,7 +9,7 @@ use quorate_driver::{
 };
 use quorate_sim::{Stored, Work};
 
-use super::{Deed, Edges};
+use super::{Command, Deed, Edges};
 
 impl Edges {
     /// This life's socket.
@@ -232,6 +232,9 @@ impl Service for EdgeService {
             source: quorate_core::Source::Member,
         };
         self.0.record_applied(Self::frame(context, delivery), payload, reply);
+        if let Some((timer, deadline)) = Command::timer(payload, context.time()) {
+            self.0.state().deeds.push(Deed::Timer { timer, deadline });
+        }
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use quorate_core::{
     BootEpoch, Chain, Counters, Duration, Endpoint, FailStop, GroupId, Incarnation, Instant, Life,
     Limits, LogTime, MemberConfig, MemberId, PeerRecord, Position, Recovered, RecoveryEpoch, Role,
-    Term, TermHistory, TermLine, Timing, View, Vote, VoteKey,
+    Snapshot, SnapshotPoint, Term, TermHistory, TermLine, Timing, View, Vote, VoteKey,
 };
 use serde::{Deserialize, Serialize};
 
@@ -191,6 +191,10 @@ struct RecoveredBody {
     chain: u64,
     log_time: u64,
     peers: Vec<PeerBody>,
+    /// The core's part of the snapshot to begin with, as hexadecimal digits. The service has its
+    /// part already.
+    #[serde(default)]
+    snapshot: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
@@ -239,6 +243,8 @@ pub struct ViewBody {
     durable: u64,
     commit: u64,
     applied: u64,
+    #[serde(default)]
+    snapshot: u64,
     applied_chain: u64,
     applying: bool,
     verified_chain: u64,
@@ -279,8 +285,7 @@ impl Begin {
             timing: TimingBody::from(timing),
             limits: LimitsBody::from(limits),
         };
-        // The protocol has no snapshots: a disk behind it never has one.
-        let Recovered { life, vote, history, log_end, chain, log_time, peers, snapshot: _ } =
+        let Recovered { life, vote, history, log_end, chain, log_time, peers, snapshot } =
             recovered;
         let recovered = RecoveredBody {
             life: LifeBody::from(life),
@@ -290,6 +295,7 @@ impl Begin {
             chain: chain.0,
             log_time: log_time.0,
             peers: peers.iter().map(PeerBody::from).collect(),
+            snapshot: snapshot.as_ref().map(|snapshot| digits(&snapshot.core)),
         };
         Self { now: now.0, config, recovered }
     }
@@ -298,6 +304,10 @@ impl Begin {
     #[must_use]
     pub fn parts(&self) -> Option<(MemberConfig, Recovered)> {
         let Self { config, recovered, .. } = self;
+        let snapshot = match &recovered.snapshot {
+            Some(text) => Some(Box::new(snapshot(bytes(text)?)?)),
+            None => None,
+        };
         let voters = config.voters.iter().map(|(id, text)| Some((MemberId(*id), endpoint(text)?)));
         let parts = (
             MemberConfig {
@@ -317,7 +327,7 @@ impl Begin {
                 chain: Chain(recovered.chain),
                 log_time: LogTime(recovered.log_time),
                 peers: recovered.peers.iter().map(PeerBody::to).collect::<Option<_>>()?,
-                snapshot: None,
+                snapshot,
             },
         );
         Some(parts)
@@ -395,6 +405,7 @@ impl ViewBody {
             durable: view.durable.0,
             commit: view.commit.0,
             applied: view.applied.0,
+            snapshot: view.snapshot.0,
             applied_chain: view.applied_chain.0,
             applying: view.applying,
             verified_chain: view.verified_chain.0,
@@ -428,7 +439,7 @@ impl ViewBody {
             durable: Position(self.durable),
             commit: Position(self.commit),
             applied: Position(self.applied),
-            snapshot: Position::ZERO,
+            snapshot: Position(self.snapshot),
             applied_chain: Chain(self.applied_chain),
             applying: self.applying,
             verified_chain: Chain(self.verified_chain),
@@ -476,16 +487,29 @@ fn fail_stop(name: &str) -> Option<FailStop> {
 }
 
 pub(super) fn hex(endpoint: &Endpoint) -> String {
-    endpoint.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    digits(&endpoint.0)
 }
 
 pub(super) fn endpoint(text: &str) -> Option<Endpoint> {
+    bytes(text)?.try_into().ok().map(Endpoint)
+}
+
+/// Bytes as hexadecimal digits.
+fn digits(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The bytes that these digits are.
+fn bytes(text: &str) -> Option<Vec<u8>> {
     let digit = |digit: u8| (digit as char).to_digit(16).map(|value| value as u8);
-    let pairs = text.as_bytes().as_chunks().0.iter();
-    let bytes: Option<Vec<u8>> =
-        pairs.map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect();
-    let whole = text.len() == 36;
-    bytes.filter(|_| whole).and_then(|bytes| bytes.try_into().ok()).map(Endpoint)
+    let (pairs, rest) = text.as_bytes().as_chunks();
+    let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
+    if rest.is_empty() { bytes.collect() } else { None }
+}
+
+/// The snapshot whose core's part these bytes are.
+pub(super) fn snapshot(core: Vec<u8>) -> Option<Snapshot> {
+    Some(Snapshot { point: SnapshotPoint::read(&core).ok()?, core })
 }
 
 #[cfg(test)]
@@ -501,6 +525,8 @@ mod tests {
         recovered.history =
             TermHistory::new(vec![line(9, 2, Position(640), Chain(u64::MAX))]).unwrap();
         recovered.peers = vec![PeerRecord::default()];
+        let core = [vec![1, 0], vec![0; 6], vec![7; 32]].concat();
+        recovered.snapshot = Some(Box::new(snapshot(core).unwrap()));
         let begin = Begin::new(Instant(77), &config, &recovered);
         let json = serde_json::to_vec(&begin).unwrap();
         let back: Begin = serde_json::from_slice(&json).unwrap();
@@ -521,6 +547,8 @@ mod tests {
         assert_eq!(endpoint("00"), None);
         assert_eq!(endpoint(&"é".repeat(18)), None);
         assert_eq!(endpoint(&"0g".repeat(18)), None);
+        assert_eq!(bytes("012"), None);
+        assert_eq!(snapshot(vec![1, 0, 3]), None);
         assert_eq!(u16::of(70_000), None);
         let mut view = ViewBody { role: "emperor".into(), ..ViewBody::default() };
         assert!(view.to().is_none());

@@ -18,9 +18,11 @@ use serde::Serialize;
 use super::body::{self, HistoryBody, PeerBody, VoteBody};
 use super::frame::{Frame, FrameError};
 use super::opcode;
-use super::raw::{DiskOutcome, DiskRequest, ServiceCall, ServiceOutcome, datagram};
+use super::raw::{DiskOutcome, DiskRequest, SERVICE_STATE, ServiceCall, ServiceOutcome, datagram};
 
 pub(super) type SharedPipe = Rc<RefCell<Pipe>>;
+/// What is under way at the disk; the core asks for no more than its limits say.
+pub(super) type Operations = Rc<RefCell<Vec<OperationId>>>;
 pub(super) type Inbox = Rc<RefCell<VecDeque<(Endpoint, Vec<u8>)>>>;
 
 /// Standard input and output, and what went wrong with them.
@@ -131,7 +133,9 @@ impl LogPort for PipeLog {
             Ok(Some(DiskOutcome::Failed(text))) => {
                 Err(AppendError::Broken(String::from_utf8_lossy(text).into_owned()))
             }
-            Ok(None) => Err(AppendError::Broken("the suite's answer is malformed".into())),
+            Ok(Some(DiskOutcome::NoSnapshot(..)) | None) => {
+                Err(AppendError::Broken("the suite's answer is malformed".into()))
+            }
             Err(text) => Err(AppendError::Broken(text.clone())),
         }
     }
@@ -145,7 +149,8 @@ pub(super) struct PipeStorage {
     pub(super) pipe: SharedPipe,
     pub(super) node: u16,
     pub(super) closed: Rc<Cell<bool>>,
-    pub(super) reads: Rc<RefCell<Vec<OperationId>>>,
+    pub(super) reads: Operations,
+    pub(super) snapshots: Operations,
 }
 
 impl PipeStorage {
@@ -174,8 +179,10 @@ impl StoragePort<Position> for PipeStorage {
                 let body: Vec<PeerBody> = peers.iter().map(PeerBody::from).collect();
                 self.put(&DiskRequest::Peers(operation, &json(&body)));
             }
-            // The protocol has none: it stays under way, and the member goes on without.
-            StorageRequest::StoreSnapshot { .. } => {}
+            StorageRequest::StoreSnapshot { operation, snapshot, service } => {
+                self.snapshots.borrow_mut().push(operation);
+                self.put(&DiskRequest::Snapshot(operation, &snapshot.core, &service));
+            }
             StorageRequest::Read { operation, range } => {
                 self.reads.borrow_mut().push(operation);
                 self.put(&DiskRequest::Read(operation, range));
@@ -265,7 +272,18 @@ impl Service for PipeService {
     }
 
     /// Its state is with the suite.
-    fn snapshot(&self, _: &mut Vec<u8>) {}
+    fn snapshot(&self, bytes: &mut Vec<u8>) {
+        let frame = Frame::new(opcode::SERVICE, self.node, SERVICE_STATE.to_vec());
+        let answer = self.pipe.borrow_mut().ask(&frame, opcode::SERVICE_DONE);
+        // What goes wrong here has no other way out: the host takes a panic for a refusal, and the
+        // end of the turn tells of a pipe that broke.
+        match answer.as_deref().map(ServiceOutcome::parse) {
+            Ok(Some(ServiceOutcome::Done { reply, .. })) => bytes.extend_from_slice(reply),
+            Ok(Some(ServiceOutcome::Failed(_)) | None) | Err(_) => {
+                std::panic::panic_any("the suite gives no state");
+            }
+        }
+    }
 
     fn restore(&mut self, _: &[u8]) -> Result<(), ServiceError> {
         Err(ServiceError("the service is the suite's".into()))

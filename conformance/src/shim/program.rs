@@ -1,6 +1,6 @@
 //! The first shim: the driver's own host of a member, behind a pipe.
 
-use core::cell::{Cell, RefCell};
+use core::cell::Cell;
 use core::net::{Ipv4Addr, SocketAddr};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ use super::client_body::ClientRequest;
 use super::frame::Frame;
 use super::guest::Guest;
 use super::pipe::{
-    Inbox, Pipe, PipeClock, PipeLog, PipeService, PipeSocket, PipeStorage, SharedPipe,
+    Inbox, Operations, Pipe, PipeClock, PipeLog, PipeService, PipeSocket, PipeStorage, SharedPipe,
 };
 use super::raw::{DiskOutcome, Reader};
 use super::{
@@ -136,6 +136,7 @@ impl Program {
                 Feature::Transfer,
                 Feature::Freeze,
                 Feature::Clients,
+                Feature::Snapshots,
             ],
         };
         self.answer(opcode::HELLO_OK, 0, &description)
@@ -270,6 +271,13 @@ impl Program {
 
 type PipeHost = MemberHost<PipeService, PipeSocket, PipeLog, PipeStorage, PipeClock>;
 
+/// Whether this was under way; it is not any more.
+fn take(operations: &Operations, operation: OperationId) -> bool {
+    let mut operations = operations.borrow_mut();
+    let index = operations.iter().position(|known| *known == operation);
+    index.map(|index| operations.remove(index)).is_some()
+}
+
 /// One life of a member.
 struct Node {
     host: PipeHost,
@@ -284,7 +292,8 @@ struct Node {
     /// Whether the member asks nothing more of its storage.
     closed: Rc<Cell<bool>>,
     /// Kinds of what is under way at the disk: an outcome does not repeat it.
-    reads: Rc<RefCell<Vec<OperationId>>>,
+    reads: Operations,
+    snapshots: Operations,
 }
 
 impl Node {
@@ -293,7 +302,8 @@ impl Node {
         let now = Instant(begin.now);
         let member = Member::new(config, recovered, now).map_err(|error| error.to_string())?;
         let clock = Rc::new(Cell::new(begin.now));
-        let (inbox, closed, reads) = (Inbox::default(), Rc::default(), Rc::default());
+        let (inbox, closed) = (Inbox::default(), Rc::default());
+        let (reads, snapshots) = (Operations::default(), Operations::default());
         let port = |pipe: &SharedPipe| Rc::clone(pipe);
         let socket = PipeSocket { pipe: port(pipe), node, inbox: Rc::clone(&inbox) };
         let storage = PipeStorage {
@@ -301,6 +311,7 @@ impl Node {
             node,
             closed: Rc::clone(&closed),
             reads: Rc::clone(&reads),
+            snapshots: Rc::clone(&snapshots),
         };
         let service = ServiceHost::new(PipeService { pipe: port(pipe), node });
         let log = PipeLog { pipe: port(pipe), node };
@@ -311,20 +322,37 @@ impl Node {
             MemberHost::with_ports(looped, PipeClock(Rc::clone(&clock)), address, Box::new(|| {}));
         let (handle, completions) = (Some(Rc::new(handle)), Some(completions));
         let (demands, gone, frozen) = (Demands::default(), Vec::new(), false);
-        Ok(Self { host, handle, demands, gone, completions, clock, frozen, inbox, closed, reads })
+        Ok(Self {
+            host,
+            handle,
+            demands,
+            gone,
+            completions,
+            clock,
+            frozen,
+            inbox,
+            closed,
+            reads,
+            snapshots,
+        })
     }
 
     fn completed(&self, outcome: &DiskOutcome<'_>) -> Option<()> {
         let completion = match outcome {
             DiskOutcome::Done(operation, bytes) => {
-                let mut reads = self.reads.borrow_mut();
-                match reads.iter().position(|read| read == operation) {
-                    Some(index) => {
-                        reads.remove(index);
-                        Completion::Read { operation: *operation, bytes: bytes.to_vec() }
-                    }
-                    None => Completion::Durable { operation: *operation },
+                let operation = *operation;
+                if take(&self.reads, operation) {
+                    Completion::Read { operation, bytes: bytes.to_vec() }
+                } else if take(&self.snapshots, operation) {
+                    Completion::SnapshotStored { operation }
+                } else {
+                    Completion::Durable { operation }
                 }
+            }
+            DiskOutcome::NoSnapshot(operation, text) => {
+                take(&self.snapshots, *operation).then_some(())?;
+                let reason = String::from_utf8_lossy(text).into_owned();
+                Completion::SnapshotFailed { operation: *operation, reason }
             }
             DiskOutcome::Failed(text) => {
                 Completion::Failed { reason: String::from_utf8_lossy(text).into_owned() }

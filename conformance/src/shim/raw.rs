@@ -76,6 +76,8 @@ pub enum DiskRequest<'a> {
     Peers(OperationId, &'a [u8]),
     /// Read bytes of the log.
     Read(OperationId, PositionRange),
+    /// Store a snapshot: the core's part, and the service's state.
+    Snapshot(OperationId, &'a [u8], &'a [u8]),
 }
 
 impl<'a> DiskRequest<'a> {
@@ -91,9 +93,14 @@ impl<'a> DiskRequest<'a> {
             Self::History(operation, json) => (b'h', operation, json),
             Self::Peers(operation, json) => (b'p', operation, json),
             Self::Read(operation, _) => (b'r', operation, &[]),
+            Self::Snapshot(operation, _, service) => (b'n', operation, service),
         };
         let mut out = vec![kind];
         numbered(&mut out, *operation);
+        if let Self::Snapshot(_, core, _) = self {
+            out.extend_from_slice(&(core.len() as u64).to_le_bytes());
+            out.extend_from_slice(core);
+        }
         out.extend_from_slice(rest);
         if let Self::Read(_, range) = self {
             out.extend_from_slice(&range.start.0.to_le_bytes());
@@ -123,6 +130,11 @@ impl<'a> DiskRequest<'a> {
                 }
                 Self::Read(operation, PositionRange { start, end })
             }
+            b'n' => {
+                let length = usize::try_from(fields.u64()?).ok()?;
+                let (core, service) = fields.rest().split_at_checked(length)?;
+                Self::Snapshot(operation, core, service)
+            }
             _ => return None,
         })
     }
@@ -137,6 +149,8 @@ pub enum DiskOutcome<'a> {
     Full,
     /// The disk broke, for good: this text says how.
     Failed(&'a [u8]),
+    /// This snapshot could not be stored: this text says why. All else goes on.
+    NoSnapshot(OperationId, &'a [u8]),
 }
 
 impl<'a> DiskOutcome<'a> {
@@ -147,6 +161,7 @@ impl<'a> DiskOutcome<'a> {
             Self::Done(operation, bytes) => (0, *operation, bytes),
             Self::Full => (1, OperationId::default(), &[]),
             Self::Failed(text) => (2, OperationId::default(), text),
+            Self::NoSnapshot(operation, text) => (3, *operation, text),
         };
         let mut out = vec![outcome];
         numbered(&mut out, operation);
@@ -164,10 +179,14 @@ impl<'a> DiskOutcome<'a> {
             0 => Self::Done(operation, fields.rest()),
             1 => Self::Full,
             2 => Self::Failed(fields.rest()),
+            3 => Self::NoSnapshot(operation, fields.rest()),
             _ => return None,
         })
     }
 }
+
+/// All of the body of an `S` that asks for the service's state: the kind.
+pub(super) const SERVICE_STATE: [u8; 1] = [5];
 
 /// A committed frame for the service.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -310,12 +329,17 @@ mod tests {
             DiskRequest::History(OPERATION, b"{}"),
             DiskRequest::Peers(OPERATION, b"[]"),
             DiskRequest::Read(OPERATION, range),
+            DiskRequest::Snapshot(OPERATION, b"core", b"service"),
+            DiskRequest::Snapshot(OPERATION, b"", b""),
         ] {
             assert_eq!(DiskRequest::parse(&request.to_bytes()), Some(request));
         }
-        for outcome in
-            [DiskOutcome::Done(OPERATION, b"read"), DiskOutcome::Full, DiskOutcome::Failed(b"why")]
-        {
+        for outcome in [
+            DiskOutcome::Done(OPERATION, b"read"),
+            DiskOutcome::Full,
+            DiskOutcome::Failed(b"why"),
+            DiskOutcome::NoSnapshot(OPERATION, b"why"),
+        ] {
             assert_eq!(DiskOutcome::parse(&outcome.to_bytes()), Some(outcome));
         }
         let timers = vec![(1, Some(5)), (2, None)];
@@ -346,13 +370,15 @@ mod tests {
             let length = dice.below(60) as usize;
             let mut body: Vec<u8> = (0..length).map(|_| dice.bits() as u8).collect();
             if let Some(first) = body.first_mut() {
-                *first = dice.pick(b"asvhpr\x00\x01\x02\x03\x04");
+                *first = dice.pick(b"asvhprn\x00\x01\x02\x03\x04\x05");
             }
             let _ = DiskRequest::parse(&body);
             let _ = DiskOutcome::parse(&body);
             let _ = ServiceCall::parse(&body);
             let _ = ServiceOutcome::parse(&body);
         }
+        let longer = DiskRequest::Snapshot(OPERATION, b"core", b"").to_bytes();
+        assert_eq!(DiskRequest::parse(&longer[..longer.len() - 1]), None);
         let claims = [&[0_u8][..], &u64::MAX.to_le_bytes()].concat();
         assert_eq!(ServiceOutcome::parse(&claims), None);
     }

@@ -15,7 +15,9 @@ use super::body::{self, HistoryBody, PeerBody, VoteBody};
 use super::client::ShimClient;
 use super::frame::Frame;
 use super::process::{Process, ShimError};
-use super::raw::{DiskOutcome, DiskRequest, Reader, ServiceCall, ServiceOutcome, datagram};
+use super::raw::{
+    DiskOutcome, DiskRequest, Reader, SERVICE_STATE, ServiceCall, ServiceOutcome, datagram,
+};
 use super::{Began, Begin, EventBody, OperateBody, TurnDone, ViewBody, opcode};
 use crate::client_node::ClientNode;
 use crate::edges::{EdgeLog, EdgeService, EdgeSocket, EdgeStorage, Edges, Input};
@@ -169,6 +171,7 @@ impl Subject for Shim {
             view: NodeView::default(),
             fault: None,
             freezes: self.description.features.contains(&Feature::Freeze),
+            takes_snapshots: self.description.features.contains(&Feature::Snapshots),
             names: self.options.names.clone(),
         }))
     }
@@ -206,6 +209,8 @@ struct ShimNode {
     fault: Option<String>,
     /// Whether it wants to know when it is frozen.
     freezes: bool,
+    /// Whether it may store snapshots: without, it would not begin with one.
+    takes_snapshots: bool,
     names: BTreeMap<String, String>,
 }
 
@@ -313,9 +318,11 @@ impl ShimNode {
             Input::Storage(completion) => {
                 let outcome = match completion {
                     Completion::Durable { operation }
-                    | Completion::SnapshotStored { operation }
-                    | Completion::SnapshotFailed { operation, .. } => {
+                    | Completion::SnapshotStored { operation } => {
                         DiskOutcome::Done(*operation, &[])
+                    }
+                    Completion::SnapshotFailed { operation, reason } => {
+                        DiskOutcome::NoSnapshot(*operation, reason.as_bytes())
                     }
                     Completion::Read { operation, bytes } => DiskOutcome::Done(*operation, bytes),
                     Completion::Failed { reason } => DiskOutcome::Failed(reason.as_bytes()),
@@ -370,6 +377,13 @@ impl ShimNode {
                 let peers = peers.and_then(|peers| peers.iter().map(PeerBody::to).collect());
                 peers.map(|peers| StorageRequest::PersistPeers { operation, peers })
             }
+            DiskRequest::Snapshot(operation, core, service) => {
+                let snapshot = body::snapshot(core.to_vec()).map(Box::new);
+                let service = service.to_vec();
+                snapshot
+                    .filter(|_| self.takes_snapshots)
+                    .map(|snapshot| StorageRequest::StoreSnapshot { operation, snapshot, service })
+            }
         };
         let request = request.ok_or_else(|| malformed(process, frame))?;
         self.storage.submit(request);
@@ -377,6 +391,14 @@ impl ShimNode {
     }
 
     fn serve(&mut self, process: &mut Process, frame: &Frame) -> Result<(), ShimError> {
+        if frame.body == SERVICE_STATE {
+            let state = self.service.snapshot();
+            let body = match &state {
+                Ok(reply) => ServiceOutcome::Done { timers: Vec::new(), reply }.to_bytes(),
+                Err(error) => ServiceOutcome::Failed(error.to_string().as_bytes()).to_bytes(),
+            };
+            return process.send(&Frame::new(opcode::SERVICE_DONE, self.node, body));
+        }
         let Some(call) = ServiceCall::parse(&frame.body) else {
             return Err(malformed(process, frame));
         };

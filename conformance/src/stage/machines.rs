@@ -2,10 +2,11 @@
 
 use std::io::ErrorKind;
 
-use quorate_core::OperationId;
+use quorate_core::{OperationId, Recovered};
 
 use super::run::Happening;
 use super::{Passing, Stage};
+use crate::case::Verdict;
 
 impl Stage<'_> {
     /// A member's socket takes no datagrams, as one whose buffer is full, or takes them again.
@@ -38,6 +39,37 @@ impl Stage<'_> {
         for operation in machine.held.remove(kind).unwrap_or_default().into_iter().rev() {
             self.queue.push(self.now, Happening::DiskDone { node: index, life, operation });
         }
+    }
+
+    /// The snapshots that are held at a member cannot be stored, for this reason; later ones can.
+    /// How many they were.
+    pub fn refuse_snapshots(&mut self, member: u16, reason: &str) -> usize {
+        self.say(format!("the disk of member {member} stores no snapshot: {reason}"));
+        let index = self.index(member);
+        let machine = &mut self.machines[index];
+        machine.holding.retain(|held| *held != "snapshot");
+        let held = machine.held.remove("snapshot").unwrap_or_default();
+        let refused =
+            held.iter().filter(|operation| machine.edges.refuse_snapshot(**operation, reason));
+        let refused = refused.count();
+        self.queue.push(self.now, Happening::Look { node: index, life: self.machines[index].life });
+        refused
+    }
+
+    /// Starts a member; `change` meddles with what its archive has found.
+    ///
+    /// # Errors
+    /// An observer saw a rule broken.
+    pub fn start_with(
+        &mut self,
+        member: u16,
+        what: &str,
+        change: impl FnOnce(&mut Recovered),
+    ) -> Verdict {
+        self.say(format!("starts member {member}, with {what}"));
+        let index = self.index(member);
+        self.begin_life_with(index, change);
+        self.found()
     }
 
     /// What a member asked of its disk so far, over all its lives, in that order.

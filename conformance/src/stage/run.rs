@@ -1,6 +1,6 @@
 //! What happens on a stage, in virtual time: one input, one turn, then what follows of its deeds.
 
-use quorate_core::{Instant, OperationId, Role};
+use quorate_core::{Instant, OperationId, Recovered, Role};
 use quorate_sim::{Place, Work};
 
 use super::story::{Fate, Told};
@@ -101,10 +101,16 @@ impl Stage<'_> {
     }
 
     pub(super) fn begin_life(&mut self, node: usize) {
+        self.begin_life_with(node, |_| {});
+    }
+
+    /// Begins a life on what the archive has found, and `change` has meddled with.
+    pub(super) fn begin_life_with(&mut self, node: usize, change: impl FnOnce(&mut Recovered)) {
         let now = self.clock(node);
         let machine = &mut self.machines[node];
         machine.edges.set_now(now);
         machine.edges.begin_life();
+        machine.edges.change_recovered(change);
         machine.life += 1;
         machine.paused = false;
         machine.stopped = None;
@@ -254,7 +260,7 @@ impl Stage<'_> {
                 }
             }
             Deed::Asked { operation, work } => self.issue(node, operation, &work),
-            Deed::Appended { .. } | Deed::Applied { .. } => {}
+            Deed::Appended { .. } | Deed::Applied { .. } | Deed::Timer { .. } => {}
         }
     }
 

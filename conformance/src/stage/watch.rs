@@ -2,7 +2,8 @@
 
 use quorate_codecs::decode;
 use quorate_core::{
-    Action, Actions, Apply, Delivery, Destination, Endpoint, Incoming, Message, Stream, View,
+    Action, Actions, Apply, Delivery, Destination, Endpoint, Event, Incoming, LogTime, Message,
+    Outputs, Stream, View,
 };
 use quorate_sim::observers::{Observed, Observers, Rules, Scene, Violations};
 use quorate_sim::{Place, SimDisk, Work};
@@ -117,8 +118,9 @@ impl Stage<'_> {
                 self.show(node, Observed::Acting(&action));
             }
             Deed::Applied { apply, payload, reply } => {
-                self.watch_applied(node, apply, payload, reply)
+                self.watch_applied(node, apply, payload, reply);
             }
+            Deed::Timer { timer, deadline } => self.watch_timer(node, *timer, *deadline),
         }
     }
 
@@ -158,6 +160,17 @@ impl Stage<'_> {
             _ => 0,
         };
         self.show(node, Observed::Applied { apply: &apply, payload, reply });
+    }
+
+    fn watch_timer(&mut self, node: usize, timer: u64, deadline: Option<LogTime>) {
+        let mut outputs = Outputs::new();
+        match deadline {
+            Some(deadline) => outputs.schedule_timer(timer, deadline),
+            None => outputs.cancel_timer(timer),
+        }
+        let (local, through) = (self.clock(node), self.machines[node].seen.view.applied);
+        let event = Event::Applied { through, outputs: &outputs };
+        self.show(node, Observed::Stepping { local, event: &event });
     }
 
     /// Shows what a member's state is, when all that it was handed is applied.

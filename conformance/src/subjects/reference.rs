@@ -28,7 +28,12 @@ impl Subject for Reference {
             name: "core".into(),
             version: env!("CARGO_PKG_VERSION").into(),
             about: "the core in the smallest loop that keeps its law".into(),
-            features: vec![Feature::VirtualDisk, Feature::GracefulStop, Feature::Transfer],
+            features: vec![
+                Feature::VirtualDisk,
+                Feature::GracefulStop,
+                Feature::Transfer,
+                Feature::Snapshots,
+            ],
         }
     }
 

@@ -73,6 +73,7 @@ fn describe(name: &str, about: &str) -> Description {
             Feature::Sockets,
             Feature::GracefulStop,
             Feature::Transfer,
+            Feature::Snapshots,
             Feature::OwnThread,
         ],
     }

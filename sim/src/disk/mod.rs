@@ -289,6 +289,11 @@ impl SimDisk {
         true
     }
 
+    /// Drops an operation: nothing of it is done. `false` when this life has not asked for it.
+    pub fn forget(&mut self, operation: OperationId) -> bool {
+        self.take(operation).is_some()
+    }
+
     /// An append of which only a part was written before the disk reported an error. Returns the
     /// frames that became whole all the same.
     pub fn append_part(&mut self, first: &[u8], second: &[u8], dice: &mut Dice) -> &[FrameMark] {
