@@ -41,6 +41,14 @@ fn a_table_of_what_nobody_knows_is_refused_before_anything_is_built() {
 }
 
 #[test]
+fn a_case_is_explained_with_what_it_proves_and_what_it_notices() {
+    let says = ["rule      ", "runs on   any subject", "E72 (EDGE_CASES.md)", "notices   "];
+    ends(0, &["explain", "SN-06"], &says);
+    ends(0, &["explain", "SN-02"], &["waits: "]);
+    ends(3, &["explain", "SN-99"], &["there is no case \"SN-99\"", "list"]);
+}
+
+#[test]
 fn a_seed_or_a_case_that_fails_becomes_a_small_story() {
     ends(0, &["shrink", "--help"], &["--subject", "--seconds", "Exit codes: 1"]);
     ends(3, &["shrink"], &["<WHAT>"]);

@@ -4,6 +4,12 @@ use super::Exit;
 use super::arguments::ExplainArguments;
 use super::list::{bindings, level, state};
 use quorate_conformance::catalogue;
+use quorate_core::mutant::ALL;
+
+/// Which case notices which deliberate mistake.
+const TABLE: &str = include_str!("../../MUTANTS.md");
+/// So many mistakes are named; of more, only the numbers.
+const NAMED_MAX: usize = 8;
 
 pub(super) fn explain(arguments: &ExplainArguments) -> Result<Exit, String> {
     let case = catalogue::find(&arguments.id).ok_or_else(|| {
@@ -32,6 +38,56 @@ pub(super) fn explain(arguments: &ExplainArguments) -> Result<Exit, String> {
     if !case.edges.is_empty() {
         println!("edges     {} (EDGE_CASES.md)", case.edges.join(", "));
     }
+    if let Some(noticed) = noticed(TABLE, case.id) {
+        println!(
+            "notices   {} deliberate mistakes (MUTANTS.md): {}",
+            noticed.len(),
+            named(&noticed)
+        );
+    }
     println!("try it    quorate-conformance run {}", case.id);
     Ok(Exit::Good)
+}
+
+/// The numbers of the mistakes that a case notices, if the table has it.
+fn noticed(table: &str, id: &str) -> Option<Vec<u32>> {
+    let row = table.lines().find_map(|line| line.strip_prefix(&format!("| {id} | ")))?;
+    let (_, spans) = row.strip_suffix(" |")?.rsplit_once(" | ")?;
+    let mut numbers = Vec::new();
+    for span in spans.split(' ') {
+        let (first, last) = span.split_once('–').unwrap_or((span, span));
+        let last: u32 = last.parse().ok()?;
+        // A table cannot have more mistakes than there are.
+        numbers.extend((first.parse().ok()?..=last).take(ALL.len()));
+    }
+    Some(numbers)
+}
+
+fn named(numbers: &[u32]) -> String {
+    let name = |number: &u32| {
+        let known = ALL.iter().find(|mutant| mutant.number == *number);
+        match known.filter(|_| numbers.len() <= NAMED_MAX) {
+            Some(mutant) => format!("{number} ({})", mutant.name),
+            None => number.to_string(),
+        }
+    };
+    numbers.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_says_what_a_case_notices() {
+        let table = "| EL-01 | single voter | 1 3–5 |\n| EL-02 | a | b |\n| EL-03 | idle |\n";
+        assert_eq!(noticed(table, "EL-01"), Some(vec![1, 3, 4, 5]));
+        assert_eq!(noticed(table, "EL-02"), None);
+        assert_eq!(noticed(table, "EL-03"), None);
+        assert_eq!(noticed(table, "EL-04"), None);
+        let all = catalogue::all();
+        let found = all.filter(|case| noticed(TABLE, case.id).is_some()).count();
+        assert!(found > 100, "only {found} cases are in the table");
+        assert!(named(&[1, 2]).starts_with("1 (vote leaves before it is durable), 2 ("));
+    }
 }
