@@ -8,6 +8,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::case::{Case, Failure, Level, Script, Verdict};
+use crate::catalogue::with_members;
 use crate::stage::story::Story;
 use crate::subject::{Description, Subject};
 use crate::trial::{Profile, Trial};
@@ -219,9 +220,12 @@ fn perform(case: &Case, subject: &str, trial: &mut Trial<'_>) -> Verdict {
     match case.script {
         Script::Cluster(script) => script(trial),
         Script::Core(script) if subject == "core" => script(trial),
-        Script::Core(_) => {
-            Err(Failure::NotApplicable("it calls the core directly: --subject core".into()))
-        }
+        Script::Core(_) => match with_members(case) {
+            Some(script) => script(trial),
+            None => {
+                Err(Failure::NotApplicable("it calls the core directly: --subject core".into()))
+            }
+        },
         Script::Real => {
             let where_to = "only real processes show it: --profile real --subject blackbox:FILE";
             Err(Failure::NotApplicable(where_to.into()))

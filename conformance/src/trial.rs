@@ -90,12 +90,6 @@ impl<'a> Trial<'a> {
         Stage::new(self.subject, options, seed, Rc::clone(&self.remains))
     }
 
-    /// Whether the core itself is proved: what a script calls directly is proved with it.
-    #[must_use]
-    pub fn is_of_core(&self) -> bool {
-        self.subject.describe().name == "core"
-    }
-
     /// Fails as not applicable unless the subject has this feature.
     ///
     /// # Errors

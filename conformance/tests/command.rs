@@ -42,7 +42,7 @@ fn a_table_of_what_nobody_knows_is_refused_before_anything_is_built() {
 
 #[test]
 fn a_case_is_explained_with_what_it_proves_and_what_it_notices() {
-    let says = ["rule      ", "runs on   any subject", "E72 (EDGE_CASES.md)", "notices   "];
+    let says = ["rule      ", "runs on   the core directly", "E72 (EDGE_CASES.md)", "notices   "];
     ends(0, &["explain", "SN-06"], &says);
     ends(0, &["explain", "SN-02"], &["waits: "]);
     ends(3, &["explain", "SN-99"], &["there is no case \"SN-99\"", "list"]);

@@ -26,8 +26,8 @@ pub struct Kept {
     pub small: Option<Shrunk>,
 }
 
-/// Makes a story of the first finding of each rule, as small as it gets within `patience`, and keeps
-/// it in `directory`, which is made if it is not there.
+/// Makes a story of the first finding of each rule, as small as it gets within `patience`, and
+/// keeps it in `directory`, which is made if it is not there.
 ///
 /// # Errors
 /// A file cannot be written.
@@ -71,7 +71,8 @@ pub fn keep(
 }
 
 impl Kept {
-    /// What a finding is told in: the rule, the story, and the command of `program` that repeats it.
+    /// What a finding is told in: the rule, the story, and the command of `program` that repeats
+    /// it.
     #[must_use]
     pub fn three_lines(&self, program: &str) -> [String; 3] {
         let Self { path, finding, small } = self;

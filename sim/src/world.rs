@@ -59,7 +59,8 @@ pub enum Replicated {
     /// The ledger.
     #[default]
     Ledger,
-    /// A ledger with a mistake: it answers with what was just put in. To see what a finding is like.
+    /// A ledger with a mistake: it answers with what was just put in. It shows what a finding is
+    /// like.
     MistakenLedger,
 }
 

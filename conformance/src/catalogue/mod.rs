@@ -14,8 +14,10 @@ mod nk;
 mod proof;
 mod rb;
 mod sn;
+mod sn_members;
 
-use crate::case::Case;
+use crate::case::{Case, Verdict};
+use crate::trial::Trial;
 
 /// The groups in the order of the catalogue, each with its cases in the order of their numbers.
 const GROUPS: &[&[Case]] = &[
@@ -32,6 +34,26 @@ const GROUPS: &[&[Case]] = &[
     ad::CASES,
     df::CASES,
 ];
+
+/// A script that plays with a group of members.
+type WithMembers = fn(&Trial<'_>) -> Verdict;
+
+/// Cases that call the core directly and can be shown with members of any other subject as well.
+const WITH_MEMBERS: [(&str, WithMembers); 6] = [
+    ("SN-01", sn_members::sn_01),
+    ("SN-03", sn_members::sn_03),
+    ("SN-06", sn_members::sn_06),
+    ("SN-12", sn_members::sn_12),
+    ("SN-14", sn_members::sn_14),
+    ("SN-16", sn_members::sn_16),
+];
+
+/// What shows, with members of any subject but the core itself, what a case shows that calls the
+/// core directly; `None` if nothing does.
+#[must_use]
+pub fn with_members(case: &Case) -> Option<WithMembers> {
+    WITH_MEMBERS.iter().find(|(id, _)| *id == case.id).map(|(_, script)| *script)
+}
 
 /// All cases.
 pub fn all() -> impl Iterator<Item = &'static Case> {
@@ -91,6 +113,15 @@ mod tests {
         });
         let failed: Vec<String> = failed.collect();
         assert!(failed.is_empty(), "{}", failed.join("\n"));
+    }
+
+    #[test]
+    fn what_is_shown_with_members_too_calls_the_core_in_its_case() {
+        for (id, _) in WITH_MEMBERS {
+            let case = find(id).unwrap_or_else(|| panic!("there is no {id}"));
+            assert!(matches!(case.script, crate::case::Script::Core(_)), "{id}");
+            assert!(with_members(case).is_some());
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::Exit;
 use super::arguments::ExplainArguments;
 use super::list::{bindings, level, state};
 use quorate_conformance::catalogue;
-use quorate_core::mutant::ALL;
+use quorate_core::mutant as mistakes;
 
 /// Which case notices which deliberate mistake.
 const TABLE: &str = include_str!("../../MUTANTS.md");
@@ -27,6 +27,7 @@ pub(super) fn explain(arguments: &ExplainArguments) -> Result<Exit, String> {
         "runs on   {}",
         match bindings(case).as_str() {
             "core" => "the core directly (--subject core)",
+            "core+subject" => "the core directly (--subject core), and any other subject",
             "subject" => "any subject, in virtual time",
             "core+real" => "the core directly (--subject core), and real processes",
             "subject+real" => "any subject, in virtual time, and real processes",
@@ -58,16 +59,16 @@ fn noticed(table: &str, id: &str) -> Option<Vec<u32>> {
         let (first, last) = span.split_once('–').unwrap_or((span, span));
         let last: u32 = last.parse().ok()?;
         // A table cannot have more mistakes than there are.
-        numbers.extend((first.parse().ok()?..=last).take(ALL.len()));
+        numbers.extend((first.parse().ok()?..=last).take(mistakes::ALL.len()));
     }
     Some(numbers)
 }
 
 fn named(numbers: &[u32]) -> String {
     let name = |number: &u32| {
-        let known = ALL.iter().find(|mutant| mutant.number == *number);
+        let known = mistakes::ALL.iter().find(|mutant| mutant.number == *number);
         match known.filter(|_| numbers.len() <= NAMED_MAX) {
-            Some(mutant) => format!("{number} ({})", mutant.name),
+            Some(mutant) => format!("{number} ({})", mutant.name.replace('_', " ")),
             None => number.to_string(),
         }
     };

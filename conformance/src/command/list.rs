@@ -65,6 +65,7 @@ pub(super) const fn level(level: Level) -> &'static str {
 pub(super) fn bindings(case: &Case) -> String {
     let is_real = blackbox::find(case.id).is_some();
     let virtually = match case.script {
+        Script::Core(_) if catalogue::with_members(case).is_some() => Some("core+subject"),
         Script::Core(_) => Some("core"),
         Script::Cluster(_) => Some("subject"),
         Script::Real | Script::Waits(_) => None,

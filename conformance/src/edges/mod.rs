@@ -272,8 +272,8 @@ impl Edges {
         work
     }
 
-    /// A snapshot cannot be stored, for this reason: nothing of it is there, and the member is told.
-    /// Whether this life has asked for it.
+    /// A snapshot cannot be stored, for this reason: nothing of it is there, and the member is
+    /// told. Whether this life has asked for it.
     pub fn refuse_snapshot(&self, operation: OperationId, reason: &str) -> bool {
         let mut state = self.state();
         let refused = state.broken.is_none() && state.disk.forget(operation);

@@ -1,34 +1,22 @@
 //! Snapshots.
 
 mod decisions;
-mod members;
 mod worlds;
 
-use crate::case::{Case, Verdict};
-use crate::trial::Trial;
+use self::decisions::{sn_06, sn_14, sn_16};
+use self::worlds::{sn_01, sn_03, sn_12};
+use crate::case::Case;
 
 /// The work that several cases wait for.
 const TRANSFER: &str = "snapshots of other members";
 const PURGING: &str = "purging";
 
-/// Scripts that call the core directly as well, if it is the core that is proved.
-fn both(
-    trial: &mut Trial<'_>,
-    core: fn(&mut Trial<'_>) -> Verdict,
-    members: fn(&Trial<'_>) -> Verdict,
-) -> Verdict {
-    if trial.is_of_core() {
-        core(trial)?;
-    }
-    members(trial)
-}
-
 pub(super) const CASES: &[Case] = &[
-    Case::cluster(
+    Case::core(
         "SN-01",
         "recovery identity",
         "A member that begins with a snapshot and applies the log behind it is in the state, sends the replies and fires the timers of one that applied all of the log, wherever the snapshot stands; nothing is applied twice or skipped.",
-        |trial| both(trial, worlds::sn_01, members::sn_01),
+        sn_01,
     )
     .quick()
     .edges(&["E73"]),
@@ -38,11 +26,11 @@ pub(super) const CASES: &[Case] = &[
         "All services of a member and its own state are stored at one position, and a part of a set is never used.",
         "several services",
     ),
-    Case::cluster(
+    Case::core(
         "SN-03",
         "determinism",
         "Members that take a snapshot at one position lay out and store the same bytes, through failovers, late services and restarts.",
-        |trial| both(trial, worlds::sn_03, members::sn_03),
+        sn_03,
     )
     .quick()
     .edges(&["E79"]),
@@ -58,11 +46,11 @@ pub(super) const CASES: &[Case] = &[
         "A snapshot that covers less than the log is ignored, and its position acknowledged.",
         TRANSFER,
     ),
-    Case::cluster(
+    Case::core(
         "SN-06",
         "boundary conflict",
         "A snapshot is used only if the log that it was found with gives its position the term, the history and the chain value that it says (that one of another member replaces such a log is for later).",
-        |trial| both(trial, decisions::sn_06, members::sn_06),
+        sn_06,
     )
     .edges(&["E72"]),
     Case::waits(
@@ -95,11 +83,11 @@ pub(super) const CASES: &[Case] = &[
         "Whenever a member dies between a snapshot and the purge, the old set or the new one is there, whole (storing alone is tested in the archive).",
         PURGING,
     ),
-    Case::cluster(
+    Case::core(
         "SN-12",
         "damaged newest or all",
         "A member whose newest snapshot is damaged begins with the one before, and with none of them at the beginning of the log.",
-        |trial| both(trial, worlds::sn_12, members::sn_12),
+        sn_12,
     ),
     Case::waits(
         "SN-13",
@@ -107,11 +95,11 @@ pub(super) const CASES: &[Case] = &[
         "A member that is gone for good does not keep the log from being purged.",
         PURGING,
     ),
-    Case::cluster(
+    Case::core(
         "SN-14",
         "no snapshot comes of it",
         "A snapshot that the service does not give, or the disk has no room for, changes nothing but a counter; the next is taken.",
-        |trial| both(trial, decisions::sn_14, members::sn_14),
+        sn_14,
     ),
     Case::waits(
         "SN-15",
@@ -120,11 +108,11 @@ pub(super) const CASES: &[Case] = &[
         "services that go on while their state is written",
     )
     .should(),
-    Case::cluster(
+    Case::core(
         "SN-16",
         "uncommitted excluded",
         "A snapshot holds what lies before its position, and no session or timer that is only appended behind it.",
-        |trial| both(trial, decisions::sn_16, members::sn_16),
+        sn_16,
     ),
     Case::waits(
         "SN-17",

@@ -1,4 +1,5 @@
-//! Members of any subject, whose log has a marker every few thousand bytes.
+//! Cases of group SN with members of any subject, whose log has a marker every few thousand bytes.
+//! What they ask of the core itself is in `sn`.
 
 use std::collections::BTreeMap;
 
