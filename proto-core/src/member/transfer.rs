@@ -96,7 +96,7 @@ impl Member {
         if !is_whole && !mutant::is(mutant::TRANSFER_DOES_NOT_WAIT) {
             return;
         }
-        // It took too long, and the timer that says so is still to be served (E125).
+        // It took too long, and the timer that says so is still to be served (E16).
         if !transfer.is_told && transfer.deadline <= self.state.now {
             return;
         }

@@ -169,13 +169,13 @@ fn e17_a_leadership_that_ends_takes_its_transfer_with_it() {
 /// A leader stood still until the target's time was over. What has arrived meanwhile is taken in
 /// before its timers are served.
 #[test]
-fn e125_what_is_heard_after_the_deadline_begins_no_hand_over() {
+fn e16_what_is_heard_after_the_deadline_begins_no_hand_over() {
     let (mut cluster, leader, target) = three();
     cluster.cut.isolated.push(endpoint(target));
     cluster.submit(b"more");
     cluster.run_until("a reply", |cluster| cluster.replies.len() == 2);
     ask(&mut cluster, leader, 1, Some(target));
-    cluster.now = cluster.now + timeout(&cluster).times(3);
+    cluster.now += timeout(&cluster).times(3);
     let (view, life) = (cluster.member(leader).view(), cluster.member(target).view().life);
     let sender = crate::message::Sender::Member {
         member: life.member,
