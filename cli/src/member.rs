@@ -6,8 +6,8 @@ use std::path::Path;
 
 use quorate_core::Incarnation;
 use quorate_driver::{
-    Configuration, MemberHandle, MemberOptions, StorageMode, init_archive, next_incarnation,
-    rejoin_archive,
+    Configuration, MemberHandle, MemberOptions, RejoinError, StorageMode, init_archive,
+    next_incarnation, rejoin_archive,
 };
 use quorate_runtime_mio::ThreadOptions;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -32,16 +32,11 @@ pub(crate) fn init(arguments: &arguments::Init) -> Result<(), Failure> {
         tell_line(format_args!("member {id} of group {group:#018x} is ready in {directory}"));
         return Ok(());
     }
-    let members = configuration.members.len();
-    if members < REJOIN_MEMBERS_MIN {
-        return Err(Failure::Usage(format!(
-            "a group of {members} cannot readmit a member: that takes a majority without it. \
-             Restore the directory of member {id} from its disk"
-        )));
-    }
     let incarnation = arguments.incarnation.map_or_else(next_incarnation, Incarnation);
-    rejoin_archive(&configuration, incarnation)
-        .map_err(|error| Failure::Failed(error.to_string()))?;
+    rejoin_archive(&configuration, incarnation).map_err(|error| match error {
+        RejoinError::Archive(error) => Failure::Failed(error.to_string()),
+        refused => Failure::Usage(refused.to_string()),
+    })?;
     tell_line(format_args!(
         "member {id} of group {group:#018x} has an empty directory, incarnation {}, in \
          {directory}; it counts again once the others have readmitted it",
@@ -49,9 +44,6 @@ pub(crate) fn init(arguments: &arguments::Init) -> Result<(), Failure> {
     ));
     Ok(())
 }
-
-/// In smaller groups the others are no majority.
-pub(crate) const REJOIN_MEMBERS_MIN: usize = 3;
 
 /// Reads a configuration; what is wrong with it is a matter of usage.
 pub(crate) fn load(config: &Path) -> Result<Configuration, Failure> {

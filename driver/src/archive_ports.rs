@@ -63,17 +63,51 @@ pub fn init_archive(configuration: &Configuration) -> Result<(), ArchiveError> {
     init_as(configuration, Incarnation::FIRST)
 }
 
+/// Why a member is not given a new directory.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RejoinError {
+    /// A majority of the others has to readmit it.
+    #[error(
+        "a group of {members} cannot readmit a member: that takes a majority without it; restore \
+         the member's directory from its disk"
+    )]
+    TooFew {
+        /// How many members there are.
+        members: usize,
+    },
+    /// Such are the directories that the group was formed with.
+    #[error("incarnation {} is that of a first directory; take a higher one", incarnation.0)]
+    First {
+        /// What was asked for.
+        incarnation: Incarnation,
+    },
+    /// What the disk says.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+}
+
+/// In smaller groups the others are no majority.
+const REJOIN_MEMBERS_MIN: usize = 3;
+
 /// Makes an empty directory for the configured member, which has lost its former one: it is
 /// readmitted by the others before it counts again (E47). Each directory that a member has ever had
 /// needs a higher `incarnation`; [`next_incarnation`] is one, if clocks are right.
 ///
 /// # Errors
-/// As [`init_archive`].
+/// [`RejoinError`].
 pub fn rejoin_archive(
     configuration: &Configuration,
     incarnation: Incarnation,
-) -> Result<(), ArchiveError> {
-    init_as(configuration, incarnation)
+) -> Result<(), RejoinError> {
+    let members = configuration.members.len();
+    if members < REJOIN_MEMBERS_MIN {
+        return Err(RejoinError::TooFew { members });
+    }
+    if incarnation <= Incarnation::FIRST {
+        return Err(RejoinError::First { incarnation });
+    }
+    Ok(init_as(configuration, incarnation)?)
 }
 
 /// The seconds since 1970, by the clock of the machine: higher than any incarnation that was made

@@ -53,8 +53,13 @@ pub(crate) fn report(member: MemberId, notice: &Notice) {
 /// transfers of leadership, and snapshots.
 fn report_demanded(member: u16, notice: &Notice) {
     match *notice {
-        Notice::Readmission { member: peer, position } => {
-            tracing::info!(member, peer = peer.0, position = position.0, "a member is readmitted");
+        Notice::Readmission { life, position } => {
+            tracing::info!(
+                member,
+                peer = life.member.0,
+                position = position.0,
+                "a member is readmitted"
+            );
         }
         Notice::Readmitted { position } => {
             tracing::info!(member, position = position.0, "readmitted: this member counts again");

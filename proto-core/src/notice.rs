@@ -1,7 +1,7 @@
 //! What a member tells those who watch it: typed notices, counters, and the reason of a fail-stop.
 
 use crate::frame::SnapshotCause;
-use crate::identity::{MemberId, SessionId};
+use crate::identity::{Life, MemberId, SessionId};
 use crate::position::Position;
 use crate::term::Term;
 
@@ -152,8 +152,8 @@ pub enum Notice {
     /// A member that lost its directory is readmitted, once this is committed and it has all bytes
     /// up to here. No former life of it is heard any more.
     Readmission {
-        /// Which one.
-        member: MemberId,
+        /// Which one, and in which of its lives.
+        life: Life,
         /// Where the log says so.
         position: Position,
     },

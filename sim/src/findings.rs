@@ -106,7 +106,7 @@ pub fn rule(id: &str) -> &'static str {
 }
 
 /// The rules by id. TESTING.md has those of the catalogue in the same words.
-const RULES: [(&str, &str); 52] = [
+const RULES: [(&str, &str); 53] = [
     (
         "S1",
         "At most one life of one member ever leads a term. A leader that hears another one of \
@@ -187,6 +187,7 @@ const RULES: [(&str, &str); 52] = [
     ("S39", "Of two members, both hold what is committed."),
     ("S40", "Numbers that rise never fall, wrap, or come near their end."),
     ("E16", "Who is told to campaign has acknowledged all that the leader has."),
+    ("E47", "Who lost its directory promises nothing before its readmission is chosen."),
     ("E105", "After a timer was served, the next deadline moves on."),
     ("H1", "What clients saw of the ledger's registers is linearizable."),
     ("H2", "The answers to a client come from ever later moments, in the order in which it asked."),

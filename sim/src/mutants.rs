@@ -59,7 +59,7 @@ pub const WITHOUT_MUTANT: [(u16, &str); 11] = [
 ];
 
 /// Invariants and a mutant that each of them finds: what it says was seen to be true of a mistake.
-pub const FOUND_BY: [(&str, u32); 43] = [
+pub const FOUND_BY: [(&str, u32); 44] = [
     ("S1", mutant::TWO_LEADERS_MERGE),
     ("S2", mutant::DOUBLE_VOTE),
     ("S3", mutant::VOTE_BEFORE_DURABLE),
@@ -102,6 +102,7 @@ pub const FOUND_BY: [(&str, u32); 43] = [
     ("L5", mutant::HOLES_ARE_ASKED_FOR_ONCE),
     ("L7", mutant::TRANSFER_STICKS),
     ("E16", mutant::TRANSFER_DOES_NOT_WAIT),
+    ("E47", mutant::WIPED_MEMBER_COUNTS),
     ("N1", mutant::STALLS_ARE_TOLD_AGAIN),
 ];
 

@@ -24,7 +24,6 @@ use self::load::{Gauge, Measured, send_all};
 use self::summary::Summary;
 use crate::arguments;
 use crate::failure::{Failure, tell_line};
-use crate::member::REJOIN_MEMBERS_MIN;
 use crate::report::{MemberReport, digest_text};
 use crate::signals::Signals;
 
@@ -32,15 +31,17 @@ use crate::signals::Signals;
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// How long the bundled text may take at worst; larger ones a second more for each 5,000 lines.
 const TIMEOUT: Duration = Duration::from_secs(34);
+/// In smaller groups the others cannot readmit a follower.
+const WIPE_MEMBERS_MIN: u16 = 3;
 /// How long the client may look for a leader.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(20);
 
 /// Runs the demonstration and tells its result.
 pub(crate) async fn run(arguments: arguments::Demo) -> Result<(), Failure> {
-    if arguments.wipe_follower && usize::from(arguments.members) < REJOIN_MEMBERS_MIN {
+    if arguments.wipe_follower && arguments.members < WIPE_MEMBERS_MIN {
         let members = arguments.members;
         return Err(Failure::Usage(format!(
-            "--wipe-follower takes at least {REJOIN_MEMBERS_MIN} members, not {members}: a majority \
+            "--wipe-follower takes at least {WIPE_MEMBERS_MIN} members, not {members}: a majority \
              of the others has to readmit one"
         )));
     }

@@ -54,17 +54,21 @@ fn lines_checksum(lines: &[TermLine]) -> u32 {
 }
 
 impl Member {
+    /// `counts` unless it is of a directory that is not known to be readmitted.
     pub(super) fn handle_history_request(
         &mut self,
         from: MemberId,
-        term: Term,
-        commit: Position,
+        (term, commit): (Term, Position),
+        counts: bool,
         actions: &mut Actions,
     ) -> Handled {
         if term > self.state.term {
+            if self.is_applicant() {
+                return Ok(());
+            }
             self.raise_term(term, actions);
         }
-        if term == self.state.term {
+        if term == self.state.term && counts {
             self.note_heard(from);
         }
         // A line is announced once it is durable (rule 7).

@@ -356,6 +356,9 @@ impl Member {
     }
 
     fn send_ballot(&self, to: MemberId, granted: bool, actions: &mut Actions) {
+        if self.is_applicant() {
+            return;
+        }
         let key = self.own_key();
         let message = Message::Ballot { term: self.state.term, candidate: to, granted, key };
         self.send(to, message, actions);

@@ -206,7 +206,8 @@ impl Member {
             return Ok(());
         }
         let from = life.member;
-        match self.state.peers.hear(life) {
+        let hearing = self.state.peers.hear(life);
+        match hearing {
             Hearing::Unheard => {
                 self.counters.datagrams_ignored += 1;
                 return Ok(());
@@ -224,6 +225,11 @@ impl Member {
             }
             Incoming::Control(ref message @ Message::Application { .. }) => {
                 self.handle_application(life, message, actions)
+            }
+            Incoming::Control(Message::HistoryRequest { term, commit })
+                if hearing == Hearing::Newcomer =>
+            {
+                self.handle_history_request(from, (term, commit), false, actions)
             }
             Incoming::Control(ref message) if !self.is_beyond_applicant(message) => {
                 self.handle_control(from, message, actions)
@@ -260,7 +266,8 @@ impl Member {
             }
             Message::Heartbeat { .. } => self.handle_heartbeat(from, message, actions),
             Message::HistoryRequest { term, commit } => {
-                self.handle_history_request(from, term, commit, actions)
+                let counts = !self.state.leading.as_ref().is_some_and(|it| it.is_applicant(from));
+                self.handle_history_request(from, (term, commit), counts, actions)
             }
             Message::History { .. } => self.handle_history(from, message.clone(), actions),
             Message::Acknowledge { .. } => self.handle_acknowledge(from, message, actions),
@@ -353,13 +360,15 @@ impl Member {
         actions.push(Action::FailStop(reason));
     }
 
-    /// When to step with [`Event::Timer`] if nothing else happens; `None` once it is inert.
+    /// When to step with [`Event::Timer`](crate::Event::Timer) if nothing else happens; `None` once
+    /// it is inert.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         self.next_timer().map(|(at, _)| at)
     }
 
-    /// The earliest timer that stepping with [`Event::Timer`] would serve, and what it is for.
+    /// The earliest timer that stepping with [`Event::Timer`](crate::Event::Timer) would serve, and
+    /// what it is for.
     #[must_use]
     pub fn next_timer(&self) -> Option<(Instant, TimerKind)> {
         let state = &self.state;

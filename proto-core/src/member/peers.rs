@@ -2,7 +2,7 @@
 
 use core::cmp::Ordering;
 
-use crate::config::{PeerRecord, PeerRecords};
+use crate::config::{FIRST_BOOT, PeerRecord, PeerRecords};
 use crate::identity::{BootEpoch, Incarnation, Life, MemberId};
 use crate::mutant;
 use crate::position::Position;
@@ -141,6 +141,9 @@ impl Peers {
     pub(super) fn hear(&mut self, life: Life) -> Hearing {
         let Some(peer) = self.peers.get_mut(life.member) else { return Hearing::Unheard };
         let known = peer.record.life;
+        if life.boot_epoch < FIRST_BOOT {
+            return Hearing::Unheard;
+        }
         if life == known {
             return Hearing::Known;
         }

@@ -69,15 +69,16 @@ impl Member {
     /// term comes of leaders alone: a candidate's may never have one.
     pub(super) fn is_beyond_applicant(&self, message: &Message) -> bool {
         self.is_applicant()
-            && matches!(
-                message,
+            && match message {
                 Message::Canvass { .. }
-                    | Message::CanvassReply { .. }
-                    | Message::RequestVote { .. }
-                    | Message::RequestSuccession { .. }
-                    | Message::Ballot { .. }
-                    | Message::Campaign { .. }
-            )
+                | Message::CanvassReply { .. }
+                | Message::RequestVote { .. }
+                | Message::RequestSuccession { .. }
+                | Message::Ballot { .. }
+                | Message::Campaign { .. } => true,
+                Message::History { term, .. } => *term > self.state.term,
+                _ => false,
+            }
     }
 
     /// What an applicant says instead of acknowledging.
@@ -156,15 +157,16 @@ impl Member {
             if let Standing::Applicant { readmitted_by } = &mut self.state.standing
                 && life == own
             {
-                *readmitted_by = Some(frame.end);
+                // The first may be committed already, and one behind it cut.
+                readmitted_by.get_or_insert(frame.end);
             }
             return Ok(());
         }
         if self.state.peers.readmit(life, frame.start, self.state.now) {
             crate::mark::reached(crate::mark::READMISSION_MET);
             self.void_what_was_counted(life.member);
-            let (member, position) = (life.member, frame.start);
-            actions.push(Action::Notify(Notice::Readmission { member, position }));
+            let position = frame.start;
+            actions.push(Action::Notify(Notice::Readmission { life, position }));
         }
         Ok(())
     }

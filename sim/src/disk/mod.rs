@@ -194,13 +194,19 @@ impl SimDisk {
         Some(&self.frames[index])
     }
 
-    /// Whether the bytes before `end` are durable and end with a frame of this chain value, or were
-    /// so in a directory that is lost: who counted on that one had no way to know.
+    /// Whether the bytes before `end` are durable and end with a frame of this chain value.
     #[must_use]
     pub fn holds_durably(&self, end: Position, chain: Chain) -> bool {
-        let is_held = end.0 <= self.durable_end
-            && self.frame_ending_at(end).is_some_and(|frame| frame.chain == chain);
-        is_held || self.lost.iter().any(|frame| frame.end == end && frame.chain == chain)
+        end.0 <= self.durable_end
+            && self.frame_ending_at(end).is_some_and(|frame| frame.chain == chain)
+    }
+
+    /// The same, or whether they were so in a directory that is lost, and its member has not been
+    /// readmitted since: who counted on that one had no way to know.
+    #[must_use]
+    pub fn holds_or_held(&self, end: Position, chain: Chain) -> bool {
+        self.holds_durably(end, chain)
+            || self.lost.iter().any(|frame| frame.end == end && frame.chain == chain)
     }
 
     /// Which of the member's directories this is.
@@ -445,6 +451,9 @@ impl SimDisk {
             }
             Work::Peers(peers) => {
                 self.peers.clone_from(peers);
+                if self.is_of_a_full_member() {
+                    self.lost.clear();
+                }
                 self.damaged_copies[2] = 0;
             }
             Work::Snapshot(stored) => {

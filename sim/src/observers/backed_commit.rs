@@ -43,7 +43,7 @@ impl Observer for BackedCommit {
         let Some(chain) = ghost.chain_at(commit, scene.history) else {
             return violations.add("S8", format!("no disk ever had a frame that ends at {commit}"));
         };
-        let copies = scene.disks.iter().filter(|disk| disk.holds_durably(commit, chain)).count();
+        let copies = scene.disks.iter().filter(|disk| disk.holds_or_held(commit, chain)).count();
         if copies * 2 <= scene.disks.count() {
             let text = format!(
                 "leader {} commits {commit} with {copies} durable copies of {}",

@@ -31,7 +31,7 @@ impl Observer for OwnCopy {
         if scene.disk.holds_durably(commit, chain) {
             return;
         }
-        let copies = scene.disks.iter().filter(|disk| disk.holds_durably(commit, chain)).count();
+        let copies = scene.disks.iter().filter(|disk| disk.holds_or_held(commit, chain)).count();
         let needed = scene.disks.count() / 2 + 1;
         if copies + 1 == needed {
             let text = format!(

@@ -1,8 +1,8 @@
-//! S23, of members that lost their directory (E47): such a one promises nothing before it has
+//! E47, of members that lost their directory: such a one promises nothing before it has
 //! written down that it was readmitted, and it writes that only once a readmission of its life is
 //! chosen.
 
-use quorate_core::{Action, MemberId, Message, Notice, Position};
+use quorate_core::{Action, Life, MemberId, Message, Notice, Position};
 
 use super::rising::ByMember;
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
@@ -10,20 +10,23 @@ use crate::disk::Work;
 
 #[derive(Default)]
 pub(super) struct Readmissions {
-    /// Where the log was said to readmit each member, in its present life.
-    told: ByMember<Vec<Position>>,
+    /// Where the log was said to readmit each member, and in which life.
+    told: ByMember<Vec<(Life, Position)>>,
     /// Whose directory is known to be that of a member that counts.
     counts: ByMember<bool>,
 }
 
 impl Readmissions {
-    fn marked(&mut self, scene: &Scene<'_>, ghost: &Ghost, violations: &mut Violations) {
+    fn marked(&self, scene: &Scene<'_>, ghost: &Ghost, violations: &mut Violations) {
         let member = scene.member;
         let told = self.told.get(member).map_or(&[][..], Vec::as_slice);
-        if !told.iter().any(|position| *position < ghost.chosen_end()) {
+        let is_chosen = |&(life, position): &(Life, Position)| {
+            life == scene.view.life && position < ghost.chosen_end()
+        };
+        if !told.iter().any(is_chosen) {
             let end = ghost.chosen_end();
             let text = format!("member {member} counts again, told {told:?}, chosen up to {end}");
-            violations.add("S23", text);
+            violations.add("E47", text);
         }
     }
 }
@@ -41,7 +44,7 @@ const fn is_promise(message: &Message) -> bool {
 
 impl Observer for Readmissions {
     fn ids(&self) -> &'static [&'static str] {
-        &["S23"]
+        &["E47"]
     }
 
     fn kinds(&self) -> Kinds {
@@ -62,11 +65,10 @@ impl Observer for Readmissions {
         let member: MemberId = scene.member;
         match *observed {
             Observed::Started => {
-                self.told.entry(member).clear();
                 *self.counts.entry(member) = scene.disk.is_of_a_full_member();
             }
-            Observed::Acting(&Action::Notify(Notice::Readmission { member, position })) => {
-                self.told.entry(member).push(position);
+            Observed::Acting(&Action::Notify(Notice::Readmission { life, position })) => {
+                self.told.entry(life.member).push((life, position));
             }
             Observed::Durable(Work::Peers(_)) => {
                 let counts = scene.disk.is_of_a_full_member();
@@ -79,7 +81,7 @@ impl Observer for Readmissions {
                 if is_promise(message) && !scene.disk.is_of_a_full_member() =>
             {
                 let text = format!("member {member} is not readmitted, and says {message:?}");
-                violations.add("S23", text);
+                violations.add("E47", text);
             }
             _ => {}
         }

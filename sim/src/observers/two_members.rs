@@ -26,7 +26,7 @@ impl Observer for TwoMembers {
             return;
         }
         let Some(chain) = ghost.chain_at(commit, scene.history) else { return };
-        if !scene.disks.iter().all(|disk| disk.holds_durably(commit, chain)) {
+        if !scene.disks.iter().all(|disk| disk.holds_or_held(commit, chain)) {
             let kept: Vec<_> = scene.disks.iter().map(SimDisk::durable_end).collect();
             let text =
                 format!("member {} of two commits {commit}; the disks keep {kept:?}", scene.member);

@@ -59,14 +59,12 @@ impl Window {
 
     fn acts(&mut self, scene: &Scene<'_>, action: &Action, violations: &mut Violations) {
         let term = scene.view.term;
+        if let Action::Send { message, .. } = action
+            && let Some((term, limit)) = room_of(message)
+        {
+            self.state(scene, Key::Log(term), limit, violations);
+        }
         match action {
-            Action::Send {
-                message:
-                    Message::Acknowledge { term, limit, .. } | Message::Application { term, limit, .. },
-                ..
-            } => {
-                self.state(scene, Key::Log(*term), *limit, violations);
-            }
             Action::Send {
                 message: Message::StreamStatus { stream: Stream::Ingress(_), epoch, limit, .. },
                 ..
@@ -107,6 +105,16 @@ impl Window {
     }
 }
 
+/// How far the leader of a term may send to whoever says this.
+const fn room_of(message: &Message) -> Option<(Term, Position)> {
+    match message {
+        Message::Acknowledge { term, limit, .. } | Message::Application { term, limit, .. } => {
+            Some((*term, *limit))
+        }
+        _ => None,
+    }
+}
+
 impl Observer for Window {
     fn ids(&self) -> &'static [&'static str] {
         &["S21"]
@@ -139,11 +147,11 @@ impl Observer for Window {
             Observed::Stepping { event: Event::StorageFull { .. }, .. } => {
                 self.stated.entry(member).remove(Key::Log(scene.view.term));
             }
-            Observed::Received {
-                sender: Sender::Member { member: follower, .. },
-                message:
-                    Message::Acknowledge { term, limit, .. } | Message::Application { term, limit, .. },
-            } => self.raise(member, Key::Follower(*term, follower), *limit),
+            Observed::Received { sender: Sender::Member { member: follower, .. }, message } => {
+                if let Some((term, limit)) = room_of(message) {
+                    self.raise(member, Key::Follower(term, follower), limit);
+                }
+            }
             Observed::Received {
                 sender: Sender::Client { key },
                 message: Message::StreamStatus { stream: Stream::Egress(_), epoch, limit, .. },

@@ -39,6 +39,11 @@ impl Leading {
         }
     }
 
+    /// Whether `member` applies for readmission, as far as this leader knows.
+    pub(in crate::member) fn is_applicant(&self, member: MemberId) -> bool {
+        self.followers.get(member).is_some_and(|follower| follower.is_applicant)
+    }
+
     /// Whether `member` was heard to count within `span`, and how many of the other followers were.
     pub(in crate::member) fn heard_within(
         &self,

@@ -92,11 +92,15 @@ fn e47_an_applicant_promises_nothing() {
         Message::RequestVote { term, key },
         Message::RequestSuccession { term, key, predecessor: id(leader) },
         Message::Campaign { term, round: 9 },
+        // A candidate's term, which may never have a leader, would part it from the one that leads.
+        Message::HistoryRequest { term, commit: Position::ZERO },
+        Message::Ballot { term, candidate: id(wiped), granted: false, key },
     ] {
         cluster.deliver(endpoint(third), endpoint(wiped), sender, &Datagram::Control(message));
         while cluster.complete_one(wiped) {}
         assert!(cluster.queue.is_empty(), "it answers: {:?}", cluster.queue);
         assert_eq!(cluster.member(wiped).view().vote.granted_to, None);
+        assert_eq!(cluster.member(wiped).view().term, Term(0));
     }
     // Nor does it stand.
     let until = cluster.now + Duration::from_millis(2_000);
