@@ -139,6 +139,13 @@ impl SimDisk {
         self.losses.clear();
     }
 
+    /// Whether it is going to report writes that it has not done, or has lost some that no mark
+    /// vouches for yet.
+    #[must_use]
+    pub const fn is_about_to_lie(&self) -> bool {
+        self.loses.is_some() || !self.losses.is_empty()
+    }
+
     /// How many writes it reported and did not do, and how many of those went elsewhere.
     #[must_use]
     pub const fn lies(&self) -> [u64; 2] {

@@ -4,7 +4,7 @@ use quorate_core::Position;
 
 use super::{Fault, Plan};
 use crate::dice::{ALWAYS, Dice};
-use crate::disk::Damage;
+use crate::disk::{Damage, SimDisk};
 use crate::report::Mark;
 use crate::swarm::{FaultClass, MICRO, MILLI};
 use crate::world::{Occurrence, World};
@@ -39,6 +39,7 @@ impl World {
             }
             FaultClass::ServiceFailure => self.nodes[victim].fails_service = true,
             FaultClass::Wipe => {
+                self.move_doom(&mut dice);
                 if let Some(doomed) = self.doomed_node(&mut dice) {
                     self.tally.saw(Mark::Wiped);
                     self.lose_power(doomed);
@@ -133,6 +134,20 @@ impl World {
         let from = if dice.chance(ALWAYS / 2) { applied } else { Position::ZERO };
         if self.nodes[node].disk.damage(damage, from, dice, &mut self.tally) {
             self.note(|| format!("the disk of member {}: {damage:?}", node + 1));
+        }
+    }
+
+    /// Once every disk is sound, of a member that counts, and holds all that was chosen, others may
+    /// be taken: what was made anew has to be as good as what it replaced.
+    fn move_doom(&mut self, dice: &mut Dice) {
+        let (by, count) = (dice.below(self.nodes.len() as u64) as usize, self.nodes.len());
+        let chosen = self.watch.chosen_end();
+        let is_whole = |disk: &SimDisk| {
+            let is_safe = disk.is_sound() && !disk.is_about_to_lie();
+            is_safe && disk.is_of_a_full_member() && disk.durable_end() >= chosen
+        };
+        if self.swapped.is_none() && self.nodes.iter().all(|node| is_whole(&node.disk)) {
+            self.doomed.iter_mut().for_each(|node| *node = (*node + by) % count);
         }
     }
 
