@@ -237,7 +237,8 @@ impl Actions {
     }
 
     /// Moves all sends behind those in `outbox`: for who performs them behind the rest. An empty
-    /// outbox costs nothing, whatever their number.
+    /// outbox costs nothing, whatever their number. What they name lasts until the next event only,
+    /// so the outbox has to be empty before that.
     #[inline]
     pub fn move_sends(&mut self, outbox: &mut Vec<Action>) {
         if self.sends.is_empty() {

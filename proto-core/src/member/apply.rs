@@ -344,6 +344,7 @@ impl Member {
         outputs: &Outputs,
         actions: &mut Actions,
     ) -> Handled {
+        self.forget_clients();
         if self.state.applier.awaited != Some(through) {
             self.counters.completions_ignored += 1;
             return Ok(());

@@ -130,7 +130,7 @@ impl Member {
         let (former, others) = leading.heard_within(self.state.now, span, life.member);
         let is_committable = 1 + others >= quorum(self.config.voters.len());
         let body = Body::Readmission { time: self.cluster_time(), life };
-        let has_room = frame_bytes(&body, 0) <= self.state.log.room() && !self.is_handing_over();
+        let has_room = frame_bytes(&body, 0) <= self.append_room();
         if former || !is_committable || !has_room {
             return Ok(());
         }

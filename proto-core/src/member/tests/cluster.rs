@@ -68,6 +68,8 @@ pub(super) struct Node {
     pub(super) holds_disk: bool,
     /// Reads of the archive that are left alone, if they are.
     pub(super) held_reads: Option<Vec<(OperationId, crate::PositionRange)>>,
+    /// Reports of the service that are left alone, if they are.
+    pub(super) held_reports: Option<Vec<(Position, Outputs)>>,
     pub(super) applied: Vec<Vec<u8>>,
     pub(super) fail_stop: Option<FailStop>,
 }
@@ -168,6 +170,7 @@ impl Cluster {
                 notices: Vec::new(),
                 holds_disk: false,
                 held_reads: None,
+                held_reports: None,
                 applied: Vec::new(),
                 fail_stop: None,
             };
@@ -334,6 +337,11 @@ impl Cluster {
                 continue;
             }
             let Some(through) = applied else { break };
+            let node = self.nodes.get_mut(&id(member)).unwrap();
+            if let Some(held) = &mut node.held_reports {
+                held.push((through, core::mem::take(&mut outputs)));
+                break;
+            }
             core.step(now, Event::Applied { through, outputs: &outputs }, &mut actions);
             core.check_invariants();
             outputs.clear();

@@ -1,9 +1,13 @@
 //! How leaders come and go.
 
+use alloc::vec::Vec;
+
 use super::cluster::{Cluster, Datagram, endpoint, id, no_log_data};
 use crate::event::Event;
-use crate::message::Message;
+use crate::identity::{ClientKey, Life, SessionId};
+use crate::message::{Message, Sender};
 use crate::notice::Role;
+use crate::position::Position;
 use crate::term::Term;
 use crate::time::Duration;
 
@@ -129,7 +133,7 @@ fn who_loses_its_election_hears_the_winner_from_its_first_heartbeat() {
     let nominee = nominee_of(&cluster).unwrap();
     let winner = cluster.running().into_iter().find(|&member| member != nominee).unwrap();
     let (view, life) = (cluster.member(nominee).view(), cluster.member(winner).view().life);
-    let sender = crate::message::Sender::Member {
+    let sender = Sender::Member {
         member: life.member,
         incarnation: life.incarnation,
         boot_epoch: life.boot_epoch,
@@ -157,7 +161,7 @@ fn e11_a_second_leader_of_the_own_term_stops_a_leader() {
     let other = cluster.running().into_iter().find(|&m| m != leader).unwrap();
     let life = cluster.member(other).view().life;
     let view = cluster.member(leader).view();
-    let sender = crate::message::Sender::Member {
+    let sender = Sender::Member {
         member: life.member,
         incarnation: life.incarnation,
         boot_epoch: life.boot_epoch,
@@ -240,4 +244,43 @@ fn e19_the_only_complete_log_leads_whatever_its_priority() {
     let waited = cluster.now.since(lost_at);
     assert!(waited > delay, "it let the other one try: {waited:?}");
     assert!(waited < cluster.timing.election_timeout_max.times(10), "{waited:?}");
+}
+
+/// Found by reading: the report of a slow service came behind the end of the leadership (S14).
+#[test]
+fn a_deposed_leader_opens_no_session_when_its_service_reports() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.run_until_led();
+    cluster.connect_client();
+    cluster.run_until("a session", |cluster| {
+        cluster.client.as_ref().unwrap().session() != SessionId::NONE
+    });
+    cluster.run_until_level();
+    cluster.nodes.get_mut(&id(leader)).unwrap().held_reports = Some(Vec::new());
+    cluster.submit(b"with the service");
+    cluster.settle();
+    let second = ClientKey(100);
+    let connect = Message::Connect {
+        connection: 1,
+        session: SessionId::NONE,
+        ingress_start: Position::ZERO,
+        unanswered: 1,
+    };
+    let (there, sender) = (endpoint(1_001), Sender::Client { key: second });
+    cluster.deliver(there, endpoint(leader), sender, &Datagram::Control(connect));
+    cluster.settle();
+    let view = cluster.member(leader).view();
+    assert!(view.applying && view.commit == view.verified, "its session is committed: {view:?}");
+    let follower = if leader == 1 { 2 } else { 1 };
+    let Life { member, incarnation, boot_epoch } = cluster.member(follower).view().life;
+    let sender = Sender::Member { member, incarnation, boot_epoch };
+    let newer = Message::Abdicate { term: Term(view.term.0 + 1) };
+    cluster.deliver(endpoint(follower), endpoint(leader), sender, &Datagram::Control(newer));
+    cluster.queue.clear();
+    let held = cluster.nodes.get_mut(&id(leader)).unwrap().held_reports.take().unwrap();
+    assert_eq!(held.len(), 1);
+    let (through, outputs) = &held[0];
+    cluster.step(leader, Event::Applied { through: *through, outputs });
+    let to_clients = cluster.queue.iter().filter(|(_, to, ..)| *to == there);
+    assert_eq!(to_clients.count(), 0, "{:?}", cluster.queue);
 }

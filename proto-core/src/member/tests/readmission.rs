@@ -336,3 +336,42 @@ fn e47_a_readmission_of_a_known_life_waits_for_the_records_too() {
     let all = cluster.member(leader).view().verified.0 as usize;
     cluster.run_until("it has all", |cluster| cluster.nodes[&id(third)].disk.synced >= all);
 }
+
+/// Found by a sweep (seed 762, S18).
+#[test]
+fn e114_a_readmission_keeps_within_what_may_pile_up() {
+    let mut cluster = Cluster::new(3);
+    cluster.limits.uncommitted_bytes_max = 8 << 10;
+    cluster.timing.progress_timeout = Duration::from_millis(5_000);
+    for member in 1..=3 {
+        cluster.crash(member);
+        cluster.start(member);
+    }
+    let leader = cluster.run_until_led();
+    cluster.connect_client();
+    cluster.run_until("a session", |cluster| {
+        cluster.client.as_ref().unwrap().session() != SessionId::NONE
+    });
+    cluster.run_until_level();
+    let others: Vec<u16> = (1..=3).filter(|&member| member != leader).collect();
+    let (wiped, third) = (others[0], others[1]);
+    wipe(&mut cluster, wiped);
+    // It is there, and its disk is not: nothing is committed.
+    cluster.nodes.get_mut(&id(third)).unwrap().holds_disk = true;
+    for _ in 0..64 {
+        cluster.submit(&[7; 200]);
+    }
+    cluster.start(wiped);
+    let until = cluster.now + Duration::from_millis(1_000);
+    let uncommitted = |cluster: &Cluster| {
+        let view = cluster.member(leader).view();
+        view.verified.since(view.commit)
+    };
+    cluster.run_until("it applies", |cluster| {
+        assert!(uncommitted(cluster) <= 8 << 10, "{} bytes pile up", uncommitted(cluster));
+        cluster.now > until
+    });
+    assert!(uncommitted(&cluster) > 7 << 10, "there was room");
+    cluster.nodes.get_mut(&id(third)).unwrap().holds_disk = false;
+    cluster.run_until("it is readmitted", |cluster| !is_applicant(cluster, wiped));
+}
