@@ -37,7 +37,7 @@ pub(crate) enum Command {
     Member(Member),
     /// Sends each line of standard input as a message, and prints the replies
     Client(Client),
-    /// Looks into a member's data, and replays its recordings
+    /// Asks members that run, looks into their data, and replays their recordings
     Tool {
         #[command(subcommand)]
         tool: Tool,
@@ -144,6 +144,32 @@ pub(crate) enum Tool {
     Describe {
         /// The member's data directory
         directory: PathBuf,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tells how members are that run on this machine: role, term, positions, counts
+    ///
+    /// Each is asked through a socket in its data directory. The exit code is 1 if one cannot be
+    /// reached; the others are told all the same.
+    Status {
+        /// The members' data directories
+        #[arg(required = true)]
+        directories: Vec<PathBuf>,
+        /// Print a JSON object for each member, on a line of its own
+        #[arg(long)]
+        json: bool,
+    },
+    /// Has a leader hand its leadership over
+    ///
+    /// It takes in no messages until the other has everything, which is refused after two election
+    /// time-outs; then it goes on as before. Clients find the new leader by themselves.
+    Transfer {
+        /// The leader's data directory
+        directory: PathBuf,
+        /// Who is to lead [default: whoever is most complete]
+        #[arg(long, value_name = "ID")]
+        to: Option<u16>,
         /// Print one JSON object
         #[arg(long)]
         json: bool,

@@ -1,6 +1,7 @@
 //! The way to a member that runs: a socket in its data directory, for whoever may write there.
 //!
-//! A request is a line, `status` or `snapshot`; the answer is a line of JSON.
+//! A request is a line, `status`, `snapshot`, `transfer` or `transfer ID`; the answer is a line of
+//! JSON.
 
 use core::time::Duration;
 use std::fs::Permissions;
@@ -8,32 +9,50 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use quorate_driver::{MemberHandle, TakeSnapshotError};
+use quorate_core::MemberId;
+use quorate_driver::{MemberHandle, TakeSnapshotError, TransferError};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{sleep, timeout};
 
-use crate::failure::{Failure, tell_line};
+use crate::failure::Failure;
 use crate::ledger::Ledger;
 use crate::report::MemberReport;
 
 /// The socket's name in the data directory.
 const NAME: &str = "control";
-/// How long one request may take: a member does nothing else for whoever sends none.
+/// How long a request may take to come: a member does nothing else for whoever sends none.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long an answer may take: a transfer ends by itself, after two election time-outs.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest request, and the longest answer.
 const LINE_BYTES_MAX: u64 = 4 << 10;
-/// How often `quorate tool snapshot` looks whether it is stored.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// After how long a socket that could not be accepted from is tried again.
+const ACCEPT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What a member says to a request for a snapshot.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Answer {
+pub(crate) enum SnapshotAnswer {
     /// All members take one at this position.
     Marked(u64),
     /// None is taken, for this reason.
+    Refused(String),
+}
+
+/// What a member says to a request to hand over its leadership.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TransferAnswer {
+    /// Another leads.
+    Done {
+        /// Who.
+        leader: u16,
+        /// In which term.
+        term: u64,
+    },
+    /// Nobody else leads, for this reason.
     Refused(String),
 }
 
@@ -73,7 +92,7 @@ impl Control {
                 Some(listener) => match listener.accept().await {
                     Ok((stream, _)) => return stream,
                     // Of one connection, or for want of descriptors: the next may do better.
-                    Err(_) => sleep(LOOK_INTERVAL).await,
+                    Err(_) => sleep(ACCEPT_INTERVAL).await,
                 },
             }
         }
@@ -90,70 +109,54 @@ impl Drop for Control {
 }
 
 /// Answers one request; whoever sends none in time, or no known one, gets no answer.
-pub(crate) async fn answer(id: u16, member: &MemberHandle<Ledger>, stream: UnixStream) {
-    // What becomes of it is the other's concern.
-    let _ = timeout(REQUEST_TIMEOUT, answer_in_time(id, member, stream)).await;
-}
-
-async fn answer_in_time(
-    id: u16,
-    member: &MemberHandle<Ledger>,
-    mut stream: UnixStream,
-) -> io::Result<()> {
-    let mut request = String::new();
+pub(crate) async fn answer(id: u16, member: &MemberHandle<Ledger>, mut stream: UnixStream) {
     let (read, mut write) = stream.split();
-    BufReader::new(read.take(LINE_BYTES_MAX)).read_line(&mut request).await?;
-    let mut line = match request.trim_end() {
-        "status" => {
-            let look = move |ledger: &Ledger, status| MemberReport::new(id, ledger, &status);
-            let Ok(report) = member.inspect(look).await else { return Ok(()) };
-            serde_json::to_vec(&report)?
-        }
-        "snapshot" => serde_json::to_vec(&match member.take_snapshot().await {
-            Ok(position) => Answer::Marked(position.0),
-            Err(TakeSnapshotError::Gone(_)) => return Ok(()),
-            Err(refused) => Answer::Refused(refused.to_string()),
-        })?,
-        _ => return Ok(()),
-    };
-    line.push(b'\n');
-    write.write_all(&line).await
+    let mut request = String::new();
+    let mut reader = BufReader::new(read.take(LINE_BYTES_MAX));
+    let Ok(Ok(_)) = timeout(REQUEST_TIMEOUT, reader.read_line(&mut request)).await else { return };
+    let Some(line) = perform(id, member, request.trim_end()).await else { return };
+    // What becomes of it is the other's concern.
+    let _ = timeout(REQUEST_TIMEOUT, write.write_all(format!("{line}\n").as_bytes())).await;
 }
 
-/// `quorate tool snapshot`: has all members take a snapshot, and waits until the one that works in
-/// `directory` has stored its own.
-pub(crate) async fn take_snapshot(directory: &Path, patience: Duration) -> Result<(), Failure> {
-    let position = match ask(directory, "snapshot").await? {
-        Answer::Marked(position) => position,
-        Answer::Refused(reason) => {
-            return Err(Failure::Failed(format!("no snapshot is taken: {reason}")));
+/// The answer to a request; none to an unknown one, or when the member has ended.
+async fn perform(id: u16, member: &MemberHandle<Ledger>, request: &str) -> Option<String> {
+    let answer = match request.split_once(' ').unwrap_or((request, "")) {
+        ("status", "") => {
+            let look = move |ledger: &Ledger, status| MemberReport::new(id, ledger, &status);
+            serde_json::to_string(&member.inspect(look).await.ok()?)
         }
-    };
-    let stored = async {
-        loop {
-            let report: MemberReport = ask(directory, "status").await?;
-            if report.snapshot >= position {
-                return Ok::<_, Failure>(report.id);
-            }
-            sleep(LOOK_INTERVAL).await;
+        ("snapshot", "") => serde_json::to_string(&match member.take_snapshot().await {
+            Ok(position) => SnapshotAnswer::Marked(position.0),
+            Err(TakeSnapshotError::Gone(_)) => return None,
+            Err(refused) => SnapshotAnswer::Refused(refused.to_string()),
+        }),
+        ("transfer", "") => serde_json::to_string(&transfer(member, None).await?),
+        ("transfer", target) => {
+            let target = MemberId(target.parse().ok()?);
+            serde_json::to_string(&transfer(member, Some(target)).await?)
         }
+        _ => return None,
     };
-    let Ok(member) = timeout(patience, stored).await else {
-        return Err(Failure::Failed(format!(
-            "the snapshot at {position} is marked, and was not stored within {patience:?}; it goes \
-             on: see the member's log, and `quorate tool describe`"
-        )));
-    };
-    tell_line(format_args!(
-        "the snapshot at {position} is stored by member {}; the others store theirs at the same \
-         position",
-        member?
-    ));
-    Ok(())
+    answer.ok()
+}
+
+async fn transfer(
+    member: &MemberHandle<Ledger>,
+    target: Option<MemberId>,
+) -> Option<TransferAnswer> {
+    Some(match member.transfer_leadership(target).await {
+        Ok((leader, term)) => TransferAnswer::Done { leader: leader.0, term: term.0 },
+        Err(TransferError::Gone(_)) => return None,
+        Err(refused) => TransferAnswer::Refused(refused.to_string()),
+    })
 }
 
 /// Asks the member that works in `directory`.
-async fn ask<T: for<'a> Deserialize<'a>>(directory: &Path, request: &str) -> Result<T, Failure> {
+pub(crate) async fn ask<T: for<'a> Deserialize<'a>>(
+    directory: &Path,
+    request: &str,
+) -> Result<T, Failure> {
     let path = directory.join(NAME);
     let failed = |error: io::Error| {
         Failure::Failed(format!(
@@ -166,7 +169,7 @@ async fn ask<T: for<'a> Deserialize<'a>>(directory: &Path, request: &str) -> Res
     stream.write_all(format!("{request}\n").as_bytes()).await.map_err(failed)?;
     let mut answer = String::new();
     let mut reader = BufReader::new(stream.take(LINE_BYTES_MAX));
-    let read = timeout(2 * REQUEST_TIMEOUT, reader.read_line(&mut answer)).await;
+    let read = timeout(ANSWER_TIMEOUT, reader.read_line(&mut answer)).await;
     read.unwrap_or_else(|late| Err(late.into())).map_err(failed)?;
     serde_json::from_str(&answer)
         .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidData, error)))

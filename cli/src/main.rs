@@ -9,6 +9,7 @@ mod describe;
 mod failure;
 mod ledger;
 mod member;
+mod operate;
 mod replay;
 mod report;
 mod runtime;
@@ -72,7 +73,13 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Tool { tool: Tool::Snapshot { directory, seconds } } => {
             let patience = core::time::Duration::from_secs(seconds);
-            runtime.block_on(control::take_snapshot(&directory, patience))
+            runtime.block_on(operate::take_snapshot(&directory, patience))
+        }
+        Command::Tool { tool: Tool::Status { directories, json } } => {
+            runtime.block_on(operate::status(&directories, json))
+        }
+        Command::Tool { tool: Tool::Transfer { directory, to, json } } => {
+            runtime.block_on(operate::transfer(&directory, to, json))
         }
         Command::Tool { tool: Tool::Replay { file, through, json } } => {
             runtime.block_on(replay::run(&file, through, json))

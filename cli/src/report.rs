@@ -11,9 +11,16 @@ pub(crate) struct MemberReport {
     pub(crate) id: u16,
     pub(crate) role: String,
     pub(crate) term: u64,
+    /// Whom it follows, itself if it leads.
+    pub(crate) leader: Option<u16>,
     pub(crate) serving: bool,
     /// It lost its directory, and is not readmitted yet.
     pub(crate) applicant: bool,
+    /// Open sessions.
+    pub(crate) sessions: usize,
+    pub(crate) seen: u64,
+    pub(crate) verified: u64,
+    pub(crate) durable: u64,
     pub(crate) commit: u64,
     pub(crate) applied: u64,
     pub(crate) snapshot: u64,
@@ -26,6 +33,8 @@ pub(crate) struct MemberReport {
     pub(crate) syncs: u64,
     /// Datagrams that the system dropped from a full receive buffer, if it says so.
     pub(crate) overflows: Option<u64>,
+    /// Why it went inert, if it did.
+    pub(crate) fail_stop: Option<String>,
 }
 
 impl MemberReport {
@@ -35,8 +44,13 @@ impl MemberReport {
             id,
             role: status.view.role.name().into(),
             term: status.view.term.0,
+            leader: status.view.leader.map(|leader| leader.0),
             serving: status.view.serving,
             applicant: status.view.applicant,
+            sessions: status.view.sessions,
+            seen: status.view.seen.0,
+            verified: status.view.verified.0,
+            durable: status.view.durable.0,
             commit: status.view.commit.0,
             applied: status.view.applied.0,
             snapshot: status.view.snapshot.0,
@@ -48,6 +62,7 @@ impl MemberReport {
             lost_datagrams: status.faults.dropped,
             syncs: status.storage.syncs,
             overflows: status.datagrams.overflows,
+            fail_stop: status.view.fail_stop.map(|reason| reason.to_string()),
         }
     }
 }

@@ -322,6 +322,84 @@ fn a_snapshot_is_taken_on_request_and_a_restart_begins_with_it() {
     assert!(starts.is_sorted_by(|one, other| one < other), "each start is a life of its own");
 }
 
+/// Free addresses on this machine, all different.
+fn addresses<const N: usize>() -> [String; N] {
+    let sockets = [(); N].map(|()| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    sockets.map(|socket| socket.local_addr().unwrap().to_string())
+}
+
+/// What `tool status` says of all members in `data`, once `wanted`.
+fn status(
+    child: &mut Killed,
+    data: &[PathBuf],
+    wanted: impl Fn(&[serde_json::Value]) -> bool,
+) -> Vec<serde_json::Value> {
+    let mut told: Vec<serde_json::Value> = Vec::new();
+    wait_until(&mut child.0, "such status", |_| {
+        let output = quorate(&["tool", "status", "--json"]).args(data).output().unwrap();
+        let lines = String::from_utf8(output.stdout).unwrap();
+        told = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        wanted(&told)
+    });
+    told
+}
+
+#[test]
+fn an_operator_sees_the_members_and_hands_the_leadership_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let addresses = addresses::<3>();
+    let members = (1..).zip(&addresses);
+    let members = members.map(|(id, address)| format!("{{ id = {id}, address = \"{address}\" }}"));
+    let members: Vec<String> = members.collect();
+    let data = ["one", "two", "three"].map(|name| directory.path().join(name));
+    let mut running: Vec<Killed> = Vec::new();
+    for (id, data) in (1..).zip(&data) {
+        let text = format!(
+            "group = 7\nmember = {id}\ndata = \"{}\"\nsecurity = \"checksum-only\"\nmembers = [{}]\n",
+            data.display(),
+            members.join(", ")
+        );
+        let config = write(directory.path(), &format!("{id}.toml"), &text);
+        let mut member = quorate(&["member", "--bootstrap", "--config"]);
+        running.push(Killed(member.arg(config).stderr(Stdio::null()).spawn().unwrap()));
+    }
+    let leads = |report: &serde_json::Value| report["serving"] == true;
+    let follow = |reports: &[serde_json::Value]| {
+        let leader = reports.iter().find(|report| leads(report)).map(|report| &report["id"]);
+        reports.len() == 3 && reports.iter().all(|report| Some(&report["leader"]) == leader)
+    };
+    let reports = status(&mut running[0], &data, follow);
+    let leader = reports.iter().position(leads).unwrap();
+    let (next, third) = ((leader + 1) % 3, (leader + 2) % 3);
+
+    // Who does not lead says so; so does a leader that is asked for the impossible.
+    let target = (next + 1).to_string();
+    let transfer = |data: &Path, target: &str| {
+        quorate(&["tool", "transfer", "--json", "--to", target]).arg(data).output().unwrap()
+    };
+    let refused = transfer(&data[third], &target);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(errors(&refused).contains("does not lead"), "{}", errors(&refused));
+    let refused = transfer(&data[leader], "9");
+    assert!(errors(&refused).contains("no member of the group"), "{}", errors(&refused));
+
+    let done = transfer(&data[leader], &target);
+    assert_eq!(done.status.code(), Some(0), "{}", errors(&done));
+    let done: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(done["leader"], next + 1);
+    let reports = status(&mut running[0], &data, |told| follow(told) && leads(&told[next]));
+    assert!(reports.iter().all(|report| report["term"] == done["term"]), "{reports:?}");
+
+    // One that does not run is named, and the others are told of all the same.
+    drop(running.remove(third));
+    let output = quorate(&["tool", "status"]).args(&data).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(errors(&output).contains("cannot reach a member"), "{}", errors(&output));
+    let table = String::from_utf8(output.stdout).unwrap();
+    let roles = table.lines().find(|line| line.starts_with("role")).unwrap();
+    assert_eq!(roles.split_whitespace().count(), 3, "{table}");
+}
+
 #[test]
 fn what_a_member_recorded_is_the_same_on_every_runtime() {
     let directory = tempfile::tempdir().unwrap();
