@@ -116,6 +116,11 @@ pub(crate) struct Member {
     /// stops; for `quorate tool replay`
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
+    /// Tell Prometheus how the member is, at http://ADDRESS/metrics: an address and a port
+    ///
+    /// Whoever can reach it can read it: nothing is encrypted, nobody is asked who he is.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "supervised")]
+    pub(crate) metrics: Option<SocketAddr>,
     /// Standard input is the bound datagram socket; standard output a stream on which each line
     /// `status` is answered, and whose end stops the member
     #[arg(long, hide = true)]

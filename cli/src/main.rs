@@ -9,6 +9,7 @@ mod describe;
 mod failure;
 mod ledger;
 mod member;
+mod metrics;
 mod operate;
 mod replay;
 mod report;

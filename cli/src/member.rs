@@ -18,6 +18,7 @@ use crate::arguments::{self, Idle, Storage};
 use crate::control::{self, Control};
 use crate::failure::{Failure, tell_line};
 use crate::ledger::Ledger;
+use crate::metrics::Metrics;
 use crate::report::MemberReport;
 use crate::runtime::Runtime;
 use crate::signals::Signals;
@@ -62,6 +63,7 @@ pub(crate) async fn run(arguments: arguments::Member) -> Result<(), Failure> {
     let configuration = load(&arguments.config)?;
     let id = configuration.member.0;
     let (faults, data) = (configuration.faults, configuration.data.clone());
+    let metrics = Metrics::listen(arguments.metrics, &configuration).await?;
     let mut options = MemberOptions::new(configuration);
     options.bootstrap = arguments.bootstrap;
     options.record = arguments.record;
@@ -83,7 +85,7 @@ pub(crate) async fn run(arguments: arguments::Member) -> Result<(), Failure> {
     let ended = if arguments.supervised {
         supervised(id, &mut member).await?
     } else {
-        alone(id, &mut member, &Control::listen(&data)).await?
+        alone(id, &mut member, &Control::listen(&data), &metrics).await?
     };
     match ended {
         Ended::ByItself(result) => result,
@@ -123,6 +125,7 @@ async fn alone(
     id: u16,
     member: &mut MemberHandle<Ledger>,
     control: &Control,
+    metrics: &Metrics,
 ) -> Result<Ended, Failure> {
     let mut signals = Signals::listen()?;
     let mut asks = signal(SignalKind::user_defined1())
@@ -138,6 +141,14 @@ async fn alone(
                     biased;
                     _ = signals.next() => return Ok(Ended::ByRequest),
                     () = control::answer(id, member, asking) => {}
+                }
+                continue;
+            }
+            asking = metrics.next() => {
+                tokio::select! {
+                    biased;
+                    _ = signals.next() => return Ok(Ended::ByRequest),
+                    () = metrics.answer(member, asking) => {}
                 }
                 continue;
             }

@@ -4,8 +4,8 @@
 
 use core::net::Ipv4Addr;
 use core::time::Duration;
-use std::io::Write;
-use std::net::UdpSocket;
+use std::io::{Read, Write};
+use std::net::{TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Instant;
@@ -328,6 +328,16 @@ fn addresses<const N: usize>() -> [String; N] {
     sockets.map(|socket| socket.local_addr().unwrap().to_string())
 }
 
+/// What is answered to a request for `path`.
+fn scrape(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 /// What `tool status` says of all members in `data`, once `wanted`.
 fn status(
     child: &mut Killed,
@@ -360,7 +370,9 @@ fn an_operator_sees_the_members_and_hands_the_leadership_over() {
             members.join(", ")
         );
         let config = write(directory.path(), &format!("{id}.toml"), &text);
-        let mut member = quorate(&["member", "--bootstrap", "--config"]);
+        // The same port of the other protocol.
+        let address = &addresses[id - 1];
+        let mut member = quorate(&["member", "--bootstrap", "--metrics", address, "--config"]);
         running.push(Killed(member.arg(config).stderr(Stdio::null()).spawn().unwrap()));
     }
     let leads = |report: &serde_json::Value| report["serving"] == true;
@@ -371,6 +383,12 @@ fn an_operator_sees_the_members_and_hands_the_leadership_over() {
     let reports = status(&mut running[0], &data, follow);
     let leader = reports.iter().position(leads).unwrap();
     let (next, third) = ((leader + 1) % 3, (leader + 2) % 3);
+    let scraped = scrape(&addresses[leader], "/metrics");
+    assert!(scraped.starts_with("HTTP/1.1 200"), "{scraped}");
+    let label = format!("member=\"{}\"}}", leader + 1);
+    let serving = scraped.lines().find(|line| line.starts_with("quorate_serving{")).unwrap();
+    assert!(serving.ends_with(&format!("{label} 1")), "{serving}");
+    assert!(scrape(&addresses[leader], "/").starts_with("HTTP/1.1 404"));
 
     // Who does not lead says so; so does a leader that is asked for the impossible.
     let target = (next + 1).to_string();

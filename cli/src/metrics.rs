@@ -1,0 +1,300 @@
+//! What a member counts, for Prometheus: `http://ADDRESS/metrics`, in the OpenMetrics format.
+
+use core::fmt;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use quorate_core::Limits;
+use quorate_driver::{Configuration, MemberHandle, MemberStatus};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+
+use crate::failure::Failure;
+use crate::ledger::Ledger;
+
+/// How long one request may take: a member answers nobody else meanwhile.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+/// After how long a socket that could not be accepted from is tried again.
+const ACCEPT_INTERVAL: Duration = Duration::from_millis(50);
+/// What the answer says that it is.
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+
+/// Where a member's numbers are asked for.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    listener: Option<TcpListener>,
+    labels: [(&'static str, String); 2],
+    limits: Limits,
+}
+
+impl Metrics {
+    /// Listens on `address`, if there is one.
+    pub(crate) async fn listen(
+        address: Option<SocketAddr>,
+        configuration: &Configuration,
+    ) -> Result<Self, Failure> {
+        let listener = match address {
+            None => None,
+            Some(address) => {
+                let listener = TcpListener::bind(address).await.map_err(|error| {
+                    Failure::Failed(format!(
+                        "cannot listen on {address} for --metrics: {error}; name an address of this \
+                         machine and a free port"
+                    ))
+                })?;
+                let address = listener.local_addr().map_or(address, |bound| bound);
+                tracing::info!(%address, "metrics are at /metrics");
+                Some(listener)
+            }
+        };
+        let group = format!("{:#018x}", configuration.group.0);
+        let labels = [("group", group), ("member", configuration.member.0.to_string())];
+        Ok(Self { listener, labels, limits: configuration.limits.clone() })
+    }
+
+    /// The next one who asks; never, when nobody can.
+    pub(crate) async fn next(&self) -> TcpStream {
+        let Some(listener) = &self.listener else { return core::future::pending().await };
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => return stream,
+                // Of one connection, or for want of descriptors: the next may do better.
+                Err(_) => sleep(ACCEPT_INTERVAL).await,
+            }
+        }
+    }
+
+    /// Answers one request on `stream`.
+    pub(crate) async fn answer(&self, member: &MemberHandle<Ledger>, stream: TcpStream) {
+        let service = service_fn(|request| self.respond(member, request));
+        let connection =
+            http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
+        // What becomes of it is the other's concern.
+        let _ = timeout(REQUEST_TIMEOUT, connection).await;
+    }
+
+    async fn respond(
+        &self,
+        member: &MemberHandle<Ledger>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, fmt::Error> {
+        if request.method() != Method::GET || request.uri().path() != "/metrics" {
+            return Ok(refusal(StatusCode::NOT_FOUND, "ask for GET /metrics\n"));
+        }
+        let Ok(status) = member.status().await else {
+            return Ok(refusal(StatusCode::SERVICE_UNAVAILABLE, "the member has ended\n"));
+        };
+        let mut response = Response::new(Full::from(self.text(status)?));
+        response.headers_mut().insert(CONTENT_TYPE, OPEN_METRICS);
+        Ok(response)
+    }
+
+    fn text(&self, status: MemberStatus) -> Result<String, fmt::Error> {
+        let labels = self.labels.iter().map(|(name, value)| ((*name).into(), value.clone().into()));
+        let mut registry = Registry::with_labels(labels);
+        registry.register_collector(Box::new(Sample { status, limits: self.limits.clone() }));
+        let mut text = String::new();
+        text::encode(&mut text, &registry)?;
+        Ok(text)
+    }
+}
+
+fn refusal(status: StatusCode, why: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(why));
+    *response.status_mut() = status;
+    response
+}
+
+/// A member at one moment.
+#[derive(Debug)]
+struct Sample {
+    status: MemberStatus,
+    limits: Limits,
+}
+
+/// A name behind `quorate_`, what it is, and how it is read.
+type Row = (&'static str, &'static str, fn(&Sample) -> u64);
+
+/// What can go up and down.
+const GAUGES: [Row; 23] = [
+    ("term", "Current term", |s| s.status.view.term.0),
+    ("leading", "Whether it leads", |s| {
+        (s.status.view.leader == Some(s.status.view.life.member)).into()
+    }),
+    ("serving", "Whether it leads and serves clients", |s| s.status.view.serving.into()),
+    ("applicant", "Whether it lost its directory and is not readmitted", |s| {
+        s.status.view.applicant.into()
+    }),
+    ("stopped", "Whether it went inert", |s| s.status.view.fail_stop.is_some().into()),
+    ("seen_position_bytes", "Newest position heard of", |s| s.status.view.seen.0),
+    ("received_position_bytes", "End of what was received without a hole", |s| {
+        s.status.view.received.0
+    }),
+    ("verified_position_bytes", "End of the last whole frame of that", |s| {
+        s.status.view.verified.0
+    }),
+    ("written_position_bytes", "End of what was handed to the disk", |s| s.status.view.written.0),
+    ("durable_position_bytes", "End of what is durable here", |s| s.status.view.durable.0),
+    ("commit_position_bytes", "End of what is known to be committed", |s| s.status.view.commit.0),
+    ("applied_position_bytes", "End of what the service applied", |s| s.status.view.applied.0),
+    ("snapshot_position_bytes", "Where the newest snapshot stands", |s| s.status.view.snapshot.0),
+    ("log_time_milliseconds", "Cluster time of the last applied frame", |s| {
+        s.status.view.log_time.0
+    }),
+    ("missing_bytes", "Bytes that were heard of and not received", |s| {
+        s.status.view.seen.since(s.status.view.received)
+    }),
+    ("window_limit_bytes", "Limit of the window of the log", |s| s.limits.window_bytes),
+    ("uncommitted_bytes", "Bytes of the log that are not committed", |s| {
+        s.status.view.verified.since(s.status.view.commit)
+    }),
+    ("uncommitted_limit_bytes", "Limit of those, at a leader", |s| s.limits.uncommitted_bytes_max),
+    ("unapplied_bytes", "Committed bytes that are not applied", |s| {
+        s.status.view.commit.since(s.status.view.applied)
+    }),
+    ("unapplied_limit_bytes", "Limit of those, at a leader", |s| s.limits.unapplied_bytes_max),
+    ("sessions", "Open sessions", |s| s.status.view.sessions as u64),
+    ("sessions_limit", "Limit of open sessions", |s| s.limits.sessions_max as u64),
+    ("session_messages_limit", "Limit of unanswered messages of a session", |s| {
+        s.limits.in_flight_max as u64
+    }),
+];
+
+/// What only grows.
+const COUNTERS: [Row; 36] = [
+    ("elections_won", "Elections won", |s| s.status.counters.elections_won),
+    ("canvasses", "Canvasses begun", |s| s.status.counters.canvasses),
+    ("naks_sent", "NAKs sent for the log", |s| s.status.counters.naks_sent),
+    ("nak_ranges_sent", "Ranges in them", |s| s.status.counters.nak_ranges_sent),
+    ("naks_received", "NAKs received", |s| s.status.counters.naks_received),
+    ("repair_bytes_sent", "Repair bytes sent", |s| s.status.counters.repair_bytes_sent),
+    ("repairs_sent", "Repair datagrams sent", |s| s.status.counters.repairs_sent),
+    ("repairs_refused", "Ranges not sent for want of bytes or budget", |s| {
+        s.status.counters.repairs_refused
+    }),
+    ("duplicate_bytes", "Log bytes received twice", |s| s.status.counters.duplicate_bytes),
+    ("slices_dropped", "Log slices of no use", |s| s.status.counters.slices_dropped),
+    ("frames_rejected", "Frames whose checksum failed", |s| s.status.counters.frames_rejected),
+    ("cuts", "Times that an adopted history cut the log", |s| s.status.counters.cuts),
+    ("datagrams_ignored", "Datagrams of strangers, old lives, or without meaning", |s| {
+        s.status.counters.datagrams_ignored
+    }),
+    ("completions_ignored", "Completions of another life or a void operation", |s| {
+        s.status.counters.completions_ignored
+    }),
+    ("duplicates_suppressed", "Duplicate messages suppressed", |s| {
+        s.status.counters.duplicates_suppressed
+    }),
+    ("messages_appended", "Messages appended as leader", |s| s.status.counters.messages_appended),
+    ("messages_applied", "Messages handed to the service", |s| s.status.counters.messages_applied),
+    ("snapshots_stored", "Snapshots stored", |s| s.status.counters.snapshots_stored),
+    ("snapshots_failed", "Snapshots that could not be stored", |s| {
+        s.status.counters.snapshots_failed
+    }),
+    ("snapshots_skipped", "Markers met while a snapshot was under way", |s| {
+        s.status.counters.snapshots_skipped
+    }),
+    ("replies_resent", "Replies sent again", |s| s.status.counters.replies_resent),
+    ("back_pressure", "Times that admission stopped for want of room", |s| {
+        s.status.counters.back_pressure
+    }),
+    ("datagrams_sent", "Datagrams sent", |s| s.status.datagrams.sent),
+    ("datagrams_sent_bytes", "Bytes in them", |s| s.status.datagrams.sent_bytes),
+    ("datagrams_unsent", "Datagrams that the socket did not take", |s| s.status.datagrams.unsent),
+    ("datagrams_received", "Datagrams received", |s| s.status.datagrams.received),
+    ("datagrams_received_bytes", "Bytes in them", |s| s.status.datagrams.received_bytes),
+    ("datagrams_undecodable", "Datagrams that could not be decoded", |s| {
+        s.status.datagrams.undecodable.values().sum()
+    }),
+    ("receive_errors", "Errors of the socket when receiving", |s| {
+        s.status.datagrams.receive_errors
+    }),
+    ("receive_overflows", "Datagrams dropped from a full receive buffer", |s| {
+        s.status.datagrams.overflows.unwrap_or(0)
+    }),
+    ("appends", "Appends written", |s| s.status.storage.appends),
+    ("append_bytes", "Bytes in them", |s| s.status.storage.append_bytes),
+    ("appends_refused", "Appends refused for want of space", |s| s.status.storage.appends_refused),
+    ("syncs", "Syncs asked for", |s| s.status.storage.syncs),
+    ("persists", "Votes, histories and peer records asked for", |s| s.status.storage.persists),
+    ("reads", "Reads of the log asked for", |s| s.status.storage.reads),
+];
+
+impl Collector for Sample {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        for (name, help, value) in GAUGES {
+            let gauge = ConstGauge::new(i64::try_from(value(self)).unwrap_or(i64::MAX));
+            let name = format!("quorate_{name}");
+            let metric = encoder.encode_descriptor(&name, help, None, gauge.metric_type())?;
+            gauge.encode(metric)?;
+        }
+        for (name, help, value) in COUNTERS {
+            let counter = ConstCounter::new(value(self));
+            let name = format!("quorate_{name}");
+            let metric = encoder.encode_descriptor(&name, help, None, counter.metric_type())?;
+            counter.encode(metric)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DASHBOARD: &str = include_str!("../../docs/grafana/quorate.json");
+
+    fn metrics() -> Metrics {
+        let labels = [("group", "0x07".into()), ("member", "1".into())];
+        Metrics { listener: None, labels, limits: Limits::default() }
+    }
+
+    #[test]
+    fn a_member_is_told_in_the_open_metrics_format() {
+        let mut status = MemberStatus::default();
+        status.view.term.0 = 5;
+        status.counters.naks_sent = 7;
+        let text = metrics().text(status).unwrap();
+        assert!(text.contains("# TYPE quorate_term gauge\n"), "{text}");
+        assert!(text.contains("quorate_term{group=\"0x07\",member=\"1\"} 5\n"), "{text}");
+        assert!(
+            text.contains("quorate_naks_sent_total{group=\"0x07\",member=\"1\"} 7\n"),
+            "{text}"
+        );
+        assert!(text.ends_with("# EOF\n"), "{text}");
+    }
+
+    #[test]
+    fn the_dashboard_asks_for_nothing_that_there_is_not() {
+        let text = metrics().text(MemberStatus::default()).unwrap();
+        let told: Vec<&str> =
+            text.lines().filter_map(|line| line.split_once('{')).map(|(name, _)| name).collect();
+        let dashboard: serde_json::Value = serde_json::from_str(DASHBOARD).unwrap();
+        let mut asked = 0;
+        for panel in dashboard["panels"].as_array().unwrap() {
+            for target in panel["targets"].as_array().into_iter().flatten() {
+                let expression = target["expr"].as_str().unwrap();
+                let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                for name in words.filter(|word| word.starts_with("quorate_")) {
+                    assert!(told.contains(&name), "{name} in `{expression}`");
+                    asked += 1;
+                }
+            }
+        }
+        assert!(asked > 20, "{asked}");
+    }
+}
