@@ -1,5 +1,6 @@
 //! Cases as test functions: one for each, so that the usual runner filters and reports them.
 
+use crate::case::Script;
 use crate::catalogue;
 use crate::runner::{CaseReport, Outcome, run_case};
 use crate::subject::Subject;
@@ -58,6 +59,37 @@ pub fn names_file() -> String {
     });
     format!("{HEAD}{}    }};\n}}\n", tests.collect::<String>())
 }
+
+/// The document that lists which cases wait, wholly or in part, and for what; a test of this package
+/// compares.
+#[must_use]
+pub fn waiting_file() -> String {
+    let mut text = String::from(WAITING_HEAD);
+    let (mut whole, mut parts) = (String::new(), String::new());
+    for case in catalogue::all() {
+        if let Script::Waits(work) = case.script {
+            whole += &format!("| {} | {} | {work} |\n", case.id, case.title);
+        }
+        if let Some(lacks) = case.lacks {
+            parts += &format!("| {} | {} | {lacks} |\n", case.id, case.title);
+        }
+    }
+    text += &format!("| case | | waits for |\n|---|---|---|\n{whole}");
+    text += "\n## In part\n\nThe rest of these is written, and a pass proves the rest only.\n\n";
+    text += &format!("| case | | what waits, and for what |\n|---|---|---|\n{parts}");
+    text
+}
+
+const WAITING_HEAD: &str = "\
+# Cases that wait
+
+Written by a test, which fails when it is stale:
+`QUORATE_GOLDEN=update cargo test -p quorate-conformance --test names`.
+
+The subject of these cases does not exist yet. They are *not applicable* to every subject, never
+passed, until the work that each of them names is there.
+
+";
 
 const HEAD: &str = "\
 //! The names of all cases, as test functions. Written by a test, which fails when it is stale:

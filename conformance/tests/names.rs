@@ -1,23 +1,31 @@
-//! The list of test functions is that of the catalogue.
+//! The list of test functions, and that of the cases that wait, are those of the catalogue.
 
 use std::fs;
 use std::path::Path;
 
-use quorate_conformance::testing::names_file;
+use quorate_conformance::testing::{names_file, waiting_file};
 
 #[test]
 fn the_list_of_names_is_that_of_the_catalogue() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/names.rs");
-    let wanted = names_file();
+    compare("src/names.rs", &names_file());
+}
+
+#[test]
+fn the_list_of_cases_that_wait_is_that_of_the_catalogue() {
+    compare("WAITING.md", &waiting_file());
+}
+
+fn compare(name: &str, wanted: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     if std::env::var("QUORATE_GOLDEN").as_deref() == Ok("update") {
-        fs::write(&path, &wanted).expect("the list can be written");
+        fs::write(&path, wanted).expect("the list can be written");
         return;
     }
     let found = fs::read_to_string(&path).expect("the list can be read");
     let missing = wanted.lines().find(|line| !found.contains(line));
     assert!(
         found == wanted,
-        "src/names.rs is stale, first at {missing:?}: write it anew with \
+        "{name} is stale, first at {missing:?}: write it anew with \
          `QUORATE_GOLDEN=update cargo test -p quorate-conformance --test names`"
     );
 }

@@ -1,6 +1,16 @@
 //! `quorate-sim`: sweeps seeds of the deterministic world, replays one, and hunts mutants.
 #![forbid(unsafe_code)]
-#![expect(clippy::print_stdout, reason = "this is a command, and its output is what it is for")]
+
+/// Writes a line to standard output. When whoever read it has gone the command ends at once, as one
+/// that is ended by the signal for that.
+macro_rules! tell {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        if writeln!(std::io::stdout(), $($line)*).is_err() {
+            std::process::exit(141);
+        }
+    }};
+}
 
 use core::time::Duration;
 use std::path::{Path, PathBuf};
@@ -164,7 +174,7 @@ fn told_of(
     match Story::named(what, steps, schedule) {
         Ok(story) => act(story),
         Err(error) => {
-            println!("{error}");
+            tell!("{error}");
             false
         }
     }
@@ -178,7 +188,7 @@ fn sweep(sweep: &Sweep, schedule: Option<Schedule>, (out, patience): (&Path, Dur
             tell_at_once(finding);
         }
         if progress.seeds.is_multiple_of(every) {
-            println!("{} of {} seeds", progress.seeds, sweep.seeds);
+            tell!("{} of {} seeds", progress.seeds, sweep.seeds);
         }
     });
     print_swept(&swept);
@@ -186,7 +196,7 @@ fn sweep(sweep: &Sweep, schedule: Option<Schedule>, (out, patience): (&Path, Dur
         return keep_findings(&swept, (sweep, schedule), (out, patience));
     }
     let share = 100.0 * observers_share(sweep.seeds.min(20), sweep.steps);
-    println!("observers take {share:.0} % of the time");
+    tell!("observers take {share:.0} % of the time");
     // A schedule leaves most faults out; only a sweep over all of them must have seen them.
     let vacuous = schedule.is_none() && is_vacuous(&swept);
     !swept.excuses_too_much() && !vacuous
@@ -205,9 +215,9 @@ fn keep_findings(
     match keep_all(swept, swept_with, (out, patience)) {
         Ok(kept) => {
             let lines = kept.iter().flat_map(|kept| kept.three_lines("quorate-sim"));
-            lines.for_each(|line| println!("{line}"));
+            lines.for_each(|line| tell!("{line}"));
         }
-        Err(error) => println!("cannot keep what was found in {}: {error}", out.display()),
+        Err(error) => tell!("cannot keep what was found in {}: {error}", out.display()),
     }
     false
 }
@@ -216,10 +226,10 @@ fn keep_findings(
 fn is_vacuous(swept: &Swept) -> bool {
     let (missing, rare) = (swept.tally.missing(swept.seeds), swept.rare_classes());
     for mark in &missing {
-        println!("never seen: {}", mark.name());
+        tell!("never seen: {}", mark.name());
     }
     for class in &rare {
-        println!("on in fewer than 5 % of the seeds: {}", class.name());
+        tell!("on in fewer than 5 % of the seeds: {}", class.name());
     }
     !missing.is_empty() || !rare.is_empty()
 }
@@ -227,11 +237,11 @@ fn is_vacuous(swept: &Swept) -> bool {
 fn shrink_one(story: &Story, seconds: u64) -> bool {
     silence_panics();
     let Some(small) = shrink(story.clone(), Duration::from_secs(seconds)) else {
-        println!("seed {}: nothing found", story.seed);
+        tell!("seed {}: nothing found", story.seed);
         return false;
     };
     for line in small.lines() {
-        println!("{line}");
+        tell!("{line}");
     }
     true
 }
@@ -239,58 +249,62 @@ fn shrink_one(story: &Story, seconds: u64) -> bool {
 fn speed(steps: u64) -> bool {
     let speed = measure(steps, 5);
     let share = speed.observers_share();
-    println!("{:.0} steps/s of a core's time with observers", speed.watched);
-    println!("{:.0} steps/s without; observers take {:.0} %", speed.unwatched, share * 100.0);
+    tell!("{:.0} steps/s of a core's time with observers", speed.watched);
+    tell!("{:.0} steps/s without; observers take {:.0} %", speed.unwatched, share * 100.0);
     speed.watched >= STEPS_PER_SECOND_MIN && share <= OBSERVERS_SHARE_MAX
 }
 
 fn list_schedules() -> bool {
-    println!("schedules:");
+    tell!("schedules:");
     for schedule in SCHEDULES {
-        println!("  {:<16} {}", schedule.name, schedule.text);
+        tell!("  {:<16} {}", schedule.name, schedule.text);
     }
-    println!("classes of faults:");
+    tell!("classes of faults:");
     for class in quorate_sim::FaultClass::ALL {
-        println!("  {:<5} {:<16} {}", class.id(), class.name(), class.text());
+        tell!("  {:<5} {:<16} {}", class.id(), class.name(), class.text());
     }
     true
 }
 
 fn print_swept(swept: &Swept) {
     for (class, seeds) in &swept.classes {
-        println!("  {seeds:>12}  seeds with {} ({})", class.name(), class.id());
+        tell!("  {seeds:>12}  seeds with {} ({})", class.name(), class.id());
     }
-    print!("{}", swept.tally);
+    tell!("{}", swept.tally.to_string().trim_end());
     let rate = swept.steps as f64 / swept.seconds.max(0.001);
-    println!(
+    tell!(
         "{} seeds ({} short, {} of them twice), {} steps in {:.1} s, {rate:.0} steps/s",
-        swept.seeds, swept.short, swept.twice, swept.steps, swept.seconds
+        swept.seeds,
+        swept.short,
+        swept.twice,
+        swept.steps,
+        swept.seconds
     );
     for (cause, seeds) in &swept.excused {
-        println!("excused: {} for want of: {cause} {seeds:?}", seeds.len());
+        tell!("excused: {} for want of: {cause} {seeds:?}", seeds.len());
     }
-    println!("{} findings", swept.findings.len());
+    tell!("{} findings", swept.findings.len());
     for finding in &swept.findings {
-        println!("{finding}");
+        tell!("{finding}");
     }
 }
 
 fn replay(story: &Story, trace: bool) -> bool {
-    println!("{:?}", story.swarm().faults.classes);
+    tell!("{:?}", story.swarm().faults.classes);
     let told = story.tell(trace);
     for line in told.trace {
-        println!("{line}");
+        tell!("{line}");
     }
     let (seed, outcome) = (story.seed, told.outcome);
-    println!(
+    tell!(
         "seed {seed}: {} steps, {} ms of virtual time, trace {:016x}",
         outcome.steps,
         outcome.elapsed / quorate_sim::MILLI,
         outcome.trace_hash
     );
     match &outcome.finding {
-        Some(finding) => println!("{finding}"),
-        None => println!("nothing found"),
+        Some(finding) => tell!("{finding}"),
+        None => tell!("nothing found"),
     }
     outcome.finding.is_none()
 }
@@ -305,18 +319,21 @@ fn hunt(seeds: u64, steps: u64, only: Option<u32>, shrinks: bool) -> bool {
         match &fate.killed {
             Some((taken, finding)) => {
                 let name = mutant.name;
-                println!("{:>2} {name:<48} found at seed {taken} ({})", mutant.number, finding.id);
+                tell!("{:>2} {name:<48} found at seed {taken} ({})", mutant.number, finding.id);
                 if shrinks {
                     shrink_one(&Story::of(*taken, steps, None), 60);
                 }
             }
-            None => println!("{:>2} {:<48} SURVIVED {seeds} seeds", mutant.number, mutant.name),
+            None => tell!("{:>2} {:<48} SURVIVED {seeds} seeds", mutant.number, mutant.name),
         }
     });
     let summary = mutants::Summary::of(&fates);
-    println!(
+    tell!(
         "{} of {} mutants found; seeds that it took: median {}, maximum {}",
-        summary.killed, summary.all, summary.median, summary.maximum
+        summary.killed,
+        summary.all,
+        summary.median,
+        summary.maximum
     );
     summary.killed == summary.all
 }
@@ -334,7 +351,7 @@ fn run_other_build(arguments: &[String]) -> bool {
     match status {
         Ok(status) => status.success(),
         Err(error) => {
-            println!("cannot build with cargo: {error}; run this inside the workspace");
+            tell!("cannot build with cargo: {error}; run this inside the workspace");
             false
         }
     }
@@ -352,10 +369,10 @@ fn marks(seeds: u64, steps: u64) -> bool {
     let swept = sweep.run(|_| {});
     let mut missing = 0;
     for (mark, count) in mark::counts() {
-        println!("{count:>12}  {}", mark.name);
+        tell!("{count:>12}  {}", mark.name);
         missing += usize::from(count == 0);
     }
-    println!("{missing} of {} marks never reached in {seeds} seeds", mark::ALL.len());
-    swept.findings.iter().for_each(|finding| println!("{finding}"));
+    tell!("{missing} of {} marks never reached in {seeds} seeds", mark::ALL.len());
+    swept.findings.iter().for_each(|finding| tell!("{finding}"));
     missing == 0 && swept.findings.is_empty()
 }

@@ -38,6 +38,12 @@ pub(crate) enum Task {
     Shrink(ShrinkArguments),
     /// Hunts deliberate mistakes in the core: each must be found
     Mutants(MutantsArguments),
+    /// Counts how often a sweep reaches each named place of the core; fails when it misses one
+    Marks {
+        /// How many seeds
+        #[arg(long, default_value_t = 500)]
+        seeds: u64,
+    },
     /// Fills the table of cases and deliberate mistakes: which case notices which
     Table(TableArguments),
     /// Golden datagrams for codecs in any language: writes them, or proves a decoder on them

@@ -17,15 +17,15 @@ pub(super) fn doctor() -> Exit {
     let abilities = abilities();
     for Ability { name, purpose, needed, found } in &abilities {
         match found {
-            Ok(()) => println!("yes  {name:<22} {purpose}"),
+            Ok(()) => tell!("yes  {name:<22} {purpose}"),
             Err(why) => {
                 let need = if *needed { "; needed for any case with real processes" } else { "" };
-                println!("no   {name:<22} {purpose}: {why}{need}");
+                tell!("no   {name:<22} {purpose}: {why}{need}");
             }
         }
     }
     let missing = abilities.iter().any(|ability| ability.needed && ability.found.is_err());
-    println!(
+    tell!(
         "{}",
         if missing {
             "cases with real processes cannot run here"
@@ -82,7 +82,6 @@ fn abilities() -> Vec<Ability> {
             false,
             quorate_conformance::blackbox::can_bend_clocks(),
         ),
-        of("nft", "loss in the kernel", false, try_command("nft", &["--version"])),
     ]
 }
 

@@ -15,15 +15,15 @@ pub(super) fn explain(arguments: &ExplainArguments) -> Result<Exit, String> {
     let case = catalogue::find(&arguments.id).ok_or_else(|| {
         format!("there is no case {:?}; `quorate-conformance list` names all", arguments.id)
     })?;
-    println!("{}  {}", case.id, case.title);
-    println!();
-    println!("rule      {}", case.rule);
-    println!("level     {}", level(case.level));
-    println!(
+    tell!("{}  {}", case.id, case.title);
+    tell!("");
+    tell!("rule      {}", case.rule);
+    tell!("level     {}", level(case.level));
+    tell!(
         "profile   {}",
         if case.quick { "quick and all above" } else { "standard and all above" }
     );
-    println!(
+    tell!(
         "runs on   {}",
         match bindings(case).as_str() {
             "core" => "the core directly (--subject core)",
@@ -35,18 +35,14 @@ pub(super) fn explain(arguments: &ExplainArguments) -> Result<Exit, String> {
             _ => "nothing yet",
         }
     );
-    println!("state     {}", state(case));
+    tell!("state     {}", state(case));
     if !case.edges.is_empty() {
-        println!("edges     {} (EDGE_CASES.md)", case.edges.join(", "));
+        tell!("edges     {} (EDGE_CASES.md)", case.edges.join(", "));
     }
     if let Some(noticed) = noticed(TABLE, case.id) {
-        println!(
-            "notices   {} deliberate mistakes (MUTANTS.md): {}",
-            noticed.len(),
-            named(&noticed)
-        );
+        tell!("notices   {} deliberate mistakes (MUTANTS.md): {}", noticed.len(), named(&noticed));
     }
-    println!("try it    quorate-conformance run {}", case.id);
+    tell!("try it    quorate-conformance run {}", case.id);
     Ok(Exit::Good)
 }
 

@@ -13,13 +13,13 @@ pub(super) fn list(arguments: &ListArguments) -> Result<Exit, String> {
             let line = serde_json::json!({
                 "id": case.id, "group": case.group(), "title": case.title, "rule": case.rule,
                 "level": case.level, "quick": case.quick, "bindings": bindings(case),
-                "state": state(case), "edges": case.edges,
+                "state": state(case), "lacks": case.lacks, "edges": case.edges,
             });
-            println!("{line}");
+            tell!("{line}");
         } else {
             let star = if case.quick { "*" } else { " " };
             let (level, bindings) = (level(case.level), bindings(case));
-            println!(
+            tell!(
                 "{:<6}{star} {level:<7} {bindings:<13} {:<30} {}",
                 case.id,
                 state(case),
@@ -30,7 +30,11 @@ pub(super) fn list(arguments: &ListArguments) -> Result<Exit, String> {
     if !arguments.json {
         let waiting = chosen.iter().filter(|case| matches!(case.script, Script::Waits(_))).count();
         let quick = chosen.iter().filter(|case| case.quick).count();
-        println!("{} cases, {quick} quick (*), {waiting} waiting", chosen.len());
+        let partly = chosen.iter().filter(|case| case.lacks.is_some()).count();
+        tell!(
+            "{} cases, {quick} quick (*), {waiting} waiting, {partly} written in part",
+            chosen.len()
+        );
     }
     Ok(Exit::Good)
 }
@@ -76,7 +80,9 @@ pub(super) fn bindings(case: &Case) -> String {
 
 pub(super) fn state(case: &Case) -> String {
     match case.script {
-        Script::Core(_) | Script::Cluster(_) | Script::Real => "written".into(),
+        Script::Core(_) | Script::Cluster(_) | Script::Real => {
+            case.lacks.map_or_else(|| "written".into(), |lacks| format!("written, but for {lacks}"))
+        }
         Script::Waits(work) => format!("waits: {work}"),
     }
 }

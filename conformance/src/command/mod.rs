@@ -47,6 +47,7 @@ pub(crate) fn perform(arguments: Arguments) -> Exit {
         Task::Replay(arguments) => simulate::replay(&arguments),
         Task::Shrink(arguments) => shrink::shrink(&arguments),
         Task::Mutants(arguments) => simulate::mutants(&arguments),
+        Task::Marks { seeds } => simulate::marks(seeds),
         Task::ServeShimTemplate { language } => Ok(template::print(language)),
         Task::Table(arguments) => table::table(&arguments),
         Task::Doctor => Ok(doctor::doctor()),

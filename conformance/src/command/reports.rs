@@ -24,7 +24,7 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<Exit, String> {
     let markdown = report::markdown(&runs);
     match &arguments.markdown {
         Some(path) => write(path, &markdown)?,
-        None if !told => print!("{markdown}"),
+        None if !told => tell!("{}", markdown.trim_end()),
         None => {}
     }
     Ok(exit_of(&runs, arguments.allow_unimplemented))
@@ -49,7 +49,7 @@ pub(super) fn exit_of(runs: &[RunReport], allow_unimplemented: bool) -> Exit {
 
 pub(super) fn write(path: &Path, text: &str) -> Result<(), String> {
     fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-    println!("wrote {}", path.display());
+    tell!("wrote {}", path.display());
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use super::reports::{exit_of, write};
 use quorate_conformance::Lists;
 use quorate_conformance::Profile;
 use quorate_conformance::blackbox::{self, Product};
+use quorate_conformance::catalogue;
 use quorate_conformance::report;
 use quorate_conformance::{Case, Level};
 use quorate_conformance::{CaseReport, Outcome, RunReport, run_case, run_of, skipped};
@@ -23,9 +24,9 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Exit, String> {
     let cases = chosen(arguments)?;
     if arguments.dry_run {
         for case in &cases {
-            println!("{} {}", case.id, case.title);
+            tell!("{} {}", case.id, case.title);
         }
-        println!("{} cases would run on {}", cases.len(), arguments.subject);
+        tell!("{} cases would run on {}", cases.len(), arguments.subject);
         return Ok(Exit::Good);
     }
     // Panics of scripts and subjects are failures, and are told as such.
@@ -159,7 +160,7 @@ fn tell(case: &CaseReport, json: bool) {
             "observer": case.observer, "seed": case.seed, "virtual_ns": case.virtual_ns,
             "real_ms": case.real_ms, "counters": case.counters, "repeat": case.repeat,
         });
-        println!("{line}");
+        tell!("{line}");
         return;
     }
     let virtual_ms = case.virtual_ns / 1_000_000;
@@ -167,9 +168,9 @@ fn tell(case: &CaseReport, json: bool) {
     let times = format!("{virtual_ms} ms virtual, {} ms", case.real_ms);
     match case.outcome {
         Outcome::Fail | Outcome::Error | Outcome::Unknown => {
-            println!("{:<6} {name:<13} {} ({times})", case.id, case.title);
+            tell!("{:<6} {name:<13} {} ({times})", case.id, case.title);
             for line in report::three_lines(case) {
-                println!("    {line}");
+                tell!("    {line}");
             }
         }
         Outcome::Pass => {
@@ -179,11 +180,11 @@ fn tell(case: &CaseReport, json: bool) {
             } else {
                 String::new()
             };
-            println!("{:<6} {name:<13} {} ({times}{again})", case.id, case.title);
+            tell!("{:<6} {name:<13} {} ({times}{again})", case.id, case.title);
         }
         _ => {
             let reason = case.reason.as_deref().unwrap_or_default();
-            println!("{:<6} {name:<13} {}: {reason}", case.id, case.title);
+            tell!("{:<6} {name:<13} {}: {reason}", case.id, case.title);
         }
     }
 }
@@ -191,15 +192,22 @@ fn tell(case: &CaseReport, json: bool) {
 fn summary(run: &RunReport, seconds: f64, allowed: bool) {
     let counted = report::count(run.cases.iter().map(|case| case.outcome));
     let counted = if counted.is_empty() { "no case" } else { &counted };
-    println!("{counted} on {}, in {seconds:.1} s", run.subject.name);
+    let in_part = run.cases.iter().filter(|case| case.outcome == Outcome::Pass);
+    let in_part =
+        in_part.filter(|case| catalogue::find(&case.id).is_some_and(|it| it.lacks.is_some()));
+    let in_part = match in_part.count() {
+        0 => String::new(),
+        count => format!(" ({count} of the passed in part: see `list`)"),
+    };
+    tell!("{counted}{in_part} on {}, in {seconds:.1} s", run.subject.name);
     if run.cases.iter().any(|case| case.outcome == Outcome::Unimplemented) && !allowed {
-        println!("unimplemented is failed; --allow-unimplemented lets it pass while you write");
+        tell!("unimplemented is failed; --allow-unimplemented lets it pass while you write");
     }
     // Once more, at the end: a build server shows the last part of a log.
     for case in run.cases.iter().filter(|case| case.outcome.is_bad()) {
         let reason = case.reason.as_deref().unwrap_or("no reason was given");
         let reason = reason.lines().next().unwrap_or_default();
-        println!("{:<7} {} ({}): {reason}", case.outcome.name(), case.id, case.title);
+        tell!("{:<7} {} ({}): {reason}", case.outcome.name(), case.id, case.title);
     }
 }
 

@@ -30,10 +30,10 @@ fn shrink_world(story: Story, arguments: &ShrinkArguments) -> Exit {
     let patience = Duration::from_secs(arguments.seconds);
     let seed = story.seed;
     let Some(small) = shrink_story(story, patience) else {
-        println!("seed {seed}: nothing found");
+        tell!("seed {seed}: nothing found");
         return Exit::Good;
     };
-    small.lines().iter().for_each(|line| println!("{line}"));
+    small.lines().iter().for_each(|line| tell!("{line}"));
     Exit::Failed
 }
 
@@ -49,18 +49,18 @@ fn shrink_case(arguments: &ShrinkArguments) -> Result<Exit, String> {
     let ends = Instant::now() + Duration::from_secs(*seconds);
     let Some(small) = shortest(subject.as_ref(), case, *seed, *seeds, || Instant::now() >= ends)
     else {
-        println!("{}: it does not fail with seed {seed}", case.id);
+        tell!("{}: it does not fail with seed {seed}", case.id);
         return Ok(Exit::Good);
     };
     let story = small.report.story.clone().unwrap_or_default();
     let hidden = story.scenes.len().saturating_sub(SCENES_MAX);
     let all = story.scenes.len() + story.left_out;
     if all > SCENES_MAX {
-        println!("... {} scenes before", all - SCENES_MAX);
+        tell!("... {} scenes before", all - SCENES_MAX);
     }
-    story.scenes[hidden..].iter().for_each(|scene| println!("{scene}"));
+    story.scenes[hidden..].iter().for_each(|scene| tell!("{scene}"));
     let (before, tries, alike) = (small.scenes_before, small.tries, small.alike);
-    println!("{before} scenes, then {all} ({tries} seeds, of which {alike} fail alike)");
-    three_lines(&small.report).iter().for_each(|line| println!("{line}"));
+    tell!("{before} scenes, then {all} ({tries} seeds, of which {alike} fail alike)");
+    three_lines(&small.report).iter().for_each(|line| tell!("{line}"));
     Ok(Exit::Failed)
 }

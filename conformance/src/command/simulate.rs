@@ -1,4 +1,4 @@
-//! `sweep`, `replay` and `mutants`: the simulator, through the suite's command.
+//! `sweep`, `replay`, `mutants` and `marks`: the simulator, through the suite's command.
 
 use core::time::Duration;
 use std::process::Command;
@@ -25,13 +25,15 @@ pub(super) fn sweep(arguments: &SweepArguments) -> Exit {
         bar.set_position(progress.seeds);
     });
     bar.finish_and_clear();
-    print!("{}", swept.tally);
+    tell!("{}", swept.tally.to_string().trim_end());
     let rate = swept.steps as f64 / swept.seconds.max(0.001);
-    println!(
+    tell!(
         "{} seeds, {} steps in {:.1} s on {threads} threads: {rate:.0} steps/s",
-        swept.seeds, swept.steps, swept.seconds
+        swept.seeds,
+        swept.steps,
+        swept.seconds
     );
-    println!("{} findings", swept.findings.len());
+    tell!("{} findings", swept.findings.len());
     if swept.findings.is_empty() {
         proved(&swept, arguments)
     } else {
@@ -49,16 +51,16 @@ fn proved(swept: &Swept, arguments: &SweepArguments) -> Exit {
     let seeds = arguments.seeds;
     let cut_short = swept.seeds < seeds;
     if cut_short {
-        println!("the budget was used up: {} of {seeds} seeds ran", swept.seeds);
+        tell!("the budget was used up: {} of {seeds} seeds ran", swept.seeds);
     }
     // A schedule leaves most faults out: only a whole sweep over all of them must have seen them.
     let everything = arguments.schedule.is_none();
     let missing = if everything { swept.tally.missing(swept.seeds) } else { Vec::new() };
     for mark in &missing {
-        println!("never seen: {}", mark.name());
+        tell!("never seen: {}", mark.name());
     }
     for (cause, seeds) in &swept.excused {
-        println!("excused: {} for want of: {cause} {seeds:?}", seeds.len());
+        tell!("excused: {} for want of: {cause} {seeds:?}", seeds.len());
     }
     let vacuous = !missing.is_empty() && !cut_short;
     if vacuous || swept.excuses_too_much() { Exit::Failed } else { Exit::Good }
@@ -69,14 +71,14 @@ fn keep(swept: &Swept, sweep: &Sweep, arguments: &SweepArguments) -> Exit {
     let SweepArguments { schedule, out, seconds, .. } = arguments;
     let place = (out.as_path(), Duration::from_secs(*seconds));
     for finding in &swept.findings {
-        println!("{finding}");
+        tell!("{finding}");
     }
     match keep_all(swept, (sweep, *schedule), place) {
         Ok(kept) => {
             let lines = kept.iter().flat_map(|kept| kept.three_lines("quorate-conformance"));
-            lines.for_each(|line| println!("{line}"));
+            lines.for_each(|line| tell!("{line}"));
         }
-        Err(error) => println!("cannot keep what was found in {}: {error}", out.display()),
+        Err(error) => tell!("cannot keep what was found in {}: {error}", out.display()),
     }
     Exit::Failed
 }
@@ -86,18 +88,18 @@ pub(super) fn replay(arguments: &ReplayArguments) -> Result<Exit, String> {
     let story = Story::named(&arguments.what, arguments.steps, arguments.schedule)?;
     let told = story.tell(arguments.trace);
     for line in told.trace {
-        println!("{line}");
+        tell!("{line}");
     }
     let (seed, outcome) = (story.seed, told.outcome);
     let (steps, elapsed) = (outcome.steps, outcome.elapsed / MILLI);
-    println!("seed {seed}: {steps} steps, {elapsed} ms, trace {:016x}", outcome.trace_hash);
+    tell!("seed {seed}: {steps} steps, {elapsed} ms, trace {:016x}", outcome.trace_hash);
     Ok(match outcome.finding {
         Some(finding) => {
-            println!("{finding}");
+            tell!("{finding}");
             Exit::Failed
         }
         None => {
-            println!("nothing found");
+            tell!("nothing found");
             Exit::Good
         }
     })
@@ -107,9 +109,18 @@ pub(super) fn replay(arguments: &ReplayArguments) -> Result<Exit, String> {
 pub(super) fn mutants(arguments: &MutantsArguments) -> Result<Exit, String> {
     let mut passed = vec!["mutants".to_owned(), format!("--seeds={}", arguments.seeds)];
     passed.extend(arguments.only.map(|only| format!("--only={only}")));
-    let status = mutants::build_and_run(&passed).and_then(|mut command: Command| command.status());
-    let status = status.map_err(|error| {
-        format!("cannot build the mutants with cargo: {error}; run this inside the workspace")
+    elsewhere(&passed)
+}
+
+/// The marks of the core are counted in that build, too.
+pub(super) fn marks(seeds: u64) -> Result<Exit, String> {
+    elsewhere(&["marks".to_owned(), format!("--seeds={seeds}")])
+}
+
+fn elsewhere(arguments: &[String]) -> Result<Exit, String> {
+    let built = mutants::build_and_run(arguments);
+    let status = built.and_then(|mut command: Command| command.status()).map_err(|error| {
+        format!("cannot build the simulator with cargo: {error}; run this inside the workspace")
     })?;
     Ok(if status.success() { Exit::Good } else { Exit::Failed })
 }

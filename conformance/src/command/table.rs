@@ -47,10 +47,10 @@ pub(super) fn table(arguments: &TableArguments) -> Result<Exit, String> {
     let mut passing = cases.iter().zip(&sound).filter(|(_, end)| *end == "pass");
     let passing: Vec<&'static Case> = passing.by_ref().map(|(case, _)| *case).collect();
     for (case, end) in cases.iter().zip(&sound).filter(|(_, end)| *end != "pass") {
-        println!("{:<6} is left out: {end} without a mistake", case.id);
+        tell!("{:<6} is left out: {end} without a mistake", case.id);
     }
     let kills = fill(&passing, &chosen, arguments.processes())?;
-    println!("{}", kills.summary());
+    tell!("{}", kills.summary());
     if arguments.only.is_some() || !arguments.patterns.is_empty() {
         return Ok(Exit::Good);
     }
@@ -69,13 +69,13 @@ fn finish(kills: &Kills, only_compares: bool) -> Result<Exit, String> {
     let there = std::fs::read_to_string(&path)
         .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     if there == text {
-        println!("{} says the same", xtask::KILLS);
+        tell!("{} says the same", xtask::KILLS);
         return Ok(Exit::Good);
     }
     let (before, now): (Vec<&str>, Vec<&str>) = (there.lines().collect(), text.lines().collect());
-    before.iter().filter(|line| !now.contains(line)).for_each(|line| println!("- {line}"));
-    now.iter().filter(|line| !before.contains(line)).for_each(|line| println!("+ {line}"));
-    println!("{} is stale: run this without --check", xtask::KILLS);
+    before.iter().filter(|line| !now.contains(line)).for_each(|line| tell!("- {line}"));
+    now.iter().filter(|line| !before.contains(line)).for_each(|line| tell!("+ {line}"));
+    tell!("{} is stale: run this without --check", xtask::KILLS);
     Ok(Exit::Failed)
 }
 
@@ -110,7 +110,7 @@ fn work(cases: &[&'static Case], number: u32, from: Option<&str>) {
     let first = from.and_then(|from| cases.iter().position(|case| case.id == from)).unwrap_or(0);
     for case in &cases[first..] {
         let report = run_case(&subjects::Reference, case, SEED, Profile::Quick);
-        println!("{} {}", case.id, report.outcome.name());
+        tell!("{} {}", case.id, report.outcome.name());
     }
 }
 
@@ -127,11 +127,11 @@ fn fill(cases: &[&'static Case], chosen: &[Mutant], processes: usize) -> Result<
             for (case, end) in cases.iter().zip(&ends).filter(|(_, end)| *end != "pass") {
                 kills.note(case.id, mutant.number);
                 if matches!(end.as_str(), "hangs" | "crashes") {
-                    println!("{:<6} {end} with {}", case.id, mutant.name);
+                    tell!("{:<6} {end} with {}", case.id, mutant.name);
                 }
             }
             let noticing = kills.noticing(mutant.number).count();
-            println!("{:>2} {:<52} {noticing:>3} cases", mutant.number, mutant.name);
+            tell!("{:>2} {:<52} {noticing:>3} cases", mutant.number, mutant.name);
         }
     };
     std::thread::scope(|scope| {

@@ -8,7 +8,7 @@ const PYTHON: &str = include_str!("../../shims/shim.py");
 
 pub(super) fn print(language: Language) -> Exit {
     match language {
-        Language::Python => print!("{PYTHON}"),
+        Language::Python => tell!("{}", PYTHON.trim_end()),
     }
     Exit::Good
 }

@@ -29,8 +29,8 @@ fn emit(folder: &Path, all: &[Vector]) -> Result<(), String> {
 fn compare(command: &str, all: &[Vector]) -> Result<Exit, String> {
     let disagreements = check(command, all)?;
     for one in &disagreements {
-        println!("{}\n    says     {}\n    decoder  {}", one.name, one.expected, one.found);
+        tell!("{}\n    says     {}\n    decoder  {}", one.name, one.expected, one.found);
     }
-    println!("{} of {} vectors agree", all.len() - disagreements.len(), all.len());
+    tell!("{} of {} vectors agree", all.len() - disagreements.len(), all.len());
     Ok(if disagreements.is_empty() { Exit::Good } else { Exit::Failed })
 }

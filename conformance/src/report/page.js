@@ -175,6 +175,10 @@ function spaceTime(one, begin, end, broken) {
   const draw = () => {
     label.textContent = `${milliseconds(span.begin)} to ${milliseconds(span.end)} ms`;
     drawing.replaceChildren(arrows(one, span, shown, broken));
+    // Seen without scrolling within the drawing: `xtask pages` asks for it.
+    const mark = drawing.querySelector(".first-broken")?.getBoundingClientRect();
+    const frame = drawing.getBoundingClientRect();
+    drawing.classList.toggle("shows-break", Boolean(mark) && mark.top >= frame.top && mark.bottom <= frame.bottom);
   };
   const move = (name) => element("input", { type: "range", min: "0", max: "1000", "aria-label": name,
     value: String(Math.round(1000 * (span[name] - begin) / Math.max(1, end - begin))),
@@ -356,7 +360,7 @@ function positions(one, begin, end, broken) {
   }
   for (let tick = 0; tick <= 8; tick++) {
     const at = begin + (end - begin) * tick / 8;
-    svg.append(element("text", { x: x(at) - 14, y: height - 8, class: "small" }, `${milliseconds(at)} ms`));
+    svg.append(element("text", { x: tick === 8 ? width - 4 : x(at) - 14, y: height - 8, class: "small", "text-anchor": tick === 8 ? "end" : "start" }, `${milliseconds(at)} ms`));
   }
   members.forEach((member, index) => {
     for (const [field, dash] of [["verified", "2 3"], ["commit", "none"]]) {

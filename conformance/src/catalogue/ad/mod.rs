@@ -218,7 +218,8 @@ pub(super) const CASES: &[Case] = &[
         "port in use",
         "A port that is in use is an error of a type of its own that names the address.",
         types::ad_30,
-    ),
+    )
+    .without("a socket that is bound anew at a change of role: none is"),
     Case::core(
         "AD-31",
         "two instances",

@@ -69,9 +69,10 @@ pub(super) const CASES: &[Case] = &[
     Case::cluster(
         "CL-09",
         "replies over a failover",
-        "Replies under way when a leader dies reach each client once and in order; what a service says unasked, and snapshots, are not covered.",
+        "Replies under way when a leader dies reach each client once and in order.",
         answers::cl_09,
     )
+    .without("what a service says unasked: services that do so")
     .edges(&["E111"]),
     Case::cluster(
         "CL-10",
@@ -97,15 +98,17 @@ pub(super) const CASES: &[Case] = &[
     Case::cluster(
         "CL-13",
         "client crash",
-        "A message whose client crashes at any step is applied once or not at all, and its session ends by time; going on under a durable id is not covered.",
+        "A message whose client crashes at any step is applied once or not at all, and its session ends by time.",
         faults::cl_13,
-    ),
+    )
+    .without("going on after a crash under an id that the client has kept: durable clients"),
     Case::cluster(
         "CL-14",
         "the next leader",
-        "After a failover every live client is served by the new leader within its server time-out and one round of asking; that the new leader tells them itself is not covered.",
+        "After a failover every live client is served by the new leader within its server time-out and one round of asking.",
         opening::cl_14,
-    ),
+    )
+    .without("the new leader tells all clients by itself: addresses of clients in the log"),
     Case::cluster(
         "CL-15",
         "current server first",
@@ -115,9 +118,10 @@ pub(super) const CASES: &[Case] = &[
     Case::core(
         "CL-16",
         "whom to ask, and when",
-        "A client asks the members in turn, each as often as it is told to, with pauses that have a jitter and a cap and differ by seed; other policies are not covered.",
+        "A client asks the members in turn, each as often as it is told to, with pauses that have a jitter and a cap and differ by seed.",
         search::cl_16,
     )
+    .without("sticky, random and least loaded: policies of clients")
     .should(),
     Case::cluster(
         "CL-17",
@@ -174,9 +178,10 @@ pub(super) const CASES: &[Case] = &[
     Case::cluster(
         "CL-25",
         "histories",
-        "Under any faults the histories of counters, registers and accounts are those of one sequence of operations: none lost, doubled, invented, or before its time; queues are not covered.",
+        "Under any faults the histories of counters, registers and accounts are those of one sequence of operations: none lost, doubled, invented, or before its time.",
         histories::cl_25,
-    ),
+    )
+    .without("queues: services"),
     Case::cluster(
         "CL-26",
         "writing at a non-leader",

@@ -220,6 +220,7 @@ pub(super) const CASES: &[Case] = &[
          in both directions, nothing is lost, and who writes a log too early leads nobody.",
         cv_22,
     )
+    .without("a feature that a group agrees to switch on: there is none; and another version's files: there is one version")
     .edges(&["E119"]),
     Case::core(
         "CV-23",
