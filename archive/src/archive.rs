@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
-use quorate_core::{BootEpoch, Life, PeerRecord, Recovered, Vote};
+use quorate_core::{BootEpoch, Life, PeerRecord, Position, Recovered, SnapshotPoint, Vote};
 
 use crate::copies::Copies;
 use crate::disk::{Access, Disk, RealDisk};
@@ -15,7 +15,7 @@ use crate::log::{Log, log_directory};
 use crate::payload::HistoryAndCut;
 use crate::reader::Reader;
 use crate::record::Kind;
-use crate::recovery::{Candidates, Repairs, recover};
+use crate::recovery::{Beginning, Candidates, Repairs, recover};
 use crate::shared::Shared;
 use crate::snapshots::{self, Snapshots, snapshot_directory};
 use crate::syncer::Syncer;
@@ -26,6 +26,7 @@ pub(crate) const BOOT: &str = "boot";
 pub(crate) const VOTE: &str = "vote";
 pub(crate) const HISTORY: &str = "history";
 pub(crate) const PEERS: &str = "peers";
+pub(crate) const ORIGIN: &str = "origin";
 
 /// Room that is reserved for small records, and for histories (of 1,300 terms).
 const ROOM_SMALL: u64 = 4 << 10;
@@ -121,6 +122,8 @@ pub fn init_on<D: Disk>(
     Copies::create(disk, directory, HISTORY, Kind::History, owner, history)?;
     let peers = (&Vec::<PeerRecord>::new(), ROOM_SMALL);
     Copies::create(disk, directory, PEERS, Kind::Peers, owner, peers)?;
+    let origin = (&SnapshotPoint::default(), ROOM_SMALL);
+    Copies::create(disk, directory, ORIGIN, Kind::Origin, owner, origin)?;
     sync_names(disk, directory)?;
     // Last of all: an archive without an identity was never used.
     identity.create(disk, directory)?;
@@ -164,23 +167,30 @@ impl<D: Disk> Archive<D> {
             open_copies(&disk, directory, PEERS, Kind::Peers, owner, &mut repairs)?;
         let (mut boot_copies, boot): (Copies<BootEpoch>, _) =
             open_copies(&disk, directory, BOOT, Kind::Boot, owner, &mut repairs)?;
+        let (origin_copies, origin): (Copies<SnapshotPoint>, _) =
+            open_copies(&disk, directory, ORIGIN, Kind::Origin, owner, &mut repairs)?;
         let log = Log::new(disk.clone(), directory, &identity, Access::Write);
-        log.find()?;
+        log.find(origin.position)?;
         let generation = history_copies.generation();
         let frame_bytes_max = options.frame_bytes_max;
         let snapshots = snapshot_directory(directory);
         repairs.drafts = snapshots::remove_drafts(&disk, &snapshots)?;
         let mut candidates = Candidates(snapshots::find(&disk, &snapshots, owner)?);
         let points = candidates.points();
-        let found = recover(&log, &history, generation, frame_bytes_max, &points, &mut repairs)?;
+        let beginning = Beginning { origin, points: &points };
+        let found = recover(&log, &history, generation, frame_bytes_max, beginning, &mut repairs)?;
         let newest = candidates.newest(&disk, &found, &mut repairs);
+        if newest.is_none() && origin.position > Position::ZERO {
+            let (directory, origin) = (snapshots, origin.position);
+            return Err(ArchiveError::NoSnapshot { directory, origin });
+        }
         let (snapshot, service) = newest
             .map_or((None, None), |(snapshot, service)| (Some(Box::new(snapshot)), Some(service)));
         let boot_epoch = BootEpoch(boot.0.saturating_add(1).max(options.boot_epoch_min));
         boot_copies.store(&disk, &boot_epoch)?;
 
         let life = Life { member: owner.member, incarnation: owner.incarnation, boot_epoch };
-        let shared = Arc::new(Shared::new(disk, log, lock, found.end.0));
+        let shared = Arc::new(Shared::new(disk, log, lock, origin.position.0, found.end.0));
         let syncer = Syncer {
             shared: Arc::clone(&shared),
             durable: found.end.0,
@@ -188,11 +198,13 @@ impl<D: Disk> Archive<D> {
             vote: vote_copies,
             history: history_copies,
             peers: peers_copies,
+            origin: origin_copies,
         };
         let recovered = Recovered {
             life,
             vote,
             history: history.history,
+            origin,
             log_end: found.end,
             chain: found.chain,
             log_time: found.time,
@@ -289,7 +301,7 @@ fn refuse_existing<D: Disk>(
 /// Whether a name in the directory is one that an archive gives.
 fn is_ours(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
-    let kept_twice = |stem: &str| [BOOT, VOTE, HISTORY, PEERS].contains(&stem);
+    let kept_twice = |stem: &str| [BOOT, VOTE, HISTORY, PEERS, ORIGIN].contains(&stem);
     matches!(name, "identity" | "identity.new" | "mark" | "log" | "snapshots")
         || name.strip_suffix(".0").or_else(|| name.strip_suffix(".1")).is_some_and(kept_twice)
 }

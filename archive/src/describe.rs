@@ -8,7 +8,7 @@ use quorate_core::{
     BootEpoch, Chain, LogTime, PeerRecord, Position, SnapshotPoint, TermHistory, Vote,
 };
 
-use crate::archive::{BOOT, HISTORY, Options, PEERS, VOTE, find_identity};
+use crate::archive::{BOOT, HISTORY, ORIGIN, Options, PEERS, VOTE, find_identity};
 use crate::copies::{Copies, CopyState};
 use crate::disk::{Access, Disk, RealDisk};
 use crate::error::ArchiveError;
@@ -39,6 +39,8 @@ pub struct Description {
     pub history: Option<TermHistory>,
     /// What is remembered of the other members.
     pub peers: Option<Vec<PeerRecord>>,
+    /// Where the log begins; what was before is purged.
+    pub origin: SnapshotPoint,
     /// Up to where the log is known to have been durable.
     pub known_durable: Position,
     /// The end of the last whole frame that verifies.
@@ -135,6 +137,7 @@ pub fn describe_on<D: Disk>(
     let vote = copies::<D, Vote>(source, VOTE, Kind::Vote, &mut problems);
     let history = copies::<D, HistoryAndCut>(source, HISTORY, Kind::History, &mut problems);
     let peers = copies::<D, Vec<PeerRecord>>(source, PEERS, Kind::Peers, &mut problems);
+    let origin = copies::<D, SnapshotPoint>(source, ORIGIN, Kind::Origin, &mut problems);
     let mut description = Description {
         directory: directory.to_owned(),
         locked_by: lock::holder(disk, directory),
@@ -143,6 +146,7 @@ pub fn describe_on<D: Disk>(
         vote: vote.map(|found| found.1),
         history: history.as_ref().map(|found| found.1.history.clone()),
         peers: peers.map(|found| found.1),
+        origin: origin.map(|found| found.1).unwrap_or_default(),
         known_durable: Position::ZERO,
         log_end: Position::ZERO,
         chain: Chain::default(),
@@ -177,13 +181,16 @@ impl Description {
         frame_bytes_max: u64,
         (points, confirmed): (&[SnapshotPoint], &mut Vec<SnapshotPoint>),
     ) -> Result<(), ArchiveError> {
-        log.find()?;
+        let origin = self.origin;
+        log.find(origin.position)?;
         let (generation, history) = history.unwrap_or_default();
         let mark = Marks::find(log)?.newest();
         let pending = mark.history_generation < generation;
-        self.known_durable = Position(known_durable(mark, generation, history.cut));
+        let known = known_durable(mark, generation, history.cut);
+        self.known_durable = Position(known).max(origin.position);
         let limit = if pending { history.cut.0 } else { u64::MAX };
-        let mut scan = Scan::new(log, &history.history, frame_bytes_max, limit);
+        let mut scan = Scan::new(log, origin, &history.history, frame_bytes_max, limit);
+        confirmed.extend(points.iter().filter(|point| scan.confirms(point)));
         let result = loop {
             match scan.next() {
                 Ok(Some(frame)) => {
@@ -196,12 +203,13 @@ impl Description {
         };
         (self.log_end, self.chain, self.log_time) = (scan.position(), scan.chain(), scan.time());
         let segment_bytes = self.identity.segment_bytes;
-        for index in 0..log.count() {
+        for index in log.first()..log.count() {
             let base = Position(index * segment_bytes);
             let used_bytes = self.log_end.since(base).min(segment_bytes);
+            let used_bytes = used_bytes.saturating_sub(origin.position.since(base));
             self.segments.push(SegmentDescription { path: log.path(index), base, used_bytes });
         }
-        self.segment_file_bytes = log.count() * log.file_bytes();
+        self.segment_file_bytes = (log.count() - log.first()) * log.file_bytes();
         result?;
         if self.log_end < self.known_durable {
             let path = log.path(log.segment_of(self.log_end.0));
@@ -350,6 +358,10 @@ impl fmt::Display for Description {
             let (life, term, position) = (peer.life, peer.term, peer.acknowledged);
             let (member, boot) = (life.member, life.boot_epoch.0);
             writeln!(f, "peer        {member}, boot epoch {boot}, {position} in term {term}")?;
+        }
+        if self.origin.position > Position::ZERO {
+            let (position, chain) = (self.origin.position, self.origin.chain.0);
+            writeln!(f, "origin      {position}, chain {chain:016x}: what was before is purged")?;
         }
         writeln!(f, "log         ends at {}, chain {:016x}", self.log_end, self.chain.0)?;
         writeln!(f, "durable     at least up to {}", self.known_durable)?;

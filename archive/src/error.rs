@@ -159,6 +159,18 @@ pub enum ArchiveError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// The log before `origin` is purged, and no snapshot can be used that stands for it.
+    #[error(
+        "the log begins at {origin}, and none of the snapshots in {} can be used; restore one from \
+         a backup, or rejoin with an empty directory under a new incarnation",
+        directory.display()
+    )]
+    NoSnapshot {
+        /// The directory of the snapshots.
+        directory: PathBuf,
+        /// Where the log begins.
+        origin: Position,
+    },
     /// The log and the term history contradict each other (rule 1).
     #[error(
         "the log at {at} contradicts the term history: {reason}; do not start this member again, \

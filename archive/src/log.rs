@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use quorate_core::Position;
+
 use crate::disk::{self, Access, Disk};
 use crate::error::ArchiveError;
 use crate::identity::Identity;
@@ -32,6 +34,9 @@ pub(crate) struct Log<D: Disk> {
     owner: Owner,
     segment_bytes: u64,
     access: Access,
+    /// The segment that the log begins in; those before it are none of it.
+    first: AtomicU64,
+    /// One more than the last.
     count: AtomicU64,
     handles: Mutex<BTreeMap<u64, Arc<D::File>>>,
     creating: Mutex<()>,
@@ -54,23 +59,26 @@ impl<D: Disk> Log<D> {
             owner: identity.owner(),
             segment_bytes: identity.segment_bytes,
             access,
+            first: AtomicU64::new(0),
             count: AtomicU64::new(0),
             handles: Mutex::default(),
             creating: Mutex::default(),
         }
     }
 
-    /// Finds the segments that there are. What an interrupted creation left is removed, unless the
-    /// log is only read.
+    /// Finds the segments of a log that begins at `origin`. What an interrupted creation or purge
+    /// left is removed, unless the log is only read.
     ///
     /// # Errors
     /// Any file that is missing, misnamed, foreign, or not as long as it was made.
-    pub(crate) fn find(&self) -> Result<(), ArchiveError> {
+    pub(crate) fn find(&self, origin: Position) -> Result<(), ArchiveError> {
+        let first = self.first_segment(origin);
+        self.first.store(first, Ordering::Release);
         let names = self
             .disk
             .list(&self.directory)
             .map_err(|error| ArchiveError::io("list", &self.directory, error))?;
-        let mut count = 0;
+        let mut count = first;
         for name in names {
             let path = self.directory.join(&name);
             let name = name.to_str().unwrap_or_default();
@@ -86,21 +94,69 @@ impl<D: Disk> Log<D> {
             let Some(index) = index.filter(|index| self.path(*index) == path) else {
                 return Err(ArchiveError::Unexpected { path });
             };
+            if index < first {
+                // It is known that the log begins behind it: a purge was interrupted.
+                self.remove_leftover(&path);
+                continue;
+            }
             if index != count {
                 return Err(ArchiveError::Missing { path: self.path(count) });
             }
             self.check_segment(index, &path)?;
             count += 1;
         }
-        if count == 0 || self.has_successor(count - 1)? {
+        if count == first || self.has_successor(count - 1)? {
             return Err(ArchiveError::Missing { path: self.path(count) });
         }
         self.count.store(count, Ordering::Release);
-        if self.access == Access::Write && count > 1 && !self.has_successor(count - 2)? {
+        if self.access == Access::Write && count > first + 1 && !self.has_successor(count - 2)? {
             // A former life died between the making of a segment and the note of it.
             self.note_successor(count - 2)?;
         }
         Ok(())
+    }
+
+    /// Lets the log begin at `origin`, of which a record says so durably: removes the segments
+    /// that hold nothing of it any more. One that cannot be removed stays until the next opening.
+    ///
+    /// # Errors
+    /// The directory cannot be synced.
+    pub(crate) fn purge(&self, origin: Position) -> Result<(), ArchiveError> {
+        let (old, first) = (self.first(), self.first_segment(origin));
+        if first <= old {
+            return Ok(());
+        }
+        self.first.store(first, Ordering::Release);
+        // An open file keeps its space.
+        let mut handles = self.handles();
+        let kept = handles.split_off(&first);
+        let removed = core::mem::replace(&mut *handles, kept);
+        drop(handles);
+        drop(removed);
+        for index in old..first {
+            self.remove_leftover(&self.path(index));
+        }
+        self.disk
+            .sync_directory(&self.directory)
+            .map_err(|error| ArchiveError::io("sync directory", &self.directory, error))
+    }
+
+    /// Removes a segment from before the log's beginning. If that fails, nothing reads it.
+    fn remove_leftover(&self, path: &Path) {
+        if self.access == Access::Write {
+            let _ = self.disk.remove(path);
+        }
+    }
+
+    /// The segment that a log has to begin with whose origin is `origin`: that of the byte before
+    /// it, so that there is one even where none is made yet that the origin lies in.
+    pub(crate) const fn first_segment(&self, origin: Position) -> u64 {
+        self.segment_of(origin.0.saturating_sub(1))
+    }
+
+    /// The segment that the log begins in.
+    pub(crate) fn first(&self) -> u64 {
+        self.first.load(Ordering::Acquire)
     }
 
     /// Makes the next segment: reserves its space, writes who it is, and only then names it.
@@ -120,7 +176,7 @@ impl<D: Disk> Log<D> {
         self.disk
             .sync_directory(&self.directory)
             .map_err(|error| ArchiveError::io("sync directory", &self.directory, error))?;
-        if let Some(before) = index.checked_sub(1) {
+        if let Some(before) = index.checked_sub(1).filter(|before| *before >= self.first()) {
             // Durable with the next sync of that segment, which is before any of this one's bytes
             // count: so the loss of all segments behind one is noticed.
             self.note_successor(before)?;
@@ -199,7 +255,7 @@ impl<D: Disk> Log<D> {
         Ok(record::decode(&note, Kind::Successor, Some(self.owner)).is_ok())
     }
 
-    /// How many segments there are.
+    /// One more than the last segment.
     pub(crate) fn count(&self) -> u64 {
         self.count.load(Ordering::Acquire)
     }
@@ -344,6 +400,9 @@ impl<D: Disk> Log<D> {
             .open(&path, self.access)
             .map_err(|error| ArchiveError::io("open", &path, error))?;
         let mut handles = self.handles();
+        if segment < self.first() {
+            return Ok(Arc::new(file));
+        }
         // The newest segments stay open: an error of their sync is reported to an open file.
         if handles.len() >= HANDLES_MAX {
             handles.pop_first();

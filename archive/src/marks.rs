@@ -30,8 +30,9 @@ impl Marks {
     /// [`ArchiveError::Unreadable`] when both marks of a segment are damaged: a crash tears one.
     pub(crate) fn find<D: Disk>(log: &Log<D>) -> Result<Self, ArchiveError> {
         let newest = DurableMark::default();
-        let mut marks = Self { generation: 0, segment: 0, slot: 0, unsynced: true, newest };
-        for segment in 0..log.count() {
+        let segment = log.first();
+        let mut marks = Self { generation: 0, segment, slot: 0, unsynced: true, newest };
+        for segment in log.first()..log.count() {
             let mut damaged = 0;
             for slot in 0..2 {
                 let block = log.read_block(segment, offset(slot))?;
@@ -60,6 +61,11 @@ impl Marks {
     /// The newest mark.
     pub(crate) const fn newest(&self) -> DurableMark {
         self.newest
+    }
+
+    /// Whether there is none at all.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.generation == 0
     }
 
     /// The segment that must be synced for the newest mark to be durable.

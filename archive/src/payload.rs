@@ -1,8 +1,8 @@
 //! What records hold: vote, boot epoch, term history, the other members' lives, and marks.
 
 use quorate_core::{
-    BootEpoch, Chain, Incarnation, Life, MemberId, PeerRecord, Position, RecoveryEpoch, Term,
-    TermHistory, TermLine, Vote,
+    BootEpoch, Chain, Incarnation, Life, LogTime, MemberId, PeerRecord, Position, RecoveryEpoch,
+    SnapshotPoint, Term, TermHistory, TermLine, Vote,
 };
 
 use crate::record::Fields;
@@ -111,6 +111,22 @@ impl Payload for Vec<PeerRecord> {
             peers.push(PeerRecord { life, acknowledged_in, term, acknowledged });
         }
         Some(peers)
+    }
+}
+
+/// Where the log begins, and eight zeros.
+impl Payload for SnapshotPoint {
+    fn encode(&self) -> Vec<u8> {
+        let words = [self.position.0, self.term.0, self.chain.0, self.time.0, 0];
+        words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Fields(bytes);
+        let (position, term) = (Position(fields.u64()?), Term(fields.u64()?));
+        let (chain, time) = (Chain(fields.u64()?), LogTime(fields.u64()?));
+        let is_whole = fields.u64()? == 0 && position <= Position::MAX;
+        is_whole.then_some(Self { position, term, chain, time })
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) enum Kind {
     Successor = 9,
     /// The front of a snapshot.
     Snapshot = 10,
+    /// Where the log begins.
+    Origin = 11,
 }
 
 /// A record that was read and is whole.

@@ -94,23 +94,38 @@ pub(crate) struct RecoveredLog {
     pub(crate) confirmed: Vec<SnapshotPoint>,
 }
 
+/// Where a log begins, and what is asked of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beginning<'a> {
+    pub(crate) origin: SnapshotPoint,
+    /// Of these it is said which the log confirms.
+    pub(crate) points: &'a [SnapshotPoint],
+}
+
 /// Finds the end of the log under `history`, tells a torn tail from damage (rule 6), and wipes what
-/// lies behind the end. Of `points` it is said which the log confirms.
+/// lies behind the end.
 pub(crate) fn recover<D: Disk>(
     log: &Log<D>,
     history: &HistoryAndCut,
     generation: u64,
     frame_bytes_max: u64,
-    points: &[SnapshotPoint],
+    Beginning { origin, points }: Beginning<'_>,
     repairs: &mut Repairs,
 ) -> Result<RecoveredLog, ArchiveError> {
     let mut marks = Marks::find(log)?;
+    let begin = origin.position;
+    if begin > Position::ZERO && marks.is_empty() {
+        // The one that was durable before the log's beginning was removed lies in what is left.
+        return Err(ArchiveError::Unreadable { path: log.path(log.first()) });
+    }
     let mark = marks.newest();
     let cut_pending = mark.history_generation < generation;
-    let known = known_durable(mark, generation, history.cut);
+    // Nothing committed is ever cut, and only that is purged.
+    let known = known_durable(mark, generation, history.cut).max(begin.0);
     let limit = if cut_pending { history.cut.0 } else { u64::MAX };
-    let mut scan = Scan::new(log, &history.history, frame_bytes_max, limit);
-    let mut confirmed = Vec::new();
+    let mut scan = Scan::new(log, origin, &history.history, frame_bytes_max, limit);
+    let mut confirmed: Vec<_> =
+        points.iter().filter(|point| scan.confirms(point)).copied().collect();
     while scan.next()?.is_some() {
         confirmed.extend(points.iter().filter(|point| scan.confirms(point)));
     }

@@ -18,7 +18,7 @@ pub(crate) struct Frame {
     pub(crate) body: Option<Body>,
 }
 
-/// A walk from the beginning of the log to the first frame that does not verify.
+/// A walk from where the log begins to the first frame that does not verify.
 #[derive(Debug)]
 pub(crate) struct Scan<'a, D: Disk> {
     log: &'a Log<D>,
@@ -35,9 +35,10 @@ pub(crate) struct Scan<'a, D: Disk> {
 }
 
 impl<'a, D: Disk> Scan<'a, D> {
-    /// A walk over `log` under `history`, up to `limit`.
+    /// A walk over `log`, which begins at `origin`, under `history`, up to `limit`.
     pub(crate) fn new(
         log: &'a Log<D>,
+        origin: SnapshotPoint,
         history: &'a TermHistory,
         frame_bytes_max: u64,
         limit: u64,
@@ -49,10 +50,10 @@ impl<'a, D: Disk> Scan<'a, D> {
             frame_bytes_max,
             limit: limit.min(log.capacity()),
             buffer: Vec::new(),
-            buffer_start: 0,
-            position: Position::ZERO,
-            chain: Chain::default(),
-            time: LogTime::default(),
+            buffer_start: origin.position.0,
+            position: origin.position,
+            chain: origin.chain,
+            time: origin.time,
         }
     }
 

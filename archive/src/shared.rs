@@ -13,6 +13,8 @@ use crate::log::Log;
 pub(crate) struct Shared<D: Disk> {
     pub(crate) disk: D,
     pub(crate) log: Log<D>,
+    /// Where the log begins.
+    origin: AtomicU64,
     /// The end of what was appended and not cut.
     written: AtomicU64,
     /// The end of what was ever written and not wiped: at or above `written`.
@@ -28,10 +30,11 @@ pub(crate) struct Shared<D: Disk> {
 }
 
 impl<D: Disk> Shared<D> {
-    pub(crate) const fn new(disk: D, log: Log<D>, lock: Lock<D>, end: u64) -> Self {
+    pub(crate) const fn new(disk: D, log: Log<D>, lock: Lock<D>, origin: u64, end: u64) -> Self {
         Self {
             disk,
             log,
+            origin: AtomicU64::new(origin),
             written: AtomicU64::new(end),
             touched: AtomicU64::new(end),
             cuts: AtomicU64::new(0),
@@ -63,6 +66,14 @@ impl<D: Disk> Shared<D> {
     pub(crate) fn poison(&self, cause: String) {
         // Only the first failure is kept.
         let _ = self.poison.set(cause);
+    }
+
+    pub(crate) fn origin(&self) -> u64 {
+        self.origin.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_origin(&self, origin: u64) {
+        self.origin.store(origin, Ordering::Release);
     }
 
     pub(crate) fn written(&self) -> u64 {

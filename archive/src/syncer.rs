@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use quorate_core::{PeerRecord, Position, TermHistory, Vote};
+use quorate_core::{PeerRecord, Position, SnapshotPoint, TermHistory, Vote};
 
 use crate::RealDisk;
 use crate::copies::Copies;
@@ -24,6 +24,7 @@ pub struct Syncer<D: Disk = RealDisk> {
     pub(crate) vote: Copies<Vote>,
     pub(crate) history: Copies<HistoryAndCut>,
     pub(crate) peers: Copies<Vec<PeerRecord>>,
+    pub(crate) origin: Copies<SnapshotPoint>,
 }
 
 impl<D: Disk> Syncer<D> {
@@ -69,6 +70,23 @@ impl<D: Disk> Syncer<D> {
         self.shared.guard(self.peers.store(&self.shared.disk, &peers.to_vec()))
     }
 
+    /// Lets the log begin at `origin`, which is the end of a snapshot's marker, at or below a
+    /// snapshot that is stored: says so durably, and then removes the segments that hold nothing
+    /// of it any more. Nothing is done when it begins there or behind already, or is not durable up
+    /// to there.
+    ///
+    /// # Errors
+    /// As [`Syncer::persist_vote`]. After [`ArchiveError::Full`] the log begins where it did.
+    pub fn purge(&mut self, origin: SnapshotPoint) -> Result<(), ArchiveError> {
+        self.shared.check()?;
+        let position = origin.position.0;
+        if position <= self.shared.origin() || position > self.durable {
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.shared);
+        shared.guard(self.move_origin(&origin))
+    }
+
     /// Up to where the log is durable.
     #[must_use]
     pub const fn durable(&self) -> Position {
@@ -89,6 +107,16 @@ impl<D: Disk> Syncer<D> {
         let reserved = log.reserve_ahead(target)?;
         shared.set_space_short(!reserved);
         Ok(Position(target.min(self.durable)))
+    }
+
+    fn move_origin(&mut self, origin: &SnapshotPoint) -> Result<(), ArchiveError> {
+        let shared = Arc::clone(&self.shared);
+        // The newest mark that is durable may lie in a segment that goes.
+        shared.log.sync(self.marks.segment(), self.marks.segment())?;
+        self.marks.synced();
+        self.origin.store(&shared.disk, origin)?;
+        shared.set_origin(origin.position.0);
+        shared.log.purge(origin.position)
     }
 
     /// Says up to where the log is durable, before anybody else is told (rule 6).

@@ -244,6 +244,7 @@ impl Desk {
                     let stored = Stored { snapshot: (**snapshot).clone(), service: Vec::new() };
                     self.issue(*operation, Work::Snapshot(Box::new(stored)));
                 }
+                Action::Purge { origin } => self.disk.purge(*origin),
                 Action::ReadLog { operation, range } => self.issue(*operation, Work::Read(*range)),
                 Action::Apply(apply) => {
                     through = Some(apply.end);

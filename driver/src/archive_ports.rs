@@ -8,7 +8,7 @@ use quorate_archive::{
 };
 use quorate_core::{
     GroupId, Incarnation, MemberId, PeerRecord, Position, PositionRange, Recovered, RecoveryEpoch,
-    Snapshot, TermHistory, Vote,
+    Snapshot, SnapshotPoint, TermHistory, Vote,
 };
 
 use crate::configuration::Configuration;
@@ -256,6 +256,17 @@ impl DurableStore for ArchiveStore {
 
     fn persist_peers(&mut self, peers: &[PeerRecord]) -> Result<(), String> {
         self.0.persist_peers(peers).map_err(|error| error.to_string())
+    }
+
+    fn purge(&mut self, origin: SnapshotPoint) -> Result<(), String> {
+        match self.0.purge(origin) {
+            // There was no space to say so; the next purge says it again.
+            Err(error @ ArchiveError::Full { .. }) => {
+                tracing::warn!(%error, "the log was not purged");
+                Ok(())
+            }
+            other => other.map_err(|error| error.to_string()),
+        }
     }
 }
 

@@ -408,6 +408,7 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
                 self.storage.submit(StorageRequest::Read { operation, range });
             }
             Action::TakeSnapshot { operation, snapshot } => self.store(operation, snapshot),
+            Action::Purge { origin } => self.make_durable(StorageRequest::Purge { origin }),
             Action::Apply(apply) => self.apply(&apply, read),
             Action::Notify(notice) => {
                 report(self.member.config().member, &notice);

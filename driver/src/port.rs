@@ -4,8 +4,8 @@
 use std::io;
 
 use quorate_core::{
-    Endpoint, Instant, OperationId, PeerRecord, Position, PositionRange, Snapshot, TermHistory,
-    Vote,
+    Endpoint, Instant, OperationId, PeerRecord, Position, PositionRange, Snapshot, SnapshotPoint,
+    TermHistory, Vote,
 };
 
 /// Sends and receives datagrams, without ever waiting.
@@ -168,6 +168,11 @@ pub enum StorageRequest<C> {
         /// The records.
         peers: Vec<PeerRecord>,
     },
+    /// Let the log begin at this point, durably, and remove what is before. Nothing is reported.
+    Purge {
+        /// Where the log begins.
+        origin: SnapshotPoint,
+    },
     /// Store a snapshot: both parts, of one position.
     StoreSnapshot {
         /// The operation.
@@ -215,6 +220,13 @@ pub trait DurableStore {
     /// # Errors
     /// What broke.
     fn persist_peers(&mut self, peers: &[PeerRecord]) -> Result<(), String>;
+
+    /// Lets the log begin at `origin`, durably, and then removes what is before. What cannot be
+    /// removed now may stay: it is not read any more.
+    ///
+    /// # Errors
+    /// What broke.
+    fn purge(&mut self, origin: SnapshotPoint) -> Result<(), String>;
 }
 
 /// Why a snapshot was not stored. Nothing of it is there.

@@ -83,6 +83,20 @@ fn report_demanded(member: u16, notice: &Notice) {
         Notice::SnapshotStored { position } => {
             tracing::info!(member, position = position.0, "snapshot stored");
         }
+        Notice::LogPurged { origin } => {
+            tracing::info!(member, origin = origin.0, "the log before here is purged");
+        }
+        Notice::Purged { member: source, at, oldest } => {
+            let (source, at, oldest) = (source.0, at.0, oldest.0);
+            tracing::warn!(
+                member,
+                source,
+                at,
+                oldest,
+                "what comes next here is purged there; where all have purged it, this member stays \
+                 behind until it gets a snapshot"
+            );
+        }
         Notice::SnapshotFailed { position } => {
             tracing::warn!(member, position = position.0, "snapshot failed");
         }

@@ -247,6 +247,10 @@ pub fn perform_grouped<D: DurableStore>(
                 store.persist_peers(&peers)?;
                 operation
             }
+            StorageRequest::Purge { origin } => {
+                store.purge(origin)?;
+                continue;
+            }
             // They have threads of their own.
             StorageRequest::Read { .. } | StorageRequest::StoreSnapshot { .. } => continue,
         };

@@ -215,7 +215,9 @@ impl World {
             | Action::PersistPeers { operation, .. } => {
                 self.cause(SYNC, Occurrence::Durable { member: number, operation });
             }
-            Action::TakeSnapshot { .. } => unreachable!("nobody asks for a snapshot here"),
+            Action::TakeSnapshot { .. } | Action::Purge { .. } => {
+                unreachable!("nobody asks for a snapshot here")
+            }
             Action::ReadLog { operation, range } => {
                 let end = host.log.len().min(range.end.0 as usize);
                 let bytes = host.log[range.start.0 as usize..end].to_vec();

@@ -104,8 +104,9 @@ impl Disk {
         self.log.sync_all()?;
         let life = Life { member, incarnation: Incarnation(1), boot_epoch: self.boot_epoch };
         let (vote, history, peers) = (self.vote, self.history.clone(), self.peers.clone());
-        let snapshot = None;
-        Ok(Recovered { life, vote, history, log_end: end, chain, log_time, peers, snapshot })
+        let log_end = end;
+        let recovered = Recovered::empty(life);
+        Ok(Recovered { vote, history, log_end, chain, log_time, peers, ..recovered })
     }
 
     /// Written beside, synced, renamed: there is always one whole file.

@@ -224,6 +224,8 @@ impl Host<'_> {
             Action::TakeSnapshot { operation, .. } => {
                 self.completions.push_back(Completion::NoSnapshot(operation));
             }
+            // In production: the log's beginning is removed. It may stay; no snapshot is kept here.
+            Action::Purge { .. } => {}
             // In production: logs and metrics.
             Action::Notify(_) => {}
             Action::FailStop(reason) => return Err(reason.into()),

@@ -10,7 +10,7 @@ use crate::identity::{ClientKey, Endpoint, MemberId, SessionId};
 use crate::message::{Live, Message, Stream};
 use crate::notice::{FailStop, Notice};
 use crate::position::{Position, PositionRange};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, SnapshotPoint};
 use crate::term::{TermHistory, Vote};
 use crate::time::LogTime;
 
@@ -109,6 +109,13 @@ pub enum Action {
         operation: OperationId,
         /// The core's part.
         snapshot: Box<Snapshot>,
+    },
+    /// The log begins here from now on: what is before may be removed, once it is durable that it
+    /// begins here. It is in a snapshot that is durable. Nothing is reported, and a crash may
+    /// undo it.
+    Purge {
+        /// Where the log begins.
+        origin: SnapshotPoint,
     },
     /// Hand a committed frame to the service. After the last such action of an event report
     /// [`crate::Event::Applied`] with its `end`.

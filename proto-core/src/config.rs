@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::frame::{OVERHEAD_BYTES_MAX, aligned};
 use crate::identity::{BootEpoch, Endpoint, GroupId, GroupTag, Life, MemberId, RecoveryEpoch};
 use crate::position::Position;
-use crate::snapshot::{Snapshot, SnapshotError};
+use crate::snapshot::{Snapshot, SnapshotError, SnapshotPoint};
 use crate::term::{Chain, TermHistory, Vote};
 use crate::time::{Duration, LogTime};
 
@@ -129,6 +129,14 @@ pub struct Limits {
     /// A leader has a snapshot taken whenever the log has grown by so many bytes since the last
     /// marker; 0 for only when its host asks.
     pub snapshot_interval_bytes: u64,
+    /// Whatever of the log is older than the snapshot before the newest, and further behind the
+    /// newest than so many bytes, is purged: a trailing window, from which others are repaired
+    /// without a snapshot. `u64::MAX` for a log that is never purged.
+    pub purge_keep_bytes: u64,
+    /// The log shall not be longer than so many bytes, whoever lags behind: snapshots are taken
+    /// each fourth of it at least, and no more than half of it is kept behind the newest.
+    /// `u64::MAX` for no cap.
+    pub log_bytes_max: u64,
 }
 
 impl Default for Limits {
@@ -152,6 +160,8 @@ impl Default for Limits {
             reply_bytes_max: 64 << 10,
             timers_max: 1_024,
             snapshot_interval_bytes: 0,
+            purge_keep_bytes: u64::MAX,
+            log_bytes_max: u64::MAX,
         }
     }
 }
@@ -194,6 +204,14 @@ pub enum ConfigError {
     Log {
         /// The end that was given.
         end: Position,
+    },
+    /// The recovered log cannot begin where it says.
+    #[error("the recovered log cannot begin at {at}: {reason}")]
+    Origin {
+        /// Where it begins.
+        at: Position,
+        /// What is wrong with it.
+        reason: &'static str,
     },
     /// The recovered snapshot is none of this log, or does not fit the limits.
     #[error("the recovered snapshot at {at} cannot be used: {reason}")]
@@ -336,6 +354,8 @@ impl Limits {
         let read = self.read_bytes_max;
         check(read >= frame, "read_bytes_max", read, "must hold the frame of the largest message");
         let uncommitted = self.uncommitted_bytes_max;
+        let (window, cap) = (self.window_bytes, self.log_bytes_max);
+        check(cap / 4 >= window, "log_bytes_max", cap, "must be at least 4 times window_bytes");
         check(
             uncommitted >= frame && uncommitted <= self.window_bytes / 2,
             "uncommitted_bytes_max",
@@ -348,6 +368,24 @@ impl Limits {
         check(repair >= slice, "repair_request_bytes_max", repair, "must be at least slice_bytes");
         let budget = self.repair_budget_bytes;
         check(budget >= slice, "repair_budget_bytes", budget, "must be at least slice_bytes");
+    }
+
+    /// After how many bytes of log a leader has a snapshot taken; 0 for only when its host asks.
+    #[must_use]
+    pub const fn marker_interval_bytes(&self) -> u64 {
+        let (interval, cap) = (self.snapshot_interval_bytes, self.log_bytes_max / 4);
+        if self.log_bytes_max == u64::MAX || (0 < interval && interval < cap) {
+            interval
+        } else {
+            cap
+        }
+    }
+
+    /// How many bytes behind the newest snapshot are kept, at least; `u64::MAX` for all.
+    #[must_use]
+    pub const fn kept_bytes(&self) -> u64 {
+        let (keep, cap) = (self.purge_keep_bytes, self.log_bytes_max / 2);
+        if self.log_bytes_max == u64::MAX || keep < cap { keep } else { cap }
     }
 
     /// Bytes of the largest frame in the log.
@@ -366,6 +404,9 @@ pub struct Recovered {
     pub vote: Vote,
     /// The term history.
     pub history: TermHistory,
+    /// Where the log begins: what was before it is purged, and is in the snapshot. The end of a
+    /// snapshot's marker, or the beginning of all.
+    pub origin: SnapshotPoint,
     /// The end of the last whole frame that verifies under the history; all before it is durable.
     pub log_end: Position,
     /// The chain value at `log_end`.
@@ -387,6 +428,7 @@ impl Recovered {
             life,
             vote: Vote::default(),
             history: TermHistory::default(),
+            origin: SnapshotPoint::default(),
             log_end: Position::ZERO,
             chain: Chain::default(),
             log_time: LogTime(0),
@@ -407,6 +449,34 @@ impl Recovered {
         let owned = end == Position::ZERO || self.history.owner(Position(end.0 - 1)).is_some();
         if !owned || !end.0.is_multiple_of(crate::frame::ALIGNMENT) || end > Position::MAX {
             return Err(ConfigError::Log { end });
+        }
+        self.check_origin()
+    }
+
+    /// Whether the log can begin at its origin: only a snapshot stands for what was before.
+    fn check_origin(&self) -> Result<(), ConfigError> {
+        let (origin, at) = (self.origin, self.origin.position);
+        let refuse = |reason| Err(ConfigError::Origin { at, reason });
+        if at == Position::ZERO {
+            return match origin == SnapshotPoint::default() {
+                true => Ok(()),
+                false => refuse("nothing is before the beginning of all"),
+            };
+        }
+        if at.aligned_down() != at {
+            return refuse("it is no multiple of 8");
+        }
+        if at > self.log_end {
+            return refuse("the log ends before it");
+        }
+        if self.snapshot.as_ref().is_none_or(|snapshot| snapshot.point.position < at) {
+            return refuse("no snapshot stands at or above it");
+        }
+        if self.history.term_before(at) != origin.term {
+            return refuse("the term history owns the byte before it to another term");
+        }
+        if at == self.log_end && origin.chain != self.chain {
+            return refuse("the chain value is another");
         }
         Ok(())
     }

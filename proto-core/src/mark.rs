@@ -87,6 +87,8 @@ marks! {
         e90_repairs_stay_within_their_budget,
     BYTES_UNAVAILABLE bytes_are_not_there
         nk01_what_is_lost_is_repaired_by_naks_alone,
+    BYTES_PURGED purged_bytes_are_asked_for
+        e77_what_is_purged_is_refused_at_once,
     OTHER_SOURCE another_source_is_asked
         a_member_behind_the_window_is_repaired_from_an_archive,
     FARTHEST_DROPPED farthest_range_is_dropped

@@ -110,6 +110,10 @@ mutants! {
     WIPED_MEMBER_COUNTS = 79 wiped_member_counts_at_once [47],
     COUNTS_BEFORE_READMISSION_COMMITS = 80 member_counts_before_its_readmission_is_committed [47],
     READMISSION_EXCLUDES_NOBODY = 81 former_lives_count_after_a_readmission [47],
+    PURGES_UP_TO_THE_NEWEST = 82 log_is_purged_up_to_the_newest_snapshot [50],
+    PURGES_BEFORE_IT_COUNTS = 83 log_is_purged_before_the_snapshot_counts [50],
+    PURGED_BYTES_ARE_NOT_REFUSED = 84 request_for_purged_bytes_is_not_answered [77],
+    ORIGIN_OF_ANOTHER_PLACE = 85 purged_log_begins_with_the_chain_of_another_place [72],
 }
 
 #[cfg(quorate_mutants)]

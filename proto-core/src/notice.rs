@@ -144,6 +144,21 @@ pub enum Notice {
         /// Where it would have stood.
         position: Position,
     },
+    /// The log begins here from now on: what was before is purged.
+    LogPurged {
+        /// Where it begins.
+        origin: Position,
+    },
+    /// A member that was asked for the log bytes that come next here has purged them. Where all
+    /// have, this member stays behind: it needs a snapshot of another. Told once for a position.
+    Purged {
+        /// Who was asked.
+        member: MemberId,
+        /// What comes next here.
+        at: Position,
+        /// The oldest position that is left there.
+        oldest: Position,
+    },
     /// A member came back with less than it had acknowledged, and does not count (rule 9).
     PeerRegressed {
         /// Which one.
@@ -462,6 +477,8 @@ pub struct Counters {
     pub snapshots_failed: u64,
     /// Markers that were met while a snapshot was under way.
     pub snapshots_skipped: u64,
+    /// Times that the beginning of the log was purged.
+    pub purges: u64,
     /// Replies that were sent again from a reply window.
     pub replies_resent: u64,
     /// Times that admission stopped for want of room.

@@ -82,6 +82,8 @@ impl World {
             Refusal::Missing => (is_swapped || self.doomed.contains(&node), Mark::RefusedMissing),
             Refusal::Records => (self.doomed.contains(&node), Mark::RefusedRecords),
             Refusal::Unreadable => (self.doomed.contains(&node), Mark::RefusedUnreadable),
+            // The one snapshot that stands for what is purged is never broken.
+            Refusal::NoSnapshot => (false, Mark::RefusedDamaged),
             Refusal::Damaged { .. } => (self.doomed.contains(&node), Mark::RefusedDamaged),
         };
         self.tally.saw(mark);

@@ -77,6 +77,10 @@ impl World {
                 self.tally.saw(Mark::ReadLog);
                 self.issue(node, operation, 4, Work::Read(range));
             }
+            Action::Purge { origin } => {
+                self.tally.saw(Mark::Purged);
+                self.nodes[node].disk.purge(origin);
+            }
             Action::Apply(apply) => self.apply(node, &apply, read),
             Action::Notify(notice) => match notice {
                 Notice::SessionClosed { .. } => self.tally.saw(Mark::SessionClosed),

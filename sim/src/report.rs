@@ -97,6 +97,7 @@ marks! {
     RestartWithSnapshot "restarts from a snapshot",
     SnapshotStored "snapshots stored",
     SnapshotSkipped "markers met while a snapshot was under way",
+    Purged "beginnings of logs purged",
     SnapshotFailed "snapshots that could not be stored",
     SnapshotBroken "snapshots broken",
     Pause "pauses",

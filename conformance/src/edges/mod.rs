@@ -8,7 +8,9 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use quorate_core::{Apply, Endpoint, Instant, LogTime, MemberId, OperationId, Position, Recovered};
+use quorate_core::{
+    Apply, Endpoint, Instant, LogTime, MemberId, OperationId, Position, Recovered, SnapshotPoint,
+};
 use quorate_driver::{Completion, ServiceError};
 use quorate_sim::{Dice, SimDisk, Tally, Work};
 
@@ -63,6 +65,11 @@ pub enum Deed {
         operation: OperationId,
         /// What it asked for.
         work: Work,
+    },
+    /// It lets its log begin elsewhere.
+    Purged {
+        /// Where.
+        origin: SnapshotPoint,
     },
     /// Its service took in a committed frame.
     Applied {

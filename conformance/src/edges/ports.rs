@@ -150,6 +150,11 @@ impl StoragePort<EdgeCut> for EdgeStorage {
             return;
         }
         let (operation, work) = match request {
+            StorageRequest::Purge { origin } => {
+                state.disk.purge(origin);
+                state.deeds.push(Deed::Purged { origin });
+                return;
+            }
             StorageRequest::Sync { operation } => {
                 (operation, Work::Sync { covers: state.disk.written_end().0 })
             }

@@ -158,17 +158,18 @@ numbers!(LimitsBody of Limits {
     window_bytes, message_bytes_max, uncommitted_bytes_max, unapplied_bytes_max, slice_bytes,
     run_bytes_max, coverage_ranges_max, repair_request_bytes_max, repair_budget_bytes, reads_max,
     read_bytes_max, apply_batch_max, sessions_max, session_window_bytes, in_flight_max,
-    reply_bytes_max, timers_max, snapshot_interval_bytes,
+    reply_bytes_max, timers_max, snapshot_interval_bytes, purge_keep_bytes, log_bytes_max,
 });
 numbers!(LifeBody of Life { member, incarnation, boot_epoch });
 numbers!(#[serde(default)] CountersBody of Counters {
     elections_won, canvasses, naks_sent, nak_ranges_sent, naks_received, repair_bytes_sent,
     repairs_sent, repairs_refused, duplicate_bytes, slices_dropped, frames_rejected, cuts,
     datagrams_ignored, completions_ignored, duplicates_suppressed, messages_appended,
-    messages_applied, snapshots_stored, snapshots_failed, snapshots_skipped, replies_resent,
-    back_pressure,
+    messages_applied, snapshots_stored, snapshots_failed, snapshots_skipped, purges,
+    replies_resent, back_pressure,
 });
 numbers!(KeyBody of VoteKey { term, position });
+numbers!(PointBody of SnapshotPoint { position, term, chain, time });
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct ConfigBody {
@@ -187,6 +188,9 @@ struct RecoveredBody {
     life: LifeBody,
     vote: VoteBody,
     history: Vec<LineBody>,
+    /// Where the log begins: what was before is purged.
+    #[serde(default)]
+    origin: PointBody,
     log_end: u64,
     chain: u64,
     log_time: u64,
@@ -236,6 +240,8 @@ pub struct ViewBody {
     leader: Option<u16>,
     vote: VoteBody,
     key: KeyBody,
+    #[serde(default)]
+    origin: u64,
     seen: u64,
     received: u64,
     verified: u64,
@@ -285,12 +291,13 @@ impl Begin {
             timing: TimingBody::from(timing),
             limits: LimitsBody::from(limits),
         };
-        let Recovered { life, vote, history, log_end, chain, log_time, peers, snapshot } =
+        let Recovered { life, vote, history, origin, log_end, chain, log_time, peers, snapshot } =
             recovered;
         let recovered = RecoveredBody {
             life: LifeBody::from(life),
             vote: VoteBody::from(vote),
             history: lines(history),
+            origin: PointBody::from(origin),
             log_end: log_end.0,
             chain: chain.0,
             log_time: log_time.0,
@@ -323,6 +330,7 @@ impl Begin {
                 life: recovered.life.to()?,
                 vote: recovered.vote.to(),
                 history: history(&recovered.history)?,
+                origin: recovered.origin.to()?,
                 log_end: Position(recovered.log_end),
                 chain: Chain(recovered.chain),
                 log_time: LogTime(recovered.log_time),
@@ -398,6 +406,7 @@ impl ViewBody {
             leader: view.leader.map(|member| member.0),
             vote: VoteBody::from(&view.vote),
             key: KeyBody::from(&view.key),
+            origin: view.origin.0,
             seen: view.seen.0,
             received: view.received.0,
             verified: view.verified.0,
@@ -432,6 +441,7 @@ impl ViewBody {
             leader: self.leader.map(MemberId),
             vote: self.vote.to(),
             key: self.key.to()?,
+            origin: Position(self.origin),
             seen: Position(self.seen),
             received: Position(self.received),
             verified: Position(self.verified),

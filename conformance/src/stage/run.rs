@@ -260,7 +260,10 @@ impl Stage<'_> {
                 }
             }
             Deed::Asked { operation, work } => self.issue(node, operation, &work),
-            Deed::Appended { .. } | Deed::Applied { .. } | Deed::Timer { .. } => {}
+            Deed::Appended { .. }
+            | Deed::Purged { .. }
+            | Deed::Applied { .. }
+            | Deed::Timer { .. } => {}
         }
     }
 

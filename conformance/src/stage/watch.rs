@@ -117,6 +117,9 @@ impl Stage<'_> {
                 };
                 self.show(node, Observed::Acting(&action));
             }
+            Deed::Purged { origin } => {
+                self.show(node, Observed::Acting(&Action::Purge { origin: *origin }));
+            }
             Deed::Applied { apply, payload, reply } => {
                 self.watch_applied(node, apply, payload, reply);
             }

@@ -282,6 +282,7 @@ impl ReferenceNode {
                 }
                 Err(_) => self.unsaved = Some(operation),
             },
+            Action::Purge { origin } => self.make_durable(StorageRequest::Purge { origin }),
             Action::ReadLog { operation, range } => {
                 self.storage.submit(StorageRequest::Read { operation, range });
             }

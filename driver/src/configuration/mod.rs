@@ -365,7 +365,7 @@ impl Integer<'_> {
     }
 }
 
-fn integers(limits: &mut Limits) -> [Integer<'_>; 18] {
+fn integers(limits: &mut Limits) -> [Integer<'_>; 20] {
     use Integer::{U32, U64, Usize};
     [
         U64("window_bytes", &mut limits.window_bytes),
@@ -386,6 +386,8 @@ fn integers(limits: &mut Limits) -> [Integer<'_>; 18] {
         U32("reply_bytes_max", &mut limits.reply_bytes_max),
         Usize("timers_max", &mut limits.timers_max),
         U64("snapshot_interval_bytes", &mut limits.snapshot_interval_bytes),
+        U64("purge_keep_bytes", &mut limits.purge_keep_bytes),
+        U64("log_bytes_max", &mut limits.log_bytes_max),
     ]
 }
 

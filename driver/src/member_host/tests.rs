@@ -66,7 +66,10 @@ impl StoragePort<Position> for Storage {
         | StorageRequest::PersistHistory { operation, .. }
         | StorageRequest::PersistPeers { operation, .. }
         | StorageRequest::StoreSnapshot { operation, .. }
-        | StorageRequest::Read { operation, .. }) = request;
+        | StorageRequest::Read { operation, .. }) = request
+        else {
+            return;
+        };
         self.asked.borrow_mut().push(operation);
     }
 

@@ -62,6 +62,7 @@ impl StoragePort<Position> for Storage {
             StorageRequest::PersistVote { .. } => "vote",
             StorageRequest::PersistHistory { .. } => "history",
             StorageRequest::PersistPeers { .. } => "peers",
+            StorageRequest::Purge { .. } => "purge",
             StorageRequest::Read { .. } => "read",
             StorageRequest::StoreSnapshot { .. } => "snapshot",
         };

@@ -25,6 +25,7 @@ const PAYLOAD: u8 = 10;
 const NOTICE: u8 = 11;
 const FAIL_STOP: u8 = 12;
 const SNAPSHOT: u8 = 13;
+const PURGE: u8 = 14;
 
 /// A running hash of actions, in order, with all bytes that they name: each datagram as it is
 /// encoded and to which address it goes, what is appended and where, what is made durable, every
@@ -102,6 +103,7 @@ impl ActionHash {
             Action::TakeSnapshot { operation, snapshot } => {
                 (SNAPSHOT, operation, snapshot).hash(&mut self.hasher);
             }
+            Action::Purge { origin } => (PURGE, origin).hash(&mut self.hasher),
             Action::ReadLog { operation, range } => {
                 (READ, operation, range).hash(&mut self.hasher);
             }
@@ -150,6 +152,7 @@ impl ActionHash {
             StorageRequest::PersistHistory { operation, history, .. } => {
                 (HISTORY, operation, history).hash(hasher);
             }
+            StorageRequest::Purge { origin } => (PURGE, origin).hash(hasher),
             StorageRequest::PersistPeers { operation, peers } => {
                 (PEERS, operation, peers).hash(hasher);
             }

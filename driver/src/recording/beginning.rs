@@ -140,7 +140,7 @@ fn read_timing(fields: &mut Reader<'_>) -> Option<Timing> {
     })
 }
 
-fn limits_numbers(limits: &Limits) -> [u64; 18] {
+fn limits_numbers(limits: &Limits) -> [u64; 20] {
     let Limits {
         window_bytes,
         message_bytes_max,
@@ -160,6 +160,8 @@ fn limits_numbers(limits: &Limits) -> [u64; 18] {
         reply_bytes_max,
         timers_max,
         snapshot_interval_bytes,
+        purge_keep_bytes,
+        log_bytes_max,
     } = limits;
     [
         *window_bytes,
@@ -180,6 +182,8 @@ fn limits_numbers(limits: &Limits) -> [u64; 18] {
         u64::from(*reply_bytes_max),
         *timers_max as u64,
         *snapshot_interval_bytes,
+        *purge_keep_bytes,
+        *log_bytes_max,
     ]
 }
 
@@ -203,6 +207,9 @@ fn read_limits(fields: &mut Reader<'_>) -> Option<Limits> {
         reply_bytes_max: short(fields)?,
         timers_max: count(fields)?,
         snapshot_interval_bytes: bytes(fields)?,
+        // What is kept on a disk takes no memory.
+        purge_keep_bytes: fields.u64()?,
+        log_bytes_max: fields.u64()?,
     })
 }
 
@@ -220,7 +227,8 @@ fn count(fields: &mut Reader<'_>) -> Option<usize> {
 }
 
 fn write_recovered(recovered: &Recovered, out: &mut Writer) {
-    let Recovered { life, vote, history, log_end, chain, log_time, peers, snapshot } = recovered;
+    let Recovered { life, vote, history, origin, log_end, chain, log_time, peers, snapshot } =
+        recovered;
     out.life(*life);
     out.u64(vote.term.0);
     out.u8(u8::from(vote.granted_to.is_some()));
@@ -233,6 +241,7 @@ fn write_recovered(recovered: &Recovered, out: &mut Writer) {
         out.life(line.leader);
         out.u64(line.chain.0);
     }
+    write_point(*origin, out);
     out.u64(log_end.0);
     out.u64(chain.0);
     out.u64(log_time.0);
@@ -245,11 +254,15 @@ fn write_recovered(recovered: &Recovered, out: &mut Writer) {
     }
     out.u8(u8::from(snapshot.is_some()));
     if let Some(Snapshot { point, core }) = snapshot.as_deref() {
-        for word in [point.position.0, point.term.0, point.chain.0, point.time.0] {
-            out.u64(word);
-        }
+        write_point(*point, out);
         out.u64(core.len() as u64);
         out.bytes(core);
+    }
+}
+
+fn write_point(point: SnapshotPoint, out: &mut Writer) {
+    for word in [point.position.0, point.term.0, point.chain.0, point.time.0] {
+        out.u64(word);
     }
 }
 
@@ -269,6 +282,7 @@ fn read_recovered(fields: &mut Reader<'_>) -> Option<Recovered> {
         });
     }
     let history = TermHistory::new(lines).ok()?;
+    let origin = read_point(fields)?;
     let log_end = fields.position()?;
     let chain = Chain(fields.u64()?);
     let log_time = LogTime(fields.u64()?);
@@ -282,16 +296,20 @@ fn read_recovered(fields: &mut Reader<'_>) -> Option<Recovered> {
         0 => None,
         _ => Some(Box::new(read_snapshot(fields)?)),
     };
-    Some(Recovered { life, vote, history, log_end, chain, log_time, peers, snapshot })
+    Some(Recovered { life, vote, history, origin, log_end, chain, log_time, peers, snapshot })
 }
 
-fn read_snapshot(fields: &mut Reader<'_>) -> Option<Snapshot> {
-    let point = SnapshotPoint {
+fn read_point(fields: &mut Reader<'_>) -> Option<SnapshotPoint> {
+    Some(SnapshotPoint {
         position: fields.position()?,
         term: Term(fields.u64()?),
         chain: Chain(fields.u64()?),
         time: LogTime(fields.u64()?),
-    };
+    })
+}
+
+fn read_snapshot(fields: &mut Reader<'_>) -> Option<Snapshot> {
+    let point = read_point(fields)?;
     let length = usize::try_from(fields.u64()?).ok()?;
     Some(Snapshot { point, core: fields.bytes(length)?.to_vec() })
 }

@@ -53,6 +53,10 @@ impl DurableStore for Recorder {
     fn persist_peers(&mut self, _peers: &[PeerRecord]) -> Result<(), String> {
         self.call("peers")
     }
+
+    fn purge(&mut self, _origin: SnapshotPoint) -> Result<(), String> {
+        self.call("purge")
+    }
 }
 
 fn perform(
@@ -70,11 +74,12 @@ fn perform(
 #[test]
 fn consecutive_syncs_are_one_and_all_complete_in_order() {
     let mut store = Recorder::default();
-    let batch = vec![sync(1), sync(2), sync(3), vote(4), sync(5), sync(6)];
+    let purge = StorageRequest::Purge { origin: SnapshotPoint::default() };
+    let batch = vec![sync(1), sync(2), sync(3), vote(4), purge, sync(5), sync(6)];
     let (completed, result) = perform(&mut store, batch);
     assert_eq!(result, Ok(()));
     assert_eq!(completed, [1, 2, 3, 4, 5, 6]);
-    assert_eq!(store.calls, ["sync", "vote", "sync"]);
+    assert_eq!(store.calls, ["sync", "vote", "purge", "sync"]);
 }
 
 #[test]
@@ -203,6 +208,10 @@ impl DurableStore for Hanging {
     }
 
     fn persist_peers(&mut self, _peers: &[PeerRecord]) -> Result<(), String> {
+        self.sync()
+    }
+
+    fn purge(&mut self, _origin: SnapshotPoint) -> Result<(), String> {
         self.sync()
     }
 }

@@ -2,8 +2,8 @@
 
 use quorate_core::frame::{self, FrameSeed, chain_after, parse_body};
 use quorate_core::{
-    Chain, GroupTag, Life, LogTime, OperationId, PeerRecord, Position, PositionRange, Recovered,
-    Snapshot, TermHistory, Vote,
+    GroupTag, Life, OperationId, PeerRecord, Position, PositionRange, Recovered, Snapshot,
+    SnapshotPoint, TermHistory, Vote,
 };
 
 /// A write that completes later.
@@ -18,7 +18,9 @@ pub(super) enum Write {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
+    /// Zeros up to the origin.
     pub(super) log: Vec<u8>,
+    pub(super) origin: SnapshotPoint,
     synced: usize,
     vote: Vote,
     history: TermHistory,
@@ -45,6 +47,16 @@ impl Disk {
         }
     }
 
+    /// Lets the log begin at `origin`.
+    pub(super) fn purge(&mut self, origin: SnapshotPoint) {
+        let position = origin.position;
+        assert!(position.0 <= self.synced as u64, "{position} is not durable");
+        let stands = |snapshot: &Snapshot| snapshot.point.position >= position;
+        assert!(self.snapshots.iter().any(stands), "no snapshot stands at or above {position}");
+        self.log[..position.0 as usize].fill(0);
+        self.origin = origin;
+    }
+
     /// The bytes of `range`, as far as they are there.
     pub(super) fn read(&self, range: PositionRange) -> Vec<u8> {
         let end = self.log.len().min(range.end.0 as usize);
@@ -56,7 +68,7 @@ impl Disk {
         self.writes.clear();
         self.reads.clear();
         self.log.truncate(self.synced);
-        let (mut end, mut chain, mut log_time) = (Position::ZERO, Chain::default(), LogTime(0));
+        let SnapshotPoint { position: mut end, mut chain, time: mut log_time, .. } = self.origin;
         while let Some(line) = self.history.owner(end) {
             let bytes = &self.log[end.0 as usize..];
             let seed = FrameSeed::new(tag, line.term, end);
@@ -74,6 +86,7 @@ impl Disk {
             life,
             vote: self.vote,
             history: self.history.clone(),
+            origin: self.origin,
             log_end: end,
             chain,
             log_time,

@@ -48,6 +48,8 @@ pub(super) fn limits() -> Limits {
         reply_bytes_max: 256,
         timers_max: usize::from(TIMERS),
         snapshot_interval_bytes: 0,
+        purge_keep_bytes: 0,
+        log_bytes_max: u64::MAX,
     }
 }
 

@@ -137,7 +137,9 @@ impl World {
                 assert_eq!(known, Ok(snapshot.point), "what was laid out is read again");
                 host.disk.writes.push((operation, Write::Snapshot(snapshot)));
             }
+            Action::Purge { origin } => host.disk.purge(origin),
             Action::ReadLog { operation, range } => {
+                assert!(range.start >= host.disk.origin.position, "{range} was purged");
                 assert!(range.end.0 <= host.disk.log.len() as u64, "{range} was never appended");
                 host.disk.reads.push((operation, range));
             }

@@ -27,6 +27,8 @@ pub(super) struct Following {
     pub(super) teacher: Option<(MemberId, VoteKey)>,
     /// Who was asked for bytes last and has not answered that it lacks them.
     pub(super) asked: Option<MemberId>,
+    /// What came next here when a member was last heard to have purged it.
+    pub(super) told_purged: Option<Position>,
     /// When the leader's history was last asked for.
     history_asked_at: Option<Instant>,
     /// Acknowledgements of this life so far.

@@ -18,6 +18,8 @@ pub(super) struct Log {
     tag: GroupTag,
     frame_bytes_max: u64,
     pub(super) image: Image,
+    /// Where the log begins: nobody can read in the archive what is before.
+    pub(super) origin: Position,
     /// The oldest byte that the ring still has.
     pub(super) low: Position,
     /// The end of the last whole, valid frame of the contiguous prefix (rule 2).
@@ -60,6 +62,7 @@ impl Log {
             tag,
             frame_bytes_max: limits.frame_bytes_max(),
             image: Image::new(end, limits.coverage_ranges_max),
+            origin: recovered.origin.position,
             low: end,
             verified: end,
             verified_chain: recovered.chain,
@@ -68,6 +71,11 @@ impl Log {
             durable: end,
             rejections: 0,
         }
+    }
+
+    /// The oldest byte that this member can send: in the archive or in the ring.
+    pub(super) fn oldest(&self) -> Position {
+        self.origin.min(self.low)
     }
 
     /// Bytes at and above it find no room: what is below may not be written yet (rule 10).
@@ -287,6 +295,7 @@ impl Log {
 
     pub(super) fn check_invariants(&self) {
         assert!(self.durable <= self.written, "durable beyond written");
+        assert!(self.origin <= self.durable, "the log begins beyond what is durable");
         assert!(self.written <= self.verified, "written beyond verified");
         assert!(self.verified <= self.image.received(), "verified beyond received");
         assert!(self.low <= self.written, "unwritten bytes were overwritten");
@@ -371,7 +380,7 @@ pub(super) fn read_frame(
 impl core::hash::Hash for Log {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
         (self.tag, &self.image, self.low, self.verified, self.verified_chain).hash(state);
-        (self.verified_time, self.written, self.durable, self.rejections).hash(state);
+        (self.origin, self.verified_time, self.written, self.durable, self.rejections).hash(state);
         let held = PositionRange::new(self.low, self.image.received());
         for &range in core::iter::once(&held).chain(self.image.beyond()) {
             let (first, second) = self.ring.slices(range);

@@ -173,7 +173,7 @@ impl Member {
             reads: Reads::new(limits.reads_max),
             applier: Applier::new(limits.apply_batch_max, point),
             sessions,
-            snapshots: Snapshots::new(point.position),
+            snapshots: Snapshots::new(point),
             connections: Connections::default(),
             space: Space::Enough,
             flush_wanted: false,
@@ -276,8 +276,8 @@ impl Member {
             Message::Nak { stream: Stream::Log, ref ranges } => {
                 self.handle_nak(from, ranges, actions)
             }
-            Message::Unavailable { stream: Stream::Log, range, .. } => {
-                self.handle_unavailable(from, range.range);
+            Message::Unavailable { stream: Stream::Log, range, oldest } => {
+                self.handle_unavailable(from, range.range, oldest, actions);
                 Ok(())
             }
             _ => {
@@ -412,6 +412,7 @@ impl Member {
             leader: state.leader,
             vote: Vote { term: state.term, granted_to: state.granted_to },
             key: state.log.key(&state.history),
+            origin: state.log.origin,
             seen: state.log.image.seen(),
             received: state.log.image.received(),
             verified: state.log.verified,
@@ -471,6 +472,7 @@ impl Member {
     pub fn check_invariants(&self) {
         let state = &self.state;
         state.log.check_invariants();
+        assert!(state.log.origin <= state.snapshots.position, "purged beyond its snapshot");
         assert!(state.snapshots.position <= state.applier.applied, "a snapshot beyond applied");
         assert!(state.applier.applied <= state.commit, "applied beyond commit");
         assert!(state.commit <= state.log.verified, "committed beyond verified");

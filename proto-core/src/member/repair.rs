@@ -9,6 +9,7 @@ use crate::event::OperationId;
 use crate::identity::MemberId;
 use crate::message::{EpochRange, Message, NAK_RANGES_MAX, NakRanges, Stream};
 use crate::mutant;
+use crate::notice::Notice;
 use crate::position::{Position, PositionRange};
 use crate::term::Term;
 use crate::time::Instant;
@@ -29,7 +30,7 @@ struct Read {
     range: PositionRange,
     purpose: Purpose,
     since: Instant,
-    /// A cut below its end happened since it was issued (rule 10).
+    /// A cut below its end, or a purge of its beginning, happened since it was issued (rule 10).
     is_void: bool,
 }
 
@@ -73,6 +74,13 @@ impl Reads {
     pub(super) fn cut(&mut self, end: Position) {
         for read in &mut self.reads {
             read.is_void |= read.range.end > end;
+        }
+    }
+
+    /// Bytes before `origin` may be gone while they are read.
+    pub(super) fn purge(&mut self, origin: Position) {
+        for read in &mut self.reads {
+            read.is_void |= read.range.start < origin;
         }
     }
 }
@@ -155,12 +163,24 @@ impl Member {
 
     /// Who was asked does not have it: the next request, which still keeps its interval, goes to
     /// another (S19).
-    pub(super) fn handle_unavailable(&mut self, from: MemberId, range: PositionRange) {
-        if self.state.following.asked == Some(from) {
-            self.state.following.asked = None;
-            self.state.log.image.note_refusal(range, TRIES_PER_SOURCE);
-        } else {
+    pub(super) fn handle_unavailable(
+        &mut self,
+        from: MemberId,
+        range: PositionRange,
+        oldest: Position,
+        actions: &mut Actions,
+    ) {
+        if self.state.following.asked != Some(from) {
             self.counters.datagrams_ignored += 1;
+            return;
+        }
+        self.state.following.asked = None;
+        self.state.log.image.note_refusal(range, TRIES_PER_SOURCE);
+        let at = self.state.log.image.received();
+        let is_next = range.start <= at && at < range.end;
+        if is_next && oldest > at && self.state.following.told_purged != Some(at) {
+            self.state.following.told_purged = Some(at);
+            actions.push(Action::Notify(Notice::Purged { member: from, at, oldest }));
         }
     }
 
@@ -184,6 +204,10 @@ impl Member {
 
     fn answer_hole(&mut self, to: MemberId, asked: EpochRange, actions: &mut Actions) -> Handled {
         let term = Term(asked.epoch);
+        let asked = self.refuse_purged(to, asked, actions);
+        if asked.range.is_empty() {
+            return Ok(());
+        }
         let log = &self.state.log;
         let held_end = log.verified.min(asked.range.end);
         let held = PositionRange::new(asked.range.start, held_end);
@@ -194,9 +218,7 @@ impl Member {
             crate::mark::reached(crate::mark::BYTES_UNAVAILABLE);
             // A stale request for what nobody has any more is no reason to talk (E88): but for
             // bytes that are beyond us the asker goes on to another at once.
-            let message =
-                Message::Unavailable { stream: Stream::Log, range: asked, oldest: Position::ZERO };
-            self.send(to, message, actions);
+            self.send_unavailable(to, asked, actions);
             return Ok(());
         }
         let (now, timing) = (self.state.now, self.repair_timing());
@@ -228,6 +250,32 @@ impl Member {
             }
         }
         Ok(())
+    }
+
+    /// Says at once of what is purged that it is not here; returns the rest of what was asked for.
+    fn refuse_purged(
+        &mut self,
+        to: MemberId,
+        asked: EpochRange,
+        actions: &mut Actions,
+    ) -> EpochRange {
+        let oldest = self.state.log.oldest();
+        let PositionRange { start, end } = asked.range;
+        if start >= oldest || start >= end {
+            return asked;
+        }
+        let gone = EpochRange { range: PositionRange::new(start, end.min(oldest)), ..asked };
+        self.counters.repairs_refused += 1;
+        crate::mark::reached(crate::mark::BYTES_PURGED);
+        if !mutant::is(mutant::PURGED_BYTES_ARE_NOT_REFUSED) {
+            self.send_unavailable(to, gone, actions);
+        }
+        EpochRange { range: PositionRange::new(gone.range.end, end), ..asked }
+    }
+
+    fn send_unavailable(&self, to: MemberId, range: EpochRange, actions: &mut Actions) {
+        let oldest = self.state.log.oldest();
+        self.send(to, Message::Unavailable { stream: Stream::Log, range, oldest }, actions);
     }
 
     fn read_for_repair(

@@ -24,11 +24,16 @@ use crate::snapshot::{
 use crate::term::{Term, TermHistory, TermLine};
 use crate::time::LogTime;
 
+/// Snapshots that are remembered as places where the log may begin, at most.
+const POINTS_MAX: usize = 8;
+
 /// Where this member's newest snapshot stands, and what it knows of the next.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Snapshots {
     /// The newest that is stored, with the log before it durable; zero when there is none.
     pub(super) position: Position,
+    /// Where it and some before it stand, oldest first.
+    points: Points,
     under_way: Option<UnderWay>,
     /// The end of the newest marker that was applied, or that this leader appended.
     marked: Position,
@@ -41,15 +46,20 @@ pub(super) struct Snapshots {
 #[derive(Clone, Copy, Debug, Hash)]
 struct UnderWay {
     operation: OperationId,
-    position: Position,
+    point: SnapshotPoint,
     /// The host has stored it; what is missing is the log before it.
     is_stored: bool,
 }
 
 impl Snapshots {
-    /// Nothing under way, behind the snapshot at `position`.
-    pub(super) const fn new(position: Position) -> Self {
-        Self { position, under_way: None, marked: position, appended: None }
+    /// Nothing under way, behind the snapshot at `point`.
+    pub(super) fn new(point: SnapshotPoint) -> Self {
+        let position = point.position;
+        let mut points = Points::default();
+        if position > Position::ZERO {
+            points.add(point);
+        }
+        Self { position, points, under_way: None, marked: position, appended: None }
     }
 
     /// How many snapshots are under way.
@@ -60,7 +70,7 @@ impl Snapshots {
     /// Where a snapshot is under way, or going to be, at a leader of `term`.
     fn busy_at(&self, term: Term) -> Option<Position> {
         let appended = self.appended.filter(|(of, _)| *of == term).map(|(_, position)| position);
-        self.under_way.map(|under_way| under_way.position).or(appended)
+        self.under_way.map(|under_way| under_way.point.position).or(appended)
     }
 
     /// The host has stored the snapshot of `operation`; whether it was asked to.
@@ -78,16 +88,56 @@ impl Snapshots {
     /// The snapshot that is stored and whose log is durable up to `durable`: it counts from now on.
     #[inline]
     fn conclude(&mut self, durable: Position) -> Option<Position> {
-        let done = self.under_way.filter(|done| done.is_stored && done.position <= durable)?;
+        let is_done = |done: &UnderWay| done.is_stored && done.point.position <= durable;
+        let done = self.under_way.filter(is_done)?;
         self.under_way = None;
-        self.position = done.position;
-        Some(done.position)
+        self.position = done.point.position;
+        self.points.add(done.point);
+        Some(done.point.position)
     }
 
     fn fail(&mut self, operation: OperationId) -> Option<Position> {
         let failed = self.under_way.filter(|failed| failed.operation == operation)?;
         self.under_way = None;
-        Some(failed.position)
+        Some(failed.point.position)
+    }
+}
+
+/// Places where the log may begin, oldest first: snapshots that counted.
+#[derive(Clone, Debug, Default, Hash)]
+struct Points(Vec<SnapshotPoint>);
+
+impl Points {
+    /// Adds the newest. Where there are too many, one goes that leaves the smallest gap; the two
+    /// newest and the oldest stay.
+    fn add(&mut self, point: SnapshotPoint) {
+        self.0.push(point);
+        if self.0.len() <= POINTS_MAX {
+            return;
+        }
+        let gap = |at: &usize| self.0[at + 1].position.since(self.0[at - 1].position);
+        if let Some(at) = (1..self.0.len() - 2).min_by_key(gap) {
+            self.0.remove(at);
+        }
+    }
+
+    /// Where the log may begin if `keep` bytes behind the newest are kept: at the one before the
+    /// newest at most, so that a start that finds the newest broken can begin with that one.
+    fn origin(&self, keep: u64) -> Option<SnapshotPoint> {
+        let (newest, older) = self.0.split_last()?;
+        let (newest, older) = match mutant::is(mutant::PURGES_UP_TO_THE_NEWEST) {
+            true => (newest, self.0.as_slice()),
+            false => (newest, older),
+        };
+        let kept = |point: &&SnapshotPoint| newest.position.since(point.position) >= keep;
+        let origin = older.iter().rfind(kept).copied()?;
+        let elsewhere = mutant::is(mutant::ORIGIN_OF_ANOTHER_PLACE);
+        Some(SnapshotPoint { chain: if elsewhere { newest.chain } else { origin.chain }, ..origin })
+    }
+
+    /// The log begins at `origin`: what is older is no place for it to begin any more.
+    fn purge(&mut self, origin: Position) {
+        self.0.retain(|point| point.position >= origin);
     }
 }
 
@@ -103,7 +153,7 @@ impl Member {
     /// Appends a marker if the log has grown by the interval that is configured.
     #[inline]
     pub(super) fn mark_snapshot_by_policy(&mut self, actions: &mut Actions) {
-        let interval = self.config.limits.snapshot_interval_bytes;
+        let interval = self.config.limits.marker_interval_bytes();
         let grown = self.state.log.verified.since(self.state.snapshots.marked);
         if interval > 0 && grown >= interval && self.state.leading.is_some() {
             // Whatever speaks against it, it is tried again with the next flush.
@@ -153,9 +203,13 @@ impl Member {
         }
         let operation = self.state.storage.next_operation()?;
         let snapshots = &mut self.state.snapshots;
-        snapshots.under_way = Some(UnderWay { operation, position, is_stored: false });
+        snapshots.under_way = Some(UnderWay { operation, point, is_stored: false });
         if mutant::is(mutant::SNAPSHOT_COUNTS_EARLY) {
             snapshots.position = position;
+        }
+        if mutant::is(mutant::PURGES_BEFORE_IT_COUNTS) {
+            snapshots.points.add(point);
+            self.purge(actions);
         }
         let core = self.write_state(&point);
         let snapshot = Box::new(Snapshot { point, core });
@@ -169,7 +223,24 @@ impl Member {
         if let Some(position) = self.state.snapshots.conclude(self.state.log.durable) {
             self.counters.snapshots_stored += 1;
             actions.push(Action::Notify(Notice::SnapshotStored { position }));
+            self.purge(actions);
         }
+    }
+
+    /// Lets go of the beginning of the log, as far as snapshots that count stand for it.
+    #[inline(never)]
+    fn purge(&mut self, actions: &mut Actions) {
+        let keep = self.config.limits.kept_bytes();
+        let Some(origin) = self.state.snapshots.points.origin(keep) else { return };
+        if origin.position <= self.state.log.origin {
+            return;
+        }
+        self.state.log.origin = origin.position;
+        self.state.snapshots.points.purge(origin.position);
+        self.state.reads.purge(origin.position);
+        self.counters.purges += 1;
+        actions.push(Action::Purge { origin });
+        actions.push(Action::Notify(Notice::LogPurged { origin: origin.position }));
     }
 
     pub(super) fn handle_snapshot_failed(

@@ -5,6 +5,7 @@ mod durability;
 mod elections;
 mod hardship;
 mod places;
+mod purging;
 mod readmission;
 mod replication;
 mod snapshots;

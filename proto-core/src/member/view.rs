@@ -21,6 +21,8 @@ pub struct View {
     pub vote: Vote,
     /// What it would compare in an election.
     pub key: VoteKey,
+    /// Where its log begins: what was before is purged.
+    pub origin: Position,
     /// The newest position that the leader of its term was heard to have.
     pub seen: Position,
     /// The end of what it received without a hole.

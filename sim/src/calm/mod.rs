@@ -155,8 +155,9 @@ impl World {
             self.swap_back(one, other);
         }
         let count = self.nodes.len();
-        let sound: Vec<usize> =
-            (0..count).filter(|node| self.nodes[*node].disk.is_sound()).collect();
+        let sound = (0..count).filter(|node| self.nodes[*node].disk.is_sound()).collect();
+        // Who lacks what all others have purged stays behind.
+        let sound = self.within_reach(sound);
         let quorum = count / 2 + 1;
         if sound.len() < quorum {
             return false;
@@ -166,14 +167,14 @@ impl World {
         } else {
             self.dice.calm.between(quorum as u64, sound.len() as u64) as usize
         };
-        let mut core = sound;
+        let mut core = sound.clone();
         while core.len() > size {
             core.remove(self.dice.calm.below(core.len() as u64) as usize);
         }
         // Who lost its directory elects nobody before the others have readmitted it.
         let is_full = |node: &&usize| self.nodes[**node].disk.is_of_a_full_member();
         if core.iter().filter(is_full).count() < quorum {
-            core = (0..count).filter(|node| self.nodes[*node].disk.is_sound()).collect();
+            core = sound;
         }
         self.core = core;
         true

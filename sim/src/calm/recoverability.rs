@@ -1,5 +1,7 @@
 //! L13: whether the disks show that the core could not have come to rest.
 
+use quorate_core::Position;
+
 use crate::world::World;
 
 impl World {
@@ -20,6 +22,43 @@ impl World {
         if !sound.copied().any(|node| holds(&node)) {
             return Some("no copy of all that was committed");
         }
+        let is_left_behind = |node: &&usize| self.is_left_behind(**node);
+        if self.core.iter().any(|node| is_left_behind(&node)) {
+            return Some("a member lacks what all others have purged");
+        }
         None
+    }
+
+    /// Whether what comes next at a member of the core is purged everywhere else.
+    fn is_left_behind(&self, node: usize) -> bool {
+        let next = self.nodes[node].view.received;
+        let mut others = self.core.iter().filter(|other| **other != node).peekable();
+        let has_any = others.peek().is_some();
+        has_any && others.all(|other| self.nodes[*other].view.origin > next)
+    }
+
+    /// Of `nodes` those that find what they lack with another of them.
+    pub(super) fn within_reach(&self, mut nodes: Vec<usize>) -> Vec<usize> {
+        loop {
+            let count = nodes.len();
+            let left = nodes.clone();
+            nodes.retain(|node| {
+                left.iter().filter(|other| *other != node).any(|other| self.reaches(*node, *other))
+                    || count == 1
+            });
+            if nodes.len() == count {
+                return nodes;
+            }
+        }
+    }
+
+    /// Whether the log at `node`, as far as the one at `other` has the same, ends where that one
+    /// is not purged.
+    fn reaches(&self, node: usize, other: usize) -> bool {
+        let (own, others) = (&self.nodes[node].disk, &self.nodes[other].disk);
+        let pairs = own.frames().iter().zip(others.frames());
+        let same = pairs.take_while(|(one, two)| one == two).last();
+        let end = same.map_or(Position::ZERO, |(frame, _)| frame.end);
+        others.origin().position <= end
     }
 }

@@ -22,6 +22,8 @@ pub enum Refusal {
     Unreadable,
     /// Both copies of a record are damaged.
     Records,
+    /// The beginning of the log is purged, and no snapshot stands for it.
+    NoSnapshot,
     /// There was a log, and nothing is left.
     Missing,
     /// The directory is another member's.
@@ -39,6 +41,7 @@ impl Refusal {
             Self::Damaged { .. } => "damaged",
             Self::Unreadable => "unreadable",
             Self::Records => "records damaged",
+            Self::NoSnapshot => "no snapshot",
             Self::Missing => "missing",
             Self::Foreign { .. } => "of another member",
         }
@@ -82,9 +85,11 @@ impl SimDisk {
         tally: &mut Tally,
     ) -> bool {
         let below = self.marked as usize;
-        let from = Some(from.0 as usize).filter(|from| *from < below).unwrap_or(0);
+        let begin = self.origin.position.0 as usize;
+        let from = (from.0 as usize).max(begin);
+        let from = if from < below { from } else { begin };
         match damage {
-            Damage::Rot | Damage::LatentError if below == 0 => return false,
+            Damage::Rot | Damage::LatentError if below <= begin => return false,
             Damage::Rot => {
                 let at = from + dice.below((below - from) as u64) as usize;
                 let byte = self.image.on_medium(at..at + 1).first().copied().unwrap_or(0);
@@ -156,12 +161,14 @@ impl SimDisk {
     /// of the power.
     #[must_use]
     pub fn is_sound(&self) -> bool {
+        let begin = self.origin.position.0 as usize;
         !self.is_wiped
             && self.damaged_copies.iter().all(|copies| *copies != 0b11)
-            && self.image.is_sound(self.marked as usize)
+            && self.image.is_sound(begin..begin.max(self.marked as usize))
+            && (begin == 0 || self.newest_snapshot().is_some())
             && self.verifies_to() >= self.marked
             // What a crash happened to leave behind that is read at a start, too.
-            && self.image.read(0..self.verifies_to() as usize).is_some()
+            && self.image.read(begin..self.verifies_to() as usize).is_some()
     }
 
     /// A sync is about to write up to `covers`: chooses what it will leave out, if it is to lose

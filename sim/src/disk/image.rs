@@ -58,6 +58,15 @@ impl Image {
         self.dirty_from = self.dirty_from.min(end);
     }
 
+    /// Takes away what is before `origin`, which is clean: nothing of it counts any more.
+    pub(super) fn purge(&mut self, origin: usize) {
+        for bytes in [&mut self.cache, &mut self.medium] {
+            let end = origin.min(bytes.len());
+            bytes[..end].fill(0);
+        }
+        self.unreadable.retain(|spoilt| spoilt.end > origin);
+    }
+
     /// Brings the dirty bytes before `covers` to the medium.
     pub(super) fn sync(&mut self, covers: usize) {
         let covers = covers.min(self.cache.len());
@@ -148,11 +157,13 @@ impl Image {
         Some(&self.cache[start..end])
     }
 
-    /// Whether medium and cache agree before `end`, and all of it can be read.
-    pub(super) fn is_sound(&self, end: usize) -> bool {
-        self.unreadable.iter().all(|spoilt| spoilt.start >= end)
-            && self.cache.get(..end).is_some()
-            && self.cache.get(..end) == self.medium.get(..end)
+    /// Whether medium and cache agree in `range`, and all of it can be read.
+    pub(super) fn is_sound(&self, range: Range<usize>) -> bool {
+        let is_elsewhere =
+            |spoilt: &Range<usize>| spoilt.start >= range.end || spoilt.end <= range.start;
+        self.unreadable.iter().all(is_elsewhere)
+            && self.cache.get(range.clone()).is_some()
+            && self.cache.get(range.clone()) == self.medium.get(range)
     }
 
     fn put(&mut self, range: Range<usize>) {
@@ -210,7 +221,7 @@ mod tests {
         let mut image = dirty(512, 20_000, SECTOR_BYTES);
         image.fail_sync(&mut Dice::new(1, "disk"));
         assert_eq!(image.written().len(), 20_000);
-        assert!(!image.is_sound(20_000));
+        assert!(!image.is_sound(0..20_000));
         let fates = image.lose_power(&mut Dice::new(2, "disk"));
         assert_eq!(fates, Fates::default(), "the cache took all for clean");
         assert!(image.written()[512..].contains(&0) || image.written().len() < 20_000);
@@ -221,7 +232,7 @@ mod tests {
         let mut image = dirty(512, 20_000, SECTOR_BYTES);
         image.fail_sync(&mut Dice::new(1, "disk"));
         image.settle(512, 20_000);
-        assert!(image.is_sound(20_000));
+        assert!(image.is_sound(0..20_000));
     }
 
     #[test]
@@ -231,6 +242,6 @@ mod tests {
         assert!(image.read(0..512).is_some());
         assert!(image.read(500..1_024).is_none());
         assert!(image.read(1_024..9_000).is_some());
-        assert!(!image.is_sound(4_096));
+        assert!(!image.is_sound(0..4_096));
     }
 }

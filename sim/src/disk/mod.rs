@@ -3,7 +3,7 @@
 use quorate_core::frame::{Body, FrameSeed, chain_after, parse_body, verify};
 use quorate_core::{
     BootEpoch, Chain, GroupTag, Incarnation, Life, LogTime, MemberId, OperationId, PeerRecord,
-    Position, PositionRange, Recovered, Snapshot, Term, TermHistory, Vote,
+    Position, PositionRange, Recovered, Snapshot, SnapshotPoint, Term, TermHistory, Vote,
 };
 
 use crate::dice::{ALWAYS, Dice};
@@ -81,8 +81,8 @@ pub enum Completion {
     Read(Vec<u8>),
 }
 
-/// Kinds of records that are kept in two copies: vote, history, peers, boot epoch.
-const RECORD_KINDS: usize = 4;
+/// Kinds of records that are kept in two copies: vote, history, peers, boot epoch, origin.
+const RECORD_KINDS: usize = 5;
 
 /// A disk with the one log that lies on it.
 #[derive(Clone, Debug)]
@@ -90,7 +90,13 @@ pub struct SimDisk {
     tag: GroupTag,
     frame_bytes_max: u64,
     image: Image,
+    /// All whole frames that were found, those before the origin too: what they said is in a
+    /// snapshot, and the observers go by them.
     frames: Vec<FrameMark>,
+    /// Where the log begins: before it the image holds zeros.
+    origin: SnapshotPoint,
+    /// Where it is going to begin with the next operation that completes.
+    purging: Option<SnapshotPoint>,
     durable_end: u64,
     /// Up to where a mark that is durable itself says that the log is; a batch behind.
     marked: u64,
@@ -132,6 +138,8 @@ impl SimDisk {
             frame_bytes_max,
             image: Image::new(unit),
             frames: Vec::new(),
+            origin: SnapshotPoint::default(),
+            purging: None,
             durable_end: 0,
             marked: 0,
             mark: 0,
@@ -257,9 +265,39 @@ impl SimDisk {
         self.snapshots.iter().rfind(stands)
     }
 
-    /// The newest snapshot does not verify any more; `false` when there is none.
+    /// The newest snapshot does not verify any more; `false` when there is none, or it is the last
+    /// that stands for what is purged of the log.
     pub fn break_snapshot(&mut self) -> bool {
-        self.snapshots.pop().is_some()
+        let is_needed = self.origin.position > Position::ZERO && self.snapshots.len() == 1;
+        !is_needed && self.snapshots.pop().is_some()
+    }
+
+    /// The newest snapshots that a start could begin with, oldest first: they stand in what is
+    /// durable of the log.
+    pub fn usable_snapshots(&self) -> impl Iterator<Item = Position> {
+        let points = self.snapshots.iter().map(|stored| stored.snapshot.point);
+        let held = points.filter(|point| self.holds_durably(point.position, point.chain));
+        held.map(|point| point.position)
+    }
+
+    /// Where the log begins.
+    #[must_use]
+    pub const fn origin(&self) -> SnapshotPoint {
+        self.origin
+    }
+
+    /// Lets the log begin at `origin`: with the next operation that completes, unless a crash
+    /// comes first and undoes it.
+    pub const fn purge(&mut self, origin: SnapshotPoint) {
+        self.purging = Some(origin);
+    }
+
+    fn carry_out_purge(&mut self) {
+        if let Some(origin) = self.purging.take() {
+            self.image.purge(origin.position.0 as usize);
+            self.origin = origin;
+            self.damaged_copies[4] = 0;
+        }
     }
 
     /// Queues an operation.
@@ -270,7 +308,11 @@ impl SimDisk {
     /// Completes an operation; `None` when this life has not asked for it.
     pub fn complete(&mut self, operation: OperationId) -> Option<Completion> {
         let work = self.take(operation)?;
+        self.carry_out_purge();
         if let Work::Read(range) = work {
+            if range.start < self.origin.position {
+                return Some(Completion::Read(Vec::new()));
+            }
             let bytes = self.image.read(range.start.0 as usize..range.end.0 as usize);
             return Some(Completion::Read(bytes.unwrap_or_default().to_vec()));
         }
@@ -328,6 +370,9 @@ impl SimDisk {
     }
 
     fn finish_records(&mut self, dice: &mut Dice, tally: &mut Tally) {
+        if self.purging.is_some() && dice.chance(ALWAYS / 2) {
+            self.carry_out_purge();
+        }
         let pending = core::mem::take(&mut self.pending);
         let (mut votes, mut histories, mut peers, mut snapshots) = (true, true, true, true);
         for (_, work) in &pending {
@@ -382,8 +427,12 @@ impl SimDisk {
     /// Whether what was read is all that a durable mark vouches for.
     fn check_read(&self) -> Result<(), Refusal> {
         let end = self.frames.last().map_or(Position::ZERO, |frame| frame.end);
-        if self.image.read(0..end.0.max(self.marked) as usize).is_none() {
+        let begin = self.origin.position;
+        if self.image.read(begin.0 as usize..end.0.max(self.marked) as usize).is_none() {
             return Err(Refusal::Unreadable);
+        }
+        if begin > Position::ZERO && self.newest_snapshot().is_none() {
+            return Err(Refusal::NoSnapshot);
         }
         if end.0 < self.marked {
             return Err(Refusal::Damaged { at: end, durable: Position(self.marked) });
@@ -400,8 +449,15 @@ impl SimDisk {
 
     fn read_again(&mut self) {
         self.pending.clear();
-        self.frames.clear();
+        self.purging = None;
+        self.forget_frames();
         self.scan();
+    }
+
+    /// Forgets the frames of the log as it is: all but those before its beginning.
+    fn forget_frames(&mut self) {
+        let kept = self.frames.partition_point(|frame| frame.end <= self.origin.position);
+        self.frames.truncate(kept);
     }
 
     /// A torn tail is cut; what is left is written again and synced by the recovery itself.
@@ -419,6 +475,7 @@ impl SimDisk {
             },
             vote: self.vote,
             history: self.history.clone(),
+            origin: self.origin,
             log_end: end,
             chain: self.frames.last().map_or_else(Chain::default, |frame| frame.chain),
             log_time: self.frames.last().map_or(LogTime(0), |frame| frame.time),
@@ -491,7 +548,7 @@ impl SimDisk {
     /// Up to where a start would find whole frames.
     pub(crate) fn verifies_to(&self) -> u64 {
         let mut fresh = self.clone();
-        fresh.frames.clear();
+        fresh.forget_frames();
         fresh.scan();
         fresh.frames.last().map_or(0, |frame| frame.end.0)
     }
@@ -501,7 +558,10 @@ impl SimDisk {
         loop {
             let last = self.frames.last();
             let start = last.map_or(Position::ZERO, |frame| frame.end);
-            let chain = last.map_or_else(Chain::default, |frame| frame.chain);
+            let chain = match start == self.origin.position {
+                true => self.origin.chain,
+                false => last.map_or_else(Chain::default, |frame| frame.chain),
+            };
             let bytes = &self.image.written()[start.0 as usize..];
             if bytes.is_empty() {
                 return None;

@@ -216,7 +216,7 @@ impl Kinds {
     pub const NOTICES: Self = Self(1 << 36);
     /// A demand of the operator is about to be taken in.
     pub const DEMANDS: Self = Self(1 << 37);
-    /// A snapshot is to be stored, or a step changed which one counts.
+    /// A snapshot is to be stored, a step changed which one counts, or a log is to be purged.
     pub const SNAPSHOTS: Self = Self(1 << 38);
     /// Every message between members, and to clients, that leaves.
     pub const SENDS: Self = Self::SENDS_ELECTION
@@ -356,6 +356,7 @@ const fn acting(action: &Action) -> Kinds {
         | Action::ReadLog { .. } => Kinds::OPERATIONS,
         Action::FailStop(_) => Kinds::FAIL_STOPS,
         Action::Notify(_) => Kinds::NOTICES,
+        Action::Purge { .. } => Kinds::SNAPSHOTS,
         Action::Apply(_) => Kinds::NONE,
     }
 }

@@ -1,8 +1,9 @@
 //! S24: a snapshot is what applying the log up to its position gives: members that stand at one
 //! position, however they came there, lay out and store the same bytes (E79); and a member counts
-//! on a snapshot only that its disk has.
+//! on a snapshot only that its disk has. A log begins only where two that are usable stand for
+//! what is purged: one may turn out to be broken.
 
-use quorate_core::{Action, Position, Snapshot};
+use quorate_core::{Action, Position, Snapshot, SnapshotPoint};
 
 use super::rising::Rising;
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
@@ -34,6 +35,21 @@ impl SnapshotTruth {
     }
 }
 
+fn purged(scene: &Scene<'_>, origin: &SnapshotPoint, violations: &mut Violations) {
+    let (member, position) = (scene.member, origin.position);
+    let standing = scene.disk.usable_snapshots().filter(|at| *at >= position).count();
+    if standing < 2 {
+        let text =
+            format!("member {member} purges up to {position}: {standing} snapshots are left");
+        violations.add("S24", text);
+    }
+    let frame = scene.disk.frame_ending_at(position);
+    if !frame.is_some_and(|frame| (frame.term, frame.chain) == (origin.term, origin.chain)) {
+        violations
+            .add("S24", format!("member {member} begins at {origin:?}, not behind {frame:?}"));
+    }
+}
+
 impl Observer for SnapshotTruth {
     fn ids(&self) -> &'static [&'static str] {
         &["S24"]
@@ -61,6 +77,7 @@ impl Observer for SnapshotTruth {
                     violations.add("S24", text);
                 }
             }
+            Observed::Acting(Action::Purge { origin }) => purged(scene, origin, violations),
             Observed::Durable(Work::Snapshot(stored)) => {
                 let (at, member) = (stored.snapshot.point.position, scene.member);
                 let first = self.service.get_or_insert_with(at, || stored.service.clone());

@@ -128,7 +128,8 @@ impl UnknownIsNotAbsent {
                 let owner = scene.history.owner(asked.range.start).map(|line| line.term.0);
                 // A host that takes in many events in one turn is seen between turns only.
                 let verified = scene.view.verified.min(scene.before.verified);
-                let held = asked.range.start < verified && owner == Some(asked.epoch);
+                let is_purged = asked.range.end <= scene.view.origin;
+                let held = asked.range.start < verified && owner == Some(asked.epoch) && !is_purged;
                 let end = scene.history.owner_end(asked.range.start);
                 let ends = end.is_none_or(|end| asked.range.end.min(verified) <= end);
                 (held && ends && !asked.range.is_empty())

@@ -26,6 +26,7 @@ impl Swarm {
         let faults = draw_faults(&mut dice("swarm faults"));
         let (snapshots, snapshot_interval_bytes) = draw_snapshots(&mut dice("swarm snapshots"));
         let limits = Limits { snapshot_interval_bytes, ..limits };
+        let limits = draw_purging(&mut dice("swarm purging"), limits);
         let is_long = faults.time_min > 0;
         let mut swarm = Self {
             members,
@@ -117,6 +118,8 @@ pub(super) fn draw_limits(dice: &mut Dice, small: bool) -> Limits {
         reply_bytes_max: 512,
         timers_max: 64,
         snapshot_interval_bytes: 0,
+        purge_keep_bytes: u64::MAX,
+        log_bytes_max: u64::MAX,
     }
 }
 
@@ -175,6 +178,17 @@ fn draw_snapshots(dice: &mut Dice) -> (SnapshotOptions, u64) {
     };
     let bytes = if none { 0 } else { dice.pick(&[0, 2 << 10, 20 << 10, 200 << 10]) };
     (options, bytes)
+}
+
+/// Whether logs lose their beginning, and how soon.
+fn draw_purging(dice: &mut Dice, limits: Limits) -> Limits {
+    let is_on = dice.chance(ALWAYS / 3);
+    let keep = dice.pick(&[0, 4 << 10, 64 << 10, u64::MAX]);
+    let cap = dice.pick(&[u64::MAX, u64::MAX, 4 * limits.window_bytes]);
+    match is_on {
+        true => Limits { purge_keep_bytes: keep, log_bytes_max: cap, ..limits },
+        false => limits,
+    }
 }
 
 fn draw_process(dice: &mut Dice) -> ProcessOptions {

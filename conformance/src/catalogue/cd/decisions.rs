@@ -398,16 +398,8 @@ pub(super) fn cd_18(trial: &mut Trial<'_>) -> Verdict {
 /// A member comes up with this, or is refused, by a rule that needs nothing else.
 fn recover(history: &TermHistory, end: Position, vote: Vote) -> Verdict {
     let config = desk::config(&DeskOptions::small(3));
-    let recovered = Recovered {
-        life: life(1),
-        vote,
-        history: history.clone(),
-        log_end: end,
-        chain: Chain(0),
-        log_time: quorate_core::LogTime(0),
-        peers: Vec::new(),
-        snapshot: None,
-    };
+    let recovered =
+        Recovered { vote, history: history.clone(), log_end: end, ..Recovered::empty(life(1)) };
     let is_owned = history.lines().first().is_some_and(|line| line.base < end);
     let sound =
         end == Position::ZERO || (is_owned && end.0.is_multiple_of(8) && end <= Position::MAX);

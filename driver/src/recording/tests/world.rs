@@ -108,7 +108,11 @@ impl LogPort for Storage {
 
 impl StoragePort<Position> for Storage {
     fn submit(&mut self, request: StorageRequest<Position>) {
-        self.0.borrow_mut().requests.push(request);
+        let mut disk = self.0.borrow_mut();
+        match request {
+            StorageRequest::Purge { origin } => disk.log[..origin.position.0 as usize].fill(0),
+            request => disk.requests.push(request),
+        }
     }
 }
 
@@ -130,6 +134,7 @@ impl Storage {
             | StorageRequest::PersistVote { operation, .. }
             | StorageRequest::PersistHistory { operation, .. }
             | StorageRequest::PersistPeers { operation, .. } => Completion::Durable { operation },
+            StorageRequest::Purge { .. } => unreachable!("nothing is reported of a purge"),
         }
     }
 }

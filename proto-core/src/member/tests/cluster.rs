@@ -23,8 +23,8 @@ use crate::member::Member;
 use crate::message::{Incoming, Live, Message, Sender, Stream};
 use crate::notice::{FailStop, Notice, Role};
 use crate::position::Position;
-use crate::snapshot::Snapshot;
-use crate::term::{Chain, TermHistory, Vote};
+use crate::snapshot::{Snapshot, SnapshotPoint};
+use crate::term::{TermHistory, Vote};
 use crate::time::{Duration, Instant, LogTime};
 
 /// What travels.
@@ -37,6 +37,7 @@ pub(super) enum Datagram {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
     pub(super) log: Vec<u8>,
+    pub(super) origin: SnapshotPoint,
     pub(super) synced: usize,
     pub(super) vote: Vote,
     pub(super) history: TermHistory,
@@ -211,7 +212,7 @@ impl Cluster {
             boot_epoch: BootEpoch(node.disk.boot_epoch),
         };
         let disk = &mut node.disk;
-        let (mut end, mut chain) = (0, Chain::default());
+        let (mut end, mut chain) = (disk.origin.position.0 as usize, disk.origin.chain);
         while let Some(line) = disk.history.owner(Position(end as u64)) {
             let position = Position(end as u64);
             let seed = FrameSeed::new(tag, line.term, position);
@@ -230,6 +231,7 @@ impl Cluster {
             life,
             vote: disk.vote,
             history: disk.history.clone(),
+            origin: disk.origin,
             log_end: Position(end as u64),
             chain,
             log_time: LogTime(0),
@@ -413,6 +415,7 @@ impl Cluster {
                 Action::PersistPeers { operation, peers } => {
                     node.pending.push_back((operation, Write::Peers(peers.to_vec())));
                 }
+                Action::Purge { origin } => node.disk.purge(origin),
                 Action::ReadLog { operation, range } if node.held_reads.is_some() => {
                     node.held_reads.as_mut().unwrap().push((operation, range));
                 }
