@@ -6,7 +6,7 @@ use quorate_sim::Dice;
 use super::{answered, flood, settled_with_client};
 use crate::case::{Failure, Verdict};
 use crate::edges::{Command, LedgerReply};
-use crate::stage::{MILLI, Options, SECOND, Stage};
+use crate::stage::{Effect, MILLI, Options, SECOND, Stage};
 use crate::trial::Trial;
 
 /// Small windows, so that what is old is on the disks only.
@@ -54,12 +54,14 @@ pub(super) fn ad_04(trial: &mut Trial<'_>) -> Verdict {
 fn waiting_for(stage: &mut Stage<'_>, kind: &'static str) -> Result<u16, Failure> {
     let (leader, client) = settled_with_client(stage)?;
     let member = stage.other_than(leader);
-    // Who is to wait: the leader reads for others, and anybody writes for itself.
-    stage.hold(if kind == "read" { leader } else { member }, kind);
+    // Who is to wait: anybody writes for itself, and who does not lead reads for another.
+    let third = stage.numbers().find(|other| ![leader, member].contains(other)).unwrap_or(1);
+    let broken = if kind == "read" { third } else { member };
+    stage.hold(broken, kind);
     match kind {
         "vote" | "history" => stage.power_off(leader),
         "read" => {
-            // It leads, and a member that was away asks for what is on its disk only.
+            // A member that was away asks for what is on disks only.
             stage.isolate(member);
             for _ in 0..80 {
                 flood(stage, client, 8, 4_000);
@@ -72,7 +74,6 @@ fn waiting_for(stage: &mut Stage<'_>, kind: &'static str) -> Result<u16, Failure
             flood(stage, client, 4, 400);
         }
     }
-    let broken = if kind == "read" { leader } else { member };
     let waits = |stage: &Stage<'_>| !stage.held(broken, kind).is_empty();
     stage.until(&format!("an operation for {kind}"), 8 * SECOND, waits)?;
     Ok(broken)
@@ -131,6 +132,10 @@ pub(super) fn ad_07(trial: &mut Trial<'_>) -> Verdict {
     let before = reads(&stage);
     // While the leader reads, it also appends, and waits for its disk.
     stage.heal_all();
+    let place = Stage::place_of(leader);
+    stage.rule("nobody but the leader repairs", Effect::Lose, move |passing| {
+        passing.is_repair() && passing.from != place
+    });
     stage.hold(leader, "sync");
     flood(&mut stage, client, 8, 4_000);
     stage.run(100 * MILLI)?;

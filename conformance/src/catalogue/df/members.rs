@@ -126,13 +126,15 @@ pub(super) fn df_08(trial: &mut Trial<'_>) -> Verdict {
     stage.request(client, b"before")?;
     stage.power_off(away);
     exchange(&mut stage, client, 160, 3 << 10)?;
-    stage.hold(leader, "read");
+    // Of what is far behind the leader is asked last.
+    let third = stage.numbers().find(|other| ![leader, away].contains(other)).unwrap_or(1);
+    stage.hold(third, "read");
     stage.start(away)?;
     all_level(&mut stage, 10 * SECOND)?;
-    let asked = !stage.held(leader, "read").is_empty();
-    stage.check(asked, || "the leader's disk was never asked".to_owned())?;
+    let asked = !stage.held(third, "read").is_empty();
+    stage.check(asked, || "the disk that gives nothing back was never asked".to_owned())?;
     stage.check(stage.leader() == Some(leader), || "the leader has changed".to_owned())?;
-    stage.release(leader, "read");
+    stage.release(third, "read");
     stage.request(client, b"after")?;
     all_level(&mut stage, SECOND)
 }
