@@ -332,7 +332,10 @@ impl Cluster {
                 }
                 Action::ReadLog { .. } => panic!("the window holds all that is needed"),
                 Action::FailStop(reason) => panic!("member {id} stopped: {reason}"),
-                Action::Append { .. } | Action::Notify(_) | Action::TakeSnapshot { .. } => {}
+                Action::Append { .. }
+                | Action::Notify(_)
+                | Action::Purge { .. }
+                | Action::TakeSnapshot { .. } => {}
             }
         }
         applied
