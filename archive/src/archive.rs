@@ -10,7 +10,7 @@ use crate::copies::Copies;
 use crate::disk::{Access, Disk, RealDisk};
 use crate::error::ArchiveError;
 use crate::identity::Identity;
-use crate::lock;
+use crate::lock::{self, Lock};
 use crate::log::{Log, log_directory};
 use crate::payload::HistoryAndCut;
 use crate::reader::Reader;
@@ -100,6 +100,26 @@ pub fn init_on<D: Disk>(
     directory: &Path,
     identity: &Identity,
 ) -> Result<(), ArchiveError> {
+    init_with(disk, directory, identity, &Content::default(), |_, _| Ok(()))
+}
+
+/// What an archive is made with.
+#[derive(Debug, Default)]
+pub(crate) struct Content {
+    pub(crate) history: HistoryAndCut,
+    pub(crate) peers: Vec<PeerRecord>,
+    pub(crate) origin: SnapshotPoint,
+}
+
+/// Makes an archive with `content`, to whose log `fill` adds what it has. It is one only once all
+/// of that is durable.
+pub(crate) fn init_with<D: Disk>(
+    disk: &D,
+    directory: &Path,
+    identity: &Identity,
+    content: &Content,
+    fill: impl FnOnce(Log<D>, Lock<D>) -> Result<(), ArchiveError>,
+) -> Result<(), ArchiveError> {
     identity.check()?;
     create_directories(disk, directory)?;
     refuse_existing(disk, directory, is_ours)?;
@@ -113,22 +133,22 @@ pub fn init_on<D: Disk>(
     disk.create_directory(&log_path)
         .map_err(|error| ArchiveError::io("create", &log_path, error))?;
     let log = Log::new(disk.clone(), directory, identity, Access::Write);
-    log.create_next(0)?;
+    log.create_first(content.origin.position)?;
     let boot = (&BootEpoch(0), ROOM_SMALL);
     Copies::create(disk, directory, BOOT, Kind::Boot, owner, boot)?;
     let vote = (&Vote::default(), ROOM_SMALL);
     Copies::create(disk, directory, VOTE, Kind::Vote, owner, vote)?;
-    let history = (&HistoryAndCut::default(), ROOM_HISTORY);
+    let history = (&content.history, ROOM_HISTORY);
     Copies::create(disk, directory, HISTORY, Kind::History, owner, history)?;
-    let peers = (&Vec::<PeerRecord>::new(), ROOM_SMALL);
+    let peers = (&content.peers, ROOM_SMALL);
     Copies::create(disk, directory, PEERS, Kind::Peers, owner, peers)?;
-    let origin = (&SnapshotPoint::default(), ROOM_SMALL);
+    let origin = (&content.origin, ROOM_SMALL);
     Copies::create(disk, directory, ORIGIN, Kind::Origin, owner, origin)?;
+    // The directory stays locked until this is done with the lock.
+    fill(log, lock)?;
     sync_names(disk, directory)?;
     // Last of all: an archive without an identity was never used.
-    identity.create(disk, directory)?;
-    drop(lock);
-    Ok(())
+    identity.create(disk, directory)
 }
 
 impl Archive<RealDisk> {

@@ -18,6 +18,7 @@ mod payload;
 mod reader;
 mod record;
 mod recovery;
+mod salvage;
 mod scan;
 mod shared;
 mod snapshots;
@@ -36,6 +37,7 @@ pub use identity::{Identity, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_B
 pub use reader::Reader;
 pub use record::{FORMAT, Owner};
 pub use recovery::{PassedOver, Repairs};
+pub use salvage::{Salvaged, salvage, salvage_on};
 pub use snapshots::Snapshots;
 pub use syncer::Syncer;
 pub use writer::{Cut, Writer};

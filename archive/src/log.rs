@@ -116,6 +116,32 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
+    /// Of a log that begins at `origin`, the segments up to the first one that is missing or not as
+    /// it was made; says what is wrong with that one, if there is one. Changes nothing.
+    pub(crate) fn find_usable(&self, origin: Position) -> Option<ArchiveError> {
+        let first = self.first_segment(origin);
+        self.first.store(first, Ordering::Release);
+        let mut count = first;
+        let wrong = loop {
+            match self.check_segment(count, &self.path(count)) {
+                Ok(()) => count += 1,
+                Err(error) => break error,
+            }
+        };
+        self.count.store(count, Ordering::Release);
+        let is_end = wrong.is_not_found()
+            && (count > first && !self.has_successor(count - 1).unwrap_or(true));
+        (!is_end).then_some(wrong)
+    }
+
+    /// Makes the first segment of a log that is going to begin at `origin`.
+    pub(crate) fn create_first(&self, origin: Position) -> Result<(), ArchiveError> {
+        let first = self.first_segment(origin);
+        self.first.store(first, Ordering::Release);
+        self.count.store(first, Ordering::Release);
+        self.create_next(first)
+    }
+
     /// Lets the log begin at `origin`, of which a record says so durably: removes the segments
     /// that hold nothing of it any more. One that cannot be removed stays until the next opening.
     ///

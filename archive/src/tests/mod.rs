@@ -7,4 +7,5 @@ mod files;
 mod processes;
 mod races;
 mod recovery;
+mod salvage;
 mod snapshots;
