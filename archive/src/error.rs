@@ -71,8 +71,8 @@ pub enum ArchiveError {
     /// A file that must be there is not: without it the member may have promised more than it
     /// knows (rule 9).
     #[error(
-        "{} is missing: the member's promises are incomplete; restore it, or rejoin with an empty \
-         directory under a new incarnation",
+        "{} is missing: the member's promises are incomplete; restore it, save the rest with `tool \
+         repair`, or rejoin with an empty directory under a new incarnation",
         path.display()
     )]
     Missing {
@@ -121,7 +121,11 @@ pub enum ArchiveError {
         expected: u64,
     },
     /// A segment is shorter or longer than it was made.
-    #[error("{} is {found} bytes long, not {expected}; restore it from a backup", path.display())]
+    #[error(
+        "{} is {found} bytes long, not {expected}; restore it, or save what is whole and fetch the \
+         rest from the others with `tool repair`",
+        path.display()
+    )]
     SegmentLength {
         /// The file.
         path: PathBuf,
@@ -140,7 +144,7 @@ pub enum ArchiveError {
     /// tail, and is not cut.
     #[error(
         "the log is damaged at {at} in {}, below {durable}, up to which it was durable; restore the \
-         file, or rejoin with an empty directory under a new incarnation",
+         file, or save what is whole and fetch the rest from the others with `tool repair`",
         path.display()
     )]
     Damaged {

@@ -190,6 +190,23 @@ pub(crate) enum Tool {
         #[arg(long, default_value_t = 60, value_name = "SECONDS")]
         seconds: u64,
     },
+    /// Saves what is whole of a damaged data directory, so that a member fetches the rest from others
+    ///
+    /// The member must not run. Its directory is replaced by one of a higher incarnation with all of
+    /// the log up to the first damage, and the snapshots that stand in it; the damaged one stays
+    /// beside it under another name, and has to be destroyed once the member counts again. It does
+    /// so when the others, of whom a majority of the group has to run, have readmitted it. Nothing
+    /// is changed where a member can start. A directory that was rolled back to an older copy is
+    /// whole, and is no matter of this: see `quorate init --rejoin`.
+    Repair {
+        /// The member's configuration
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Which of the member's directories the new one is: more than any that it had [default:
+        /// the seconds since 1970]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+        incarnation: Option<u32>,
+    },
     /// Takes the events of a recording through the core again, and compares every action
     ///
     /// Neither service, disk nor network is needed. The exit code is 0 if all actions, and all

@@ -82,6 +82,9 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Tool { tool: Tool::Transfer { directory, to, json } } => {
             runtime.block_on(operate::transfer(&directory, to, json))
         }
+        Command::Tool { tool: Tool::Repair { config, incarnation } } => {
+            member::repair(&config, incarnation)
+        }
         Command::Tool { tool: Tool::Replay { file, through, json } } => {
             runtime.block_on(replay::run(&file, through, json))
         }

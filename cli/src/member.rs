@@ -4,10 +4,11 @@ use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use quorate_archive::Salvaged;
 use quorate_core::Incarnation;
 use quorate_driver::{
     Configuration, MemberHandle, MemberOptions, RejoinError, StorageMode, init_archive,
-    next_incarnation, rejoin_archive,
+    next_incarnation, rejoin_archive, salvage_archive,
 };
 use quorate_runtime_mio::ThreadOptions;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -34,16 +35,46 @@ pub(crate) fn init(arguments: &arguments::Init) -> Result<(), Failure> {
         return Ok(());
     }
     let incarnation = arguments.incarnation.map_or_else(next_incarnation, Incarnation);
-    rejoin_archive(&configuration, incarnation).map_err(|error| match error {
-        RejoinError::Archive(error) => Failure::Failed(error.to_string()),
-        refused => Failure::Usage(refused.to_string()),
-    })?;
+    rejoin_archive(&configuration, incarnation).map_err(refused)?;
     tell_line(format_args!(
         "member {id} of group {group:#018x} has an empty directory, incarnation {}, in \
          {directory}; it counts again once the others have readmitted it",
         incarnation.0
     ));
     Ok(())
+}
+
+/// Replaces a damaged directory by one with all of it that verifies.
+pub(crate) fn repair(config: &Path, incarnation: Option<u32>) -> Result<(), Failure> {
+    let configuration = load(config)?;
+    let directory = configuration.data.display();
+    let incarnation = incarnation.map_or_else(next_incarnation, Incarnation);
+    let Some((salvaged, damaged)) =
+        salvage_archive(&configuration, incarnation).map_err(refused)?
+    else {
+        tell_line(format_args!("a member can start from {directory}; nothing was changed"));
+        return Ok(());
+    };
+    let Salvaged { log_start, log_end, snapshots, cause, .. } = salvaged;
+    tell_line(format_args!(
+        "{directory} has incarnation {} now, with the log from {log_start} to {log_end} and {} \
+         snapshots; the damaged directory is {}",
+        incarnation.0,
+        snapshots.len(),
+        damaged.display()
+    ));
+    if let Some(cause) = cause {
+        tell_line(format_args!("the log was saved up to there because {cause}"));
+    }
+    tell_line("the member fetches the rest, and counts again once the others have readmitted it");
+    Ok(())
+}
+
+fn refused(error: RejoinError) -> Failure {
+    match error {
+        RejoinError::TooFew { .. } | RejoinError::First { .. } => Failure::Usage(error.to_string()),
+        other => Failure::Failed(other.to_string()),
+    }
 }
 
 /// Reads a configuration; what is wrong with it is a matter of usage.

@@ -419,6 +419,65 @@ fn an_operator_sees_the_members_and_hands_the_leadership_over() {
 }
 
 #[test]
+fn e47_a_damaged_directory_is_repaired_and_the_rest_is_fetched() {
+    let directory = tempfile::tempdir().unwrap();
+    let addresses = addresses::<3>();
+    let members = (1..).zip(&addresses);
+    let members = members.map(|(id, address)| format!("{{ id = {id}, address = \"{address}\" }}"));
+    let members: Vec<String> = members.collect();
+    let data = ["one", "two", "three"].map(|name| directory.path().join(name));
+    let configs: Vec<PathBuf> = (1..).zip(&data).map(|(id, data)| {
+        let text = format!(
+            "group = 7\nmember = {id}\ndata = \"{}\"\nsecurity = \"checksum-only\"\nmembers = [{}]\n",
+            data.display(),
+            members.join(", ")
+        );
+        write(directory.path(), &format!("{id}.toml"), &text)
+    }).collect();
+    let start = |config: &Path| {
+        let mut member = quorate(&["member", "--bootstrap", "--config"]);
+        Killed(member.arg(config).stderr(Stdio::null()).spawn().unwrap())
+    };
+    let mut running: Vec<Killed> = configs.iter().map(|config| start(config)).collect();
+    let lines: String = (0..300).map(|number| format!("line {number}\n")).collect();
+    let mut client = quorate(&["client", "--config"]);
+    let client = client.arg(&configs[0]).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut client = Killed(client.spawn().unwrap());
+    client.0.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    wait_until(&mut client.0, "end of the client", |child| child.try_wait().unwrap().is_some());
+    let level = |told: &[serde_json::Value]| {
+        told.len() == 3
+            && told.iter().all(|report| report["entries"] == 300 && report["applicant"] == false)
+    };
+    status(&mut running[0], &data, level);
+
+    // What is whole is left alone, and so is what is in use.
+    let repair = || quorate(&["tool", "repair", "--config"]).arg(&configs[2]).output().unwrap();
+    assert!(errors(&repair()).contains("is locked by"));
+    drop(running.pop());
+    let whole = repair();
+    assert!(whole.status.success() && String::from_utf8_lossy(&whole.stdout).contains("can start"));
+    let segment = data[2].join("log/0000000000000000.segment");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[(16 << 10) + 9_000] ^= 0x10;
+    std::fs::write(&segment, bytes).unwrap();
+    let refused = quorate(&["member", "--config"]).arg(&configs[2]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(errors(&refused).contains("tool repair"), "{}", errors(&refused));
+
+    let repaired = repair();
+    assert!(repaired.status.success(), "{}", errors(&repaired));
+    let told = String::from_utf8(repaired.stdout).unwrap();
+    assert!(told.contains("with the log from 0 to 8"), "{told}");
+    let found = quorate(&["tool", "describe", "--json"]).arg(&data[2]).output().unwrap();
+    let found: serde_json::Value = serde_json::from_slice(&found.stdout).unwrap();
+    assert!((8_000..=9_000).contains(&found["log_end"].as_u64().unwrap()), "{found}");
+    running.push(start(&configs[2]));
+    let told = status(&mut running[0], &data, level);
+    assert!(told.iter().all(|report| report["digest"] == told[0]["digest"]), "{told:?}");
+}
+
+#[test]
 fn what_a_member_recorded_is_the_same_on_every_runtime() {
     let directory = tempfile::tempdir().unwrap();
     let recording = directory.path().join("member.recording");

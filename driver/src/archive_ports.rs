@@ -1,10 +1,11 @@
 //! The archive under the ports of the disk.
 
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use quorate_archive::{
     AppendError as ArchiveAppendError, Archive, ArchiveError, Cut, Identity, Options, Reader,
-    SEGMENT_BYTES_DEFAULT, Snapshots, Syncer, Writer, identify, init,
+    SEGMENT_BYTES_DEFAULT, Salvaged, Snapshots, Syncer, Writer, identify, init, salvage,
 };
 use quorate_core::{
     GroupId, Incarnation, MemberId, PeerRecord, Position, PositionRange, Recovered, RecoveryEpoch,
@@ -82,6 +83,16 @@ pub enum RejoinError {
         /// What was asked for.
         incarnation: Incarnation,
     },
+    /// The directories do not change places.
+    #[error("cannot rename {from} to {to}: {source}; see that nothing is there, and try again")]
+    Rename {
+        /// Which one.
+        from: String,
+        /// To what.
+        to: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// What the disk says.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
@@ -100,6 +111,14 @@ pub fn rejoin_archive(
     configuration: &Configuration,
     incarnation: Incarnation,
 ) -> Result<(), RejoinError> {
+    check_rejoin(configuration, incarnation)?;
+    Ok(init_as(configuration, incarnation)?)
+}
+
+fn check_rejoin(
+    configuration: &Configuration,
+    incarnation: Incarnation,
+) -> Result<(), RejoinError> {
     let members = configuration.members.len();
     if members < REJOIN_MEMBERS_MIN {
         return Err(RejoinError::TooFew { members });
@@ -107,7 +126,61 @@ pub fn rejoin_archive(
     if incarnation <= Incarnation::FIRST {
         return Err(RejoinError::First { incarnation });
     }
-    Ok(init_as(configuration, incarnation)?)
+    Ok(())
+}
+
+/// As [`rejoin_archive`], for a member whose directory is damaged: the new one has all of it that
+/// verifies, so the member has to fetch only what is lost. The damaged one stays, under the name
+/// that is returned; destroy it once the member counts again. Nothing is returned, and nothing is
+/// replaced, if the directory can be opened: then a start mends what there is to mend.
+///
+/// # Errors
+/// [`RejoinError`]. When this was interrupted it can be called again.
+pub fn salvage_archive(
+    configuration: &Configuration,
+    incarnation: Incarnation,
+) -> Result<Option<(Salvaged, PathBuf)>, RejoinError> {
+    check_rejoin(configuration, incarnation)?;
+    let data = &configuration.data;
+    let options = options_of(configuration);
+    match Archive::open(data, &options) {
+        Ok(_) => return Ok(None),
+        Err(error @ ArchiveError::Locked { .. }) => return Err(error.into()),
+        Err(_) => {}
+    }
+    let beside = |suffix: String| {
+        let mut name = data.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let draft = beside(".salvaged".into());
+    let damaged = beside(format!(".damaged-before-{}", incarnation.0));
+    if draft.exists() {
+        // Nobody has run from it: what was begun before is begun again.
+        std::fs::remove_dir_all(&draft).map_err(|error| ArchiveError::Io {
+            action: "remove",
+            path: draft.clone(),
+            source: error,
+        })?;
+    }
+    let salvaged = salvage(data, &draft, incarnation, &options)?;
+    rename(data, &damaged)?;
+    rename(&draft, data)?;
+    Ok(Some((salvaged, damaged)))
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), RejoinError> {
+    let failed = |source| {
+        let (from, to) = (from.display().to_string(), to.display().to_string());
+        RejoinError::Rename { from, to, source }
+    };
+    if to.exists() {
+        return Err(failed(std::io::ErrorKind::AlreadyExists.into()));
+    }
+    std::fs::rename(from, to).map_err(failed)?;
+    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = std::fs::File::open(parent.unwrap_or_else(|| Path::new(".")));
+    parent.and_then(|parent| parent.sync_all()).map_err(failed)
 }
 
 /// The seconds since 1970, by the clock of the machine: higher than any incarnation that was made
@@ -154,9 +227,7 @@ impl ArchivePorts {
     /// # Errors
     /// [`OpenError`].
     pub fn open(configuration: &Configuration, bootstrap: bool) -> Result<Self, OpenError> {
-        let window_quarter = configuration.limits.window_bytes / 4;
-        let options = Options::new(window_quarter.max(Options::default().frame_bytes_max))
-            .with_boot_epoch_min(milliseconds_since_1970());
+        let options = options_of(configuration).with_boot_epoch_min(milliseconds_since_1970());
         let directory = &configuration.data;
         let identity = match identify(directory) {
             Err(ArchiveError::NotInitialised { .. }) if bootstrap => {
@@ -184,6 +255,11 @@ impl ArchivePorts {
             service_state,
         })
     }
+}
+
+fn options_of(configuration: &Configuration) -> Options {
+    let window_quarter = configuration.limits.window_bytes / 4;
+    Options::new(window_quarter.max(Options::default().frame_bytes_max))
 }
 
 /// By the clock of the machine; 0 when that is before 1970, and then epochs are merely counted.

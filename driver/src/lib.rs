@@ -80,7 +80,7 @@ mod udp_port;
 pub use alarm::Alarm;
 pub use archive_ports::{
     ArchivePorts, ArchiveReader, ArchiveSnapshots, ArchiveStore, LogWriter, OpenError, RejoinError,
-    init_archive, next_incarnation, rejoin_archive,
+    init_archive, next_incarnation, rejoin_archive, salvage_archive,
 };
 pub use archive_storage::{ArchiveStorage, StorageMode};
 pub use client_handle::{
