@@ -90,6 +90,20 @@ impl World {
         if !expected {
             self.found("start", format!("member {} refuses a sound disk: {refusal:?}", node + 1));
         }
+        if mark != Mark::RefusedForeign && !self.calm && self.dice.disk.chance(ALWAYS / 2) {
+            self.repair_directory(node);
+        }
+    }
+
+    /// An operator replaces a damaged directory by what is whole of it.
+    fn repair_directory(&mut self, node: usize) {
+        if self.nodes[node].disk.salvage() {
+            self.tally.saw(Mark::Salvaged);
+            self.note(|| format!("the directory of member {} is repaired", node + 1));
+            self.nodes[node].refusal = None;
+            let after = self.restart_delay();
+            self.queue.push(self.now + after, Occurrence::Restart { node });
+        }
     }
 
     /// Completions of the former life come in late (E40).

@@ -80,6 +80,7 @@ marks! {
     RecordLost "records with two damaged copies",
     Wiped "disks wiped",
     MadeAnew "directories made anew after that",
+    Salvaged "damaged directories replaced by what was whole",
     Swapped "disks swapped",
     RefusedDamaged "starts refused: damaged log",
     RefusedUnreadable "starts refused: unreadable",

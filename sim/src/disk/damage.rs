@@ -1,10 +1,10 @@
 //! What goes wrong with what a disk once had: rot, sectors that do not read, writes that were lost
 //! or went elsewhere, copies of records. Only where a start can tell: below the durable mark.
 
-use quorate_core::{Incarnation, MemberId};
+use quorate_core::{Incarnation, MemberId, Position};
 
 use super::image::{Image, SECTOR_BYTES};
-use super::{RECORD_KINDS, SimDisk};
+use super::{HISTORY, ORIGIN, PEERS, RECORD_KINDS, SimDisk};
 use crate::dice::{ALWAYS, Dice};
 use crate::report::{Mark, Tally};
 
@@ -14,9 +14,9 @@ pub enum Refusal {
     /// The log does not verify, below what a mark says is durable.
     Damaged {
         /// Where it stops to verify.
-        at: quorate_core::Position,
+        at: Position,
         /// What the mark says.
-        durable: quorate_core::Position,
+        durable: Position,
     },
     /// A sector cannot be read.
     Unreadable,
@@ -80,7 +80,7 @@ impl SimDisk {
     pub fn damage(
         &mut self,
         damage: Damage,
-        from: quorate_core::Position,
+        from: Position,
         dice: &mut Dice,
         tally: &mut Tally,
     ) -> bool {
@@ -136,6 +136,37 @@ impl SimDisk {
             lies: self.lies,
             ..Self::with_unit(self.tag, self.frame_bytes_max, self.image.unit())
         };
+    }
+
+    /// The operator saves what is whole of a damaged directory into one of the next incarnation;
+    /// false, and nothing is done, if what is lost is needed to make sense of the rest.
+    pub fn salvage(&mut self) -> bool {
+        let is_lost = |kind: usize| self.damaged_copies[kind] == 0b11;
+        if self.is_wiped || [HISTORY, PEERS, ORIGIN].into_iter().any(is_lost) {
+            return false;
+        }
+        let mut old = self.clone();
+        old.read_again();
+        let begin = self.origin.position;
+        let readable =
+            |end: Position| old.image.read(begin.0 as usize..end.0 as usize).map(<[u8]>::to_vec);
+        let ends = old.frames.iter().map(|frame| frame.end).filter(|end| *end > begin);
+        let whole = ends.rev().find_map(|end| Some((end, readable(end)?)));
+        let (end, bytes) = whole.unwrap_or((begin, Vec::new()));
+        old.snapshots.retain(|stored| stored.snapshot.point.position <= end);
+        if begin > Position::ZERO && old.newest_snapshot().is_none() {
+            return false;
+        }
+        self.make_anew();
+        self.image.append(&vec![0; begin.0 as usize]);
+        self.image.append(&bytes);
+        self.image.settle(0, end.0 as usize);
+        (self.durable_end, self.marked, self.mark) = (end.0, end.0, end.0);
+        self.frames = old.frames.into_iter().filter(|frame| frame.end <= end).collect();
+        (self.history, self.origin, self.snapshots) = (old.history, old.origin, old.snapshots);
+        self.peers = old.peers;
+        self.peers.retain(|record| Some(record.life.member) != self.owner);
+        true
     }
 
     /// From now on the disk does what it reports.

@@ -83,6 +83,10 @@ pub enum Completion {
 
 /// Kinds of records that are kept in two copies: vote, history, peers, boot epoch, origin.
 const RECORD_KINDS: usize = 5;
+/// Those without which nothing can be made of a log.
+const HISTORY: usize = 1;
+const PEERS: usize = 2;
+const ORIGIN: usize = 4;
 
 /// A disk with the one log that lies on it.
 #[derive(Clone, Debug)]
