@@ -29,26 +29,35 @@ impl World {
         None
     }
 
-    /// Whether what comes next at a member of the core is purged everywhere else.
+    /// Whether what comes next at a member of the core is purged wherever it was.
     fn is_left_behind(&self, node: usize) -> bool {
         let next = self.nodes[node].view.received;
-        let mut others = self.core.iter().filter(|other| **other != node).peekable();
-        let has_any = others.peek().is_some();
-        has_any && others.all(|other| self.nodes[*other].view.origin > next)
+        let views = self.core.iter().map(|other| &self.nodes[*other].view);
+        let mut ahead = views.filter(|view| view.verified > next).peekable();
+        ahead.peek().is_some() && ahead.all(|view| view.origin > next)
     }
 
-    /// Of `nodes` those that find what they lack with another of them.
-    pub(super) fn within_reach(&self, mut nodes: Vec<usize>) -> Vec<usize> {
+    /// Of `nodes` those that have all that was committed, or find what they lack of it with another
+    /// of them; all of them where nobody has it.
+    pub(super) fn within_reach(&self, nodes: Vec<usize>) -> Vec<usize> {
+        let chosen = self.watch.chosen_end();
+        let has_all = |node: &usize| {
+            let disk = &self.nodes[*node].disk;
+            chosen == Position::ZERO || disk.frame_ending_at(chosen).is_some()
+        };
+        let (mut reached, mut left): (Vec<_>, Vec<_>) =
+            nodes.iter().partition(|node| has_all(node));
+        if reached.is_empty() {
+            return nodes;
+        }
         loop {
-            let count = nodes.len();
-            let left = nodes.clone();
-            nodes.retain(|node| {
-                left.iter().filter(|other| *other != node).any(|other| self.reaches(*node, *other))
-                    || count == 1
-            });
-            if nodes.len() == count {
-                return nodes;
+            let reaches = |node: &usize| reached.iter().any(|other| self.reaches(*node, *other));
+            let (more, others): (Vec<_>, Vec<_>) = left.into_iter().partition(reaches);
+            if more.is_empty() {
+                reached.sort_unstable();
+                return reached;
             }
+            (left, reached) = (others, [reached, more].concat());
         }
     }
 
