@@ -113,7 +113,7 @@ mutants! {
     PURGES_UP_TO_THE_NEWEST = 82 log_is_purged_up_to_the_newest_snapshot [50],
     PURGES_BEFORE_IT_COUNTS = 83 log_is_purged_before_the_snapshot_counts [50],
     PURGED_BYTES_ARE_NOT_REFUSED = 84 request_for_purged_bytes_is_not_answered [77],
-    ORIGIN_OF_ANOTHER_PLACE = 85 purged_log_begins_with_the_chain_of_another_place [72],
+    ORIGIN_OF_ANOTHER_PLACE = 85 purged_log_begins_with_the_chain_of_another_place [],
 }
 
 #[cfg(quorate_mutants)]

@@ -5,6 +5,7 @@ mod crashes;
 mod faults;
 mod files;
 mod processes;
+mod purge;
 mod races;
 mod recovery;
 mod salvage;

@@ -1,7 +1,10 @@
 //! S20: nothing is repaired twice to one destination while it lingers, repairs keep to their
-//! budget, and only held bytes of the term that was asked for are sent (E90).
+//! budget, and only held bytes of the term that was asked for are sent (E90). Who asks for what is
+//! purged is told so at once (E77).
 
 use std::collections::VecDeque;
+
+use quorate_core::message::EpochRange;
 
 use quorate_core::stream::REPAIRS_MAX;
 use quorate_core::{
@@ -22,6 +25,9 @@ struct Repairer {
     asker: Option<(Sender, u64)>,
     /// What was repaired lately, of the log and of each client's replies.
     recent: Rising<Option<ClientKey>, VecDeque<Repair>>,
+    /// What was asked for last and is purged, if nothing was said of it yet, and how many requests
+    /// the member had heard before.
+    refusal: Option<(PositionRange, u64)>,
 }
 
 #[derive(Clone, Copy)]
@@ -34,6 +40,23 @@ struct Repair {
 }
 
 impl Repairer {
+    /// A request comes in; returns what the one before is still to be told.
+    fn asked(&mut self, scene: &Scene<'_>, ranges: &[EpochRange]) -> Option<PositionRange> {
+        let naks = scene.core.map(|core| core.counters().naks_received)?;
+        let unanswered = self.refusal.take().filter(|(_, before)| naks > *before);
+        let window = scene.rules.limits.window_bytes;
+        let is_purged = |range: &PositionRange| {
+            !range.is_empty()
+                && range.is_aligned()
+                && range.end <= scene.view.origin
+                // Else it may be in memory.
+                && range.end.plus(window) <= scene.view.verified
+        };
+        let purged = ranges.iter().map(|asked| asked.range).find(is_purged);
+        self.refusal = purged.map(|range| (range, naks));
+        unanswered.map(|(range, _)| range)
+    }
+
     /// Notes a repair; returns what is wrong with it.
     fn repair(
         &mut self,
@@ -128,7 +151,11 @@ impl Observer for RepairDiscipline {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::LIVES.and(Kinds::RECEIVED_NAK).and(Kinds::SENDS_DATA).and(Kinds::OPERATIONS)
+        Kinds::LIVES
+            .and(Kinds::RECEIVED_NAK)
+            .and(Kinds::SENDS_DATA)
+            .and(Kinds::SENDS_OTHER)
+            .and(Kinds::OPERATIONS)
     }
 
     fn observe(
@@ -141,8 +168,21 @@ impl Observer for RepairDiscipline {
         let repairer = self.members.entry(scene.member);
         match *observed {
             Observed::Started => *repairer = Repairer::default(),
-            Observed::Received { sender, message: Message::Nak { .. } } => {
+            Observed::Received { sender, message: Message::Nak { stream, ranges } } => {
                 repairer.asker = Some((sender, ghost.steps_of(scene.member)));
+                let ranges = if *stream == Stream::Log { &ranges[..] } else { &[] };
+                if let Some(range) = repairer.asked(scene, ranges) {
+                    let text = format!("member {} has purged {range}, and is silent", scene.member);
+                    violations.add("S20", text);
+                }
+            }
+            Observed::Acting(Action::Send {
+                message: Message::Unavailable { range, .. }, ..
+            }) => {
+                let is_it = |(purged, _): &(PositionRange, u64)| range.range.contains(*purged);
+                if repairer.refusal.as_ref().is_some_and(is_it) {
+                    repairer.refusal = None;
+                }
             }
             Observed::Acting(Action::PersistHistory { cut, .. }) => {
                 if let Some(log) = repairer.recent.get_mut(None) {
