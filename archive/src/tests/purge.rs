@@ -185,7 +185,7 @@ fn segments_that_hold_nothing_of_the_log_any_more_are_removed() {
 }
 
 #[test]
-fn e77_every_crash_of_a_purge_leaves_the_old_or_the_new_beginning() {
+fn e78_every_crash_of_a_purge_leaves_the_old_or_the_new_beginning() {
     let written = written();
     let operations = {
         let disk = prepared(&written);
@@ -308,7 +308,7 @@ fn a_record_or_a_segment_that_is_missing_is_named() {
 }
 
 #[test]
-fn e48_a_purge_without_space_leaves_the_old_beginning_and_is_done_later() {
+fn a_purge_without_space_leaves_the_old_beginning_and_is_done_later() {
     let written = written();
     let disk = prepared(&written);
     let (mut life, _) = Life::begin(&disk).unwrap();
