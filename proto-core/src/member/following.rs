@@ -225,8 +225,11 @@ impl Member {
         loop {
             match self.state.log.verify(&self.state.history)? {
                 Verified::Whole => return Ok(()),
-                Verified::Rejected => {
+                Verified::Rejected { of } => {
                     self.counters.frames_rejected += 1;
+                    if let Some(of) = of {
+                        self.state.sources.note_false(self.state.now, of);
+                    }
                     return Ok(());
                 }
                 Verified::Readmission { frame, life } => {

@@ -148,9 +148,10 @@ impl Log {
             let end = history.owner_end(start).unwrap_or(Position::MAX);
             match self.verify_term(&line, end, history)? {
                 Verified::Whole if self.verified == end => {}
-                Verified::Rejected => {
+                Verified::Rejected { .. } => {
+                    let of = self.image.source_of(self.verified);
                     self.reject(self.verified);
-                    return Ok(Verified::Rejected);
+                    return Ok(Verified::Rejected { of });
                 }
                 other => return Ok(other),
             }
@@ -180,7 +181,7 @@ impl Log {
             let frame = match frames.next() {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break self.verify_beyond(owner.at(at), term_end)?,
-                Err(_) => break Verified::Rejected,
+                Err(_) => break Verified::Rejected { of: None },
             };
             match frame.message() {
                 Some(body) if at != line.base => time = time.max(body.time()),
@@ -244,7 +245,7 @@ impl Log {
         match frame::verify(seed, first, second, self.frame_bytes_max) {
             Ok(_) => Err(FailStop::TermOpening { at: seed.position }),
             Err(FrameError::Truncated) => Ok(Verified::Whole),
-            Err(_) => Ok(Verified::Rejected),
+            Err(_) => Ok(Verified::Rejected { of: None }),
         }
     }
 
@@ -309,7 +310,10 @@ pub(super) enum Verified {
     /// All whole frames are sound.
     Whole,
     /// The next one is not.
-    Rejected,
+    Rejected {
+        /// Who was asked for its beginning, if that was a part of a catch-up, lately.
+        of: Option<crate::identity::MemberId>,
+    },
     /// All are up to this one, which is to be taken up before the next.
     Readmission {
         /// Where it lies.

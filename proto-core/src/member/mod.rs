@@ -27,6 +27,7 @@ mod replies;
 mod session_log;
 mod sessions;
 mod snapshots;
+mod sources;
 mod stalls;
 mod step;
 mod storage;
@@ -68,6 +69,7 @@ use self::readmission::{Standing, is_heard_of_newcomers};
 use self::repair::Reads;
 use self::sessions::Sessions;
 use self::snapshots::Snapshots;
+use self::sources::Sources;
 use self::stalls::Stalls;
 use self::storage::{Space, Storage, Write};
 use self::transfer::Transfer;
@@ -105,6 +107,7 @@ struct State {
     transfer: Option<Transfer>,
     assembly: Option<Assembly>,
     repairs: Repairs,
+    sources: Sources,
     reads: Reads,
     applier: Applier,
     sessions: Sessions,
@@ -159,7 +162,7 @@ impl Member {
             storage: Storage::new(recovered.life.boot_epoch, recovered.vote, last_term),
             stalls: Stalls::new(others.clone()),
             peers: Peers::new(
-                others,
+                others.clone(),
                 &recovered.peers,
                 &recovered.history,
                 config.timing.peer_record_interval,
@@ -170,6 +173,7 @@ impl Member {
             transfer: None,
             assembly: None,
             repairs: Repairs::new(),
+            sources: Sources::new(others.clone(), config.timing.heartbeat_interval),
             reads: Reads::new(limits.reads_max),
             applier: Applier::new(limits.apply_batch_max, point),
             sessions,
@@ -503,6 +507,7 @@ impl Member {
                 true => crate::frame::ALIGNMENT,
                 false => self.config.limits.repair_request_bytes_max,
             },
+            sharing: None,
         }
     }
 

@@ -2,8 +2,10 @@
 //! archive. Any member that holds the bytes may answer: a range is named by term and position.
 
 use alloc::vec::Vec;
+use smallvec::SmallVec;
 
-use super::{Handled, Member};
+use super::table::Table;
+use super::{Handled, Member, State};
 use crate::action::{Action, Actions, Destination, Source};
 use crate::event::OperationId;
 use crate::identity::MemberId;
@@ -11,11 +13,24 @@ use crate::message::{EpochRange, Message, NAK_RANGES_MAX, NakRanges, Stream};
 use crate::mutant;
 use crate::notice::Notice;
 use crate::position::{Position, PositionRange};
+use crate::stream::{NakTiming, Sharing};
 use crate::term::Term;
 use crate::time::Instant;
 
 /// Unanswered requests before another member is asked.
 const TRIES_PER_SOURCE: u32 = 2;
+
+/// The bytes outstanding in a catch-up are this part of the window at most, so that a slow part is
+/// overtaken by enough others before the window is full.
+const WINDOWS_PART: u64 = 4;
+
+/// So many parts of a catch-up are outstanding: enough for all sources to have some.
+const PARTS: u64 = 8;
+
+/// So many heartbeat intervals may a part take, however much of it comes.
+const PART_HEARTBEATS: u64 = 50;
+
+type Ranges = SmallVec<[PositionRange; 4]>;
 
 /// Reads of the archive under way.
 #[derive(Clone, Debug, Hash)]
@@ -96,30 +111,112 @@ impl Member {
 
     #[inline(never)]
     fn ask_for_some_holes(&mut self, actions: &mut Actions) {
-        let (now, timing) = (self.state.now, self.nak_timing());
+        let state = &mut self.state;
+        let image = &state.log.image;
+        state.sources.look(image.received(), image.seen(), self.config.limits.window_bytes);
+        let (now, timing) = (self.state.now, self.log_nak_timing());
         let limit = self.state.log.limit();
         let missing = self.state.log.image.poll(now, timing, limit);
+        self.learn_of_sources();
         if missing.is_empty() {
             return;
         }
+        let below = timing.sharing.map_or(Position::ZERO, |sharing| sharing.below);
+        let (parts, holes): (Ranges, Ranges) =
+            missing.into_iter().partition(|hole| hole.start < below);
+        if !parts.is_empty() {
+            self.ask_for_parts(&parts, actions);
+        }
+        if !holes.is_empty() {
+            self.ask_one(&holes, actions);
+        }
+    }
+
+    /// Asks one member for all of them.
+    fn ask_one(&mut self, holes: &[PositionRange], actions: &mut Actions) {
         let mut ranges = NakRanges::new();
-        for range in missing {
-            self.split_by_term(range, &mut ranges);
+        for range in holes {
+            self.split_by_term(*range, &mut ranges);
         }
         let Some(to) = self.repair_source() else { return };
         if ranges.is_empty() {
             return;
         }
         self.state.following.asked = Some(to);
+        self.send_nak(to, ranges, actions);
+    }
+
+    /// Asks for parts of a catch-up, each of the source that suits best.
+    fn ask_for_parts(&mut self, parts: &[PositionRange], actions: &mut Actions) {
+        let (Some(leader), now) = (self.state.leader, self.state.now) else { return };
+        let State { sources, log, .. } = &mut self.state;
+        sources.note_outstanding(|id| log.image.outstanding_of(id));
+        let mut requests: Table<MemberId, NakRanges> = Table::new();
+        for &part in parts {
+            let mut ranges = NakRanges::new();
+            self.split_by_term(part, &mut ranges);
+            let chosen = self.state.sources.choose(now, part, leader);
+            let Some(to) = chosen.filter(|_| !ranges.is_empty()) else { continue };
+            crate::mark::reached(crate::mark::CATCH_UP_SHARED);
+            self.state.log.image.ask_of(part.start, to);
+            let request = requests.get_or_insert(to, NakRanges::new());
+            if request.len() + ranges.len() > NAK_RANGES_MAX {
+                let request = core::mem::take(request);
+                self.send_nak(to, request, actions);
+            }
+            requests.get_or_insert(to, NakRanges::new()).extend(ranges.iter().copied());
+            if mutant::is(mutant::PARTS_ARE_ASKED_OF_TWO)
+                && let Some(other) = self.state.sources.choose(now, part, leader)
+            {
+                self.send_nak(other, ranges, actions);
+            }
+        }
+        for (to, ranges) in requests.iter() {
+            self.send_nak(to, ranges.clone(), actions);
+        }
+    }
+
+    fn send_nak(&mut self, to: MemberId, ranges: NakRanges, actions: &mut Actions) {
         self.counters.naks_sent += 1;
         self.counters.nak_ranges_sent += ranges.len() as u64;
         self.send(to, Message::Nak { stream: Stream::Log, ranges }, actions);
     }
 
+    /// Takes in who sent the parts that it was asked for, and who did not.
+    fn learn_of_sources(&mut self) {
+        let State { sources, log, now, .. } = &mut self.state;
+        for (source, outcome) in log.image.take_outcomes() {
+            sources.note_outcome(*now, source, outcome);
+        }
+    }
+
+    /// When and how holes of the log are asked for: those of a catch-up are shared.
+    fn log_nak_timing(&self) -> NakTiming {
+        let mut timing = self.nak_timing();
+        let (state, limits) = (&self.state, &self.config.limits);
+        let below = state.sources.end();
+        // Whose bytes are rejected is left by turns, one source at a time.
+        let is_shared = state.leader.is_some() && state.log.rejections == 0;
+        if below == Position::ZERO || !is_shared || state.peers.len() < 2 {
+            return timing;
+        }
+        let slice = u64::from(limits.slice_bytes);
+        timing.bytes_max = timing.bytes_max.min(limits.window_bytes / WINDOWS_PART);
+        let part_bytes = timing.bytes_max / PARTS;
+        let heartbeat = self.config.timing.heartbeat_interval;
+        timing.sharing = Some(Sharing {
+            below,
+            part_bytes: (part_bytes / slice * slice).max(slice.min(timing.bytes_max)),
+            patience: heartbeat.max(timing.retry),
+            part_time: heartbeat.times(PART_HEARTBEATS),
+        });
+        timing
+    }
+
     /// When a hole is to be asked for (again); a leader has none.
     pub(super) fn holes_deadline(&self) -> Option<Instant> {
         let image = &self.state.log.image;
-        self.state.leading.is_none().then(|| image.next_deadline(self.nak_timing()))?
+        self.state.leading.is_none().then(|| image.next_deadline(self.log_nak_timing()))?
     }
 
     /// How often it has looked at a held range of the log, a hole or a request, to find what to ask
@@ -170,12 +267,15 @@ impl Member {
         oldest: Position,
         actions: &mut Actions,
     ) {
-        if self.state.following.asked != Some(from) {
+        if self.state.log.image.refuse_parts(from, range) {
+            self.state.sources.note_lack(self.state.now, from, range, oldest);
+        } else if self.state.following.asked == Some(from) {
+            self.state.following.asked = None;
+            self.state.log.image.note_refusal(range, TRIES_PER_SOURCE);
+        } else {
             self.counters.datagrams_ignored += 1;
             return;
         }
-        self.state.following.asked = None;
-        self.state.log.image.note_refusal(range, TRIES_PER_SOURCE);
         let at = self.state.log.image.received();
         let is_next = range.start <= at && at < range.end;
         if is_next && oldest > at && self.state.following.told_purged != Some(at) {
@@ -220,6 +320,10 @@ impl Member {
             // bytes that are beyond us the asker goes on to another at once.
             self.send_unavailable(to, asked, actions);
             return Ok(());
+        }
+        if held.end < asked.range.end {
+            let beyond = PositionRange::new(held.end, asked.range.end);
+            self.send_unavailable(to, EpochRange { range: beyond, ..asked }, actions);
         }
         let (now, timing) = (self.state.now, self.repair_timing());
         let destination = Destination::Member(to);
@@ -273,6 +377,7 @@ impl Member {
         EpochRange { range: PositionRange::new(gone.range.end, end), ..asked }
     }
 
+    /// Says that a range is not here.
     fn send_unavailable(&self, to: MemberId, range: EpochRange, actions: &mut Actions) {
         let oldest = self.state.log.oldest();
         self.send(to, Message::Unavailable { stream: Stream::Log, range, oldest }, actions);

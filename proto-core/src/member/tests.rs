@@ -1,5 +1,6 @@
 //! Named edge cases of the member, driven event by event over a small cluster in memory.
 
+mod catch_up;
 mod cluster;
 mod durability;
 mod elections;

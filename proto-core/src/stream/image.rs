@@ -3,7 +3,9 @@
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
+use super::asked::{Asked, NakTiming, Outcome};
 use super::coverage::Coverage;
+use crate::identity::MemberId;
 use crate::message::NAK_RANGES_MAX;
 use crate::mutant;
 use crate::position::{Position, PositionRange};
@@ -23,23 +25,13 @@ const CRUMBS_PER_ROOM: u64 = 8;
 /// Ranges that are asked for within one retry interval, at most.
 pub const REQUESTS_MAX: usize = 8 * NAK_RANGES_MAX;
 
-/// When and how much a receiver asks for.
-#[derive(Clone, Copy, Debug)]
-pub struct NakTiming {
-    /// How long a hole may be mere reordering.
-    pub delay: Duration,
-    /// How long an unanswered request is left alone.
-    pub retry: Duration,
-    /// Bytes asked for and not yet received, at most.
-    pub bytes_max: u64,
-}
-
 /// The receiver's knowledge of one stream: bytes and positions only.
 ///
 /// A hole is asked for after `delay`, since it may be mere reordering, or when three slices have
 /// overtaken it; one that is known from announcements only, after three delays. Several holes go
-/// into one NAK; a byte that was asked for is not asked for again within `retry` of the request or
-/// of the last byte that answered it (S19).
+/// into one NAK; a byte that was asked for is not asked for again within `retry` of the request,
+/// nor, of one source, of the last byte that answered it (S19). What is far behind is asked for in
+/// parts, of sources that the caller chooses: see [`super::Sharing`].
 #[derive(Clone, Debug, Hash)]
 pub struct Image {
     /// The end of what is held without a hole.
@@ -56,15 +48,9 @@ pub struct Image {
     overtaking: u32,
     /// Requests that went unanswered since the last byte arrived.
     unanswered: u32,
+    /// What came of parts since that was last taken.
+    outcomes: Vec<(MemberId, Outcome)>,
     steps: Steps,
-}
-
-#[derive(Clone, Copy, Debug, Hash)]
-struct Asked {
-    range: PositionRange,
-    at: Instant,
-    /// Bytes of it that are not held.
-    missing: u64,
 }
 
 /// How often something was looked at. It says what work was done, and is no part of the state.
@@ -87,6 +73,7 @@ impl Image {
             probe: None,
             overtaking: 0,
             unanswered: 0,
+            outcomes: Vec::new(),
             steps: Steps::default(),
         }
     }
@@ -207,16 +194,20 @@ impl Image {
     /// Those who were asked for bytes of `range` have begun to answer.
     fn note_answers(&mut self, now: Instant, range: PositionRange) {
         let first = self.asked.partition_point(|asked| asked.range.end <= range.start);
+        let mut answered = None;
         for asked in &mut self.asked[first..] {
             if asked.range.start >= range.end {
                 break;
             }
             self.steps.0 += 1;
-            asked.at = now;
             let answer = asked.range.intersection(range);
             let above = PositionRange::new(answer.start.max(self.received), answer.end);
-            asked.missing -= self.beyond.missing(above).map(PositionRange::len).sum::<u64>();
+            let new = self.beyond.missing(above).map(PositionRange::len).sum::<u64>();
+            answered = asked.note_answer(now, new).or(answered);
         }
+        let Some((source, whole)) = answered else { return };
+        self.steps.0 += self.asked.len() as u64;
+        self.asked.iter_mut().for_each(|asked| asked.note_other(now, source, whole));
     }
 
     /// Notes that the owner of the stream wrote up to `end` itself, behind all that it holds.
@@ -263,6 +254,44 @@ impl Image {
         }
     }
 
+    /// The part that begins at `start`, and was just to be asked for, is asked of `source`.
+    pub fn ask_of(&mut self, start: Position, source: MemberId) {
+        let at = self.asked.partition_point(|asked| asked.range.start < start);
+        if let Some(asked) = self.asked.get_mut(at).filter(|asked| asked.range.start == start) {
+            asked.of = Some(source);
+        }
+    }
+
+    /// How many bytes are asked of `source`, as parts, and missing yet.
+    #[must_use]
+    pub fn outstanding_of(&self, source: MemberId) -> u64 {
+        let of_it = self.asked.iter().filter(|asked| asked.of == Some(source));
+        of_it.map(|asked| asked.missing).sum()
+    }
+
+    /// Of whom the part was asked that holds the byte at `position`, if that was lately.
+    #[must_use]
+    pub fn source_of(&self, position: Position) -> Option<MemberId> {
+        let at = self.asked.partition_point(|asked| asked.range.end <= position);
+        let asked = self.asked.get(at).filter(|asked| asked.range.start <= position)?;
+        asked.of
+    }
+
+    /// `source` says that it lacks bytes of `range`: whether it was asked for some of them as a
+    /// part. What is missing of those may be asked of another once the retry interval is over.
+    pub fn refuse_parts(&mut self, source: MemberId, range: PositionRange) -> bool {
+        let concerns = |asked: &&mut Asked| {
+            asked.of == Some(source) && !asked.range.intersection(range).is_empty()
+        };
+        let refused = self.asked.iter_mut().filter(concerns);
+        refused.map(Asked::refuse).count() > 0
+    }
+
+    /// What came of parts since this was last called.
+    pub fn take_outcomes(&mut self) -> Vec<(MemberId, Outcome)> {
+        core::mem::take(&mut self.outcomes)
+    }
+
     /// Whether all is held that is known of, and nothing is asked for: then [`Image::poll`] has
     /// nothing to do.
     #[inline]
@@ -284,7 +313,7 @@ impl Image {
             self.probe = None;
             return SmallVec::new();
         }
-        self.forget_expired(now, timing.retry);
+        self.forget_expired(now, timing);
         let is_ripe = self.probe.is_some_and(|(_, at)| at <= now);
         let ripe_below = match (self.probe, self.beyond.ranges().first()) {
             (Some((below, _)), _) if is_ripe => below,
@@ -307,7 +336,7 @@ impl Image {
         }
         for &range in &ranges {
             let before = self.asked.partition_point(|asked| asked.range.start < range.start);
-            self.asked.insert(before, Asked { range, at: now, missing: range.len() });
+            self.asked.insert(before, Asked::new(now, range));
         }
         self.arm(now, timing, limit);
         ranges
@@ -328,7 +357,7 @@ impl Image {
     /// When to call [`Image::poll`] if nothing arrives.
     #[must_use]
     pub fn next_deadline(&self, timing: NakTiming) -> Option<Instant> {
-        let retry = self.asked.iter().map(|asked| asked.at + timing.retry).min();
+        let retry = self.asked.iter().map(|asked| asked.due(timing)).min();
         match (self.probe, retry) {
             (Some((_, at)), Some(retry)) => Some(at.min(retry)),
             (Some((_, at)), None) => Some(at),
@@ -338,15 +367,17 @@ impl Image {
 
     /// Requests are remembered for the interval even when they were answered: the farthest ranges
     /// may have been dropped again for want of room (rule 19).
-    fn forget_expired(&mut self, now: Instant, retry: Duration) {
-        let mut is_unanswered = false;
+    fn forget_expired(&mut self, now: Instant, timing: NakTiming) {
+        let (mut is_unanswered, outcomes) = (false, &mut self.outcomes);
         self.steps.0 += self.asked.len() as u64;
         self.asked.retain_mut(|asked| {
-            if mutant::is(mutant::HOLES_ARE_ASKED_FOR_ONCE) && now.since(asked.at) >= retry {
-                asked.at = now;
+            outcomes.extend(asked.outcome(now, timing));
+            if mutant::is(mutant::HOLES_ARE_ASKED_FOR_ONCE) && now >= asked.due(timing) {
+                asked.begin_again(now);
             }
-            let keeps = now.since(asked.at) < retry;
-            is_unanswered |= !keeps && asked.missing > 0;
+            let keeps = now < asked.due(timing);
+            // Who did not send a part of a catch-up is no reason to turn from the leader.
+            is_unanswered |= !keeps && asked.missing > 0 && asked.of.is_none();
             keeps
         });
         self.unanswered = self.unanswered.saturating_add(u32::from(is_unanswered));
@@ -374,19 +405,25 @@ impl Image {
             steps += self.beyond.search_steps();
             for hole in self.beyond.missing(PositionRange::new(at, asked.start.min(end))) {
                 steps += 1;
-                if room == 0 || found.len() >= ranges_max {
-                    break 'search;
+                let mut rest = hole;
+                while !rest.is_empty() {
+                    if room == 0 || found.len() >= ranges_max {
+                        break 'search;
+                    }
+                    let (wanted, is_part) = timing.request(rest);
+                    // A crumb of a hole would be a hole of its own from then on, with its own
+                    // request, datagram and read: what is left of the room waits for company.
+                    let is_narrow = is_part || room < timing.bytes_max / CRUMBS_PER_ROOM;
+                    if wanted.len() > room && is_narrow {
+                        break 'search;
+                    }
+                    // Slice boundaries are multiples of 8 (rule 19), so clipping keeps that.
+                    let most = room.checked_next_multiple_of(8).unwrap_or(u64::MAX);
+                    let clipped = PositionRange::at(wanted.start, wanted.len().min(most));
+                    room = room.saturating_sub(clipped.len());
+                    found.push(clipped);
+                    rest.start = clipped.end;
                 }
-                // A crumb of a hole would be a hole of its own from then on, with its own request,
-                // datagram and read: what is left of the room waits for company.
-                if hole.len() > room && room < timing.bytes_max / CRUMBS_PER_ROOM {
-                    break 'search;
-                }
-                // Slice boundaries are multiples of 8 (rule 19), so clipping keeps that.
-                let most = room.checked_next_multiple_of(8).unwrap_or(u64::MAX);
-                let clipped = PositionRange::at(hole.start, hole.len().min(most));
-                room = room.saturating_sub(clipped.len());
-                found.push(clipped);
             }
             at = at.max(asked.end);
         }

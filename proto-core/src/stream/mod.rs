@@ -9,6 +9,7 @@
 //! The log has the same parts, put together differently, because its ring is shared by the roles
 //! of a member: see `member`.
 
+mod asked;
 mod coverage;
 mod image;
 mod inlet;
@@ -16,8 +17,9 @@ mod outlet;
 mod repairs;
 mod ring;
 
+pub use asked::{NakTiming, Outcome, Sharing};
 pub use coverage::Coverage;
-pub use image::{Image, NakTiming, REQUESTS_MAX};
+pub use image::{Image, REQUESTS_MAX};
 pub use inlet::{Inlet, StreamFrame};
 pub use outlet::Outlet;
 pub use repairs::{ASKERS_MAX, Admitted, REPAIRS_MAX, RepairTiming, Repairs};

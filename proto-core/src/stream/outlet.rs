@@ -208,7 +208,12 @@ mod tests {
         assert_eq!(inlet.receive(Instant(0), Position(3), &[0; 8]), 0);
         assert_eq!(inlet.receive(Instant(0), Position(8), &[0; 7]), 0);
         inlet.hear_newest(Position(21));
-        let timing = NakTiming { delay: Duration(1), retry: Duration(10), bytes_max: u64::MAX };
+        let timing = NakTiming {
+            delay: Duration(1),
+            retry: Duration(10),
+            bytes_max: u64::MAX,
+            sharing: None,
+        };
         inlet.poll_nak(Instant(0), timing);
         let asked = inlet.poll_nak(Instant(3), timing);
         assert_eq!(asked.as_slice(), [PositionRange::at(Position(0), 16)]);
@@ -226,7 +231,12 @@ mod tests {
     #[test]
     fn a_lost_run_is_repaired() {
         let tag = GroupTag(3);
-        let nak = NakTiming { delay: Duration(1), retry: Duration(10), bytes_max: 1 << 20 };
+        let nak = NakTiming {
+            delay: Duration(1),
+            retry: Duration(10),
+            bytes_max: 1 << 20,
+            sharing: None,
+        };
         let timing = RepairTiming {
             linger: Duration(5),
             interval: Duration(100),

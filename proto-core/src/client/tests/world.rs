@@ -142,6 +142,7 @@ impl Server {
             delay: Duration::from_micros(300),
             retry: Duration::from_millis(10),
             bytes_max: 8 << 10,
+            sharing: None,
         }
     }
 

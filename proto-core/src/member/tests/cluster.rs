@@ -330,15 +330,18 @@ impl Cluster {
         core.step(now, event, &mut actions);
         core.check_invariants();
         let mut read = read;
+        let (mut applied, mut reads) = (None, VecDeque::new());
         loop {
-            let (applied, reads) = self.perform(member, &core, &mut actions, &read, &mut outputs);
-            if let Some((operation, bytes)) = reads {
+            let (newly, more) = self.perform(member, &core, &mut actions, &read, &mut outputs);
+            applied = newly.or(applied);
+            reads.extend(more);
+            if let Some((operation, bytes)) = reads.pop_front() {
                 read = bytes;
                 core.step(now, Event::LogRead { operation, bytes: &read }, &mut actions);
                 core.check_invariants();
                 continue;
             }
-            let Some(through) = applied else { break };
+            let Some(through) = applied.take() else { break };
             let node = self.nodes.get_mut(&id(member)).unwrap();
             if let Some(held) = &mut node.held_reports {
                 held.push((through, core::mem::take(&mut outputs)));
@@ -359,14 +362,14 @@ impl Cluster {
         actions: &mut Actions,
         read: &[u8],
         outputs: &mut Outputs,
-    ) -> (Option<Position>, Option<(OperationId, Vec<u8>)>) {
+    ) -> (Option<Position>, Vec<(OperationId, Vec<u8>)>) {
         let life = core.view().life;
         let sender = Sender::Member {
             member: life.member,
             incarnation: life.incarnation,
             boot_epoch: life.boot_epoch,
         };
-        let (mut applied, mut reads) = (None, None);
+        let (mut applied, mut reads) = (None, Vec::new());
         let own = endpoint(member);
         let resolve = |to| match to {
             Destination::Member(member) => endpoint(member.0),
@@ -421,7 +424,7 @@ impl Cluster {
                 }
                 Action::ReadLog { operation, range } => {
                     let end = node.disk.log.len().min(range.end.0 as usize);
-                    reads = Some((operation, node.disk.log[range.start.0 as usize..end].to_vec()));
+                    reads.push((operation, node.disk.log[range.start.0 as usize..end].to_vec()));
                 }
                 Action::TakeSnapshot { operation, snapshot } => {
                     let write = Write::Snapshot(*snapshot, node.applied.clone());

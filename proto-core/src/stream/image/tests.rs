@@ -4,7 +4,7 @@ use super::*;
 use quickcheck::quickcheck;
 
 const TIMING: NakTiming =
-    NakTiming { delay: Duration(10), retry: Duration(100), bytes_max: 1 << 20 };
+    NakTiming { delay: Duration(10), retry: Duration(100), bytes_max: 1 << 20, sharing: None };
 const FAR: Position = Position::MAX;
 
 fn range(start: u64, end: u64) -> PositionRange {
