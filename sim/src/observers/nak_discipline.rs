@@ -36,8 +36,8 @@ impl Asked {
         } else if range.end > self.heard.max(view.seen) {
             format!("is above {}, the highest that was heard of", self.heard.max(view.seen))
         } else {
-            match self.asked_lately(scene, to, asked) {
-                Some(ago) => format!("was asked of {to:?} {ago} ns ago"),
+            match self.asked_lately(scene, asked) {
+                Some((ago, whom)) => format!("was asked of {whom:?} {ago} ns ago"),
                 None => {
                     self.recent.push((scene.now, to, asked));
                     return;
@@ -47,20 +47,15 @@ impl Asked {
         to_report.add("S19", format!("member {} asks for {range}, which {problem}", scene.member));
     }
 
-    fn asked_lately(
-        &mut self,
-        scene: &Scene<'_>,
-        to: Destination,
-        asked: EpochRange,
-    ) -> Option<u64> {
+    fn asked_lately(&mut self, scene: &Scene<'_>, asked: EpochRange) -> Option<(u64, Destination)> {
         let retry = scene.rules.at_least(scene.rules.timing.nak_retry);
         self.recent.retain(|(at, ..)| scene.now.saturating_sub(*at) < retry);
-        let again = self.recent.iter().find(|(_, target, old)| {
-            *target == to
-                && old.epoch == asked.epoch
+        let again = self.recent.iter().find(|(_, _, old)| {
+            // Of whomever: what one was asked for may be on its way.
+            old.epoch == asked.epoch
                 && !PositionRange::intersection(old.range, asked.range).is_empty()
         });
-        again.map(|(at, ..)| scene.now - at)
+        again.map(|(at, whom, _)| (scene.now - at, *whom))
     }
 
     fn hear(&mut self, position: Position) {
