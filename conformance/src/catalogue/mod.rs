@@ -4,6 +4,7 @@ mod ad;
 mod bi;
 mod cd;
 mod cl;
+mod cu;
 mod cv;
 mod df;
 mod el;
@@ -27,6 +28,7 @@ const GROUPS: &[&[Case]] = &[
     nk::CASES,
     fc::CASES,
     sn::CASES,
+    cu::CASES,
     cl::CASES,
     cv::CASES,
     bi::CASES,

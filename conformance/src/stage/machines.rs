@@ -88,6 +88,13 @@ impl Stage<'_> {
         self.wire.add(super::Effect::Pass, Box::new(only_listen));
     }
 
+    /// From now on a member sends so many bytes a second, one datagram behind the other; what waits
+    /// is never dropped. [`Stage::heal_all`] does not change that.
+    pub fn limit_uplinks(&mut self, bytes_per_second: u64) {
+        self.say(format!("each member sends {bytes_per_second} bytes a second"));
+        self.wire.limit_uplinks(bytes_per_second);
+    }
+
     /// From now on senders put on the wire what `translate` makes of each datagram, before anything
     /// happens to it there: as a writer of another version would, or with others beside it. No rule
     /// and no [`Stage::heal_all`] changes that.

@@ -1,6 +1,6 @@
 //! The network of a stage: cuts, and the rules of a script.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_codecs::decode;
 use quorate_core::{GroupTag, Incoming, Message, Sender, Stream};
@@ -148,12 +148,40 @@ pub(crate) struct Wire<F> {
     rules: Vec<Rule<F>>,
     rules_made: u32,
     dice: Dice,
+    uplinks: Option<Uplinks>,
+}
+
+/// What each member can send.
+struct Uplinks {
+    bytes_per_second: u64,
+    /// When all that a member has sent so far has left it.
+    free_at: BTreeMap<Place, u64>,
+}
+
+impl Uplinks {
+    /// When a datagram that is sent `at` has left its sender: behind all that it sent before.
+    fn leaves(&mut self, from: Place, at: u64, bytes: usize) -> u64 {
+        if !matches!(from, Place::Member(_)) {
+            return at;
+        }
+        let takes = bytes as u64 * 1_000_000_000 / self.bytes_per_second.max(1);
+        let free_at = self.free_at.entry(from).or_default();
+        *free_at = at.max(*free_at) + takes;
+        *free_at
+    }
 }
 
 impl<F: FnMut(&Passing<'_>) -> bool> Wire<F> {
     pub(crate) fn new(seed: u64, latency: (u64, u64)) -> Self {
         let dice = Dice::new(seed, "wire");
-        Self { latency, cuts: BTreeSet::new(), rules: Vec::new(), rules_made: 0, dice }
+        Self {
+            latency,
+            cuts: BTreeSet::new(),
+            rules: Vec::new(),
+            rules_made: 0,
+            dice,
+            uplinks: None,
+        }
     }
 
     pub(crate) fn cut(&mut self, from: Place, to: Place) {
@@ -162,6 +190,10 @@ impl<F: FnMut(&Passing<'_>) -> bool> Wire<F> {
 
     pub(crate) fn heal(&mut self, from: Place, to: Place) {
         self.cuts.remove(&(from, to));
+    }
+
+    pub(crate) fn limit_uplinks(&mut self, bytes_per_second: u64) {
+        self.uplinks = Some(Uplinks { bytes_per_second, free_at: BTreeMap::new() });
     }
 
     pub(crate) fn heal_all(&mut self) {
@@ -184,6 +216,8 @@ impl<F: FnMut(&Passing<'_>) -> bool> Wire<F> {
     }
 
     pub(crate) fn pass(&mut self, passing: &Passing<'_>) -> Passed {
+        let (from, bytes) = (passing.from, passing.bytes.len());
+        let sent = self.uplinks.as_mut().map(|uplinks| uplinks.leaves(from, passing.at, bytes));
         if self.cuts.contains(&(passing.from, passing.to)) {
             return Passed { cut: true, ..Passed::default() };
         }
@@ -195,7 +229,7 @@ impl<F: FnMut(&Passing<'_>) -> bool> Wire<F> {
                 break;
             }
         }
-        let at = passing.at + self.dice.between(self.latency.0, self.latency.1);
+        let at = sent.unwrap_or(passing.at) + self.dice.between(self.latency.0, self.latency.1);
         let arrivals = match effect {
             Effect::Lose => Vec::new(),
             Effect::LoseSometimes(parts) if self.dice.chance(parts) => Vec::new(),

@@ -252,9 +252,7 @@ impl Log {
     /// Forgets the bytes from `position` on that are held in one piece: one of them is wrong.
     fn reject(&mut self, position: Position) {
         self.rejections = self.rejections.saturating_add(1);
-        let seen = self.image.seen();
-        self.image.cut(position);
-        self.image.hear_newest(seen);
+        self.image.forget(position);
     }
 
     /// The verified frame at `position`, if the ring still has it.

@@ -239,6 +239,17 @@ impl Image {
         self.unanswered = 0;
     }
 
+    /// Forgets the bytes from `start` on, since some of them are false. They are missing again; what
+    /// was asked for keeps its interval, and may still come.
+    pub fn forget(&mut self, start: Position) {
+        let (mut asked, seen) = (core::mem::take(&mut self.asked), self.seen);
+        self.cut(start);
+        for asked in &mut asked {
+            asked.missing = asked.range.end.since(asked.range.start.max(start));
+        }
+        (self.asked, self.seen) = (asked, seen);
+    }
+
     /// Another source was found: it has not failed yet. What was asked for elsewhere still keeps
     /// its interval.
     pub fn change_source(&mut self) {
