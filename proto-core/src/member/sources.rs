@@ -183,3 +183,124 @@ impl Sources {
         source.lacks_until = until;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    const REST: Duration = Duration(10);
+    const LEADER: MemberId = MemberId(1);
+
+    /// Members 2 to 4 and the leader, to one that is far behind.
+    fn sources() -> Sources {
+        let mut sources = Sources::new((1..=4).map(MemberId), REST);
+        sources.look(Position(0), Position(10_000), 1_000);
+        sources
+    }
+
+    fn part(start: u64) -> PositionRange {
+        PositionRange::at(Position(start), 8)
+    }
+
+    /// Who is asked for parts from 0 on.
+    fn asked(sources: &mut Sources, now: u64, parts: u64) -> Vec<u16> {
+        let starts = (0..parts).map(|number| part(8 * number));
+        starts.map(|part| sources.choose(Instant(now), part, LEADER).unwrap().0).collect()
+    }
+
+    #[test]
+    fn the_others_are_asked_in_turn_and_the_leader_is_not() {
+        let mut sources = sources();
+        assert_eq!(asked(&mut sources, 0, 6), [2, 3, 4, 2, 3, 4]);
+        // Who has most outstanding is asked least.
+        sources.note_outstanding(|id| if id == MemberId(3) { 16 } else { 0 });
+        assert_eq!(asked(&mut sources, 0, 4), [2, 4, 2, 4]);
+        assert_eq!(asked(&mut sources, 0, 3), [2, 3, 4]);
+    }
+
+    #[test]
+    fn e88_who_lacks_a_part_is_believed_for_a_while() {
+        let mut sources = sources();
+        sources.note_lack(Instant(0), MemberId(2), part(16), Position(0));
+        sources.note_lack(Instant(0), MemberId(3), part(0), Position(8));
+        assert_eq!(asked(&mut sources, 9, 3), [2, 3, 4]);
+        let next = |sources: &mut Sources, now| sources.choose(Instant(now), part(800), LEADER);
+        assert_eq!(next(&mut sources, 9), Some(MemberId(3)));
+        assert_eq!(next(&mut sources, 9), Some(MemberId(4)));
+        assert_eq!(next(&mut sources, 10), Some(MemberId(2)));
+        // What nobody else has is the leader's.
+        for id in [2, 3, 4] {
+            sources.note_lack(Instant(20), MemberId(id), part(800), Position(0));
+        }
+        assert_eq!(next(&mut sources, 29), Some(LEADER));
+        // When all lack it, who said so first is asked first.
+        sources.note_lack(Instant(25), LEADER, part(800), Position(0));
+        sources.note_lack(Instant(26), MemberId(2), part(800), Position(0));
+        assert_eq!(next(&mut sources, 29), Some(MemberId(3)));
+    }
+
+    #[test]
+    fn who_sends_nothing_rests_longer_each_time_until_it_sends_a_part() {
+        let mut sources = sources();
+        let fail = |sources: &mut Sources, now, id| {
+            sources.note_outcome(Instant(now), MemberId(id), Outcome::Failed);
+        };
+        // Parts that were asked for at once fail as one.
+        (0..3).for_each(|_| fail(&mut sources, 0, 2));
+        assert_eq!(asked(&mut sources, 9, 4), [3, 4, 3, 4]);
+        sources.note_outstanding(|_| 0);
+        assert_eq!(asked(&mut sources, 10, 3), [2, 3, 4]);
+        fail(&mut sources, 10, 2);
+        sources.note_outstanding(|_| 0);
+        assert_eq!(asked(&mut sources, 29, 2), [3, 4]);
+        // It failed twice, so that the leader is asked before it; who failed once is not spared.
+        (3..=4).for_each(|id| fail(&mut sources, 29, id));
+        sources.note_outstanding(|_| 0);
+        assert_eq!(asked(&mut sources, 29, 2), [3, 4]);
+        (3..=4).for_each(|id| fail(&mut sources, 40, id));
+        fail(&mut sources, 40, 2);
+        assert_eq!(asked(&mut sources, 41, 2), [1, 1]);
+        sources.note_outcome(Instant(41), MemberId(2), Outcome::Answered);
+        assert_eq!(asked(&mut sources, 41, 1), [2]);
+    }
+
+    #[test]
+    fn a_leader_that_sends_nothing_is_left_alone_too() {
+        let mut sources = sources();
+        for now in [0, 20] {
+            for id in 1..=4 {
+                sources.note_outcome(Instant(now), MemberId(id), Outcome::Failed);
+            }
+        }
+        // Then who may be asked soonest.
+        sources.note_outcome(Instant(40), MemberId(2), Outcome::Failed);
+        assert_eq!(asked(&mut sources, 39, 1), [3]);
+    }
+
+    #[test]
+    fn who_sent_false_bytes_is_left_alone() {
+        let mut sources = sources();
+        sources.note_false(Instant(0), MemberId(2));
+        assert_eq!(asked(&mut sources, 10 << (DOUBLINGS_MAX - 1), 4), [3, 4, 3, 4]);
+        sources.note_outstanding(|_| 0);
+        assert_eq!(asked(&mut sources, 10 << DOUBLINGS_MAX, 3), [2, 3, 4]);
+    }
+
+    #[test]
+    fn a_catch_up_begins_below_the_window_and_lasts_to_its_end() {
+        let mut sources = Sources::new((1..=4).map(MemberId), REST);
+        let mut end_at = |received, seen| {
+            sources.look(Position(received), Position(seen), 1_000);
+            sources.end().0
+        };
+        assert_eq!(end_at(0, 1_000), 0);
+        assert_eq!(end_at(0, 1_001), 1_001);
+        assert_eq!(end_at(200, 1_201), 1_201);
+        assert_eq!(end_at(1_200, 1_500), 1_201);
+        assert_eq!(end_at(1_201, 1_500), 0);
+        // What is disowned meanwhile is waited for no longer.
+        assert_eq!(end_at(1_201, 3_000), 3_000);
+        assert_eq!(end_at(1_500, 1_500), 0);
+    }
+}

@@ -1,6 +1,7 @@
 //! What a receiver asks for, and when.
 
 use super::*;
+use crate::stream::Sharing;
 use quickcheck::quickcheck;
 
 const TIMING: NakTiming =
@@ -219,4 +220,124 @@ quickcheck! {
         }
         agrees
     }
+}
+
+/// Parts of 16 bytes below 960, up to 64 bytes at a time.
+const SHARED: NakTiming = NakTiming {
+    bytes_max: 64,
+    sharing: Some(Sharing {
+        below: Position(960),
+        part_bytes: 16,
+        patience: Duration(1_000),
+        part_time: Duration(5_000),
+    }),
+    ..TIMING
+};
+
+/// Asks for what may be asked for at `now`, all of it of `source`.
+fn ask(image: &mut Image, now: u64, source: u16) -> Vec<PositionRange> {
+    let parts = image.poll(Instant(now), SHARED, FAR).to_vec();
+    parts.iter().for_each(|part| image.ask_of(part.start, MemberId(source)));
+    parts
+}
+
+/// A catch-up, asked for in four parts of `source` at 30.
+fn catching_up(source: u16) -> Image {
+    let mut image = image();
+    image.hear_newest(Position(1_000));
+    ask(&mut image, 0, source);
+    let parts = [range(0, 16), range(16, 32), range(32, 48), range(48, 64)];
+    assert_eq!(ask(&mut image, 30, source), parts);
+    assert_eq!(image.outstanding_of(MemberId(source)), 64);
+    image
+}
+
+#[test]
+fn a_catch_up_is_asked_for_in_parts_up_to_its_end() {
+    let mut image = catching_up(2);
+    image.insert(Instant(31), range(0, 944));
+    ask(&mut image, 31, 2);
+    // What is written behind the end of the catch-up is one hole.
+    assert_eq!(ask(&mut image, 61, 3), [range(944, 960), range(960, 1_000)]);
+}
+
+#[test]
+fn who_sends_nothing_has_failed_when_patience_is_over_and_who_sends_has_not() {
+    let mut image = catching_up(2);
+    assert!(ask(&mut image, 1_029, 2).is_empty() && image.take_outcomes().is_empty());
+    ask(&mut image, 1_030, 2);
+    let failed = (MemberId(2), Outcome::Failed);
+    assert_eq!(image.take_outcomes(), [failed; 4]);
+    assert_eq!(image.unanswered(), 0, "the leader is to be asked for what is new");
+
+    // While it sends one part, the others of it may take their time.
+    let mut image = catching_up(2);
+    image.insert(Instant(900), range(0, 16));
+    ask(&mut image, 1_030, 2);
+    assert_eq!(image.take_outcomes(), [(MemberId(2), Outcome::Answered)]);
+    // The rest of a part of which some came is lost rather than late: nobody has failed.
+    image.insert(Instant(1_100), range(16, 24));
+    assert!(ask(&mut image, 1_499, 3).iter().all(|part| part.start >= Position(64)));
+    assert!(ask(&mut image, 1_500, 3).is_empty());
+    assert_eq!(ask(&mut image, 1_530, 3)[0], range(24, 32));
+    assert!(image.take_outcomes().is_empty());
+}
+
+#[test]
+fn e88_a_part_that_was_refused_is_asked_for_again_after_the_retry_interval() {
+    let mut image = catching_up(2);
+    assert!(!image.refuse_parts(MemberId(3), range(16, 32)));
+    assert!(image.refuse_parts(MemberId(2), range(16, 32)));
+    assert!(ask(&mut image, 129, 3).is_empty());
+    ask(&mut image, 130, 3);
+    assert_eq!(ask(&mut image, 160, 3), [range(16, 32)]);
+    assert!(image.take_outcomes().is_empty());
+}
+
+#[test]
+fn a_part_that_many_later_ones_have_overtaken_is_asked_of_another() {
+    let mut image = catching_up(2);
+    image.insert(Instant(40), range(16, 64));
+    let (mut now, mut whole) = (40, 1);
+    while whole < 30 {
+        now += 50;
+        // The first part trickles: its source is alive, and slow.
+        image.insert(Instant(now), range(0, 8));
+        let parts = ask(&mut image, now, 3);
+        if parts.first().is_some_and(|part| part.start == Position(8)) {
+            break;
+        }
+        for part in parts {
+            whole += 1;
+            image.insert(Instant(now + 1), part);
+        }
+    }
+    assert!((14..=20).contains(&whole), "after {whole} parts");
+    assert!(image.take_outcomes().contains(&(MemberId(2), Outcome::Failed)));
+}
+
+#[test]
+fn a_part_has_its_time_however_much_of_it_comes() {
+    let mut image = catching_up(2);
+    for at in 0..=100 {
+        // A byte now and then keeps it from being silent.
+        image.insert(Instant(30 + 50 * at), range(0, 8));
+        ask(&mut image, 30 + 50 * at, 2);
+    }
+    let outcomes = image.take_outcomes();
+    assert!(outcomes.contains(&(MemberId(2), Outcome::Failed)), "{outcomes:?}");
+}
+
+#[test]
+fn bytes_that_are_rejected_are_asked_for_no_sooner_than_others() {
+    let mut image = catching_up(2);
+    image.insert(Instant(100), range(0, 64));
+    assert_eq!(image.source_of(Position(20)), Some(MemberId(2)));
+    image.forget(Position(16));
+    assert_eq!((image.received(), image.seen()), (Position(16), Position(1_000)));
+    for now in [131, 161, 499] {
+        assert!(ask(&mut image, now, 3).iter().all(|part| part.start >= Position(64)));
+    }
+    let asked = [ask(&mut image, 500, 3), ask(&mut image, 530, 3)].concat();
+    assert_eq!(asked[0], range(16, 32));
 }
