@@ -106,6 +106,14 @@ pub const FOUND_BY: [(&str, u32); 44] = [
     ("N1", mutant::STALLS_ARE_TOLD_AGAIN),
 ];
 
+/// Mistakes that break no rule of the observers, only who bears how much: a case of the suite that
+/// notices each. They are hunted only when one is named.
+pub const FOUND_BY_CASES: [(u32, &str); 3] = [
+    (mutant::LEADER_CARRIES_CATCH_UP, "CU-10"),
+    (mutant::REFUSALS_ARE_FORGOTTEN, "CU-02"),
+    (mutant::DEAF_SOURCES_ARE_TRUSTED, "CU-17"),
+];
+
 /// Whether this build has the mutants in it.
 #[must_use]
 pub const fn are_compiled_in() -> bool {
@@ -115,7 +123,11 @@ pub const fn are_compiled_in() -> bool {
 /// Runs each mutant, or the one with number `only`, for up to `seeds` seeds.
 #[cfg(quorate_mutants)]
 pub fn hunt(only: Option<u32>, seeds: u64, steps: u64, mut report: impl FnMut(&Fate)) -> Vec<Fate> {
-    let chosen = mutant::ALL.iter().filter(|mutant| only.is_none_or(|only| only == mutant.number));
+    let is_for_cases = |number| FOUND_BY_CASES.iter().any(|(of_cases, _)| *of_cases == number);
+    let chosen = mutant::ALL.iter().filter(|mutant| match only {
+        Some(only) => only == mutant.number,
+        None => !is_for_cases(mutant.number),
+    });
     let mut fates = Vec::new();
     for &mutant in chosen {
         mutant::choose(mutant.number);

@@ -146,6 +146,7 @@ impl Member {
         let granted_to = recovered.vote.granted_to.filter(|_| term == recovered.vote.term);
         let last_term = recovered.history.last_term();
         let others = config.voters.keys().copied().filter(|&id| id != config.member);
+        let interval = config.timing.peer_record_interval;
         let state = State {
             tag: config.tag(),
             life: recovered.life,
@@ -161,12 +162,7 @@ impl Member {
             commit: point.position,
             storage: Storage::new(recovered.life.boot_epoch, recovered.vote, last_term),
             stalls: Stalls::new(others.clone()),
-            peers: Peers::new(
-                others.clone(),
-                &recovered.peers,
-                &recovered.history,
-                config.timing.peer_record_interval,
-            ),
+            peers: Peers::new(others.clone(), &recovered.peers, &recovered.history, interval),
             election: Election::default(),
             following: Following::default(),
             leading: None,

@@ -37,7 +37,7 @@ struct Source {
     /// Parts in a row that it did not send, or not in time.
     failures: u32,
     rests_until: Instant,
-    /// It said that it lacks bytes below the one, or from the other on, and is believed for a while.
+    /// It said that it lacks bytes below the one, or from the other on: believed for a while.
     lacks: Option<(Position, Position)>,
     lacks_until: Instant,
 }

@@ -9,8 +9,8 @@ use crate::time::{Duration, Instant};
 /// that it may be several times slower than others.
 const OVERTAKING_PARTS_MAX: u32 = 16;
 
-/// So many retry intervals is the rest of a part left alone of which bytes came: it may be lost, and
-/// may be behind what others send.
+/// So many retry intervals is the rest of a part left alone of which bytes came: it may be lost,
+/// and may be behind what others send.
 const REST_RETRIES: u64 = 4;
 
 /// How the holes of a catch-up are shared among those who can have them.
@@ -96,8 +96,8 @@ impl Asked {
         }
     }
 
-    /// Notes that of the missing bytes `new` have come. Returns the source, and when it was asked if
-    /// that was the last of them.
+    /// Notes that of the missing bytes `new` have come. Returns the source, and when it was asked
+    /// if that was the last of them.
     pub(super) fn note_answer(
         &mut self,
         now: Instant,

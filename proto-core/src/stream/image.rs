@@ -239,8 +239,8 @@ impl Image {
         self.unanswered = 0;
     }
 
-    /// Forgets the bytes from `start` on, since some of them are false. They are missing again; what
-    /// was asked for keeps its interval, and may still come.
+    /// Forgets the bytes from `start` on, since some of them are false. They are missing again;
+    /// what was asked for keeps its interval, and may still come.
     pub fn forget(&mut self, start: Position) {
         let (mut asked, seen) = (core::mem::take(&mut self.asked), self.seen);
         self.cut(start);

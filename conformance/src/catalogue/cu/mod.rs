@@ -22,7 +22,7 @@ pub(super) const CASES: &[Case] = &[
         "CU-02",
         "from peers only",
         "A member that is a window behind and gets no bytes from its leader catches up from the \
-         others, and nobody is elected.",
+         others, and nobody is elected; who lacks the same says so, and is believed for a while.",
         sources::cu_02,
     )
     .quick()

@@ -30,7 +30,8 @@ pub(super) struct FarBehind<'a> {
 }
 
 impl<'a> FarBehind<'a> {
-    /// One of so many members lacks `messages` of 1,500 bytes; it is cut off still.
+    /// One of so many members lacks `messages` of 1,500 bytes; it is cut off still. A window is as
+    /// many as 87 of them.
     pub(super) fn new(
         trial: &Trial<'a>,
         members: usize,
@@ -45,10 +46,6 @@ impl<'a> FarBehind<'a> {
         stage.isolate(behind);
         stage.pour(&clients, messages / 2, 1_500, 60 * SECOND)?;
         let far = Self { stage, clients, leader, behind };
-        let (lag, window) = (far.lag(), far.stage.limits().window_bytes);
-        if lag < 2 * window {
-            return Err(Failure::Harness(format!("only {lag} bytes behind")));
-        }
         Ok(far)
     }
 
@@ -94,7 +91,34 @@ pub(super) fn cu_02(trial: &mut Trial<'_>) -> Verdict {
         });
         far.even_out()?;
     }
-    Ok(())
+    beside_one_that_lacks_the_same(trial)
+}
+
+/// Who lacks the same says so, and is believed for a while.
+fn beside_one_that_lacks_the_same(trial: &Trial<'_>) -> Verdict {
+    let mut far = FarBehind::new(trial, 5, 20, trial.seed())?;
+    let poor = far.others()[0];
+    far.stage.isolate(poor);
+    let clients = far.clients.clone();
+    far.stage.pour(&clients, 180, 1_500, 60 * SECOND)?;
+    let begun = far.stage.now();
+    far.stage.heal_all();
+    // It stays as poor as it is.
+    let place = Stage::place_of(poor);
+    far.stage.rule("it gets no bytes", Effect::Lose, move |passing| {
+        passing.is_log_data() && passing.to == place
+    });
+    let (leader, behind) = (far.leader, far.behind);
+    far.stage.until("the other has all", SECOND, |stage| {
+        stage.view(behind).verified == stage.view(leader).verified
+    })?;
+    let sightings = far.stage.sightings().iter().filter(|sent| sent.at >= begun);
+    let refused = sightings.filter(|sent| sent.kind == "unavailable" && sent.from == place);
+    let refused = refused.count();
+    let believed = (1..=12).contains(&refused);
+    far.stage.check(believed, || format!("who lacks the same refused {refused} parts"))?;
+    far.stage.heal_all();
+    far.even_out()
 }
 
 /// The datagram with the same header and other bytes of the log.
