@@ -153,7 +153,8 @@ const RULES: [(&str, &str); 53] = [
     (
         "S20",
         "A repair is not repeated to one destination while it lingers, repairs keep to their \
-         budget, and only held bytes of their term are sent.",
+         budget, and only held bytes of their term are sent. Who asks for what is purged is told \
+         so at once.",
     ),
     (
         "S21",
@@ -164,7 +165,8 @@ const RULES: [(&str, &str); 53] = [
     (
         "S24",
         "Members at one position lay out and store the same snapshot, however they came there; \
-         a member counts on one only that its disk has.",
+         a member counts on one only that its disk has, and purges only what two that are usable \
+         stand for.",
     ),
     (
         "S25",

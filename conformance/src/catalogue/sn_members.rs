@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use quorate_core::{Position, Recovered, TermHistory};
+use quorate_core::{Limits, Position, Recovered, TermHistory};
 use quorate_sim::Stored;
 
 use crate::case::{Failure, Verdict};
@@ -161,6 +161,52 @@ pub(super) fn sn_12(trial: &Trial<'_>) -> Verdict {
     stage.kill(member);
     stage.damage(member, |disk| while disk.break_snapshot() {});
     begins_with_its_newest(&mut stage, member)?;
+    stage.until_level(10 * SECOND)
+}
+
+pub(super) fn sn_13(trial: &mut Trial<'_>) -> Verdict {
+    trial.needs(Feature::Snapshots)?;
+    trial.needs(Feature::VirtualDisk)?;
+    let window_bytes = 64 << 10;
+    let cap = 4 * window_bytes;
+    let mut stage = trial.stage(Options::members(3).limits(|limits| {
+        *limits = Limits {
+            window_bytes,
+            uncommitted_bytes_max: window_bytes / 2,
+            unapplied_bytes_max: window_bytes / 2,
+            message_bytes_max: 4 << 10,
+            log_bytes_max: cap,
+            ..limits.clone()
+        };
+    }));
+    let leader = stage.settle()?;
+    let client = stage.client();
+    let gone = stage.other_than(leader);
+    stage.pour(&[client], 5, 300, 10 * SECOND)?;
+    stage.until_level(10 * SECOND)?;
+    let held = stage.view(gone).verified;
+    stage.kill(gone);
+    let others: Vec<u16> = stage.numbers().filter(|member| *member != gone).collect();
+    let mut longest = 0;
+    while stage.view(leader).commit.0 < 3 * cap {
+        stage.pour(&[client], 40, 1_000, 10 * SECOND)?;
+        for member in &others {
+            let view = stage.view(*member);
+            longest = longest.max(view.durable.since(view.origin));
+        }
+    }
+    let begins = others.iter().map(|member| stage.view(*member).origin).min();
+    stage.check(begins > Some(held), || {
+        format!("the log begins at {begins:?}, and member {gone} was at {held}")
+    })?;
+    // What comes while a snapshot is stored is on top.
+    stage.check(longest <= cap + cap / 4, || format!("{longest} bytes are kept, of {cap}"))?;
+    let elections = stage.elections();
+    stage.check(elections == 1, || format!("{elections} elections"))?;
+    for member in others {
+        stage.kill(member);
+        begins_with_its_newest(&mut stage, member)?;
+    }
     stage.until_level(10 * SECOND)
 }
 

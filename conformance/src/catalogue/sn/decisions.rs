@@ -3,7 +3,7 @@
 use quorate_core::frame::{Body, SnapshotCause};
 use quorate_core::{
     Action, Chain, ClientKey, ConfigError, Event, Instant, LogTime, Member, Message, Notice,
-    Position, Recovered, Snapshot, Term, TermHistory,
+    Position, Recovered, Snapshot, SnapshotPoint, Term, TermHistory,
 };
 use quorate_sim::Work;
 
@@ -57,6 +57,37 @@ fn snapshot_of(action: &Action) -> Option<Snapshot> {
         Action::TakeSnapshot { snapshot, .. } => Some((**snapshot).clone()),
         _ => None,
     }
+}
+
+pub(super) fn sn_17(_: &mut Trial<'_>) -> Verdict {
+    let (desk, snapshot, marker) = marked()?;
+    let (origin, history) = (snapshot.point, desk.member.history().clone());
+    let begin = |origin: SnapshotPoint, snapshot: Option<Snapshot>| {
+        let recovered = Recovered {
+            history: history.clone(),
+            origin,
+            log_end: marker.end,
+            chain: marker.chain,
+            snapshot: snapshot.map(Box::new),
+            ..Recovered::empty(life(1))
+        };
+        Member::new(desk::config(&DeskOptions::small(3)), recovered, Instant(1))
+    };
+    let own = begin(origin, Some(snapshot.clone()));
+    let view = own.map_err(|error| Failure::broken(error.to_string()))?.view();
+    let begins = (view.origin, view.applied) == (origin.position, origin.position);
+    check(begins, || format!("it should begin at its origin, and begins with {view:?}"))?;
+    let elsewhere = SnapshotPoint { chain: Chain(1), ..origin };
+    let unaligned = SnapshotPoint { position: Position(origin.position.0 - 1), ..origin };
+    for (what, refused) in [
+        ("without a snapshot", begin(origin, None)),
+        ("with another chain", begin(elsewhere, Some(snapshot.clone()))),
+        ("inside a frame's word", begin(unaligned, Some(snapshot))),
+    ] {
+        let named = matches!(refused, Err(ConfigError::Origin { .. }));
+        check(named, || format!("a log that begins {what} is not refused by name"))?;
+    }
+    Ok(())
 }
 
 pub(super) fn sn_06(_: &mut Trial<'_>) -> Verdict {

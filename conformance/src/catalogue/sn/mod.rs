@@ -3,13 +3,13 @@
 mod decisions;
 mod worlds;
 
-use self::decisions::{sn_06, sn_14, sn_16};
-use self::worlds::{sn_01, sn_03, sn_12};
+use self::decisions::{sn_06, sn_14, sn_16, sn_17};
+use self::worlds::{sn_01, sn_03, sn_11, sn_12};
+use super::sn_members::sn_13;
 use crate::case::Case;
 
 /// The work that several cases wait for.
 const TRANSFER: &str = "snapshots of other members";
-const PURGING: &str = "purging";
 
 pub(super) const CASES: &[Case] = &[
     Case::core(
@@ -77,24 +77,26 @@ pub(super) const CASES: &[Case] = &[
         "Parts of different transfers are never mixed.",
         TRANSFER,
     ),
-    Case::waits(
+    Case::core(
         "SN-11",
         "crash at each step",
-        "Whenever a member dies between a snapshot and the purge, the old set or the new one is there, whole (storing alone is tested in the archive).",
-        PURGING,
-    ),
+        "Whenever a member dies between a snapshot and the purge, the old set or the new one is there, whole (each step of the disk is tested in the archive).",
+        sn_11,
+    )
+    .edges(&["E78"]),
     Case::core(
         "SN-12",
         "damaged newest or all",
         "A member whose newest snapshot is damaged begins with the one before, and with none of them at the beginning of the log.",
         sn_12,
     ),
-    Case::waits(
+    Case::cluster(
         "SN-13",
         "retention",
         "A member that is gone for good does not keep the log from being purged.",
-        PURGING,
-    ),
+        sn_13,
+    )
+    .edges(&["E77"]),
     Case::core(
         "SN-14",
         "no snapshot comes of it",
@@ -114,12 +116,13 @@ pub(super) const CASES: &[Case] = &[
         "A snapshot holds what lies before its position, and no session or timer that is only appended behind it.",
         sn_16,
     ),
-    Case::waits(
+    Case::core(
         "SN-17",
         "orphaned log",
         "A log that begins after its beginning is refused without a snapshot.",
-        PURGING,
-    ),
+        sn_17,
+    )
+    .quick(),
     Case::waits(
         "SN-18",
         "backup and restore",

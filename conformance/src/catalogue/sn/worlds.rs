@@ -58,6 +58,15 @@ pub(super) fn sn_03(trial: &mut Trial<'_>) -> Verdict {
     worlds(trial, size, change, &[Mark::SnapshotStored, Mark::Reply])
 }
 
+pub(super) fn sn_11(trial: &mut Trial<'_>) -> Verdict {
+    let size = (trial.times(3, 8, 200), trial.times(4_000, 8_000, 20_000));
+    let change = |swarm: &mut Swarm| {
+        with_crashes(swarm);
+        swarm.limits.purge_keep_bytes = 8 << 10;
+    };
+    worlds(trial, size, change, &[Mark::Purged, Mark::RestartWithSnapshot])
+}
+
 pub(super) fn sn_12(trial: &mut Trial<'_>) -> Verdict {
     let size = (trial.times(3, 8, 200), trial.times(4_000, 8_000, 20_000));
     let change = |swarm: &mut Swarm| {
