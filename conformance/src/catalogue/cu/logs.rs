@@ -8,8 +8,8 @@ use crate::stage::{MILLI, SECOND};
 use crate::trial::Trial;
 
 pub(super) fn cu_07(trial: &mut Trial<'_>) -> Verdict {
-    for round in 0..trial.times(2, 10, 200) {
-        let mut far = FarBehind::new(trial, 3, 240, trial.seed().wrapping_add(round))?;
+    for round in 0..trial.times(1, 10, 200) {
+        let mut far = FarBehind::new(trial, 3, 180, trial.seed().wrapping_add(round))?;
         let clients = far.clients.clone();
         far.stage.heal_all();
         // It comes to the end of the log while that moves on.
@@ -49,11 +49,11 @@ pub(super) fn cu_08(trial: &mut Trial<'_>) -> Verdict {
 }
 
 pub(super) fn cu_09(trial: &mut Trial<'_>) -> Verdict {
-    let steps = trial.times(2, 4, 16);
+    let steps = trial.times(1, 4, 16);
     for step in 0..steps {
-        let mut far = FarBehind::new(trial, 5, 240, trial.seed().wrapping_add(step))?;
+        let mut far = FarBehind::new(trial, 5, 180, trial.seed().wrapping_add(step))?;
         let (behind, leader) = (far.behind, far.leader);
-        let goal = far.stage.view(behind).received.plus(far.lag() * step / steps);
+        let goal = far.stage.view(behind).received.plus(far.lag() * (step + 1) / (steps + 1));
         far.stage.heal_all();
         far.stage.until("a part of it is there", 2 * SECOND, |stage| {
             stage.view(behind).received >= goal
@@ -97,7 +97,7 @@ pub(super) fn cu_11(trial: &mut Trial<'_>) -> Verdict {
 }
 
 pub(super) fn cu_12(trial: &mut Trial<'_>) -> Verdict {
-    let mut far = FarBehind::new(trial, 5, 240, trial.seed())?;
+    let mut far = FarBehind::new(trial, 5, 180, trial.seed())?;
     // Another one falls behind with it: three of five have all that is committed from now on.
     let second = far.others()[0];
     far.stage.isolate(second);
@@ -152,7 +152,7 @@ pub(super) fn cu_14(trial: &mut Trial<'_>) -> Verdict {
 }
 
 pub(super) fn cu_16(trial: &mut Trial<'_>) -> Verdict {
-    let mut far = FarBehind::new(trial, 5, 240, trial.seed())?;
+    let mut far = FarBehind::new(trial, 5, 180, trial.seed())?;
     let leader = far.leader;
     far.stage.power_off(leader);
     far.stage.heal_all();
