@@ -118,6 +118,8 @@ mutants! {
     REFUSALS_ARE_FORGOTTEN = 92 who_lacks_a_part_is_asked_again_at_once [88],
     DEAF_SOURCES_ARE_TRUSTED = 93 source_that_does_not_answer_is_asked_on [],
     PARTS_ARE_ASKED_OF_TWO = 94 parts_of_a_catch_up_are_asked_of_two_at_once [],
+    SERVES_LATE = 95 leader_serves_nobody_for_ten_seconds [],
+    LOST_REPLIES_STAY_LOST = 96 lost_replies_are_never_sent_again [],
 }
 
 #[cfg(quorate_mutants)]

@@ -53,6 +53,7 @@ impl World {
         let mut host = self.new_client();
         host.owed = self.clients[client].owed;
         self.clients[client] = host;
+        self.availability.replaced(client);
         self.client_started(client);
     }
 
@@ -152,6 +153,7 @@ impl World {
         }
         if !self.calm && self.dice.workload.chance(ALWAYS / 2_000) {
             self.clients[client].closing = true;
+            self.availability.replaced(client);
             return self.step_client(client, ClientEvent::Close);
         }
         if self.clients[client].closing {
@@ -161,6 +163,7 @@ impl World {
             Some(payload) => payload,
             None => self.draw_message(client),
         };
+        self.availability.wants(client, self.now);
         // A client that does not ask first is refused, and that is all.
         let asks = self.dice.workload.chance(ALWAYS / 4 * 3);
         if asks && !self.clients[client].client.can_submit(payload.len()) {
@@ -245,6 +248,7 @@ impl World {
             }
             ClientAction::Accepted { sequence } => {
                 host.accepted = sequence;
+                self.availability.asked(client, self.now);
                 let message = host.next.take().unwrap_or_default();
                 if self.watch.is_open() {
                     let payload = hash_of(&message);
@@ -255,6 +259,7 @@ impl World {
             ClientAction::Rejected { reason } => self.client_rejected(client, reason),
             ClientAction::Reply { sequence, position, payload } => {
                 host.replied = sequence;
+                self.availability.answered(client, self.now);
                 let (first, second) = host.client.bytes(Stream::Egress(key), payload);
                 self.tally.saw(Mark::Reply);
                 let joined;

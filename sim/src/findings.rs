@@ -106,7 +106,7 @@ pub fn rule(id: &str) -> &'static str {
 }
 
 /// The rules by id. TESTING.md has those of the catalogue in the same words.
-const RULES: [(&str, &str); 53] = [
+const RULES: [(&str, &str); 54] = [
     (
         "S1",
         "At most one life of one member ever leads a term. A leader that hears another one of \
@@ -221,6 +221,11 @@ const RULES: [(&str, &str); 53] = [
         "L13",
         "If one of these fails, the disks show that nobody could have; in 1 % of the runs at \
          most.",
+    ),
+    (
+        "L15",
+        "While faults go on and a quorum has been well, 99 of 100 requests are answered within a \
+         second.",
     ),
     ("panic", "The core does not panic, whatever happens to it."),
     ("start", "A member starts on its disk, or says what was done to it."),

@@ -26,6 +26,7 @@
 //! shows it.
 #![forbid(unsafe_code)]
 
+mod availability;
 mod calm;
 mod clients;
 mod clock;

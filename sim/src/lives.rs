@@ -140,6 +140,7 @@ impl World {
         }
         self.note(|| format!("member {} {}", node + 1, if power { "loses power" } else { "dies" }));
         self.watch.show(&self.nodes, self.now, node, Observed::Crashed);
+        self.look_who_is_well();
         let after = self.restart_delay();
         self.queue.push(self.now + after, Occurrence::Restart { node });
     }

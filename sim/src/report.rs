@@ -92,6 +92,7 @@ marks! {
     StoppedByDamage "members stopped by damage",
     GivenUp "members given up in calm",
     Silence "groups at rest",
+    AvailabilityJudged "two seconds in which a quorum was well",
     StaleCompletion "completions of a former life",
     Restart "restarts",
     RestartWithLog "restarts with a log to replay",
@@ -189,6 +190,8 @@ impl Mark {
         match self {
             // In 1 of 400 seeds: most find the damage at their start, or begin behind it.
             Self::StoppedByDamage => 2_000,
+            // In 1 of 32 seeds a quorum is spared.
+            Self::AvailabilityJudged => 200,
             _ => 1,
         }
     }

@@ -105,6 +105,8 @@ pub struct World {
     pub(crate) dice: WorldDice,
     /// The members whose disks this world may take for good (the fault budget).
     pub(crate) doomed: Vec<usize>,
+    /// Until when which members are hunted, where a quorum is spared.
+    pub(crate) hunted: (u64, Vec<usize>),
     /// The members that have each other's disks.
     pub(crate) swapped: Option<(usize, usize)>,
     /// The faults that began so far.
@@ -124,6 +126,7 @@ pub struct World {
     /// last datagram of the time before has arrived.
     pub(crate) settled_at: u64,
     pub(crate) quiet: crate::calm::Traffic,
+    pub(crate) availability: crate::availability::Availability,
     pub(crate) trace: Option<Vec<String>>,
     pub(crate) arrivals: Vec<Arrival>,
     pub(crate) buffer: Vec<u8>,
@@ -206,6 +209,7 @@ impl World {
                 snapshots: Dice::new(seed, "snapshots"),
             },
             doomed: draw_doomed(seed, swarm.members),
+            hunted: (0, Vec::new()),
             swapped: None,
             plans: Vec::new(),
             demanded: 0,
@@ -217,6 +221,7 @@ impl World {
             last_arrival: 0,
             settled_at: 0,
             quiet: crate::calm::Traffic::default(),
+            availability: crate::availability::Availability::of(&swarm),
             trace: None,
             arrivals: Vec::new(),
             buffer: Vec::new(),
@@ -341,6 +346,9 @@ impl World {
             }
             self.now = self.now.max(at);
             self.happen(occurrence);
+            if self.availability.is_due(self.now) {
+                self.look_at_availability();
+            }
             if let Some(violation) = self.watch.violations.first() {
                 self.found(violation.id, violation.message);
             }
@@ -405,9 +413,18 @@ impl World {
             Occurrence::Submit { client } => self.client_submits(client),
             Occurrence::Restart { node } => self.start(node),
             Occurrence::AskForSnapshot => self.ask_for_snapshot(),
-            Occurrence::NextFault => self.next_fault(),
-            Occurrence::Begin(plan) => self.begin(plan),
-            Occurrence::Fault(fault) => self.fault(fault),
+            Occurrence::NextFault => {
+                self.next_fault();
+                self.look_who_is_well();
+            }
+            Occurrence::Begin(plan) => {
+                self.begin(plan);
+                self.look_who_is_well();
+            }
+            Occurrence::Fault(fault) => {
+                self.fault(fault);
+                self.look_who_is_well();
+            }
         }
     }
 

@@ -514,6 +514,9 @@ impl Member {
                 connection.outlet.allow(limit);
             }
             Incoming::Control(Message::Nak { ref ranges, .. }) => {
+                if crate::mutant::is(crate::mutant::LOST_REPLIES_STAY_LOST) {
+                    return;
+                }
                 let to = Destination::Client(connection.endpoint);
                 for asked in ranges {
                     for part in connection.outlet.repair(now, timing, to, asked.range) {

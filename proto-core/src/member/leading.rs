@@ -274,6 +274,13 @@ impl Member {
         if mutant::is(mutant::SERVES_BEFORE_ITS_TERM) {
             return self.state.leading.as_ref().is_some_and(|leading| leading.is_open);
         }
+        if mutant::is(mutant::SERVES_LATE) {
+            let (now, late) = (self.state.now, Duration::from_millis(10_000));
+            let leading = self.state.leading.as_ref();
+            if leading.is_some_and(|leading| now.since(leading.won_at) < late) {
+                return false;
+            }
+        }
         let applied = self.state.applier.applied;
         self.state.leading.as_ref().is_some_and(|leading| leading.is_open && applied > leading.base)
     }

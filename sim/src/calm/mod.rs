@@ -318,7 +318,7 @@ impl World {
         (asked + served) * self.slowness() + round_trips + GAP_PATIENCE
     }
 
-    fn roles(&self) -> String {
+    pub(crate) fn roles(&self) -> String {
         let each = self.nodes.iter().enumerate().map(|(index, node)| {
             let view = &node.view;
             format!(

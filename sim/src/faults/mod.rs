@@ -10,9 +10,12 @@ use quorate_core::Role;
 use crate::dice::{ALWAYS, Dice};
 use crate::network::Place;
 use crate::report::Mark;
-use crate::swarm::{FaultClass, MICRO, MILLI, Sort};
+use crate::swarm::{FaultClass, MICRO, MILLI, SECOND, Sort};
 use crate::world::{Occurrence, World};
 pub(crate) use shapes::Links;
+
+/// For how long one minority is hunted, in nanoseconds, where a quorum is spared.
+const HUNT: u64 = 6 * SECOND;
 
 /// A fault that was drawn: all that has to be known to do it again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -179,10 +182,27 @@ impl World {
 
     /// A member, the leader as often as all others together.
     fn draw_victim(&mut self) -> usize {
+        if self.swarm.faults.spares_quorum {
+            return self.draw_hunted();
+        }
         let leader = self.leading_node();
         let any = self.dice.fault.below(self.nodes.len() as u64) as usize;
         let hunted = self.dice.fault.chance(ALWAYS / 2);
         leader.filter(|_| hunted).unwrap_or(any)
+    }
+
+    /// One of a minority, in which there was the leader when it was chosen.
+    fn draw_hunted(&mut self) -> usize {
+        if self.now >= self.hunted.0 {
+            let count = self.nodes.len();
+            // Who tells a story with one member or two wants it hit all the same.
+            let spare = (count - (count / 2 + 1)).max(1);
+            let any = self.dice.fault.below(count as u64) as usize;
+            let first = self.leading_node().unwrap_or(any);
+            let minority = (0..spare).map(|step| (first + step) % count).collect();
+            self.hunted = (self.now + HUNT, minority);
+        }
+        self.dice.fault.pick(&self.hunted.1)
     }
 
     pub(crate) fn member_place(&self, node: usize) -> Place {

@@ -135,6 +135,11 @@ impl Link {
         self.troubles.push((until, trouble));
     }
 
+    /// Whether it is cut, or something is wrong with it at `now`.
+    pub(super) fn is_troubled(&self, now: u64) -> bool {
+        self.cuts > 0 || self.troubles.iter().any(|(until, _)| *until > now)
+    }
+
     /// Makes what is wrong now permanent.
     pub(super) fn freeze(&mut self) {
         self.is_frozen = true;

@@ -180,6 +180,13 @@ impl Network {
         !self.is_perfect(from, to) && self.links.get(&code).is_some_and(|link| link.cuts > 0)
     }
 
+    /// Whether anything is wrong with the direction from `from` to `to` at `now`, besides what is
+    /// drawn for each datagram.
+    pub(crate) fn is_troubled(&self, now: u64, from: Place, to: Place) -> bool {
+        let link = self.links.get(&(from.code(), to.code()));
+        !self.is_perfect(from, to) && link.is_some_and(|link| link.is_troubled(now))
+    }
+
     fn is_perfect(&self, from: Place, to: Place) -> bool {
         let Some(core) = &self.core else { return false };
         let is_well = |place| match place {

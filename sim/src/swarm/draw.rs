@@ -55,6 +55,9 @@ impl Swarm {
             encoded,
             candidacy_delays: draw_delays(&mut dice("swarm priorities")),
         };
+        if dice("swarm minority").chance(ALWAYS / 32) {
+            swarm.spare_a_quorum();
+        }
         swarm.clear_rates();
         swarm
     }
@@ -228,6 +231,7 @@ fn draw_faults(dice: &mut Dice) -> FaultOptions {
             from_start: false,
             time_min: 6_000 * MILLI,
             order: Vec::new(),
+            spares_quorum: false,
         };
     }
     FaultOptions {
@@ -237,6 +241,7 @@ fn draw_faults(dice: &mut Dice) -> FaultOptions {
         from_start: dice.chance(ALWAYS / 3),
         time_min: dice.pick(&[0, 1_000, 4_000]) * MILLI,
         order: Vec::new(),
+        spares_quorum: false,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod classes;
 mod draw;
+mod minority;
 mod schedules;
 
 pub(crate) use classes::Sort;
@@ -133,6 +134,8 @@ pub struct FaultOptions {
     pub time_min: u64,
     /// Faults in a fixed order instead of drawn ones.
     pub order: Vec<FaultClass>,
+    /// Whether they befall a minority only, which is another one every few seconds.
+    pub spares_quorum: bool,
 }
 
 /// What the clients do.
@@ -203,6 +206,6 @@ impl Swarm {
 }
 
 /// By how much any clock may be wrong, in millionths.
-const CLOCK_ERROR_MAX: u64 = 10_000;
+pub(crate) const CLOCK_ERROR_MAX: u64 = 10_000;
 /// Datagrams that wait at a host that stands still, as a rule.
 const INBOX_MAX: usize = 4_096;

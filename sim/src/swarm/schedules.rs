@@ -150,6 +150,11 @@ pub const SCHEDULES: &[NamedSchedule] = &[
         },
     },
     NamedSchedule {
+        name: "minority",
+        text: "Faults of a minority only, so that a quorum has to serve all the time.",
+        apply: |swarm, _| swarm.spare_a_quorum(),
+    },
+    NamedSchedule {
         name: "network-week",
         text: "Every fault of the network; disks and processes are sound.",
         apply: |swarm, seed| some(swarm, seed, "network-week", &network()),
