@@ -44,6 +44,7 @@ mod node;
 pub mod observers;
 mod perform;
 mod report;
+mod scenes;
 mod scheduler;
 pub mod shrink;
 pub mod speed;

@@ -22,11 +22,11 @@ pub struct Shrunk {
 }
 
 impl Shrunk {
-    /// The story in lines: each event and action, what there is of faults and hosts, how far it was
-    /// shrunk, and the finding.
+    /// The story in lines: each event and action, scenes that are repeated but once, what there is of
+    /// faults and hosts, how far it was shrunk, and the finding.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        let mut lines = self.story.tell(true).trace;
+        let mut lines = crate::scenes::collapsed(self.story.tell(true).trace);
         let swarm = self.story.swarm();
         let classes = &swarm.faults.classes;
         lines.push(format!("members {}, clients {}, {classes:?}", swarm.members, swarm.clients));

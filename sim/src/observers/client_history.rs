@@ -1,8 +1,12 @@
 //! H1: the history of the ledger's registers, as clients saw it, is linearizable. H2: the answers
 //! to a client come from ever later moments, in the order in which it asked. H3: no message took
 //! effect twice. All of that from times and values alone.
+//!
+//! They are one: all three read the same answers. What one answer alone shows to be impossible is
+//! said at once, so that the run ends there: what was put in later or never, and what somebody else
+//! found already. The order of all is looked for where the faults end, and where the run does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_core::ClientKey;
 
@@ -23,10 +27,10 @@ pub(super) struct ClientHistory {
     newest: Rising<ClientKey, u64>,
     /// Which message each frame answered.
     answered: Rising<u64, (ClientKey, u64)>,
-    /// The value that each message found in its register. They are compared when the run is over.
-    found: Vec<(u64, (ClientKey, u64))>,
-    /// The end of a run is shown for each member; one look is enough.
-    is_judged: bool,
+    /// Each value that was put in, and the message that found it there.
+    put_in: BTreeMap<u64, Option<(ClientKey, u64)>>,
+    /// A phase is shown for each member; one look is enough.
+    judged: Option<Phase>,
 }
 
 impl ClientHistory {
@@ -34,6 +38,7 @@ impl ClientHistory {
         let input = swapped_in(key, sequence, payload);
         let (session, returned, output) = (key.0, None, None);
         self.places.entry(key).insert(sequence, self.operations.len());
+        self.put_in.entry(input).or_default();
         self.operations.push(Operation { session, invoked: now, returned, input, output });
     }
 
@@ -57,8 +62,9 @@ impl ClientHistory {
             violations.add("H2", text);
         }
         *newest = number;
-        if previous != 0 {
-            self.found.push((previous, message));
+        let own = self.operations[place].input;
+        if let Some((id, text)) = self.impossible(message, own, previous) {
+            violations.add(id, text);
         }
         let other = self.answered.insert(number, message);
         if let Some(other) = other.filter(|other| *other != message) {
@@ -67,13 +73,26 @@ impl ClientHistory {
         }
     }
 
-    /// Two messages that found the same value, if there are any.
-    fn found_twice(&mut self) -> Option<String> {
-        self.found.sort_unstable();
-        self.found.dedup();
-        let twice = self.found.windows(2).find(|pair| pair[0].0 == pair[1].0)?;
-        let [(value, one), (_, other)] = twice else { return None };
-        Some(format!("{one:?} and {other:?} both found {value:x}"))
+    /// Why a message that puts `own` in cannot have found `previous`, if so, whatever else there is
+    /// in the history.
+    fn impossible(
+        &mut self,
+        message: (ClientKey, u64),
+        own: u64,
+        previous: u64,
+    ) -> Option<(&'static str, String)> {
+        if previous == 0 {
+            return None; // the register was empty
+        }
+        if previous == own {
+            return Some(("H1", format!("{message:?} found {own:x}, which it put in itself")));
+        }
+        let Some(finder) = self.put_in.get_mut(&previous) else {
+            return Some(("H1", format!("{message:?} found {previous:x}, which nobody put in")));
+        };
+        let other = *finder.get_or_insert(message);
+        let twice = || format!("{other:?} and {message:?} both found {previous:x}");
+        (other != message).then(|| ("H3", twice()))
     }
 
     /// What never returned and whose value nobody found may as well not have been done.
@@ -119,11 +138,8 @@ impl Observer for ClientHistory {
             Observed::Replied { key, sequence, reply, .. } => {
                 self.replied(scene.now, (key, sequence), reply, violations);
             }
-            Observed::Phase(Phase::Over) if !self.is_judged => {
-                self.is_judged = true;
-                if let Some(problem) = self.found_twice() {
-                    violations.add("H3", problem);
-                }
+            Observed::Phase(phase @ (Phase::Calm | Phase::Over)) if self.judged < Some(phase) => {
+                self.judged = Some(phase);
                 if let Err(problem) = self.judge() {
                     violations.add("H1", problem);
                 }

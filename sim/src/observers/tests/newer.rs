@@ -1,4 +1,5 @@
 use super::*;
+use crate::ledger::swapped_in;
 use crate::observers::{
     client_history::ClientHistory, completeness::Completeness, contested_term::ContestedTerm,
     counters::Counters, deadlines::Deadlines, level::Level, own_copy::OwnCopy,
@@ -353,11 +354,28 @@ fn h1_to_h3_histories_of_clients() {
     assert_eq!(replied(&mut sound, 1, 1, &reply(1, 0)), NONE);
     assert_eq!(replied(&mut sound, 1, 2, &[]), NONE, "an empty reply says nothing");
     assert_eq!(sound.show(9, Observed::Phase(Phase::Over)), NONE);
+    let put_in = |client, sequence| swapped_in(ClientKey(client), sequence, 0);
     let mut wrong = stage();
-    assert_eq!(replied(&mut wrong, 1, 1, &reply(7, 12)), NONE);
+    assert_eq!(replied(&mut wrong, 1, 1, &reply(7, 12)), ["H1"], "nobody put 12 in");
+    let own = put_in(1, 2);
+    assert_eq!(replied(&mut wrong, 1, 2, &reply(8, own)), ["H1"], "it found what it put in");
+    let mut wrong = stage();
+    let first = put_in(1, 1);
+    assert_eq!(replied(&mut wrong, 1, 2, &reply(7, first)), NONE);
+    assert_eq!(replied(&mut wrong, 1, 2, &reply(7, first)), ["H2"], "the same once more");
+    assert_eq!(replied(&mut wrong, 2, 1, &reply(8, first)), ["H3"], "it was there once");
+    let mut wrong = stage();
+    assert_eq!(replied(&mut wrong, 1, 1, &reply(7, 0)), NONE);
     assert_eq!(replied(&mut wrong, 1, 2, &reply(6, 0)), ["H2"]);
-    assert_eq!(replied(&mut wrong, 2, 1, &reply(7, 12)), ["H3"], "one frame answers one message");
-    assert_eq!(wrong.show(9, Observed::Phase(Phase::Over)), ["H3", "H1"], "12 was there once");
+    assert_eq!(replied(&mut wrong, 2, 1, &reply(7, 0)), ["H3"], "one frame answers one message");
+    let (one, other) = (put_in(1, 1), put_in(2, 1));
+    for phase in [Phase::Calm, Phase::Over] {
+        let mut wrong = stage();
+        assert_eq!(replied(&mut wrong, 1, 1, &reply(7, other)), NONE);
+        assert_eq!(replied(&mut wrong, 2, 1, &reply(8, one)), NONE);
+        assert_eq!(wrong.show(9, Observed::Phase(phase)), ["H1"], "each comes before the other");
+        assert_eq!(wrong.show(9, Observed::Phase(phase)), NONE, "another member sees the phase");
+    }
 }
 
 #[test]
