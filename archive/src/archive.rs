@@ -178,17 +178,13 @@ impl<D: Disk> Archive<D> {
         let lock = lock::acquire(&disk, directory, owner)?;
         // A former life may have died between a name and its sync; from now on much depends on it.
         sync_names(&disk, directory)?;
-        let mut repairs = Repairs::default();
-        let (vote_copies, vote) =
-            open_copies(&disk, directory, VOTE, Kind::Vote, owner, &mut repairs)?;
-        let (history_copies, history): (Copies<HistoryAndCut>, _) =
-            open_copies(&disk, directory, HISTORY, Kind::History, owner, &mut repairs)?;
-        let (peers_copies, peers) =
-            open_copies(&disk, directory, PEERS, Kind::Peers, owner, &mut repairs)?;
-        let (mut boot_copies, boot): (Copies<BootEpoch>, _) =
-            open_copies(&disk, directory, BOOT, Kind::Boot, owner, &mut repairs)?;
-        let (origin_copies, origin): (Copies<SnapshotPoint>, _) =
-            open_copies(&disk, directory, ORIGIN, Kind::Origin, owner, &mut repairs)?;
+        let mut records = Records { disk: &disk, directory, owner, repaired: Vec::new() };
+        let (vote_copies, vote) = records.open(VOTE, Kind::Vote)?;
+        let (history_copies, history) = records.open::<HistoryAndCut>(HISTORY, Kind::History)?;
+        let (peers_copies, peers) = records.open(PEERS, Kind::Peers)?;
+        let (mut boot_copies, boot) = records.open::<BootEpoch>(BOOT, Kind::Boot)?;
+        let (origin_copies, origin) = records.open::<SnapshotPoint>(ORIGIN, Kind::Origin)?;
+        let mut repairs = Repairs { copies: records.repaired, ..Repairs::default() };
         let log = Log::new(disk.clone(), directory, &identity, Access::Write);
         log.find(origin.position)?;
         let generation = history_copies.generation();
@@ -200,10 +196,7 @@ impl<D: Disk> Archive<D> {
         let beginning = Beginning { origin, points: &points };
         let found = recover(&log, &history, generation, frame_bytes_max, beginning, &mut repairs)?;
         let newest = candidates.newest(&disk, &found, &mut repairs);
-        if newest.is_none() && origin.position > Position::ZERO {
-            let (directory, origin) = (snapshots, origin.position);
-            return Err(ArchiveError::NoSnapshot { directory, origin });
-        }
+        check_beginning(&snapshots, origin.position, newest.is_some())?;
         let (snapshot, service) = newest
             .map_or((None, None), |(snapshot, service)| (Some(Box::new(snapshot)), Some(service)));
         let boot_epoch = BootEpoch(boot.0.saturating_add(1).max(options.boot_epoch_min));
@@ -326,19 +319,40 @@ fn is_ours(name: &OsStr) -> bool {
         || name.strip_suffix(".0").or_else(|| name.strip_suffix(".1")).is_some_and(kept_twice)
 }
 
-fn open_copies<D: Disk, P: crate::payload::Payload>(
-    disk: &D,
-    directory: &Path,
-    name: &'static str,
-    kind: Kind,
-    owner: crate::record::Owner,
-    repairs: &mut Repairs,
-) -> Result<(Copies<P>, P), ArchiveError> {
-    let (copies, value, repaired) = Copies::open(disk, directory, name, kind, owner)?;
-    if repaired {
-        repairs.copies.push(name);
+/// A log that lacks its beginning needs a snapshot that stands for it.
+fn check_beginning(
+    snapshots: &Path,
+    origin: Position,
+    has_snapshot: bool,
+) -> Result<(), ArchiveError> {
+    match has_snapshot || origin == Position::ZERO {
+        true => Ok(()),
+        false => Err(ArchiveError::NoSnapshot { directory: snapshots.to_owned(), origin }),
     }
-    Ok((copies, value))
+}
+
+/// The records that are kept twice, while they are opened.
+struct Records<'a, D> {
+    disk: &'a D,
+    directory: &'a Path,
+    owner: crate::record::Owner,
+    /// The names of those of which a copy was written anew.
+    repaired: Vec<&'static str>,
+}
+
+impl<D: Disk> Records<'_, D> {
+    fn open<P: crate::payload::Payload>(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+    ) -> Result<(Copies<P>, P), ArchiveError> {
+        let (copies, value, repaired) =
+            Copies::open(self.disk, self.directory, name, kind, self.owner)?;
+        if repaired {
+            self.repaired.push(name);
+        }
+        Ok((copies, value))
+    }
 }
 
 /// Creates a directory and those above it, and makes the name of each that is new durable.

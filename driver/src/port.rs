@@ -131,10 +131,14 @@ pub trait StoragePort<C> {
 
     /// The loop has sent what it had to send: a port that performs its requests on the loop's
     /// thread does so now. Called once a turn.
-    fn perform(&mut self) {}
+    fn perform(&mut self) {
+        // Others perform them.
+    }
 
     /// Takes no further requests; those that were taken are finished.
-    fn close(&mut self) {}
+    fn close(&mut self) {
+        // Nothing is left to finish.
+    }
 }
 
 /// Something that waits for the disk.

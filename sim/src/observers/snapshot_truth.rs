@@ -44,7 +44,7 @@ fn purged(scene: &Scene<'_>, origin: &SnapshotPoint, violations: &mut Violations
         violations.add("S24", text);
     }
     let frame = scene.disk.frame_ending_at(position);
-    if !frame.is_some_and(|frame| (frame.term, frame.chain) == (origin.term, origin.chain)) {
+    if frame.is_none_or(|frame| (frame.term, frame.chain) != (origin.term, origin.chain)) {
         violations
             .add("S24", format!("member {member} begins at {origin:?}, not behind {frame:?}"));
     }
