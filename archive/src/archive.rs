@@ -197,11 +197,9 @@ impl<D: Disk> Archive<D> {
         let found = recover(&log, &history, generation, frame_bytes_max, beginning, &mut repairs)?;
         let newest = candidates.newest(&disk, &found, &mut repairs);
         check_beginning(&snapshots, origin.position, newest.is_some())?;
-        let (snapshot, service) = newest
-            .map_or((None, None), |(snapshot, service)| (Some(Box::new(snapshot)), Some(service)));
+        let (snapshot, service) = newest.map(|(core, service)| (Box::new(core), service)).unzip();
         let boot_epoch = BootEpoch(boot.0.saturating_add(1).max(options.boot_epoch_min));
         boot_copies.store(&disk, &boot_epoch)?;
-
         let life = Life { member: owner.member, incarnation: owner.incarnation, boot_epoch };
         let shared = Arc::new(Shared::new(disk, log, lock, origin.position.0, found.end.0));
         let syncer = Syncer {
