@@ -216,7 +216,8 @@ impl Member {
     /// When a hole is to be asked for (again); a leader has none.
     pub(super) fn holes_deadline(&self) -> Option<Instant> {
         let image = &self.state.log.image;
-        self.state.leading.is_none().then(|| image.next_deadline(self.log_nak_timing()))?
+        let asks = self.state.leading.is_none() && !image.is_at_rest();
+        asks.then(|| image.next_deadline(self.log_nak_timing()))?
     }
 
     /// How often it has looked at a held range of the log, a hole or a request, to find what to ask
