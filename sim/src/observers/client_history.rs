@@ -6,7 +6,7 @@
 //! said at once, so that the run ends there: what was put in later or never, and what somebody else
 //! found already. The order of all is looked for where the faults end, and where the run does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use quorate_core::ClientKey;
 
@@ -27,8 +27,9 @@ pub(super) struct ClientHistory {
     newest: Rising<ClientKey, u64>,
     /// Which message each frame answered.
     answered: Rising<u64, (ClientKey, u64)>,
-    /// Each value that was put in, and the message that found it there.
-    put_in: BTreeMap<u64, Option<(ClientKey, u64)>>,
+    /// For each register the values that were put in, in their order, with the message that found
+    /// each. One that is found is mostly among the newest.
+    put_in: [Vec<(u64, Option<(ClientKey, u64)>)>; REGISTERS as usize],
     /// A phase is shown for each member; one look is enough.
     judged: Option<Phase>,
 }
@@ -38,7 +39,7 @@ impl ClientHistory {
         let input = swapped_in(key, sequence, payload);
         let (session, returned, output) = (key.0, None, None);
         self.places.entry(key).insert(sequence, self.operations.len());
-        self.put_in.entry(input).or_default();
+        self.put_in[(input % REGISTERS) as usize].push((input, None));
         self.operations.push(Operation { session, invoked: now, returned, input, output });
     }
 
@@ -87,7 +88,9 @@ impl ClientHistory {
         if previous == own {
             return Some(("H1", format!("{message:?} found {own:x}, which it put in itself")));
         }
-        let Some(finder) = self.put_in.get_mut(&previous) else {
+        let of_register = &mut self.put_in[(previous % REGISTERS) as usize];
+        let known = of_register.iter_mut().rev().find(|(value, _)| *value == previous);
+        let Some((_, finder)) = known else {
             return Some(("H1", format!("{message:?} found {previous:x}, which nobody put in")));
         };
         let other = *finder.get_or_insert(message);
