@@ -22,8 +22,8 @@ pub struct Shrunk {
 }
 
 impl Shrunk {
-    /// The story in lines: each event and action, scenes that are repeated but once, what there is of
-    /// faults and hosts, how far it was shrunk, and the finding.
+    /// The story in lines: each event and action, scenes that are repeated but once, what there is
+    /// of faults and hosts, how far it was shrunk, and the finding.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let mut lines = crate::scenes::collapsed(self.story.tell(true).trace);

@@ -182,7 +182,6 @@ impl World {
             let clock = Clock::new(draw_rate(&mut clocks, swarm.clock_error));
             Node::new(MemberId(id), disk, clock, services(&swarm))
         });
-        let classes = swarm.faults.classes;
         Self {
             seed,
             now: 0,
@@ -191,7 +190,7 @@ impl World {
             first_led_at: None,
             last_leader: None,
             queue: crate::scheduler::Scheduler::default(),
-            network: Network::new(seed, tag, swarm.network.clone(), classes),
+            network: Network::new(seed, tag, swarm.network.clone(), swarm.faults.classes),
             nodes: nodes.collect(),
             clients: Vec::new(),
             keys_made: 0,

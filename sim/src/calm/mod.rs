@@ -1,9 +1,19 @@
 //! The calm phase. A random core, a quorum at least, heals; every other failure becomes permanent;
 //! then the core must come to rest within bounds (L1 to L3, L5, L6, L10), or it must be shown from
 //! the disks that nobody could have (L13).
+//!
+//! Each rule has a file of its own, with a function over what it needs. Here is when each is asked,
+//! and for how long it may take.
 
+mod all_level;
+mod answers;
+mod gaps;
+mod growth;
+mod left_behind;
+mod one_leader;
 mod quiet;
 mod recoverability;
+mod silence;
 
 pub(crate) use quiet::Traffic;
 
@@ -11,7 +21,8 @@ use quorate_core::{MemberId, Role, Term};
 
 use crate::dice::ALWAYS;
 use crate::faults::Fault;
-use crate::network::{CALM_LATENCY_MAX, Place};
+use crate::network::Place;
+use crate::node::Node;
 use crate::observers::Phase;
 use crate::report::Mark;
 use crate::swarm::{MILLI, SECOND};
@@ -25,9 +36,6 @@ const WINDOW_TIMEOUTS: u64 = 25;
 const ANSWERED_WITHIN: u64 = 30 * SECOND;
 /// L3: virtual time until all members are level, behind what a member replays by itself.
 const LEVEL_WITHIN: u64 = 20 * SECOND;
-/// L5: what is added to the bound, since a member that is asked may have to say that it has
-/// nothing, and another is asked an interval later.
-const GAP_PATIENCE: u64 = SECOND;
 /// Clients that pause longer do not make an idle leader find out about its disk.
 const PAUSE_OF_BUSY_CLIENTS: u64 = SECOND;
 
@@ -58,7 +66,12 @@ impl World {
         self.enter(Phase::Calm);
         self.come_to_rest();
         if self.finding.as_ref().is_some_and(|finding| finding.id.starts_with('L')) {
-            self.excused = self.excuse();
+            let disks = self.core_nodes().map(|node| &node.disk);
+            let chosen = self.watch.chosen_end();
+            let excuse = recoverability::excuse(disks, self.nodes.len(), chosen);
+            let is_left = excuse.is_none() && self.somebody_is_left_behind();
+            self.excused =
+                excuse.or_else(|| is_left.then_some("a member lacks what all others have purged"));
             if self.excused.is_some() {
                 self.finding = None;
             }
@@ -265,57 +278,22 @@ impl World {
         }
     }
 
+    /// The members of the core.
+    fn core_nodes(&self) -> impl Iterator<Item = &Node> + Clone {
+        self.core.iter().map(|node| &self.nodes[*node])
+    }
+
     /// The one leader that the whole core knows, with its term.
     fn leader(&self) -> Option<(MemberId, Term)> {
-        let mut core = self.core.iter().map(|node| &self.nodes[*node]);
-        let leader = core.clone().find(|node| node.view.role == Role::Leader)?;
-        let (id, term) = (leader.id, leader.view.term);
-        let all_know = core.all(|node| {
-            node.member.is_some()
-                && node.view.term == term
-                && node.view.leader == Some(id)
-                && (node.id == id) == (node.view.role == Role::Leader)
-        });
-        all_know.then_some((id, term))
+        one_leader::leader(self.core_nodes())
     }
 
     fn all_answered(&self) -> bool {
-        self.clients.iter().all(|host| host.owed == 0 && host.client.unanswered() == 0)
+        answers::waiting(&self.clients).next().is_none()
     }
 
     fn is_level(&self) -> bool {
-        let mut core = self.core.iter().map(|node| &self.nodes[*node]);
-        let first = core.clone().find_map(|node| Some((node, node.member.as_ref()?)));
-        let Some((first, one)) = first else { return false };
-        self.leader().is_some()
-            && first.view.commit == first.view.verified
-            && core.all(|node| {
-                let Some(member) = &node.member else { return false };
-                let positions = |view: &quorate_core::View| {
-                    (view.verified, view.durable, view.commit, view.applied, view.applied_chain)
-                };
-                positions(&node.view) == positions(&first.view)
-                    && node.view.applied == node.view.commit
-                    && !node.view.applicant
-                    && node.late.is_empty()
-                    && member.history().last() == one.history().last()
-                    && node.service.digest() == first.service.digest()
-                    && member.replicated_hash() == one.replicated_hash()
-            })
-    }
-
-    /// L5: how old a hole may be, in nanoseconds of true time.
-    fn gap_age_max(&self) -> u64 {
-        let timing = &self.swarm.timing;
-        let round_trips = 10 * CALM_LATENCY_MAX;
-        // Repairs come out of a budget for each heartbeat interval, which all that are behind
-        // share, and may be read from a disk.
-        let views = self.core.iter().map(|node| &self.nodes[*node].view);
-        let missing: u64 = views.map(|view| view.seen.0.saturating_sub(view.received.0)).sum();
-        let intervals = 2 + 2 * missing / self.swarm.limits.repair_budget_bytes;
-        let served = intervals * timing.heartbeat_interval.0 + 4 * self.swarm.disk.latency_max;
-        let asked = timing.nak_delay.0 + 2 * timing.nak_retry.0;
-        (asked + served) * self.slowness() + round_trips + GAP_PATIENCE
+        self.leader().is_some() && all_level::are_level(self.core_nodes())
     }
 
     pub(crate) fn roles(&self) -> String {
@@ -339,9 +317,7 @@ impl World {
     }
 
     fn unanswered(&self) -> String {
-        let waiting =
-            self.clients.iter().filter(|host| host.owed > 0 || host.client.unanswered() > 0);
-        let each = waiting.map(|host| {
+        let each = answers::waiting(&self.clients).map(|host| {
             let (number, unanswered) = (host.number, host.client.unanswered());
             format!("client {number} waits for {unanswered} behind {}", host.replied)
         });

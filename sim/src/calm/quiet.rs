@@ -1,6 +1,9 @@
-//! What a group at rest may still do: L5 (no old holes), L6 (silence), L10 (nothing grows).
+//! What the core sends and writes in the calm, and the two windows that L6 and L10 judge.
 
-use quorate_core::{Incoming, Message, Position, Role, Stream};
+use quorate_core::{Incoming, Message, Position, Stream};
+
+use super::gaps::Gap;
+use super::{growth, silence};
 
 use crate::network::{Content, Kind, Place};
 use crate::report::Mark;
@@ -11,30 +14,20 @@ use crate::world::World;
 pub(crate) struct Traffic {
     is_on: bool,
     now: Counts,
-    gaps: [Gap; quorate_core::config::VOTERS_MAX],
-}
-
-/// A hole that a member has, since when it has not moved.
-#[derive(Clone, Copy, Debug, Default)]
-struct Gap {
-    received: Position,
-    since: Option<u64>,
+    pub(super) gaps: [Gap; quorate_core::config::VOTERS_MAX],
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    heartbeats: u64,
-    naks: u64,
-    elections: u64,
-    log_data: u64,
-    all: u64,
-    records: u64,
-    peers: u64,
-    syncs: u64,
+pub(super) struct Counts {
+    pub(super) heartbeats: u64,
+    pub(super) naks: u64,
+    pub(super) elections: u64,
+    pub(super) log_data: u64,
+    pub(super) all: u64,
+    pub(super) records: u64,
+    pub(super) peers: u64,
+    pub(super) syncs: u64,
 }
-
-/// Datagrams and occurrences by which two windows may differ.
-const SLACK: u64 = 64;
 
 impl Traffic {
     /// Counts what is sent between members of the core, or to and from clients.
@@ -80,33 +73,6 @@ const fn asks_for_the_log(incoming: &Incoming<'_>) -> bool {
 }
 
 impl World {
-    /// L5: a hole that a member of the core has had for too long.
-    pub(crate) fn watch_gap(&mut self, node: usize) {
-        if !self.draining || self.now < self.settled_at || !self.core.contains(&node) {
-            return;
-        }
-        let view = &self.nodes[node].view;
-        let gap = &mut self.quiet.gaps[node];
-        let is_open = view.role == Role::Follower && view.leader.is_some();
-        if !is_open || view.received >= view.seen || view.received != gap.received {
-            *gap = Gap { received: view.received, since: None };
-        }
-        if !is_open || view.received >= view.seen {
-            return;
-        }
-        let since = *gap.since.get_or_insert(self.now);
-        let age = self.now - since;
-        if age > self.gap_age_max() {
-            let text = format!(
-                "member {} has a hole at {} for {age} ns; {}",
-                node + 1,
-                view.received,
-                self.roles()
-            );
-            self.found("L5", text);
-        }
-    }
-
     /// Lets two windows of time pass, in which nobody asks for anything.
     pub(super) fn stay_quiet(&mut self, window: u64) {
         let leader = self.leader();
@@ -120,9 +86,14 @@ impl World {
             return self.found("L1", text);
         }
         self.tally.saw(Mark::Silence);
-        self.check_silence(window, &first);
-        self.check_silence(window, &second);
-        self.check_growth(&first, &second);
+        let expected = self.expected(window);
+        for (id, problem) in [
+            ("L6", silence::broken(&first, &expected)),
+            ("L6", silence::broken(&second, &expected)),
+            ("L10", growth::between(&first, &second)),
+        ] {
+            problem.into_iter().for_each(|text| self.found(id, text));
+        }
     }
 
     fn window(&mut self, window: u64) -> Window {
@@ -135,53 +106,19 @@ impl World {
         Window { counts: self.quiet.now, grown, scheduled: self.queue.len() as u64 }
     }
 
+    fn expected(&self, window: u64) -> silence::Expected {
+        let fastest = self.core_nodes().map(|node| node.clock.rate()).max();
+        let ticks = window / 1_000 * fastest.unwrap_or(0) / 1_000;
+        silence::Expected {
+            followers: self.core.len() as u64 - 1,
+            rounds: ticks / self.swarm.timing.heartbeat_interval.0 + 16,
+            members: self.nodes.len() as u64,
+        }
+    }
+
     fn log_end(&self) -> Position {
         let ends = self.core.iter().map(|node| self.nodes[*node].view.written);
         ends.max().unwrap_or_default()
-    }
-
-    /// L6: only heartbeats and status flow, at the documented rate.
-    fn check_silence(&mut self, window: u64, seen: &Window) {
-        let counts = &seen.counts;
-        // Frames that overtake each other on the network are asked for, but not again and again.
-        let asked_max = if seen.grown > 0 { counts.log_data } else { 0 };
-        if counts.naks > asked_max || counts.elections > 0 || counts.records > 0 {
-            return self.found("L6", format!("not silent: {counts:?}"));
-        }
-        // Sessions that end and timers that are due are frames; what they bring is of no concern.
-        if seen.grown > 0 {
-            return;
-        }
-        let followers = self.core.len() as u64 - 1;
-        let fastest = self.core.iter().map(|node| self.nodes[*node].clock.rate()).max();
-        let ticks = window / 1_000 * fastest.unwrap_or(0) / 1_000;
-        let rounds = ticks / self.swarm.timing.heartbeat_interval.0 + 16;
-        // Members outside of the core are told as well; what reaches them is not counted.
-        if counts.heartbeats > rounds * followers || counts.log_data > 0 || counts.syncs > 0 {
-            let text = format!("{rounds} rounds of {followers} heartbeats expected: {counts:?}");
-            return self.found("L6", text);
-        }
-        // What came last before the silence, and what it is told of an interval later: each member
-        // writes that down once.
-        if counts.peers > 2 * self.nodes.len() as u64 {
-            self.found("L6", format!("records are written again and again: {counts:?}"));
-        }
-    }
-
-    /// L10: nothing grows from one window to the next.
-    fn check_growth(&mut self, first: &Window, second: &Window) {
-        if first.grown + second.grown > 0 {
-            return;
-        }
-        let more = |one: u64, other: u64| other > one + one / 20 + SLACK;
-        let (one, other) = (&first.counts, &second.counts);
-        if more(one.all, other.all) || more(first.scheduled, second.scheduled) {
-            let text = format!(
-                "{} datagrams and {} occurrences, then {} and {}",
-                one.all, first.scheduled, other.all, second.scheduled
-            );
-            self.found("L10", text);
-        }
     }
 
     /// Whether a datagram counts as traffic of the core.
@@ -191,10 +128,10 @@ impl World {
 }
 
 /// What happened in a window.
-struct Window {
-    counts: Counts,
+pub(super) struct Window {
+    pub(super) counts: Counts,
     /// Bytes by which the log grew.
-    grown: u64,
+    pub(super) grown: u64,
     /// Occurrences that were scheduled at its end.
-    scheduled: u64,
+    pub(super) scheduled: u64,
 }

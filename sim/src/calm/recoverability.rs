@@ -2,72 +2,67 @@
 
 use quorate_core::Position;
 
-use crate::world::World;
+use crate::disk::SimDisk;
 
-impl World {
-    /// Why nobody can blame the members for what was found in calm, if so; from the true state of
-    /// the disks, and from nothing that a member believes.
-    pub(super) fn excuse(&self) -> Option<&'static str> {
-        let sound = self.core.iter().filter(|node| self.nodes[**node].disk.is_sound());
-        if sound.clone().count() < self.nodes.len() / 2 + 1 {
-            return Some("fewer than a quorum of sound disks");
-        }
-        let full = sound.clone().filter(|node| self.nodes[**node].disk.is_of_a_full_member());
-        if full.count() < self.nodes.len() / 2 + 1 {
-            return Some("fewer than a quorum of members that count");
-        }
-        // Reading from a disk needs whole frames up to the end of what was committed.
-        let chosen = self.watch.chosen_end();
-        let holds = |node: &usize| self.nodes[*node].disk.verifies_to() >= chosen.0;
-        if !sound.copied().any(|node| holds(&node)) {
-            return Some("no copy of all that was committed");
-        }
-        let is_left_behind = |node: &&usize| self.is_left_behind(**node);
-        if self.core.iter().any(|node| is_left_behind(&node)) {
-            return Some("a member lacks what all others have purged");
-        }
-        None
+/// Why nobody can blame the members for what was found in calm, if so; from the true state of the
+/// disks of the core, of `members` in all, and from nothing that a member believes. All before
+/// `chosen` was committed at some time.
+pub(super) fn excuse<'a>(
+    core: impl Iterator<Item = &'a SimDisk>,
+    members: usize,
+    chosen: Position,
+) -> Option<&'static str> {
+    let quorum = members / 2 + 1;
+    let sound: Vec<&SimDisk> = core.filter(|disk| disk.is_sound()).collect();
+    if sound.len() < quorum {
+        return Some("fewer than a quorum of sound disks");
+    }
+    if sound.iter().filter(|disk| disk.is_of_a_full_member()).count() < quorum {
+        return Some("fewer than a quorum of members that count");
+    }
+    // Reading from a disk needs whole frames up to the end of what was committed.
+    if !sound.iter().any(|disk| disk.verifies_to() >= chosen.0) {
+        return Some("no copy of all that was committed");
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_core::GroupTag;
+
+    fn disks() -> [SimDisk; 3] {
+        core::array::from_fn(|_| SimDisk::new(GroupTag(1), 4_096))
     }
 
-    /// Whether what comes next at a member of the core is purged wherever it was.
-    fn is_left_behind(&self, node: usize) -> bool {
-        let next = self.nodes[node].view.received;
-        let views = self.core.iter().map(|other| &self.nodes[*other].view);
-        let mut ahead = views.filter(|view| view.verified > next).peekable();
-        ahead.peek().is_some() && ahead.all(|view| view.origin > next)
+    #[test]
+    fn a_quorum_of_sound_disks_is_no_excuse() {
+        let disks = disks();
+        assert_eq!(excuse(disks.iter(), 3, Position::ZERO), None);
+        assert_eq!(excuse(disks[1..].iter(), 3, Position::ZERO), None);
     }
 
-    /// Of `nodes` those that have all that was committed, or find what they lack of it with another
-    /// of them; all of them where nobody has it.
-    pub(super) fn within_reach(&self, nodes: Vec<usize>) -> Vec<usize> {
-        let chosen = self.watch.chosen_end();
-        let has_all = |node: &usize| {
-            let disk = &self.nodes[*node].disk;
-            chosen == Position::ZERO || disk.frame_ending_at(chosen).is_some()
-        };
-        let (mut reached, mut left): (Vec<_>, Vec<_>) =
-            nodes.iter().partition(|node| has_all(node));
-        if reached.is_empty() {
-            return nodes;
-        }
-        loop {
-            let reaches = |node: &usize| reached.iter().any(|other| self.reaches(*node, *other));
-            let (more, others): (Vec<_>, Vec<_>) = left.into_iter().partition(reaches);
-            if more.is_empty() {
-                reached.sort_unstable();
-                return reached;
-            }
-            (left, reached) = (others, [reached, more].concat());
-        }
+    #[test]
+    fn too_few_disks_and_lost_bytes_are() {
+        let mut disks = disks();
+        let lost = excuse(disks.iter(), 3, Position(64));
+        assert_eq!(lost, Some("no copy of all that was committed"));
+        disks[0].wipe();
+        assert_eq!(excuse(disks.iter(), 3, Position::ZERO), None);
+        disks[1].wipe();
+        let few = excuse(disks.iter(), 3, Position::ZERO);
+        assert_eq!(few, Some("fewer than a quorum of sound disks"));
     }
 
-    /// Whether the log at `node`, as far as the one at `other` has the same, ends where that one
-    /// is not purged.
-    fn reaches(&self, node: usize, other: usize) -> bool {
-        let (own, others) = (&self.nodes[node].disk, &self.nodes[other].disk);
-        let pairs = own.frames().iter().zip(others.frames());
-        let same = pairs.take_while(|(one, two)| one == two).last();
-        let end = same.map_or(Position::ZERO, |(frame, _)| frame.end);
-        others.origin().position <= end
+    #[test]
+    fn disks_that_were_made_anew_do_not_count() {
+        let mut disks = disks();
+        for disk in &mut disks[..2] {
+            disk.wipe();
+            disk.make_anew();
+        }
+        let few = excuse(disks.iter(), 3, Position::ZERO);
+        assert_eq!(few, Some("fewer than a quorum of members that count"));
     }
 }
