@@ -18,6 +18,9 @@ use crate::linearizability::{Operation, Swap, Verdict, check_by_key};
 /// Steps of the search for each register.
 const STEPS_MAX: u64 = 1_000_000;
 
+/// A value, and the message that found it.
+type PutIn = (u64, Option<(ClientKey, u64)>);
+
 #[derive(Default)]
 pub(super) struct ClientHistory {
     operations: Vec<Operation<u64, u64>>,
@@ -29,7 +32,7 @@ pub(super) struct ClientHistory {
     answered: Rising<u64, (ClientKey, u64)>,
     /// For each register the values that were put in, in their order, with the message that found
     /// each. One that is found is mostly among the newest.
-    put_in: [Vec<(u64, Option<(ClientKey, u64)>)>; REGISTERS as usize],
+    put_in: [Vec<PutIn>; REGISTERS as usize],
     /// A phase is shown for each member; one look is enough.
     judged: Option<Phase>,
 }
