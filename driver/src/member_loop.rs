@@ -408,7 +408,8 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
                 self.storage.submit(StorageRequest::Read { operation, range });
             }
             Action::TakeSnapshot { operation, snapshot } => self.store(operation, snapshot),
-            Action::Purge { origin } => self.make_durable(StorageRequest::Purge { origin }),
+            // Nobody is told when it is done.
+            Action::Purge { origin } => self.storage.submit(StorageRequest::Purge { origin }),
             Action::Apply(apply) => self.apply(&apply, read),
             Action::Notify(notice) => {
                 report(self.member.config().member, &notice);

@@ -174,14 +174,6 @@ impl World {
     #[must_use]
     pub fn with(seed: u64, swarm: Swarm, services: ServiceFactory) -> Self {
         let tag = GroupTag::new(GROUP, RecoveryEpoch(0));
-        let mut clocks = Dice::new(seed, "clocks");
-        let nodes = (1..=swarm.members as u16).map(|id| {
-            let frame_bytes_max = swarm.limits.frame_bytes_max();
-            let mut disk = SimDisk::with_unit(tag, frame_bytes_max, swarm.medium_unit());
-            disk.assign(MemberId(id));
-            let clock = Clock::new(draw_rate(&mut clocks, swarm.clock_error));
-            Node::new(MemberId(id), disk, clock, services(&swarm))
-        });
         Self {
             seed,
             now: 0,
@@ -191,7 +183,7 @@ impl World {
             last_leader: None,
             queue: crate::scheduler::Scheduler::default(),
             network: Network::new(seed, tag, swarm.network.clone(), swarm.faults.classes),
-            nodes: nodes.collect(),
+            nodes: nodes_of(seed, tag, &swarm, &services),
             clients: Vec::new(),
             keys_made: 0,
             watch: Watch::new(rules_of(&swarm)),
@@ -458,6 +450,19 @@ impl World {
             self.tally.saw(Mark::Redirect);
         }
     }
+}
+
+/// The machines, each with an empty disk of its own.
+fn nodes_of(seed: u64, tag: GroupTag, swarm: &Swarm, services: &ServiceFactory) -> Vec<Node> {
+    let mut clocks = Dice::new(seed, "clocks");
+    let nodes = (1..=swarm.members as u16).map(|id| {
+        let frame_bytes_max = swarm.limits.frame_bytes_max();
+        let mut disk = SimDisk::with_unit(tag, frame_bytes_max, swarm.medium_unit());
+        disk.assign(MemberId(id));
+        let clock = Clock::new(draw_rate(&mut clocks, swarm.clock_error));
+        Node::new(MemberId(id), disk, clock, services(swarm))
+    });
+    nodes.collect()
 }
 
 /// A rate that is wrong by at most `error` millionths, but never below a half.

@@ -183,7 +183,7 @@ impl StoragePort<Position> for PipeStorage {
                 self.snapshots.borrow_mut().push(operation);
                 self.put(&DiskRequest::Snapshot(operation, &snapshot.core, &service));
             }
-            // The suite's disk keeps the whole log, and no limit that it hands over has one purged.
+            // The suite's disk keeps the whole log: what is purged is merely not removed.
             StorageRequest::Purge { .. } => {}
             StorageRequest::Read { operation, range } => {
                 self.reads.borrow_mut().push(operation);

@@ -282,7 +282,8 @@ impl ReferenceNode {
                 }
                 Err(_) => self.unsaved = Some(operation),
             },
-            Action::Purge { origin } => self.make_durable(StorageRequest::Purge { origin }),
+            // Nobody is told when it is done.
+            Action::Purge { origin } => self.storage.submit(StorageRequest::Purge { origin }),
             Action::ReadLog { operation, range } => {
                 self.storage.submit(StorageRequest::Read { operation, range });
             }

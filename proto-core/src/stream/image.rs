@@ -184,9 +184,7 @@ impl Image {
         } else {
             self.overtaking = self.overtaking.saturating_add(1);
             if let Some(dropped) = self.beyond.insert(range) {
-                for asked in &mut self.asked {
-                    asked.missing += asked.range.intersection(dropped).len();
-                }
+                self.asked.iter_mut().for_each(|asked| asked.note_dropped(dropped));
             }
         }
     }

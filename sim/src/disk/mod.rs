@@ -435,11 +435,11 @@ impl SimDisk {
         if self.image.read(begin.0 as usize..end.0.max(self.marked) as usize).is_none() {
             return Err(Refusal::Unreadable);
         }
-        if begin > Position::ZERO && self.newest_snapshot().is_none() {
-            return Err(Refusal::NoSnapshot);
-        }
         if end.0 < self.marked {
             return Err(Refusal::Damaged { at: end, durable: Position(self.marked) });
+        }
+        if begin > Position::ZERO && self.newest_snapshot().is_none() {
+            return Err(Refusal::NoSnapshot);
         }
         Ok(())
     }

@@ -317,6 +317,28 @@ fn a_part_that_many_later_ones_have_overtaken_is_asked_of_another() {
 }
 
 #[test]
+fn a_part_is_overtaken_by_what_has_no_room_behind_it() {
+    let mut image = Image::new(Position(0), 1);
+    image.hear_newest(Position(1_000));
+    ask(&mut image, 0, 2);
+    assert_eq!(ask(&mut image, 30, 2).len(), 4);
+    // Others come in pieces, each of which drops the one before: none of them is ever whole.
+    let (mut now, mut drops) = (30, 0);
+    let asked = loop {
+        now += 50;
+        drops += 2;
+        image.insert(Instant(now), range(40, 48));
+        image.insert(Instant(now), range(20, 24));
+        let parts = ask(&mut image, now, 3);
+        if parts.first().is_some_and(|part| part.start == Position(0)) || drops > 60 {
+            break parts;
+        }
+    };
+    assert_eq!(asked.first().map(|part| part.start), Some(Position(0)));
+    assert!(drops <= 40, "after {drops} pieces");
+}
+
+#[test]
 fn a_part_has_its_time_however_much_of_it_comes() {
     let mut image = catching_up(2);
     for at in 0..=100 {
