@@ -1,8 +1,8 @@
 //! What can be saved of a directory that a start refuses: a new one with all of it that verifies.
 //!
-//! The member has promised others more than that, and voted in ways that nobody can tell for sure. So
-//! the new directory is of a higher incarnation, under which the member promises nothing until the
-//! others have readmitted it; but it has to fetch only what is lost, not all there is.
+//! The member has promised others more than that, and voted in ways that nobody can tell for sure.
+//! So the new directory is of a higher incarnation, under which the member promises nothing until
+//! the others have readmitted it; but it has to fetch only what is lost, not all there is.
 
 use std::path::Path;
 

@@ -190,10 +190,10 @@ pub(crate) enum Tool {
         #[arg(long, default_value_t = 60, value_name = "SECONDS")]
         seconds: u64,
     },
-    /// Saves what is whole of a damaged data directory, so that a member fetches the rest from others
+    /// Saves what is whole of a damaged data directory: a member fetches only the rest from others
     ///
-    /// The member must not run. Its directory is replaced by one of a higher incarnation with all of
-    /// the log up to the first damage, and the snapshots that stand in it; the damaged one stays
+    /// The member must not run. Its directory is replaced by one of a higher incarnation with all
+    /// of the log up to the first damage, and the snapshots that stand in it; the damaged one stays
     /// beside it under another name, and has to be destroyed once the member counts again. It does
     /// so when the others, of whom a majority of the group has to run, have readmitted it. Nothing
     /// is changed where a member can start. A directory that was rolled back to an older copy is

@@ -60,8 +60,8 @@ pub fn names_file() -> String {
     format!("{HEAD}{}    }};\n}}\n", tests.collect::<String>())
 }
 
-/// The document that lists which cases wait, wholly or in part, and for what; a test of this package
-/// compares.
+/// The document that lists which cases wait, wholly or in part, and for what; a test of this
+/// package compares.
 #[must_use]
 pub fn waiting_file() -> String {
     let mut text = String::from(WAITING_HEAD);

@@ -9,6 +9,7 @@ mod places;
 mod purging;
 mod readmission;
 mod replication;
+mod running;
 mod snapshots;
 mod stalls;
 mod traces;

@@ -122,8 +122,9 @@ impl Asked {
         }
     }
 
-    /// Notes that `dropped` was held and is not any more, for want of ranges. What comes behind a part
-    /// and has no room overtakes it, too: it may go on coming for as long as the part is left alone.
+    /// Notes that `dropped` was held and is not any more, for want of ranges. What comes behind a
+    /// part and has no room overtakes it, too: it may go on coming for as long as the part is left
+    /// alone.
     pub(super) fn note_dropped(&mut self, dropped: PositionRange) {
         self.missing += self.range.intersection(dropped).len();
         if self.range.end <= dropped.start && self.missing > 0 {
