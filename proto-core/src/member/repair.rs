@@ -293,7 +293,7 @@ impl Member {
     ) -> Handled {
         self.counters.naks_received += 1;
         for asked in ranges.iter().take(NAK_RANGES_MAX) {
-            if !asked.range.is_aligned() {
+            if !asked.range.is_aligned() || asked.range.is_empty() {
                 // Nobody misses such a range: slices are cut at multiples (rule 19).
                 self.counters.datagrams_ignored += 1;
                 continue;
