@@ -93,6 +93,9 @@ pub enum RejoinError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The directory is not that of the configured member.
+    #[error(transparent)]
+    Other(#[from] OpenError),
     /// What the disk says.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
@@ -142,21 +145,32 @@ pub fn salvage_archive(
 ) -> Result<Option<(Salvaged, PathBuf)>, RejoinError> {
     check_rejoin(configuration, incarnation)?;
     let data = &configuration.data;
+    let draft = draft_of(data);
+    let damaged = beside(data, &format!(".damaged-before-{}", incarnation.0));
     let options = options_of(configuration);
+    match identify(data) {
+        // It was interrupted between the two renames: all else was done.
+        Err(ArchiveError::NotInitialised { .. }) if draft.exists() => {
+            check(&identify(&draft)?, configuration)?;
+            rename(&draft, data)?;
+            return Ok(None);
+        }
+        other => check(&other?, configuration)?,
+    }
     match Archive::open(data, &options) {
         Ok(_) => return Ok(None),
-        Err(error @ ArchiveError::Locked { .. }) => return Err(error.into()),
-        Err(_) => {}
+        Err(
+            ArchiveError::Damaged { .. }
+            | ArchiveError::Unreadable { .. }
+            | ArchiveError::Missing { .. }
+            | ArchiveError::SegmentLength { .. }
+            | ArchiveError::Misplaced { .. },
+        ) => {}
+        // Whatever else it is, it is not mended by leaving bytes behind.
+        Err(other) => return Err(other.into()),
     }
-    let beside = |suffix: String| {
-        let mut name = data.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let draft = beside(".salvaged".into());
-    let damaged = beside(format!(".damaged-before-{}", incarnation.0));
     if draft.exists() {
-        // Nobody has run from it: what was begun before is begun again.
+        // The damaged directory is still in its place: nobody has run from the draft.
         std::fs::remove_dir_all(&draft).map_err(|error| ArchiveError::Io {
             action: "remove",
             path: draft.clone(),
@@ -167,6 +181,19 @@ pub fn salvage_archive(
     rename(data, &damaged)?;
     rename(&draft, data)?;
     Ok(Some((salvaged, damaged)))
+}
+
+/// Where a directory is made that is going to replace the one at `data`.
+fn draft_of(data: &Path) -> PathBuf {
+    beside(data, ".salvaged")
+}
+
+/// The name of `data`, and `suffix`.
+fn beside(data: &Path, suffix: &str) -> PathBuf {
+    // Without a slash at its end.
+    let mut name = data.components().collect::<PathBuf>().into_os_string();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), RejoinError> {
@@ -192,6 +219,11 @@ pub fn next_incarnation() -> Incarnation {
 }
 
 fn init_as(configuration: &Configuration, incarnation: Incarnation) -> Result<(), ArchiveError> {
+    let draft = draft_of(&configuration.data);
+    if draft.exists() {
+        // A repair was interrupted: what takes the place of that directory is whole, and remembers.
+        return Err(ArchiveError::AlreadyInitialised { found: draft });
+    }
     let identity = Identity {
         group: configuration.group,
         recovery_epoch: RecoveryEpoch(0),
