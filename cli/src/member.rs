@@ -52,7 +52,9 @@ pub(crate) fn repair(config: &Path, incarnation: Option<u32>) -> Result<(), Fail
     let Some((salvaged, damaged)) =
         salvage_archive(&configuration, incarnation).map_err(refused)?
     else {
-        tell_line(format_args!("a member can start from {directory}; nothing was changed"));
+        tell_line(format_args!(
+            "a member can start from {directory}; there is nothing left to repair"
+        ));
         return Ok(());
     };
     let Salvaged { log_start, log_end, snapshots, cause, .. } = salvaged;

@@ -5,7 +5,7 @@
 use core::net::Ipv4Addr;
 use core::time::Duration;
 use std::io::{Read, Write};
-use std::net::{TcpStream, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Instant;
@@ -322,10 +322,35 @@ fn a_snapshot_is_taken_on_request_and_a_restart_begins_with_it() {
     assert!(starts.is_sorted_by(|one, other| one < other), "each start is a life of its own");
 }
 
-/// Free addresses on this machine, all different.
+/// Addresses on this machine that are free for datagrams and for connections, all different.
 fn addresses<const N: usize>() -> [String; N] {
-    let sockets = [(); N].map(|()| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
-    sockets.map(|socket| socket.local_addr().unwrap().to_string())
+    let free = || loop {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = socket.local_addr().unwrap();
+        if let Ok(listener) = TcpListener::bind(address) {
+            return (socket, listener, address.to_string());
+        }
+    };
+    let held = [(); N].map(|()| free());
+    held.map(|(_, _, address)| address)
+}
+
+/// The data directories, and the configurations, of a group of three.
+fn group_of(directory: &Path, addresses: &[String; 3]) -> ([PathBuf; 3], Vec<PathBuf>) {
+    let members = (1..).zip(addresses);
+    let members = members.map(|(id, address)| format!("{{ id = {id}, address = \"{address}\" }}"));
+    let members = members.collect::<Vec<_>>().join(", ");
+    let data = ["one", "two", "three"].map(|name| directory.join(name));
+    let configs = (1..).zip(&data).map(|(id, data)| {
+        let data = data.display();
+        let text = format!(
+            "group = 7\nmember = {id}\ndata = \"{data}\"\nsecurity = \"checksum-only\"\n\
+             members = [{members}]\n"
+        );
+        write(directory, &format!("{id}.toml"), &text)
+    });
+    let configs = configs.collect();
+    (data, configs)
 }
 
 /// What is answered to a request for `path`.
@@ -358,20 +383,10 @@ fn status(
 fn an_operator_sees_the_members_and_hands_the_leadership_over() {
     let directory = tempfile::tempdir().unwrap();
     let addresses = addresses::<3>();
-    let members = (1..).zip(&addresses);
-    let members = members.map(|(id, address)| format!("{{ id = {id}, address = \"{address}\" }}"));
-    let members: Vec<String> = members.collect();
-    let data = ["one", "two", "three"].map(|name| directory.path().join(name));
+    let (data, configs) = group_of(directory.path(), &addresses);
     let mut running: Vec<Killed> = Vec::new();
-    for (id, data) in (1..).zip(&data) {
-        let text = format!(
-            "group = 7\nmember = {id}\ndata = \"{}\"\nsecurity = \"checksum-only\"\nmembers = [{}]\n",
-            data.display(),
-            members.join(", ")
-        );
-        let config = write(directory.path(), &format!("{id}.toml"), &text);
+    for (address, config) in addresses.iter().zip(&configs) {
         // The same port of the other protocol.
-        let address = &addresses[id - 1];
         let mut member = quorate(&["member", "--bootstrap", "--metrics", address, "--config"]);
         running.push(Killed(member.arg(config).stderr(Stdio::null()).spawn().unwrap()));
     }
@@ -422,18 +437,7 @@ fn an_operator_sees_the_members_and_hands_the_leadership_over() {
 fn e47_a_damaged_directory_is_repaired_and_the_rest_is_fetched() {
     let directory = tempfile::tempdir().unwrap();
     let addresses = addresses::<3>();
-    let members = (1..).zip(&addresses);
-    let members = members.map(|(id, address)| format!("{{ id = {id}, address = \"{address}\" }}"));
-    let members: Vec<String> = members.collect();
-    let data = ["one", "two", "three"].map(|name| directory.path().join(name));
-    let configs: Vec<PathBuf> = (1..).zip(&data).map(|(id, data)| {
-        let text = format!(
-            "group = 7\nmember = {id}\ndata = \"{}\"\nsecurity = \"checksum-only\"\nmembers = [{}]\n",
-            data.display(),
-            members.join(", ")
-        );
-        write(directory.path(), &format!("{id}.toml"), &text)
-    }).collect();
+    let (data, configs) = group_of(directory.path(), &addresses);
     let start = |config: &Path| {
         let mut member = quorate(&["member", "--bootstrap", "--config"]);
         Killed(member.arg(config).stderr(Stdio::null()).spawn().unwrap())

@@ -422,4 +422,35 @@ mod tests {
         let ports = ArchivePorts::open(&configuration, false).unwrap();
         assert!(ports.recovered.life.boot_epoch.0 > 1 << 40, "milliseconds since 1970");
     }
+
+    #[test]
+    fn e47_an_interrupted_repair_is_ended_and_nothing_is_made_anew_meanwhile() {
+        let members: Vec<String> =
+            (1..=3).map(|id| format!("{{ id = {id}, address = \"127.0.0.1:900{id}\" }}")).collect();
+        let text = format!(
+            "group = \"0x5eed\"\nmember = 1\ndata = \"x\"\nsecurity = \"checksum-only\"\n\
+             members = [{}]\n",
+            members.join(", ")
+        );
+        let directory = tempfile::tempdir().unwrap();
+        let mut configuration = Configuration::parse(&text).unwrap();
+        configuration.data = directory.path().join("data/");
+        let next = Incarnation(2);
+        // As it is behind the first of the two renames: only what takes its place is there.
+        rejoin_archive(&configuration, next).unwrap();
+        let draft = directory.path().join("data.salvaged");
+        std::fs::rename(&configuration.data, &draft).unwrap();
+        let error = ArchivePorts::open(&configuration, true).unwrap_err();
+        let refused = OpenError::Archive(ArchiveError::AlreadyInitialised { found: draft.clone() });
+        assert_eq!(error.to_string(), refused.to_string(), "a bootstrap forgets what it promised");
+
+        configuration.member = MemberId(2);
+        let foreign = salvage_archive(&configuration, Incarnation(3)).unwrap_err();
+        assert!(matches!(foreign, RejoinError::Other(OpenError::Foreign { .. })), "{foreign}");
+        configuration.member = MemberId(1);
+        assert_eq!(salvage_archive(&configuration, Incarnation(3)).unwrap(), None);
+        assert!(!draft.exists());
+        let ports = ArchivePorts::open(&configuration, false).unwrap();
+        assert_eq!(ports.recovered.life.incarnation, next);
+    }
 }
