@@ -1,6 +1,6 @@
 //! Who is well, from the true state of hosts, disks, clocks and links.
 
-use super::{Availability, WELL_TIMEOUTS};
+use super::{Availability, Promise, WELL_TIMEOUTS};
 use crate::clock::TRUE_RATE;
 use crate::dice::ALWAYS;
 use crate::network::Place;
@@ -35,8 +35,9 @@ impl Availability {
         // others go first waits for so much longer (E19).
         let delays = swarm.candidacy_delays.iter().copied().max().unwrap_or_default();
         let settling = WELL_TIMEOUTS * timeout + swarm.timing.progress_timeout.0 + delays;
-        let settling = (has_clocks && is_connected).then_some(settling);
-        Self::new(swarm.members, swarm.clients, settling)
+        let promise = Promise { settling, candidacy_delay: delays };
+        let promise = (has_clocks && is_connected).then_some(promise);
+        Self::new(swarm.members, swarm.clients, promise)
     }
 }
 
@@ -76,7 +77,7 @@ impl World {
         self.tally.saw(Mark::AvailabilityJudged);
         if !window.is_available() {
             let text = format!(
-                "a quorum was well, and {} of {} requests had no reply within a second: {}",
+                "a quorum was well, and {} of {} requests had no reply in time: {}",
                 window.failed,
                 window.answered + window.failed,
                 self.roles()

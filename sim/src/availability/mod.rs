@@ -1,7 +1,7 @@
 //! L15: while faults go on, a group serves as long as a quorum of it is well. In each two seconds
 //! behind a time in which one quorum was up and mutually connected, on sound disks and with clocks
-//! in bound, 99 of 100 requests are answered within a second each. A single one may fail where half
-//! as many are answered.
+//! in bound, 99 of 100 requests are answered within a second each. Where members let others go first
+//! at an election, both times are longer by that.
 //!
 //! This is the record that the rule is judged by, and the judgement: it is told who is well and
 //! what clients see, and looks at nothing by itself. `health.rs` tells it, from the true state of
@@ -19,17 +19,14 @@ use crate::swarm::MILLI;
 
 /// How often it is looked, in nanoseconds: windows begin at its multiples.
 const STEP: u64 = 100 * MILLI;
-/// A window, in steps. Requests of its first half have the other half to be answered in.
-const WINDOW: u64 = 20;
-/// The time within which a request is answered, in steps.
-const WITHIN: u64 = 10;
+/// The time within which a request is answered, in nanoseconds, if nobody waits before it stands for
+/// election. A window is twice as long: requests of its first half have the other half to be
+/// answered in.
+const WITHIN: u64 = 1_000 * MILLI;
 /// Election time-outs that all have to have been well for, before a window begins.
 pub(crate) const WELL_TIMEOUTS: u64 = 4;
 /// Of so many requests one may fail.
 const REQUESTS_FOR_A_FAILURE: u64 = 100;
-/// Where there are fewer, a single one that fails beside so many answered ones is no percentage
-/// yet: a member that is not of the quorum may have led twice in the time of one client.
-const ANSWERED_BESIDE_ONE: u64 = 50;
 
 /// Since when something is well, if it is; what has to catch up first, is so in the future.
 type Well = Option<u64>;
@@ -37,9 +34,8 @@ type Well = Option<u64>;
 /// Who was well since when, and what became of the newest requests.
 #[derive(Debug, Default)]
 pub(crate) struct Availability {
-    /// For how long all have to have been well before a window, in nanoseconds; `None` if this
-    /// world promises nothing.
-    settling: Option<u64>,
+    /// `None` if this world promises nothing.
+    promise: Option<Promise>,
     members: Vec<Well>,
     /// Both directions between a member and one of a lower index: those of the first, then of the
     /// second.
@@ -47,6 +43,28 @@ pub(crate) struct Availability {
     clients: Vec<Line>,
     counts: VecDeque<Count>,
     looked: u64,
+}
+
+/// What a world promises, in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Promise {
+    /// For how long all have to have been well before a window.
+    pub(crate) settling: u64,
+    /// For how long a member of the quorum may let others go first, when a leader fell that is not
+    /// of it (E19): requests wait for so much longer.
+    pub(crate) candidacy_delay: u64,
+}
+
+impl Promise {
+    /// The time within which a request is answered, in whole steps.
+    const fn within_steps(self) -> u64 {
+        (WITHIN + self.candidacy_delay).div_ceil(STEP)
+    }
+
+    /// Whether a request counts: its client was well for long enough before, and is.
+    fn counts_from(self, well: Well, turn: u64) -> bool {
+        well.is_some_and(|since| since + self.settling <= turn)
+    }
 }
 
 /// A client, and the oldest of its requests that is not answered.
@@ -79,8 +97,7 @@ pub(crate) struct Window {
 impl Window {
     /// Whether it is what the rule asks for.
     pub(crate) const fn is_available(self) -> bool {
-        let is_single = self.failed <= 1 && self.answered >= ANSWERED_BESIDE_ONE;
-        is_single || self.failed * REQUESTS_FOR_A_FAILURE <= self.answered + self.failed
+        self.failed * REQUESTS_FOR_A_FAILURE <= self.answered + self.failed
     }
 }
 
@@ -100,9 +117,9 @@ const fn note(well: &mut Well, is_well: bool, since: u64) {
 
 impl Availability {
     /// A record of a group in which nobody is known to be well yet.
-    pub(crate) fn new(members: usize, clients: usize, settling: Option<u64>) -> Self {
+    pub(crate) fn new(members: usize, clients: usize, promise: Option<Promise>) -> Self {
         Self {
-            settling,
+            promise,
             members: vec![None; members],
             links: vec![None; members * members.saturating_sub(1) / 2],
             clients: vec![Line::default(); clients],
@@ -113,7 +130,7 @@ impl Availability {
 
     /// Whether anything is promised at all.
     pub(crate) const fn is_on(&self) -> bool {
-        self.settling.is_some()
+        self.promise.is_some()
     }
 
     /// Whether it is time to look again.
@@ -163,8 +180,9 @@ impl Availability {
         line.unanswered = line.unanswered.saturating_sub(1);
         let turn = if line.unanswered > 0 { line.turn.replace(now) } else { line.turn.take() };
         let well = line.well;
-        if let Some(turn) = turn.filter(|turn| self.counts_from(well, *turn)) {
-            self.count(turn, now - turn <= WITHIN * STEP);
+        let Some(promise) = self.promise else { return };
+        if let Some(turn) = turn.filter(|turn| promise.counts_from(well, *turn)) {
+            self.count(turn, now - turn <= promise.within_steps() * STEP);
         }
     }
 
@@ -172,28 +190,30 @@ impl Availability {
     /// a quorum was well throughout and before, and anybody asked for anything.
     pub(crate) fn look(&mut self, now: u64) -> Option<Window> {
         self.looked = now / STEP;
+        let promise = self.promise?;
+        let (within, window) = (promise.within_steps(), 2 * promise.within_steps());
         for client in 0..self.clients.len() {
             let line = self.clients[client];
-            let Some(turn) = line.turn.filter(|turn| now - turn > WITHIN * STEP) else { continue };
+            let Some(turn) = line.turn.filter(|turn| now - turn > within * STEP) else { continue };
             // It fails, and is tried once more.
-            self.clients[client].turn = Some(turn + WITHIN * STEP);
-            if self.counts_from(line.well, turn) {
+            self.clients[client].turn = Some(turn + within * STEP);
+            if promise.counts_from(line.well, turn) {
                 self.count(turn, false);
             }
         }
-        let begin = self.looked.checked_sub(WINDOW)?;
+        let begin = self.looked.checked_sub(window)?;
         while self.counts.front().is_some_and(|count| count.step < begin) {
             self.counts.pop_front();
         }
-        let well_from = (begin * STEP).checked_sub(self.settling?)?;
-        let ends = begin + WINDOW - WITHIN;
+        let well_from = (begin * STEP).checked_sub(promise.settling)?;
+        let ends = begin + window - within;
         let counts = self.counts.iter().filter(|count| count.step < ends);
-        let window = counts.fold(Window { answered: 0, failed: 0 }, |sum, count| Window {
+        let sum = counts.fold(Window { answered: 0, failed: 0 }, |sum, count| Window {
             answered: sum.answered + count.answered,
             failed: sum.failed + count.failed,
         });
-        let has_requests = window.answered + window.failed > 0;
-        (has_requests && self.has_quorum_since(well_from)).then_some(window)
+        let has_requests = sum.answered + sum.failed > 0;
+        (has_requests && self.has_quorum_since(well_from)).then_some(sum)
     }
 
     /// Whether one quorum was well, and connected, from `begin` until now.
@@ -211,11 +231,6 @@ impl Availability {
                     chosen().all(|(_, other)| one == other || connected(*one, *other))
                 })
         })
-    }
-
-    /// Whether a request counts: its client was well for long enough before, and is.
-    fn counts_from(&self, well: Well, turn: u64) -> bool {
-        self.settling.zip(well).is_some_and(|(settling, since)| since + settling <= turn)
     }
 
     fn count(&mut self, turn: u64, in_time: bool) {
