@@ -11,9 +11,6 @@ use serde_json::Value;
 use crate::instructions;
 use crate::line::Line;
 
-/// How much more than the checked-in count is let pass.
-const TOLERANCE: f64 = 0.03;
-
 /// How the gate is run.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct GateOptions {
@@ -23,6 +20,9 @@ pub(crate) struct GateOptions {
     /// Write the counts of this run into the file instead of comparing.
     #[arg(long)]
     update: bool,
+    /// Percent more than the checked-in count that are let pass.
+    #[arg(long, default_value_t = 3)]
+    tolerance: u8,
     /// Only cases whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
@@ -42,6 +42,7 @@ pub(crate) fn run(options: &GateOptions) -> Result<(), Box<dyn Error>> {
         Err(_) if options.update => BTreeMap::new(),
         Err(error) => return Err(format!("{}: {error}", options.file.display()).into()),
     };
+    let most = 1.0 + f64::from(options.tolerance) / 100.0;
     let mut worse = Vec::new();
     for case in instructions::case_names() {
         if !case.contains(&options.only) {
@@ -57,7 +58,7 @@ pub(crate) fn run(options: &GateOptions) -> Result<(), Box<dyn Error>> {
             None => line,
         };
         line.print()?;
-        if before.is_none_or(|before| count > before * (1.0 + TOLERANCE)) {
+        if before.is_none_or(|before| count > before * most) {
             worse.push(case.clone());
         }
         known.insert(case, Value::from(count as u64));

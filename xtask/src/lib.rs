@@ -50,6 +50,9 @@ enum Task {
         /// Leaves pictures in docs/figures.
         #[arg(long)]
         update: bool,
+        /// The command quorate-conformance, where it is built already.
+        #[arg(long, value_name = "FILE")]
+        program: Option<PathBuf>,
     },
     /// Repairs what repairs itself: generated code, lints with a known remedy, format.
     Fix,
@@ -69,7 +72,7 @@ pub fn main() -> ExitCode {
         Task::Codegen { check } => codegen::run(&root(), check).map_err(|e| e.to_string()),
         Task::Verify { no_tests } => verify::verify(&root(), !no_tests),
         Task::Checksums => verify::test_checksums(&root()),
-        Task::Pages { update } => pages::run(&root(), update),
+        Task::Pages { update, program } => pages::run(&root(), update, program.as_deref()),
         Task::Fix => verify::fix(&root()),
         Task::BareMetal { install } => bare_metal::run(&root(), install),
     };

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::step::StepResult;
+use crate::step::{StepResult, cargo};
 
 /// A page of the report: its name, where it is, and what a reader must find on it.
 struct Page {
@@ -49,17 +49,18 @@ const PAGES: &[Page] = &[
 const BROWSERS: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
 
 /// Draws the pages of the fixtures and checks their elements; with `update`, leaves a picture of
-/// each in docs/figures. Without a browser it says so and is content.
+/// each in docs/figures. Without a browser it says so and is content. `program` is the suite's
+/// command, which is built if there is none.
 ///
 /// # Errors
 /// The report cannot be made, or an element is missing.
-pub(crate) fn run(root: &Path, update: bool) -> StepResult {
+pub(crate) fn run(root: &Path, update: bool, program: Option<&Path>) -> StepResult {
     // There is none yet where cargo builds elsewhere.
     let folder = root.join("target");
     std::fs::create_dir_all(&folder)
         .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
     let page = folder.join("conformance.html");
-    render(root, &page)?;
+    render(root, &page, program)?;
     let found = BROWSERS.iter().find(|name| Command::new(name).arg("--version").output().is_ok());
     let Some(browser) = found else {
         eprintln!("pages: skipped, there is no Chromium here");
@@ -84,14 +85,22 @@ pub(crate) fn run(root: &Path, update: bool) -> StepResult {
     Ok(())
 }
 
-fn render(root: &Path, page: &Path) -> StepResult {
-    let made = Command::new("cargo")
-        .args(["run", "--quiet", "-p", "quorate-conformance", "--", "matrix"])
+fn render(root: &Path, page: &Path, program: Option<&Path>) -> StepResult {
+    let mut command = match program {
+        Some(program) => Command::new(root.join(program)),
+        None => {
+            let mut command = cargo(root);
+            command.args(["run", "--quiet", "-p", "quorate-conformance", "--"]);
+            command
+        }
+    };
+    let made = command
+        .arg("matrix")
         .args(["conformance/fixtures/passing.json", "conformance/fixtures/failing.json", "--html"])
         .arg(page)
         .current_dir(root)
         .output()
-        .map_err(|error| format!("cannot start cargo: {error}"))?;
+        .map_err(|error| format!("cannot start {}: {error}", command.get_program().display()))?;
     // The command tells by its exit code that one of the runs had a failure: it has to have one.
     if made.status.code() == Some(1) {
         return Ok(());
