@@ -2,6 +2,7 @@
 
 use crate::case::Script;
 use crate::catalogue;
+use crate::places;
 use crate::runner::{CaseReport, Outcome, run_case};
 use crate::subject::Subject;
 use crate::trial::Profile;
@@ -77,6 +78,10 @@ pub fn waiting_file() -> String {
     text += &format!("| case | | waits for |\n|---|---|---|\n{whole}");
     text += "\n## In part\n\nThe rest of these is written, and a pass proves the rest only.\n\n";
     text += &format!("| case | | what waits, and for what |\n|---|---|---|\n{parts}");
+    text += FEWER_HEAD;
+    text += &places::table(places::NOT_WITH_MEMBERS);
+    text += "\n### Not with real processes\n\n";
+    text += &places::table(places::NOT_ON_REAL_PROCESSES);
     text
 }
 
@@ -88,6 +93,16 @@ Written by a test, which fails when it is stale:
 
 The subject of these cases does not exist yet. They are *not applicable* to every subject, never
 passed, until the work that each of them names is there.
+
+";
+
+const FEWER_HEAD: &str = "
+## On fewer bindings than one would expect
+
+These are written, and a pass proves the rule. Each was meant to be played with run loops of others,
+or with real processes, and is not, for the reason beside it; a test compares with what is played.
+
+### Not with run loops of others
 
 ";
 

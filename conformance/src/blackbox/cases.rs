@@ -15,7 +15,7 @@ use super::grounds::{Grounds, PATIENCE};
 #[cfg(feature = "fault-disks")]
 use super::power;
 use super::shapes::only_elects;
-use super::{ends, images, resources, shapes};
+use super::{crowds, ends, images, outside, resources, shapes};
 use crate::case::{Failure, Verdict, check};
 use crate::stage::{Effect, MILLION};
 
@@ -52,6 +52,7 @@ const SCRIPTS: &[(&str, RealCase)] = &[
     ("EL-23", el_23),
     ("EL-27", ends::el_27),
     ("LS-01", ls_01),
+    ("LS-11", crowds::ls_11),
     ("CD-16", cd_16),
     ("CD-17", cd_17),
     ("NK-01", nk_01),
@@ -61,9 +62,15 @@ const SCRIPTS: &[(&str, RealCase)] = &[
     ("NK-25", nk_25),
     ("NK-32", resources::nk_32),
     ("FC-02", shapes::fc_02),
+    ("FC-06", crowds::fc_06),
     ("CL-01", cl_01),
+    ("CL-02", crowds::cl_02),
     ("CL-04", cl_04),
     ("CL-05", shapes::cl_05),
+    ("CL-26", crowds::cl_26),
+    ("BI-08", outside::bi_08),
+    ("BI-09", outside::bi_09),
+    ("BI-11", outside::bi_11),
     ("RB-06", resources::rb_06),
     ("RB-11", resources::rb_11),
     #[cfg(feature = "fault-disks")]
@@ -78,8 +85,10 @@ const SCRIPTS: &[(&str, RealCase)] = &[
     ("AD-21", ends::ad_21),
     ("AD-26", shapes::ad_26),
     ("AD-27", ad_27),
+    ("AD-30", outside::ad_30),
     ("AD-31", ad_31),
     ("DF-01", df_01),
+    ("DF-02", outside::df_02),
     #[cfg(feature = "fault-disks")]
     ("DF-03", power::df_03),
     ("DF-07", ends::df_07),

@@ -14,6 +14,7 @@ mod agent;
 mod cases;
 mod client;
 mod clocks;
+mod crowds;
 mod description;
 mod disks;
 mod ends;
@@ -21,6 +22,7 @@ mod ends;
 mod faulty;
 mod grounds;
 mod images;
+mod outside;
 mod packet;
 #[cfg(feature = "fault-disks")]
 mod power;

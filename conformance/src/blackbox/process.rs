@@ -20,6 +20,9 @@ const UP_WITHIN: Duration = Duration::from_secs(20);
 /// How often a member's standard error is looked at until it says that it runs.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
+/// How a command ended: its exit code, if it ended in time, and its standard error.
+pub(super) type Ended = (Option<i32>, String);
+
 const NO_DISK: &str = "the script asks for a disk that the member does not have";
 
 /// A process that holds the namespaces of a host. The host ends with it.
@@ -134,6 +137,7 @@ pub(super) struct Process {
     /// Its disk, if that is not the machine's.
     disk: Option<Mounted>,
     log: PathBuf,
+    init: Vec<String>,
     start: Vec<String>,
     ready: String,
     /// The signal that asks for the status, and what stands before the kernel's drops there.
@@ -174,6 +178,7 @@ impl Process {
             return Err(format!("{init:?} fails: {}", said.trim()));
         }
         Ok(Self {
+            init,
             start: words(&product.member.start),
             log: folder.join(format!("member-{id}.log")),
             ready: product.member.ready.clone(),
@@ -383,16 +388,44 @@ impl Process {
     }
 
     /// Starts a second process on the same directory; its exit code if it ends in time.
-    pub(super) fn second(&mut self, patience: Duration) -> Result<Option<i32>, String> {
-        let mut command = self.host.command(&self.start);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let second =
-            command.spawn().map_err(|error| format!("cannot start {:?}: {error}", self.start))?;
-        let first = self.running.replace(second);
-        let code = self.wait(patience);
-        self.kill();
-        self.running = first;
-        Ok(code)
+    pub(super) fn second(&self, patience: Duration) -> Result<Option<i32>, String> {
+        Ok(self.does(&self.start, patience)?.0)
+    }
+
+    /// Prepares the directory again; exit code and complaint.
+    pub(super) fn init_again(&self) -> Result<Ended, String> {
+        self.does(&self.init, UP_WITHIN)
+    }
+
+    /// Prepares a directory of a member, or starts it, with another file as its configuration; exit
+    /// codes and complaints of both.
+    pub(super) fn with_config(&self, config: &Path) -> Result<[Ended; 2], String> {
+        let (own, other) = (self.config.display().to_string(), config.display().to_string());
+        let words = |words: &[String]| -> Vec<String> {
+            words.iter().map(|word| word.replace(&own, &other)).collect()
+        };
+        let prepared = self.does(&words(&self.init), UP_WITHIN)?;
+        Ok([prepared, self.does(&words(&self.start), UP_WITHIN)?])
+    }
+
+    /// Runs a command of the product on this host; killed when it has not ended in time.
+    fn does(&self, words: &[String], patience: Duration) -> Result<Ended, String> {
+        let said = self.log.with_extension("said");
+        let file = File::create(&said).map_err(|error| format!("{}: {error}", said.display()))?;
+        let mut command = self.host.command(words);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::from(file));
+        let mut child =
+            command.spawn().map_err(|error| format!("cannot start {words:?}: {error}"))?;
+        let limit = Instant::now() + patience;
+        let mut code = None;
+        while code.is_none() && Instant::now() < limit {
+            thread::sleep(LOOK_INTERVAL);
+            code = child.try_wait().ok().flatten().map(|status| status.code().unwrap_or(-1));
+        }
+        // That it has ended already is what is wanted.
+        let _ = child.kill();
+        let _ = child.wait();
+        Ok((code, fs::read_to_string(&said).unwrap_or_default()))
     }
 
     /// What the member has written to its standard error, in all lives.

@@ -41,13 +41,19 @@ const GROUPS: &[&[Case]] = &[
 type WithMembers = fn(&Trial<'_>) -> Verdict;
 
 /// Cases that call the core directly and can be shown with members of any other subject as well.
-const WITH_MEMBERS: [(&str, WithMembers); 6] = [
+const WITH_MEMBERS: [(&str, WithMembers); 12] = [
+    ("CD-05", cd::stages::cd_05),
+    ("CD-06", cd::stages::cd_06),
+    ("CD-07", cd::stages::cd_07),
+    ("NK-28", nk::stages::nk_28),
     ("SN-01", sn_members::sn_01),
     ("SN-03", sn_members::sn_03),
     ("SN-06", sn_members::sn_06),
     ("SN-12", sn_members::sn_12),
     ("SN-14", sn_members::sn_14),
     ("SN-16", sn_members::sn_16),
+    ("AD-25", ad::stages::ad_25),
+    ("AD-31", ad::stages::ad_31),
 ];
 
 /// What shows, with members of any subject but the core itself, what a case shows that calls the

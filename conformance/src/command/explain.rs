@@ -3,7 +3,7 @@
 use super::Exit;
 use super::arguments::ExplainArguments;
 use super::list::{bindings, level, state};
-use quorate_conformance::catalogue;
+use quorate_conformance::{catalogue, laws, places};
 use quorate_core::mutant as mistakes;
 
 /// Which case notices which deliberate mistake.
@@ -23,18 +23,12 @@ pub(super) fn explain(arguments: &ExplainArguments) -> Result<Exit, String> {
         "profile   {}",
         if case.quick { "quick and all above" } else { "standard and all above" }
     );
-    tell!(
-        "runs on   {}",
-        match bindings(case).as_str() {
-            "core" => "the core directly (--subject core)",
-            "core+subject" => "the core directly (--subject core), and any other subject",
-            "subject" => "any subject, in virtual time",
-            "core+real" => "the core directly (--subject core), and real processes",
-            "subject+real" => "any subject, in virtual time, and real processes",
-            "real" => "real processes (--profile real --subject blackbox:FILE)",
-            _ => "nothing yet",
-        }
-    );
+    tell!("runs on   {}", in_words(&bindings(case)));
+    for (whom, reason) in places::excuses(case) {
+        tell!("not with  {whom}: {reason}");
+    }
+    let (document, section) = laws::law(case);
+    tell!("law       {document}, section {section:?}");
     tell!("state     {}", state(case));
     if !case.edges.is_empty() {
         tell!("edges     {} (EDGE_CASES.md)", case.edges.join(", "));
@@ -44,6 +38,17 @@ pub(super) fn explain(arguments: &ExplainArguments) -> Result<Exit, String> {
     }
     tell!("try it    quorate-conformance run {}", case.id);
     Ok(Exit::Good)
+}
+
+/// Where a case can run, as `list` has it, in words.
+fn in_words(bindings: &str) -> String {
+    let words = bindings.split('+').map(|place| match place {
+        "core" => "the core directly (--subject core)",
+        "subject" => "members of any subject, in virtual time",
+        "real" => "real processes (--profile real --subject blackbox:FILE)",
+        _ => "nothing yet",
+    });
+    words.collect::<Vec<_>>().join("; ")
 }
 
 /// The numbers of the mistakes that a case notices, if the table has it.
@@ -74,6 +79,16 @@ fn named(numbers: &[u32]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_place_has_words() {
+        for case in catalogue::all().filter(|case| state(case).starts_with("written")) {
+            let words = in_words(&bindings(case));
+            assert!(!words.contains("nothing"), "{}: {words}", case.id);
+        }
+        assert_eq!(in_words("core+real").split(';').count(), 2);
+        assert_eq!(in_words("-"), "nothing yet");
+    }
 
     #[test]
     fn the_table_says_what_a_case_notices() {

@@ -3,10 +3,12 @@
 use std::io::ErrorKind;
 
 use quorate_core::{OperationId, Recovered};
+use quorate_driver::Completion;
 
 use super::run::Happening;
 use super::{Passing, Stage};
 use crate::case::Verdict;
+use crate::edges::Input;
 
 impl Stage<'_> {
     /// A member's socket takes no datagrams, as one whose buffer is full, or takes them again.
@@ -54,6 +56,19 @@ impl Stage<'_> {
         let refused = refused.count();
         self.queue.push(self.now, Happening::Look { node: index, life: self.machines[index].life });
         refused
+    }
+
+    /// A member's disk reports that this operation is complete, whether it was asked for or not.
+    ///
+    /// # Errors
+    /// An observer saw a rule broken.
+    pub fn complete_falsely(&mut self, member: u16, operation: OperationId) -> Verdict {
+        let OperationId { boot_epoch, sequence } = operation;
+        let number = format!("{sequence} of life {}", boot_epoch.0);
+        self.say(format!("the disk of member {member} reports operation {number} as done"));
+        let index = self.index(member);
+        self.push_input(index, Input::Storage(Completion::Durable { operation }));
+        self.found()
     }
 
     /// Starts a member; `change` meddles with what its archive has found.

@@ -160,9 +160,7 @@ impl Story {
             Told::Script { text } => Some(text.clone()),
             _ => None,
         });
-        let steps: Vec<String> = steps.collect();
-        let begin = steps.len().saturating_sub(STEPS_MAX);
-        steps[begin..].to_vec()
+        steps.collect()
     }
 }
 
@@ -201,5 +199,3 @@ impl core::fmt::Display for Scene {
 const SCENES_FAILED_MAX: usize = 4_000;
 /// Scenes that a report keeps of any other case, at most.
 const SCENES_PASSED_MAX: usize = 600;
-/// Steps that a short story has, at most: the last ones.
-const STEPS_MAX: usize = 12;

@@ -75,6 +75,8 @@ mistakes! {
     Undead = "undead",
     /// It begins each life with the boot epoch of the first.
     OldEpoch = "old-epoch",
+    /// It takes a damaged datagram for the whole one that it is nearest to.
+    Credulous = "credulous",
 }
 
 /// The reference loop with a mistake.
@@ -229,6 +231,15 @@ fn spoil(mistake: Mistake, input: &mut Input, heard: &mut Vec<(Sender, Endpoint)
             let is_whole = |length: &usize| decode(&bytes[..*length], TAG).is_ok();
             bytes.truncate((1..DATAGRAM_BYTES_MAX).find(is_whole).unwrap_or(0));
         }
+        (Mistake::Credulous, Input::Datagram { bytes, .. }) if decode(bytes, TAG).is_err() => {
+            for bit in 0..bytes.len() * 8 {
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                if decode(bytes, TAG).is_ok() {
+                    break;
+                }
+                bytes[bit / 8] ^= 1 << (bit % 8);
+            }
+        }
         (Mistake::FirstAddress, Input::Datagram { source, bytes }) => {
             let Ok((sender, _)) = decode(bytes, TAG) else { return };
             match heard.iter().find(|(known, _)| *known == sender) {
@@ -260,11 +271,11 @@ mod tests {
     /// Who catches whom: each mistake by the case that is about it, and each case of the contract
     /// of run loops by one mistake at least.
     const CAUGHT_BY: &[(Mistake, &[&str])] = &[
-        (Mistake::EarlyDurable, &["AD-03", "AD-04"]),
+        (Mistake::EarlyDurable, &["AD-03", "AD-04", "CD-05"]),
         (Mistake::Deaf, &["AD-22"]),
-        (Mistake::Reversed, &["AD-01", "AD-02", "AD-28"]),
-        (Mistake::HeldBack, &["AD-12", "AD-16", "AD-22", "AD-27"]),
-        (Mistake::Doubled, &["AD-05"]),
+        (Mistake::Reversed, &["AD-01", "AD-02", "AD-25", "AD-28"]),
+        (Mistake::HeldBack, &["AD-12", "AD-16", "AD-22", "AD-27", "AD-31"]),
+        (Mistake::Doubled, &["AD-05", "CD-06", "CD-07"]),
         (Mistake::Misread, &["AD-07", "AD-20"]),
         (Mistake::Hopeful, &["AD-06"]),
         (Mistake::Late, &["AD-10"]),
@@ -276,6 +287,7 @@ mod tests {
         (Mistake::Mute, &["AD-24"]),
         (Mistake::Undead, &["AD-21"]),
         (Mistake::OldEpoch, &["AD-08", "AD-09", "AD-32"]),
+        (Mistake::Credulous, &["NK-28"]),
     ];
     /// They need a socket, which the reference loop has not.
     const NEED_A_SOCKET: [&str; 2] = ["AD-13", "AD-15"];

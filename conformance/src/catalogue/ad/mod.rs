@@ -4,6 +4,7 @@ mod ends;
 mod foreign;
 mod order;
 mod sockets;
+pub(super) mod stages;
 mod storage;
 mod time;
 mod types;
@@ -186,7 +187,8 @@ pub(super) const CASES: &[Case] = &[
         "apply",
         "The end of what was applied is reported once and exactly: one more report changes nothing.",
         types::ad_25,
-    ),
+    )
+    .edges(&["E73"]),
     Case::real(
         "AD-26",
         "interface down and up, address change",

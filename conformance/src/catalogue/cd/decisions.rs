@@ -200,7 +200,7 @@ fn aba(order: &[usize]) -> Verdict {
 }
 
 /// All orders of so many things.
-fn permutations(count: usize) -> Vec<Vec<usize>> {
+pub(super) fn permutations(count: usize) -> Vec<Vec<usize>> {
     let mut orders = vec![Vec::new()];
     for thing in 0..count {
         orders = orders

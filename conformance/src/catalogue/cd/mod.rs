@@ -3,6 +3,7 @@
 mod commits;
 mod decisions;
 mod gates;
+pub(super) mod stages;
 
 use self::commits::{cd_01, cd_04, cd_08, cd_12, cd_15, cd_16, cd_17, cd_19, cd_21};
 use self::decisions::{cd_02, cd_03, cd_05, cd_06, cd_07, cd_14, cd_18};

@@ -8,6 +8,7 @@ mod damage;
 mod hardship;
 mod loss;
 mod repairing;
+pub(super) mod stages;
 
 use crate::case::Case;
 

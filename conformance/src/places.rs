@@ -1,0 +1,232 @@
+//! Where each case was meant to be played when the catalogue was made, and why some are not.
+//!
+//! A case that calls the core directly proves nothing of somebody's run loop, and one that plays in
+//! virtual time nothing of real machines. Each case that was meant for them is played there, or its
+//! reason stands here; WAITING.md lists the reasons.
+
+use crate::case::Case;
+use crate::catalogue;
+
+/// Why cases do not play with members of any subject, though they were meant to.
+pub const NOT_WITH_MEMBERS: &[(&str, &str)] = &[
+    (
+        "FC-07",
+        "a service on the stage takes none of its time; those of the simulator are slow, under \
+         all observers",
+    ),
+    (
+        "SN-11",
+        "the files of snapshots are the archive's, and on the stage the suite's own disk takes \
+         its place",
+    ),
+    (
+        "BI-08",
+        "a configuration is read before there is a loop: the reader that all hosts share is \
+         called directly",
+    ),
+    ("BI-09", "files are the archive's, and on the stage the suite's own disk takes its place"),
+    (
+        "RB-02",
+        "a heap is counted for the whole process, and the stage takes from it beside the loop",
+    ),
+    ("RB-06", "nothing on the stage has a descriptor, and its threads are not the loop's alone"),
+    (
+        "RB-09",
+        "a heap is counted for the whole process, and the stage takes from it beside the loop",
+    ),
+    ("AD-23", "what types promise is shown by the compiler, and by no run"),
+    (
+        "AD-29",
+        "the handle whose requests are given up is the driver's, and no part of the seam: it is \
+         called directly",
+    ),
+    (
+        "AD-34",
+        "its subject is a loop of foreign parts, `text`, on which it plays the others' scripts \
+         itself",
+    ),
+    (
+        "DF-02",
+        "files are the archive's, and on the stage the suite's own disk takes its place; real \
+         processes show it",
+    ),
+    (
+        "DF-03",
+        "files are the archive's, and on the stage the suite's own disk takes its place; real \
+         processes show it",
+    ),
+    (
+        "DF-12",
+        "files are the archive's, and on the stage the suite's own disk takes its place; real \
+         processes show it",
+    ),
+    (
+        "DF-13",
+        "it goes through all states that a crash may leave of files, and on the stage there are \
+         none",
+    ),
+    (
+        "DF-16",
+        "the copies of a record are the archive's, and on the stage the suite's own disk takes \
+         its place",
+    ),
+];
+
+/// Why cases do not play with real processes, though they were meant to.
+pub const NOT_ON_REAL_PROCESSES: &[(&str, &str)] = &[
+    ("EL-16", "real links add nothing: EL-15 and EL-17 show a group on ones that are cut as oddly"),
+    ("CD-12", "AD-04 and DF-17 are that play with real disks"),
+    (
+        "CD-19",
+        "the disk and the network of one machine are not slow enough to tell their sum from the \
+         longer",
+    ),
+    (
+        "CD-21",
+        "which writes a crash falls between is chosen on the stage only; AD-20 kills at any \
+         call",
+    ),
+    ("NK-13", "ten hosts that are sent as much as they can take outrun the suite's own switch"),
+    ("NK-23", "ten hosts that miss the same at once outrun the suite's own switch"),
+    (
+        "FC-04",
+        "ten minutes; a thousandth of that shows nothing on a machine that also runs the others",
+    ),
+    ("FC-09", "what the kernel's queues add is shown by NK-32 and AD-13"),
+    (
+        "SN-01",
+        "the position of a real restart cannot be set; a member that purges begins each life \
+         with a snapshot",
+    ),
+    (
+        "SN-11",
+        "a crash between two calls of one update is chosen in memory only; AD-09 and AD-20 cut \
+         the power and kill",
+    ),
+    ("CU-02", "who is asked for what is the core's choice, which real links do not change"),
+    ("CU-07", "ten thousand seeds, each the work of seconds in real time"),
+    ("CU-10", "gigabytes"),
+    ("CU-12", "how far members are behind at a restart cannot be set from outside"),
+    (
+        "CU-14",
+        "how far members are behind at a restart cannot be set from outside; EL-20 and EL-23 \
+         restart them",
+    ),
+    ("CL-09", "the replies of a killed leader are shown by EL-20 and CL-04; nothing comes unasked"),
+    ("CL-13", "no client keeps its id on a disk"),
+    ("CL-14", "a real client tells its user replies, and not whom it follows"),
+    ("CL-19", "a session ends after ten seconds, and buffers are the core's, on real machines too"),
+    ("CL-25", "ten thousand histories, each the work of seconds in real time"),
+    ("CV-22", "there is one version of the program"),
+    ("RB-10", "eight hours"),
+    (
+        "AD-03",
+        "what is held back at a disk of its own is chosen on the stage only; AD-06 and DF-01 \
+         let real syncs fail",
+    ),
+    (
+        "AD-08",
+        "a cut of the log in the moment of a power cut is chosen on the stage only; AD-04 and \
+         AD-20 end lives anywhere",
+    ),
+    (
+        "AD-10",
+        "a busy machine is late itself, and what comes too early no script sees from outside",
+    ),
+    ("AD-12", "how long a loop may starve is less than a busy machine stands still"),
+    ("AD-16", "a kernel takes what is sent, or says why not, which is AD-13"),
+    ("AD-17", "a host here has one address and no multicast"),
+    ("AD-18", "that a full member takes no more is the core's doing; FC-06 floods real members"),
+    (
+        "DF-11",
+        "that a disk is slow is CD-16 on real machines; a bound of twice the usual time is less \
+         than they vary",
+    ),
+];
+
+/// Why a case is not played where it was meant to be: with whom, and the reason.
+pub fn excuses(case: &Case) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let id = case.id;
+    let lists =
+        [("run loops of others", NOT_WITH_MEMBERS), ("real processes", NOT_ON_REAL_PROCESSES)];
+    lists.into_iter().flat_map(move |(whom, reasons)| {
+        let own = reasons.iter().filter(move |(known, _)| *known == id);
+        own.map(move |(_, reason)| (whom, *reason))
+    })
+}
+
+/// The reasons as a table, one row each.
+pub(crate) fn table(reasons: &[(&str, &str)]) -> String {
+    let rows = reasons.iter().map(|(id, reason)| {
+        let title = catalogue::find(id).map_or("", |case| case.title);
+        format!("| {id} | {title} | {reason} |\n")
+    });
+    format!("| case | | why not |\n|---|---|---|\n{}", rows.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blackbox;
+    use crate::case::Script;
+
+    /// The cases that the catalogue gives to run loops of others.
+    const FOR_ADAPTERS: &str = "
+    EL-01 EL-03 EL-04 EL-09 EL-19 EL-20 EL-23 EL-24 EL-27 EL-30 LS-01 LS-03 LS-10 LS-11 LS-15
+    CD-04 CD-05 CD-06 CD-07 CD-12 CD-15 CD-19 CD-21 NK-01 NK-02 NK-16 NK-28 NK-33 FC-06 FC-07
+    FC-09 CU-01 CU-08 CU-16 SN-01 SN-07 SN-08 SN-11 SN-12 SN-14 CL-01 CL-02 CL-04 CL-09 CL-11
+    CL-13 CL-15 CL-17 CL-19 CL-20 CL-26 BI-05 BI-08 BI-09 BI-10 RB-02 RB-06 RB-07 RB-09 AD-01
+    AD-02 AD-03 AD-04 AD-05 AD-06 AD-07 AD-08 AD-09 AD-10 AD-11 AD-12 AD-13 AD-14 AD-15 AD-16
+    AD-17 AD-18 AD-19 AD-21 AD-22 AD-23 AD-24 AD-25 AD-27 AD-28 AD-29 AD-31 AD-32 AD-33 AD-34
+    DF-01 DF-02 DF-03 DF-07 DF-08 DF-10 DF-12 DF-13 DF-16
+    ";
+
+    /// The cases that the catalogue gives to real processes.
+    const FOR_REAL_PROCESSES: &str = "
+    EL-01 EL-09 EL-15 EL-16 EL-17 EL-18 EL-20 EL-23 LS-01 LS-11 CD-12 CD-16 CD-17 CD-19 CD-21
+    NK-01 NK-02 NK-08 NK-13 NK-16 NK-23 NK-25 NK-27 NK-32 NK-33 FC-04 FC-06 FC-09 CU-01 CU-02
+    CU-07 CU-10 CU-12 CU-14 SN-01 SN-08 SN-11 SN-15 SN-18 CL-01 CL-02 CL-04 CL-09 CL-13 CL-14
+    CL-19 CL-22 CL-25 CL-26 CV-22 BI-08 BI-09 BI-11 RB-06 RB-10 AD-03 AD-04 AD-06 AD-08 AD-09
+    AD-10 AD-12 AD-13 AD-16 AD-17 AD-18 AD-19 AD-20 AD-21 AD-26 AD-27 AD-30 AD-31 DF-01 DF-02
+    DF-07 DF-10 DF-11 DF-12 DF-14 DF-15 DF-17
+    ";
+
+    /// Whether a case plays with members of any subject.
+    fn plays_with_members(case: &Case) -> bool {
+        matches!(case.script, Script::Cluster(_)) || catalogue::with_members(case).is_some()
+    }
+
+    /// Whether a case plays with real processes.
+    fn plays_with_real_processes(case: &Case) -> bool {
+        blackbox::find(case.id).is_some()
+    }
+
+    /// Each case that is meant to be played somewhere waits, is played there, or says why not; and
+    /// no reason is left of one that is played, or was never meant to be.
+    fn is_played_or_excused(meant: &str, reasons: &[(&str, &str)], plays: fn(&Case) -> bool) {
+        let meant: Vec<&str> = meant.split_whitespace().collect();
+        let excused = |id: &str| reasons.iter().any(|(known, _)| *known == id);
+        for id in &meant {
+            let case = catalogue::find(id).unwrap_or_else(|| panic!("there is no case {id}"));
+            let waits = matches!(case.script, Script::Waits(_));
+            let ways = [waits, plays(case), excused(id)].into_iter().filter(|way| *way).count();
+            assert_eq!(ways, 1, "{id}: waits {waits}, plays {}", plays(case));
+        }
+        for (id, reason) in reasons {
+            assert!(meant.contains(id), "{id} was never meant to be played there");
+            assert!(reason.len() > 5, "{id} has no reason");
+        }
+        assert!(reasons.is_sorted_by_key(|(id, _)| catalogue::all().position(|it| it.id == *id)));
+    }
+
+    #[test]
+    fn a_case_for_adapters_plays_with_them_or_says_why_not() {
+        is_played_or_excused(FOR_ADAPTERS, NOT_WITH_MEMBERS, plays_with_members);
+    }
+
+    #[test]
+    #[cfg(feature = "fault-disks")]
+    fn a_case_for_real_processes_plays_with_them_or_says_why_not() {
+        is_played_or_excused(FOR_REAL_PROCESSES, NOT_ON_REAL_PROCESSES, plays_with_real_processes);
+    }
+}
