@@ -103,6 +103,11 @@ pub const NOT_ON_REAL_PROCESSES: &[(&str, &str)] = &[
         "a crash between two calls of one update is chosen in memory only; AD-09 and AD-20 cut \
          the power and kill",
     ),
+    (
+        "CU-01",
+        "how a product gives a member a new directory is no part of its description; the tests of the \
+         command play it",
+    ),
     ("CU-02", "who is asked for what is the core's choice, which real links do not change"),
     ("CU-07", "ten thousand seeds, each the work of seconds in real time"),
     ("CU-10", "gigabytes"),

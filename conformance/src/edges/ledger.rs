@@ -1,8 +1,8 @@
-//! The service of the suite: a running hash of everything, registers that histories are checked
-//! on, and timers.
+//! The service of the suite: a running hash of everything, registers and a queue that histories are
+//! checked on, and timers.
 
 use core::hash::Hasher;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use quorate_core::hash::{StateHasher, mix};
 use quorate_core::{Duration, LogTime, Position};
@@ -30,6 +30,14 @@ pub enum Command {
         /// What to add.
         value: u64,
     },
+    /// Puts a value behind the others in the queue; the reply is how many are in it now, or 0 if
+    /// there is no room.
+    Put {
+        /// The value, not 0.
+        value: u64,
+    },
+    /// Takes the first value out of the queue; the reply is that, or 0 if there is none.
+    Take,
     /// Schedules a timer.
     Schedule {
         /// The timer's number.
@@ -52,6 +60,8 @@ impl Command {
             Self::Write { key, value } => (b'w', key, value),
             Self::Read { key } => (b'r', key, 0),
             Self::Add { key, value } => (b'a', key, value),
+            Self::Put { value } => (b'p', value, 0),
+            Self::Take => (b't', 0, 0),
             Self::Schedule { timer, delay } => (b's', timer, delay),
             Self::Cancel { timer } => (b'c', timer, 0),
         };
@@ -69,7 +79,9 @@ impl Command {
         }
     }
 
-    fn parse(bytes: &[u8]) -> Option<Self> {
+    /// What a message asks for, if that is one of these.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
         let (&tag, words) = bytes.split_first()?;
         let (one, two) = words.split_at_checked(8)?;
         let one = u64::from_le_bytes(one.try_into().ok()?);
@@ -78,6 +90,8 @@ impl Command {
             b'w' => Self::Write { key: one, value: two },
             b'r' => Self::Read { key: one },
             b'a' => Self::Add { key: one, value: two },
+            b'p' => Self::Put { value: one },
+            b't' => Self::Take,
             b's' => Self::Schedule { timer: one, delay: two },
             b'c' => Self::Cancel { timer: one },
             _ => return None,
@@ -92,7 +106,7 @@ pub struct LedgerReply {
     pub applied: u64,
     /// The running hash behind it.
     pub running: u64,
-    /// The former value of the register, if the message named one.
+    /// The former value of the register, if the message named one, or what the queue answers.
     pub value: u64,
 }
 
@@ -114,11 +128,14 @@ pub(super) struct Ledger {
     applied: u64,
     running: u64,
     registers: BTreeMap<u64, u64>,
+    queue: VecDeque<u64>,
     fired: BTreeMap<u64, (Position, LogTime)>,
 }
 
 /// Registers that the service keeps, at most; a further one replaces the smallest key.
 const REGISTERS_MAX: usize = 4_096;
+/// Values that the queue holds, at most; a further one is refused.
+const QUEUED_MAX: usize = 4_096;
 
 impl Ledger {
     pub(super) fn note(&mut self, position: Position, time: LogTime, whom: u64, bytes: &[u8]) {
@@ -142,6 +159,8 @@ impl Ledger {
             Some(Command::Write { key, value }) => self.replace(key, |_| value),
             Some(Command::Add { key, value }) => self.replace(key, |old| old.wrapping_add(value)),
             Some(Command::Read { key }) => self.registers.get(&key).copied().unwrap_or(0),
+            Some(Command::Put { value }) => self.put(value),
+            Some(Command::Take) => self.queue.pop_front().unwrap_or(0),
             Some(Command::Schedule { timer, delay }) => {
                 context.schedule_timer(timer, Duration(delay));
                 0
@@ -167,9 +186,10 @@ impl Ledger {
     }
 
     pub(super) fn snapshot(&self, bytes: &mut Vec<u8>) {
-        for word in [self.applied, self.running] {
+        for word in [self.applied, self.running, self.queue.len() as u64] {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
+        self.queue.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
         for (key, value) in &self.registers {
             bytes.extend_from_slice(&key.to_le_bytes());
             bytes.extend_from_slice(&value.to_le_bytes());
@@ -179,17 +199,28 @@ impl Ledger {
     pub(super) fn restore(&mut self, bytes: &[u8]) -> Result<(), String> {
         let words: Vec<u64> =
             bytes.as_chunks().0.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect();
-        let [applied, running, registers @ ..] = words.as_slice() else {
-            return Err(format!("{} bytes are no snapshot of the suite's service", bytes.len()));
+        let foreign = || format!("{} bytes are no snapshot of the suite's service", bytes.len());
+        let [applied, running, queued, rest @ ..] = words.as_slice() else {
+            return Err(foreign());
         };
+        let (queue, registers) = rest.split_at_checked(*queued as usize).ok_or_else(foreign)?;
         let registers = registers.as_chunks().0.iter().map(|[key, value]| (*key, *value));
         *self = Self {
             applied: *applied,
             running: *running,
             registers: registers.collect(),
+            queue: queue.iter().copied().collect(),
             fired: BTreeMap::new(),
         };
         Ok(())
+    }
+
+    fn put(&mut self, value: u64) -> u64 {
+        if self.queue.len() >= QUEUED_MAX {
+            return 0;
+        }
+        self.queue.push_back(value);
+        self.queue.len() as u64
     }
 
     fn replace(&mut self, key: u64, change: impl FnOnce(u64) -> u64) -> u64 {

@@ -125,7 +125,8 @@ struct State {
 impl Edges {
     /// The edges of a machine whose member has never run.
     #[must_use]
-    pub fn new(member: MemberId, disk: SimDisk) -> Self {
+    pub fn new(member: MemberId, mut disk: SimDisk) -> Self {
+        disk.assign(member);
         Self(Arc::new(Mutex::new(State {
             member,
             life: 0,

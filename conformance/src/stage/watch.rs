@@ -1,16 +1,21 @@
 //! The observers of a stage: they see what members do at their edges, and the disks.
 
 use quorate_codecs::decode;
+use quorate_core::frame::Body;
 use quorate_core::{
-    Action, Actions, Apply, Delivery, Destination, Endpoint, Event, Incoming, LogTime, Message,
-    Outputs, Stream, View,
+    Action, Actions, Apply, Delivery, Destination, Endpoint, Event, Incarnation, Incoming, LogTime,
+    Message, Notice, Outputs, Stream, View,
 };
 use quorate_sim::observers::{Observed, Observers, Rules, Scene, Violations};
-use quorate_sim::{Place, SimDisk, Work};
+use quorate_sim::{FrameMark, Place, SimDisk, Work};
 
 use super::clients::hash_of;
-use super::{Stage, TAG};
+use super::written::{WrittenFrame, written_frame};
+use super::{Machine, Stage, TAG};
 use crate::edges::Deed;
+
+/// Bytes of a frame that readmits somebody, at most.
+const READMISSION_BYTES: u64 = 128;
 
 /// The observers with what they found.
 pub(super) struct Watch {
@@ -98,6 +103,7 @@ impl Stage<'_> {
                     disk.frames().get(*frames_before..).unwrap_or_default().to_vec()
                 });
                 self.show(node, Observed::Written { frames: &frames, bad: *bad });
+                self.watch_readmissions(node, &frames);
             }
             Deed::Asked { operation, work } => {
                 let operation = *operation;
@@ -149,6 +155,25 @@ impl Stage<'_> {
         }
     }
 
+    /// Shows whose readmission stands in these frames, as the member's host is told.
+    fn watch_readmissions(&mut self, node: usize, frames: &[FrameMark]) {
+        // Only who lost a directory has another one than the first.
+        let is_first = |machine: &Machine| {
+            machine.edges.with_disk(|disk| disk.incarnation() == Incarnation::FIRST)
+        };
+        if self.machines.iter().all(is_first) {
+            return;
+        }
+        for mark in frames.iter().filter(|mark| mark.end.since(mark.start) <= READMISSION_BYTES) {
+            let written = self.machines[node].edges.with_disk(|disk| written_frame(disk, mark));
+            if let Some(WrittenFrame { start, body: Body::Readmission { life, .. }, .. }) = written
+            {
+                let notice = Notice::Readmission { life, position: start };
+                self.show(node, Observed::Acting(&Action::Notify(notice)));
+            }
+        }
+    }
+
     fn watch_applied(&mut self, node: usize, apply: &Apply, payload: &[u8], reply: &[u8]) {
         let end = self.machines[node].edges.with_disk(|disk| {
             let frames = disk.frames();
@@ -190,7 +215,7 @@ impl Stage<'_> {
 }
 
 /// Calls `look` with the disks of all machines, each locked.
-fn with_disks(machines: &[super::Machine], disks: &[&SimDisk], look: &mut dyn FnMut(&[&SimDisk])) {
+fn with_disks(machines: &[Machine], disks: &[&SimDisk], look: &mut dyn FnMut(&[&SimDisk])) {
     let Some((first, others)) = machines.split_first() else { return look(disks) };
     first.edges.with_disk(|disk| {
         let mut disks = disks.to_vec();

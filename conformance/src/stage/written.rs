@@ -6,7 +6,7 @@ use quorate_core::frame::{Body, FrameSeed, parse_body, verify};
 use quorate_core::{
     BootEpoch, Chain, LogTime, OperationId, Position, PositionRange, SessionId, Term,
 };
-use quorate_sim::{Completion, SimDisk, Work};
+use quorate_sim::{Completion, FrameMark, SimDisk, Work};
 
 use super::{ClientNumber, Stage, TAG};
 use crate::case::Verdict;
@@ -51,21 +51,30 @@ pub fn written_frames(disk: &SimDisk) -> Vec<WrittenFrame> {
     let bytes = written_bytes(disk, PositionRange::new(Position::ZERO, disk.written_end()));
     let frames = disk.frames().iter().filter_map(|mark| {
         let slice = bytes.get(mark.start.0 as usize..mark.end.0 as usize)?;
-        let seed = FrameSeed::new(TAG, mark.term, mark.start);
-        let header = verify(seed, slice, &[], slice.len() as u64).ok()?;
-        let payload = header.payload(Position::ZERO);
-        Some(WrittenFrame {
-            start: mark.start,
-            end: mark.end,
-            term: mark.term,
-            checksum: mark.checksum,
-            chain: mark.chain,
-            time: mark.time,
-            body: parse_body(&header, slice).ok()?,
-            payload: slice.get(payload.start.0 as usize..payload.end.0 as usize)?.to_vec(),
-        })
+        whole_frame(mark, slice)
     });
     frames.collect()
+}
+
+/// One of the whole frames of a disk.
+pub(super) fn written_frame(disk: &SimDisk, mark: &FrameMark) -> Option<WrittenFrame> {
+    whole_frame(mark, &written_bytes(disk, PositionRange::new(mark.start, mark.end)))
+}
+
+fn whole_frame(mark: &FrameMark, slice: &[u8]) -> Option<WrittenFrame> {
+    let seed = FrameSeed::new(TAG, mark.term, mark.start);
+    let header = verify(seed, slice, &[], slice.len() as u64).ok()?;
+    let payload = header.payload(Position::ZERO);
+    Some(WrittenFrame {
+        start: mark.start,
+        end: mark.end,
+        term: mark.term,
+        checksum: mark.checksum,
+        chain: mark.chain,
+        time: mark.time,
+        body: parse_body(&header, slice).ok()?,
+        payload: slice.get(payload.start.0 as usize..payload.end.0 as usize)?.to_vec(),
+    })
 }
 
 impl Stage<'_> {

@@ -1,6 +1,6 @@
 //! Histories of many clients under random faults, checked against what one sequence would give.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use quorate_core::client::ClientError;
 use quorate_sim::Dice;
@@ -97,7 +97,44 @@ impl Model for Register {
     }
 }
 
-/// Steps that a checker may take for one register.
+/// What is asked of a queue.
+#[derive(Clone, Copy, Debug)]
+enum Queued {
+    Put(u64),
+    Take,
+}
+
+/// The queue of the suite's service, as long as nothing of it is refused.
+struct Queue;
+
+impl Model for Queue {
+    type State = VecDeque<u64>;
+    type Input = Queued;
+    type Output = u64;
+
+    fn initial(&self) -> VecDeque<u64> {
+        VecDeque::new()
+    }
+
+    fn step(
+        &self,
+        state: &VecDeque<u64>,
+        input: &Queued,
+        output: Option<&u64>,
+    ) -> Option<VecDeque<u64>> {
+        let mut next = state.clone();
+        let answer = match input {
+            Queued::Put(value) => {
+                next.push_back(*value);
+                next.len() as u64
+            }
+            Queued::Take => next.pop_front().unwrap_or(0),
+        };
+        output.is_none_or(|output| *output == answer).then_some(next)
+    }
+}
+
+/// Steps that a checker may take for one register or queue.
 const STEPS_MAX: u64 = 1_000_000;
 
 const COUNTER: u64 = 1;
@@ -112,81 +149,81 @@ pub(super) fn cl_25(trial: &mut Trial<'_>) -> Verdict {
         let mut dice = Dice::new(seed, "histories");
         stage.settle()?;
         let clients = [stage.client(), stage.client(), stage.client()];
-        let mut sent: BTreeMap<ClientNumber, Vec<Command>> = BTreeMap::new();
         let mut written = 0;
-        play(&mut stage, &mut dice, &clients, |dice, _| {
-            let command = match dice.below(4) {
-                0 => Command::Add { key: COUNTER, value: 1 },
-                1 => {
-                    // Each value is written once, so that a former value tells who wrote it.
-                    written += 1;
-                    Command::Write { key: REGISTER, value: written }
-                }
-                _ => {
-                    let key = ACCOUNTS.start + dice.below(ACCOUNTS.end - ACCOUNTS.start);
-                    // Amounts may be negative; each is drawn from so many that no two are equal.
-                    let value = dice.below(u64::MAX);
-                    Command::Add { key, value }
-                }
-            };
-            command.to_bytes()
-        })?;
-        for &client in &clients {
-            let commands = stage.submitted(client).iter().map(|(_, bytes)| parse(bytes));
-            sent.insert(client, commands.collect::<Option<_>>().unwrap_or_default());
-        }
+        play(&mut stage, &mut dice, &clients, |dice, _| draw(dice, &mut written).to_bytes())?;
         for key in [COUNTER, REGISTER].into_iter().chain(ACCOUNTS) {
-            let history = history_of(&stage, key, &sent)?;
+            let history = history_of(&stage, &clients, |command| match command {
+                Command::Add { key: of, value } if of == key => Some(Change::Add(value)),
+                Command::Write { key: of, value } if of == key => Some(Change::Write(value)),
+                _ => None,
+            })?;
             trial.count("operations", history.len() as u64);
-            match linearizability::check(&Register, &history, STEPS_MAX) {
-                Sequence::Valid => {}
-                Sequence::Invalid { operation } => {
-                    let found = history[operation];
-                    let text = format!("run {run}, register {key}: {found:?} fits nowhere");
-                    return stage.check(false, || text);
-                }
-                Sequence::Unknown => {
-                    let text = format!("run {run}, register {key}: {STEPS_MAX} steps do not tell");
-                    return Err(Failure::Unknown(text));
-                }
-            }
+            is_of_one_sequence(&mut stage, &Register, &history, &format!("register {key}"))?;
         }
+        let history = history_of(&stage, &clients, |command| match command {
+            Command::Put { value } => Some(Queued::Put(value)),
+            Command::Take => Some(Queued::Take),
+            _ => None,
+        })?;
+        trial.count("operations", history.len() as u64);
+        is_of_one_sequence(&mut stage, &Queue, &history, "the queue")?;
     }
     Ok(())
 }
 
-fn parse(bytes: &[u8]) -> Option<Command> {
-    let (tag, words) = bytes.split_first()?;
-    let (key, value) = words.split_at_checked(8)?;
-    let key = u64::from_le_bytes(key.try_into().ok()?);
-    let value = u64::from_le_bytes(value.try_into().ok()?);
-    match tag {
-        b'a' => Some(Command::Add { key, value }),
-        b'w' => Some(Command::Write { key, value }),
-        _ => None,
+/// What a client asks next; `written` is how many values were written so far.
+fn draw(dice: &mut Dice, written: &mut u64) -> Command {
+    // Each value is written once, so that a former value tells who wrote it.
+    *written += 1;
+    match dice.below(8) {
+        0 | 1 => Command::Add { key: COUNTER, value: 1 },
+        2 | 3 => Command::Write { key: REGISTER, value: *written },
+        4 => Command::Put { value: *written },
+        5 => Command::Take,
+        _ => {
+            let key = ACCOUNTS.start + dice.below(ACCOUNTS.end - ACCOUNTS.start);
+            // Amounts may be negative; each is drawn from so many that no two are equal.
+            Command::Add { key, value: dice.below(u64::MAX) }
+        }
     }
 }
 
-/// The operations of all clients on one register.
-fn history_of(
+fn is_of_one_sequence<M: Model<Input: Copy + core::fmt::Debug, Output = u64>>(
+    stage: &mut Stage<'_>,
+    model: &M,
+    history: &[Operation<M::Input, u64>],
+    what: &str,
+) -> Verdict {
+    match linearizability::check(model, history, STEPS_MAX) {
+        Sequence::Valid => Ok(()),
+        Sequence::Invalid { operation } => {
+            let found = &history[operation];
+            let (client, input, output) = (found.session, found.input, found.output);
+            stage.check(false, || {
+                format!("{what}: {input:?} of client {client} fits nowhere with {output:?}")
+            })
+        }
+        Sequence::Unknown => {
+            Err(Failure::Unknown(format!("{what}: {STEPS_MAX} steps do not tell")))
+        }
+    }
+}
+
+/// The operations of all clients, as far as they are of this kind.
+fn history_of<Input>(
     stage: &Stage<'_>,
-    wanted: u64,
-    sent: &BTreeMap<ClientNumber, Vec<Command>>,
-) -> Result<Vec<Operation<Change, u64>>, Failure> {
+    clients: &[ClientNumber],
+    of: impl Fn(Command) -> Option<Input>,
+) -> Result<Vec<Operation<Input, u64>>, Failure> {
     let mut history = Vec::new();
-    for (&client, commands) in sent {
-        let invoked = stage.submitted(client).iter().map(|(at, _)| *at);
-        for ((index, command), invoked) in (0..).zip(commands).zip(invoked) {
-            let input = match command {
-                Command::Add { key, value } if *key == wanted => Change::Add(*value),
-                Command::Write { key, value } if *key == wanted => Change::Write(*value),
-                _ => continue,
-            };
-            let reply = stage.replies(client).get::<usize>(index);
+    for &client in clients {
+        for (index, (invoked, bytes)) in stage.submitted(client).iter().enumerate() {
+            let Some(input) = Command::parse(bytes).and_then(&of) else { continue };
+            let reply = stage.replies(client).get(index);
             let output = reply.map(|reply| former(&reply.bytes)).transpose()?;
             let returned = reply.map(|reply| reply.at);
             let session = u64::from(client.0);
-            history.push(Operation { session, invoked, returned, input, output });
+            history.push(Operation { session, invoked: *invoked, returned, input, output });
         }
     }
     Ok(history)
@@ -211,5 +248,24 @@ mod tests {
         assert!(!is_sound(&[added(1, 0, 0), added(2, 6, 0)]), "one is lost");
         assert!(!is_sound(&[added(1, 0, 0), added(2, 6, 2)]), "one has two effects");
         assert!(!is_sound(&[added(1, 0, 1), added(2, 6, 0)]), "it saw what was to come");
+    }
+    #[test]
+    fn the_model_of_a_queue_finds_what_is_taken_twice_or_out_of_turn() {
+        let put = |session: u64, invoked: u64, output: u64| {
+            let (returned, output) = (Some(invoked + 2), Some(output));
+            Operation { session, invoked, returned, input: Queued::Put(invoked), output }
+        };
+        let take = |session: u64, invoked: u64, output: u64| {
+            let (returned, output) = (Some(invoked + 2), Some(output));
+            Operation { session, invoked, returned, input: Queued::Take, output }
+        };
+        let is_sound = |history: &[Operation<Queued, u64>]| {
+            linearizability::check(&Queue, history, STEPS_MAX) == Sequence::Valid
+        };
+        let puts = [put(1, 10, 1), put(2, 20, 2)];
+        assert!(is_sound(&[puts[0], puts[1], take(3, 30, 10), take(3, 40, 20), take(3, 50, 0)]));
+        assert!(!is_sound(&[puts[0], puts[1], take(3, 30, 20)]), "out of turn");
+        assert!(!is_sound(&[puts[0], puts[1], take(3, 30, 10), take(3, 40, 10)]), "twice");
+        assert!(!is_sound(&[puts[0], puts[1], take(3, 30, 0)]), "lost");
     }
 }

@@ -178,10 +178,9 @@ pub(super) const CASES: &[Case] = &[
     Case::cluster(
         "CL-25",
         "histories",
-        "Under any faults the histories of counters, registers and accounts are those of one sequence of operations: none lost, doubled, invented, or before its time.",
+        "Under any faults the histories of counters, registers, accounts and a queue are those of one sequence of operations: none lost, doubled, invented, or before its time.",
         histories::cl_25,
-    )
-    .without("queues: services"),
+    ),
     Case::cluster(
         "CL-26",
         "writing at a non-leader",

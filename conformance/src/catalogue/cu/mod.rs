@@ -5,19 +5,21 @@
 mod logs;
 mod ranges;
 mod sources;
+mod wiped;
 
 use crate::case::Case;
 
 const SNAPSHOTS_OF_OTHERS: &str = "snapshots of other members, and logs that begin above zero";
 
 pub(super) const CASES: &[Case] = &[
-    Case::waits(
+    Case::cluster(
         "CU-01",
         "empty follower",
-        "A member that is wiped and rejoins under load comes to the same state, and the leader's \
-         throughput stays at nine tenths meanwhile.",
-        "an empty directory under an old name on the stage",
-    ),
+        "A member that is wiped and rejoins under load comes to the same state and counts again, \
+         and the leader's throughput stays at nine tenths meanwhile.",
+        wiped::cu_01,
+    )
+    .edges(&["E47"]),
     Case::cluster(
         "CU-02",
         "from peers only",
