@@ -42,10 +42,13 @@ pub(super) fn cl_02(trial: &RealTrial<'_>) -> Verdict {
             (grounds.sent("connect") - asked - lost, grounds.sent("connect_reply") - answered);
         check(answered >= 2, || "no member but the leader said who leads".to_owned())?;
         grounds.timely(asked <= ASKED_MAX * members, || format!("it asked {asked} times"))?;
-        if let Some(leader) = grounds.leader() {
-            grounds.kill(leader);
-            grounds.start(leader)?;
-        }
+        // Another leads in the next round: who was heard to lead is not one any more.
+        let Some(leader) = grounds.leader() else { continue };
+        grounds.kill(leader);
+        grounds.until("a successor", PATIENCE, |grounds| {
+            grounds.leader().is_some_and(|now| now != leader)
+        })?;
+        grounds.start(leader)?;
     }
     Ok(())
 }
