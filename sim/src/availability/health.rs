@@ -1,5 +1,7 @@
 //! Who is well, from the true state of hosts, disks, clocks and links.
 
+use quorate_core::Role;
+
 use super::{Availability, Promise, WELL_TIMEOUTS};
 use crate::clock::TRUE_RATE;
 use crate::dice::ALWAYS;
@@ -57,6 +59,9 @@ impl World {
                 self.availability.link(node, other, is_well, ready[node].max(ready[other]));
             }
         }
+        if let Some(node) = self.newest_leader() {
+            self.availability.leads(node, self.now);
+        }
         for client in 0..self.clients.len() {
             let host = &self.clients[client];
             let place = Place::Client(host.number);
@@ -65,6 +70,16 @@ impl World {
                 && places.iter().all(|member| self.is_connected(place, *member));
             self.availability.client(client, is_well, self.now);
         }
+    }
+
+    /// Who leads in the newest term, of those that run.
+    fn newest_leader(&self) -> Option<usize> {
+        let leads = |node: &usize| {
+            let host = &self.nodes[*node];
+            let runs = host.member.is_some() && host.paused_until <= self.now;
+            runs && host.view.role == Role::Leader
+        };
+        (0..self.nodes.len()).filter(leads).max_by_key(|node| self.nodes[*node].view.term)
     }
 
     /// Judges the window that ends now (L15).

@@ -1,7 +1,8 @@
 //! L15: while faults go on, a group serves as long as a quorum of it is well. In each two seconds
 //! behind a time in which one quorum was up and mutually connected, on sound disks and with clocks
 //! in bound, 99 of 100 requests are answered within a second each. Where members let others go first
-//! at an election, both times are longer by that.
+//! at an election, both times are longer by that. Whoever leads then has to be of that quorum: for what
+//! a leader suffers that is shorter than an election time-out nobody deposes it.
 //!
 //! This is the record that the rule is judged by, and the judgement: it is told who is well and
 //! what clients see, and looks at nothing by itself. `health.rs` tells it, from the true state of
@@ -37,6 +38,8 @@ pub(crate) struct Availability {
     /// `None` if this world promises nothing.
     promise: Option<Promise>,
     members: Vec<Well>,
+    /// When each was last seen to lead; `None` if never.
+    led: Vec<Option<u64>>,
     /// Both directions between a member and one of a lower index: those of the first, then of the
     /// second.
     links: Vec<Well>,
@@ -121,6 +124,7 @@ impl Availability {
         Self {
             promise,
             members: vec![None; members],
+            led: vec![None; members],
             links: vec![None; members * members.saturating_sub(1) / 2],
             clients: vec![Line::default(); clients],
             counts: VecDeque::new(),
@@ -141,6 +145,11 @@ impl Availability {
     /// A member is well from `since` on, or is not.
     pub(crate) fn member(&mut self, member: usize, is_well: bool, since: u64) {
         note(&mut self.members[member], is_well, since);
+    }
+
+    /// A member leads in the newest term.
+    pub(crate) fn leads(&mut self, member: usize, now: u64) {
+        self.led[member] = Some(now);
     }
 
     /// Both directions between two members are well from `since` on, or one of them is not.
@@ -213,20 +222,25 @@ impl Availability {
             failed: sum.failed + count.failed,
         });
         let has_requests = sum.answered + sum.failed > 0;
-        (has_requests && self.has_quorum_since(well_from)).then_some(sum)
+        (has_requests && self.has_quorum_since(well_from, begin * STEP)).then_some(sum)
     }
 
-    /// Whether one quorum was well, and connected, from `begin` until now.
-    fn has_quorum_since(&self, begin: u64) -> bool {
+    /// Whether one quorum was well, and connected, from `begin` until now, and whoever was seen to
+    /// lead from `led_from` on is of it. What a leader suffers for shorter times than its followers
+    /// wait, nobody may depose it for.
+    fn has_quorum_since(&self, begin: u64, led_from: u64) -> bool {
         let was_well = |well: &Well| well.is_some_and(|since| since <= begin);
         let count = self.members.len();
         let members = (0..count).filter(|member| was_well(&self.members[*member]));
         let members: Vec<usize> = members.collect();
         let connected = |one: usize, other: usize| was_well(&self.links[pair(one, other)]);
         // All sets of those that were well: of seven members at most.
+        let leads = |member: usize| self.led[member].is_some_and(|at| at >= led_from);
+        let leaders = (0..count).filter(|member| leads(*member)).count();
         (0_u32..1 << members.len()).any(|set| {
             let chosen = || members.iter().enumerate().filter(move |(at, _)| set >> at & 1 == 1);
             set.count_ones() as usize > count / 2
+                && chosen().filter(|(_, member)| leads(**member)).count() == leaders
                 && chosen().all(|(_, one)| {
                     chosen().all(|(_, other)| one == other || connected(*one, *other))
                 })

@@ -59,16 +59,30 @@ fn nothing_is_asked_of_a_group_that_was_not_well_for_long_enough() {
 #[test]
 fn a_quorum_counts_only_if_each_of_it_reaches_each_other() {
     let mut record = all_well();
-    assert!(record.has_quorum_since(0));
+    assert!(record.has_quorum_since(0, 0));
     record.link(0, 1, false, 0);
-    assert!(record.has_quorum_since(0), "0 and 2 are left");
+    assert!(record.has_quorum_since(0, 0), "0 and 2 are left");
     record.link(2, 1, false, 0);
     record.link(0, 2, false, 0);
-    assert!(!record.has_quorum_since(0));
+    assert!(!record.has_quorum_since(0, 0));
     record.link(0, 2, true, 7);
-    assert!(record.has_quorum_since(7) && !record.has_quorum_since(6));
+    assert!(record.has_quorum_since(7, 0) && !record.has_quorum_since(6, 0));
     record.member(2, false, 0);
-    assert!(!record.has_quorum_since(7));
+    assert!(!record.has_quorum_since(7, 0));
+}
+
+#[test]
+fn whoever_leads_has_to_be_of_the_quorum() {
+    let mut record = all_well();
+    record.member(1, false, 0);
+    record.leads(0, 3);
+    assert!(record.has_quorum_since(0, 2));
+    record.leads(1, 4);
+    assert!(!record.has_quorum_since(0, 4), "the others are two of three, and do not lead");
+    assert!(record.has_quorum_since(0, 5), "it leads no more");
+    record.leads(2, 6);
+    record.link(0, 2, false, 0);
+    assert!(!record.has_quorum_since(0, 5));
 }
 
 #[test]
