@@ -82,6 +82,8 @@ pub fn waiting_file() -> String {
     text += &places::table(places::NOT_WITH_MEMBERS);
     text += "\n### Not with real processes\n\n";
     text += &places::table(places::NOT_ON_REAL_PROCESSES);
+    text += AT_RANDOM_HEAD;
+    text += &places::at_random::table();
     text
 }
 
@@ -103,6 +105,15 @@ These are written, and a pass proves the rule. Each was meant to be played with 
 or with real processes, and is not, for the reason beside it; a test compares with what is played.
 
 ### Not with run loops of others
+
+";
+
+const AT_RANDOM_HEAD: &str = "
+### Not with a simulated group
+
+The scripts of these call the core only. The simulator's sweeps play them at random: with the faults
+and under the rules that are named (TESTING.md has the rules, `quorate-sim schedules` the faults),
+and with what no sweep sees of them said beside; or no sweep shows anything of them.
 
 ";
 

@@ -41,7 +41,7 @@ const GROUPS: &[&[Case]] = &[
 type WithMembers = fn(&Trial<'_>) -> Verdict;
 
 /// Cases that call the core directly and can be shown with members of any other subject as well.
-const WITH_MEMBERS: [(&str, WithMembers); 12] = [
+const WITH_MEMBERS: [(&str, WithMembers); 13] = [
     ("CD-05", cd::stages::cd_05),
     ("CD-06", cd::stages::cd_06),
     ("CD-07", cd::stages::cd_07),
@@ -49,6 +49,7 @@ const WITH_MEMBERS: [(&str, WithMembers); 12] = [
     ("SN-01", sn_members::sn_01),
     ("SN-03", sn_members::sn_03),
     ("SN-06", sn_members::sn_06),
+    ("SN-11", sn_members::sn_11),
     ("SN-12", sn_members::sn_12),
     ("SN-14", sn_members::sn_14),
     ("SN-16", sn_members::sn_16),

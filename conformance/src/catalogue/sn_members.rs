@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use quorate_core::{Limits, Position, Recovered, TermHistory};
-use quorate_sim::Stored;
+use quorate_sim::{ALWAYS, Dice, Stored};
 
 use crate::case::{Failure, Verdict};
 use crate::edges::Command;
@@ -143,6 +143,58 @@ pub(super) fn sn_06(trial: &Trial<'_>) -> Verdict {
     }
     begins_with_its_newest(&mut stage, member)?;
     stage.until_level(10 * SECOND)
+}
+
+pub(super) fn sn_11(trial: &Trial<'_>) -> Verdict {
+    trial.needs(Feature::Snapshots)?;
+    trial.needs(Feature::VirtualDisk)?;
+    let mut stage = trial.stage(Options::members(3).limits(|limits| {
+        (limits.snapshot_interval_bytes, limits.purge_keep_bytes) = (INTERVAL, INTERVAL);
+    }));
+    stage.settle()?;
+    let client = stage.client();
+    let mut dice = Dice::new(trial.seed(), "sn_11");
+    let (mut purged, mut stored) = (0, 0);
+    for round in 0..trial.times(12, 36, 360) {
+        let member = 1 + (round % 3) as u16;
+        // A third of them die while a snapshot is being stored, a third just when it is, and so
+        // about when the log is purged, and the others whenever it comes.
+        let moment = round / 3 % 3;
+        if moment < 2 {
+            stage.hold(member, "snapshot");
+        }
+        stage.offer(&[client], 400, MILLI, 30 * MILLI)?;
+        if moment < 2 {
+            stored += stage.held(member, "snapshot").len();
+        }
+        if moment == 1 {
+            stage.release(member, "snapshot");
+        }
+        stage.run(dice.below(2 * MILLI))?;
+        let before = stage.view(member).origin;
+        if dice.chance(ALWAYS / 2) {
+            stage.kill(member);
+        } else {
+            stage.power_off(member);
+        }
+        stage.release(member, "snapshot");
+        let begins = stage.disk(member, |disk| disk.origin().position);
+        purged += u64::from(begins > before);
+        let newest = newest_position(&stage, member);
+        stage.check(newest >= begins, || {
+            format!("the log of member {member} begins at {begins}, its snapshot is at {newest}")
+        })?;
+        begins_with_its_newest(&mut stage, member)?;
+        let origin = stage.view(member).origin;
+        stage.check(origin == begins, || format!("its log began at {begins}, now at {origin}"))?;
+        stage.until_level(10 * SECOND)?;
+    }
+    let begins: Vec<_> = stage.numbers().map(|member| stage.view(member).origin).collect();
+    stage.check(stored > 0 && begins.iter().all(|at| *at > Position::ZERO), || {
+        format!("{stored} snapshots were under way, and the logs begin at {begins:?}")
+    })?;
+    trial.count("purges_at_a_death", purged);
+    Ok(())
 }
 
 pub(super) fn sn_12(trial: &Trial<'_>) -> Verdict {

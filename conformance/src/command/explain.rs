@@ -27,6 +27,12 @@ pub(super) fn explain(arguments: &ExplainArguments) -> Result<Exit, String> {
     for (whom, reason) in places::excuses(case) {
         tell!("not with  {whom}: {reason}");
     }
+    if let Some(entry) = places::at_random(case.id) {
+        let (faults, rules) = (entry.provoked_by(), entry.judged_by());
+        let judged = if rules.is_empty() { "nowhere".into() } else { rules };
+        let provoked = if faults.is_empty() { faults } else { format!(" ({faults})") };
+        tell!("at random {judged}{provoked}: {}", entry.text);
+    }
     let (document, section) = laws::law(case);
     tell!("law       {document}, section {section:?}");
     tell!("state     {}", state(case));

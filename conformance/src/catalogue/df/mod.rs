@@ -2,11 +2,13 @@
 
 mod crashes;
 mod disks;
+mod majority;
 mod members;
 
 use crate::case::Case;
 use crashes::df_13;
 use disks::{df_02, df_03, df_09, df_12, df_15, df_16};
+use majority::df_05;
 use members::{df_01, df_07, df_08, df_10, df_11, df_14, df_17, df_19};
 
 const PEER_REPAIR: &str = "repair of damaged bytes by peers";
@@ -47,13 +49,15 @@ pub(super) const CASES: &[Case] = &[
          operator.",
         PEER_REPAIR,
     ),
-    Case::waits(
+    Case::cluster(
         "DF-05",
         "the same range rotten on a majority or on all",
-        "A range that is damaged on most members is repaired while one good copy or a proof of its \
-         absence remains, and stops the members with a name when none does.",
-        PEER_REPAIR,
+        "A range that most members have lost, or all, stops the group: nobody starts on the damage, \
+         and directories with what is whole of them elect nobody, acknowledge nothing and answer \
+         nothing; one that a minority has lost comes back from the others.",
+        df_05,
     )
+    .without("a range that most have lost comes back from one good copy: repair of damaged bytes by peers")
     .quick(),
     Case::waits(
         "DF-06",
