@@ -123,8 +123,8 @@ pub const NOT_ON_REAL_PROCESSES: &[(&str, &str)] = &[
     ("CU-07", "ten thousand seeds, each the work of seconds in real time"),
     (
         "CU-10",
-        "gigabytes take too long, and less is no burden to hosts of one machine: the stage \
-         limits their uplinks",
+        "gigabytes take too long, and less is no burden to hosts of one machine: the \
+         stage limits its members' uplinks",
     ),
     (
         "CU-12",
