@@ -1,8 +1,8 @@
 //! L15: while faults go on, a group serves as long as a quorum of it is well. In each two seconds
 //! behind a time in which one quorum was up and mutually connected, on sound disks and with clocks
-//! in bound, 99 of 100 requests are answered within a second each. Where members let others go first
-//! at an election, both times are longer by that. Whoever leads then has to be of that quorum: for what
-//! a leader suffers that is shorter than an election time-out nobody deposes it.
+//! in bound, 99 of 100 requests are answered within a second each. Where members let others go
+//! first at an election, both times are longer by that. Whoever leads then has to be of that
+//! quorum: for what a leader suffers that is shorter than an election time-out nobody deposes it.
 //!
 //! This is the record that the rule is judged by, and the judgement: it is told who is well and
 //! what clients see, and looks at nothing by itself. `health.rs` tells it, from the true state of
@@ -20,8 +20,8 @@ use crate::swarm::MILLI;
 
 /// How often it is looked, in nanoseconds: windows begin at its multiples.
 const STEP: u64 = 100 * MILLI;
-/// The time within which a request is answered, in nanoseconds, if nobody waits before it stands for
-/// election. A window is twice as long: requests of its first half have the other half to be
+/// The time within which a request is answered, in nanoseconds, if nobody waits before it stands
+/// for election. A window is twice as long: requests of its first half have the other half to be
 /// answered in.
 const WITHIN: u64 = 1_000 * MILLI;
 /// Election time-outs that all have to have been well for, before a window begins.
