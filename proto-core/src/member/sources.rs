@@ -26,7 +26,7 @@ pub(super) struct Sources {
     sources: Table<MemberId, Source>,
     /// Who was chosen last, by its place.
     last: usize,
-    /// The shortest rest, and how long a refusal is believed.
+    /// The shortest rest, and how long somebody is believed who says that its log ends.
     rest: Duration,
 }
 
@@ -37,15 +37,19 @@ struct Source {
     /// Parts in a row that it did not send, or not in time.
     failures: u32,
     rests_until: Instant,
-    /// It said that it lacks bytes below the one, or from the other on: believed for a while.
-    lacks: Option<(Position, Position)>,
+    /// It said that its log begins there: believed for all of the catch-up, since what is purged
+    /// does not come back (seed 16714).
+    begins: Position,
+    /// It said that its log ends there: believed for a while, since logs grow.
+    ends: Option<Position>,
+    /// Until when it is not asked again for what its log has no more, or not yet.
     lacks_until: Instant,
 }
 
 impl Source {
     fn lacks(&self, now: Instant, at: Position) -> bool {
-        let lacks = self.lacks.filter(|_| now < self.lacks_until);
-        lacks.is_some_and(|(below, from)| at < below || at >= from)
+        let is_behind = self.ends.is_some_and(|ends| at >= ends && now < self.lacks_until);
+        at < self.begins || is_behind
     }
 
     fn rests(&self, now: Instant) -> bool {
@@ -75,7 +79,7 @@ enum Fitness {
 }
 
 impl Sources {
-    /// `rest` is the shortest rest of a source, and how long a refusal is believed.
+    /// `rest` is the shortest rest of a source, and how long it is believed that a log ends.
     pub(super) fn new(others: impl Iterator<Item = MemberId>, rest: Duration) -> Self {
         let sources = others.map(|id| (id, Source::default())).collect();
         Self { end: Position::ZERO, sources, last: 0, rest }
@@ -173,13 +177,13 @@ impl Sources {
         if mutant::is(mutant::REFUSALS_ARE_FORGOTTEN) {
             return;
         }
-        let known = source.lacks.filter(|_| now < source.lacks_until);
-        let (below, from) = known.unwrap_or((Position::ZERO, Position::MAX));
         // Of a log there is one piece: it begins behind the range, or ends before it.
-        source.lacks = Some(match range.start < oldest {
-            true => (below.max(oldest), from),
-            false => (below, from.min(range.start)),
-        });
+        if range.start < oldest {
+            source.begins = source.begins.max(oldest);
+        } else {
+            let known = source.ends.filter(|_| now < source.lacks_until);
+            source.ends = Some(known.map_or(range.start, |ends| ends.min(range.start)));
+        }
         source.lacks_until = until;
     }
 }
@@ -238,6 +242,24 @@ mod tests {
         sources.note_lack(Instant(25), LEADER, part(800), Position(0));
         sources.note_lack(Instant(26), MemberId(2), part(800), Position(0));
         assert_eq!(next(&mut sources, 29), Some(MemberId(3)));
+    }
+
+    #[test]
+    fn e88_what_is_purged_is_not_asked_for_again() {
+        let mut sources = sources();
+        for id in [2, 3] {
+            sources.note_lack(Instant(0), MemberId(id), part(0), Position(80));
+        }
+        // Long after a refusal, too: only who has it is asked, and the leader before who has not.
+        assert_eq!(asked(&mut sources, 10_000, 4), [4, 4, 4, 4]);
+        sources.note_lack(Instant(10_000), MemberId(4), part(0), Position(16));
+        assert_eq!(asked(&mut sources, 20_000, 4), [1, 1, 4, 4]);
+        let behind = sources.choose(Instant(20_000), part(80), LEADER);
+        assert!(behind.is_some_and(|id| [2, 3].contains(&id.0)), "{behind:?}");
+        // A catch-up that ends forgets it.
+        sources.look(Position(10_000), Position(10_000), 1_000);
+        sources.look(Position(0), Position(10_000), 1_000);
+        assert_eq!(asked(&mut sources, 20_001, 3).iter().filter(|id| **id == 1).count(), 0);
     }
 
     #[test]
