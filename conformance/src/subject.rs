@@ -162,6 +162,8 @@ pub enum Feature {
     Clients,
     /// The member takes snapshots, and begins with the newest that is whole.
     Snapshots,
+    /// The member's log is purged behind snapshots.
+    Purging,
     /// The loop runs on a thread or runtime of its own.
     OwnThread,
 }

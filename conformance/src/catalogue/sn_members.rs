@@ -147,6 +147,7 @@ pub(super) fn sn_06(trial: &Trial<'_>) -> Verdict {
 
 pub(super) fn sn_11(trial: &Trial<'_>) -> Verdict {
     trial.needs(Feature::Snapshots)?;
+    trial.needs(Feature::Purging)?;
     trial.needs(Feature::VirtualDisk)?;
     let mut stage = trial.stage(Options::members(3).limits(|limits| {
         (limits.snapshot_interval_bytes, limits.purge_keep_bytes) = (INTERVAL, INTERVAL);

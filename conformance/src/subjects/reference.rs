@@ -33,6 +33,7 @@ impl Subject for Reference {
                 Feature::GracefulStop,
                 Feature::Transfer,
                 Feature::Snapshots,
+                Feature::Purging,
             ],
         }
     }

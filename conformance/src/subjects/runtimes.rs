@@ -74,6 +74,7 @@ fn describe(name: &str, about: &str) -> Description {
             Feature::GracefulStop,
             Feature::Transfer,
             Feature::Snapshots,
+            Feature::Purging,
             Feature::OwnThread,
         ],
     }

@@ -25,7 +25,12 @@ impl Subject for Text {
             name: "text".into(),
             version: env!("CARGO_PKG_VERSION").into(),
             about: "the core in the smallest loop, whose datagrams are lines of text".into(),
-            features: vec![Feature::VirtualDisk, Feature::GracefulStop, Feature::Snapshots],
+            features: vec![
+                Feature::VirtualDisk,
+                Feature::GracefulStop,
+                Feature::Snapshots,
+                Feature::Purging,
+            ],
         }
     }
 
