@@ -224,8 +224,8 @@ const RULES: [(&str, &str); 54] = [
     ),
     (
         "L15",
-        "While faults go on and a quorum has been well, 99 of 100 requests are answered within a \
-         second and the longest candidacy delay.",
+        "While faults go on and a quorum with the leader has been well, 99 of 100 requests are \
+         answered within a second and the longest candidacy delay.",
     ),
     ("panic", "The core does not panic, whatever happens to it."),
     ("start", "A member starts on its disk, or says what was done to it."),

@@ -177,12 +177,13 @@ impl Sources {
         if mutant::is(mutant::REFUSALS_ARE_FORGOTTEN) {
             return;
         }
+        // What was believed for a while is not believed again for what is said of the beginning.
+        source.ends = source.ends.filter(|_| now < source.lacks_until);
         // Of a log there is one piece: it begins behind the range, or ends before it.
         if range.start < oldest {
             source.begins = source.begins.max(oldest);
         } else {
-            let known = source.ends.filter(|_| now < source.lacks_until);
-            source.ends = Some(known.map_or(range.start, |ends| ends.min(range.start)));
+            source.ends = Some(source.ends.map_or(range.start, |ends| ends.min(range.start)));
         }
         source.lacks_until = until;
     }
@@ -256,6 +257,12 @@ mod tests {
         assert_eq!(asked(&mut sources, 20_000, 4), [1, 1, 4, 4]);
         let behind = sources.choose(Instant(20_000), part(80), LEADER);
         assert!(behind.is_some_and(|id| [2, 3].contains(&id.0)), "{behind:?}");
+        // An end that was told long before is not believed again for that.
+        sources.note_lack(Instant(0), MemberId(2), part(800), Position(80));
+        sources.note_lack(Instant(20_000), MemberId(2), part(0), Position(80));
+        assert!(
+            !sources.sources.get_mut(MemberId(2)).unwrap().lacks(Instant(20_001), Position(800))
+        );
         // A catch-up that ends forgets it.
         sources.look(Position(10_000), Position(10_000), 1_000);
         sources.look(Position(0), Position(10_000), 1_000);

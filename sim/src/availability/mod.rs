@@ -234,9 +234,9 @@ impl Availability {
         let members = (0..count).filter(|member| was_well(&self.members[*member]));
         let members: Vec<usize> = members.collect();
         let connected = |one: usize, other: usize| was_well(&self.links[pair(one, other)]);
-        // All sets of those that were well: of seven members at most.
         let leads = |member: usize| self.led[member].is_some_and(|at| at >= led_from);
         let leaders = (0..count).filter(|member| leads(*member)).count();
+        // All sets of those that were well: of seven members at most.
         (0_u32..1 << members.len()).any(|set| {
             let chosen = || members.iter().enumerate().filter(move |(at, _)| set >> at & 1 == 1);
             set.count_ones() as usize > count / 2
