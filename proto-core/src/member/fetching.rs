@@ -11,6 +11,7 @@
 //! The one under way stays until it is done, or nobody has it any more, or the log is past it.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use smallvec::SmallVec;
 
 use super::fetch::{Fetch, Stage};
@@ -35,6 +36,9 @@ const PATIENCE_HEARTBEATS: u64 = 50;
 /// each time, so many times at most.
 const DOUBLINGS_MAX: u32 = 5;
 
+/// Snapshots that are remembered as of no use, at most.
+const UNUSABLE_MAX: usize = 8;
+
 /// What a member knows of the snapshots of others, and the one that it fetches.
 #[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Fetching {
@@ -55,6 +59,9 @@ pub(super) struct Fetching {
     rests_until: Instant,
     /// Whose snapshots could not be used: how often, and until when nothing is asked of them.
     barred: Table<MemberId, (u32, Instant)>,
+    /// What was fetched for nothing in this life, oldest first: its bytes are as they were announced,
+    /// so that the next time would end like the first.
+    unusable: Vec<SnapshotManifest>,
     /// Transfers of more than one source whose digest was another: from then on one at a time.
     pub(super) mismatches: usize,
 }
@@ -91,6 +98,14 @@ impl Fetching {
         let (times, until) = self.barred.get_or_insert(id, (0, now));
         *until = now + rest.times(1 << (*times).min(DOUBLINGS_MAX));
         *times = times.saturating_add(1);
+    }
+
+    /// The snapshot, from whomever, is not fetched again in this life.
+    pub(super) fn note_unusable(&mut self, manifest: SnapshotManifest) {
+        if self.unusable.len() == UNUSABLE_MAX {
+            self.unusable.remove(0);
+        }
+        self.unusable.push(manifest);
     }
 
     /// Nobody is asked for anything before `until`.
@@ -216,6 +231,7 @@ impl Member {
         // One that is no newer than the log is of no use (E71).
         let above = self.state.log.verified;
         let offer = offered(message).filter(|offer| offer.point.position > above);
+        let offer = offer.filter(|offer| !fetching.unusable.contains(offer));
         let offer = match offer.map(|offer| self.is_offer_of_this_log(&offer).map(|()| offer)) {
             Some(Err(reason)) => {
                 self.reject_offer(from, offer, reason, actions);

@@ -120,7 +120,7 @@ impl Member {
     /// What was fetched cannot be used: whoever offered it is left alone for a while.
     fn reject_fetch(&mut self, reason: SnapshotError, actions: &mut Actions) {
         let Some(fetch) = self.state.fetching.fetch.as_deref() else { return };
-        let position = fetch.manifest.point.position;
+        let (manifest, position) = (fetch.manifest, fetch.manifest.point.position);
         let (now, rest) = (self.state.now, self.config.timing.progress_timeout);
         let sources: smallvec::SmallVec<[_; 8]> = fetch.sources.ids().collect();
         let fetching = &mut self.state.fetching;
@@ -129,6 +129,10 @@ impl Member {
             fetching.mismatches += 1;
         } else {
             sources.iter().for_each(|id| fetching.bar(*id, now, rest));
+        }
+        // With another leader's history it may be one of this log; else nothing about it changes.
+        if !matches!(reason, SnapshotError::Digest | SnapshotError::OtherLog { .. }) {
+            fetching.note_unusable(manifest);
         }
         crate::mark::reached(crate::mark::SNAPSHOT_REJECTED);
         self.counters.snapshots_rejected += 1;

@@ -323,7 +323,12 @@ fn rejects(
     assert_eq!(cluster.member(away).view().fetching, None);
     let asked = cluster.member(third).counters().snapshot_bytes_sent;
     cluster.cut.isolated.clear();
-    if !matches!(reason, SnapshotError::Limit { .. }) {
+    if let SnapshotError::Limit { .. } = reason {
+        // All have the same, and it is not fetched again, however long they offer it.
+        let until = cluster.now + Duration::from_millis(20_000);
+        cluster.run_until("a while passes", |cluster| cluster.now > until);
+        assert_eq!((begun(&cluster, away).len(), installed(&cluster, away).len()), (1, 0));
+    } else {
         // Who offered it is left alone.
         run_until_installed(&mut cluster, away);
         assert_eq!(cluster.member(third).counters().snapshot_bytes_sent, asked);
