@@ -100,6 +100,15 @@ impl World {
             Some(Completion::Read(bytes)) => {
                 self.step_member(node, Event::LogRead { operation, bytes: &bytes });
             }
+            Some(Completion::SnapshotRead(manifest, bytes)) => {
+                self.snapshot_was_read(node, operation, manifest, &bytes);
+            }
+            Some(Completion::SnapshotWhole(core)) => {
+                self.step_member(node, Event::SnapshotWhole { operation, core: &core });
+            }
+            Some(Completion::SnapshotFailed) => {
+                self.step_member(node, Event::SnapshotFailed { operation });
+            }
             None => {}
         }
     }
@@ -222,7 +231,7 @@ impl World {
         let Some(member) = host.member.as_mut() else { return };
         let mut actions = core::mem::take(&mut self.actions);
         let read = match &event {
-            Event::LogRead { bytes, .. } => *bytes,
+            Event::LogRead { bytes, .. } | Event::SnapshotRead { bytes, .. } => *bytes,
             _ => &[],
         };
         let (applied, timer) =

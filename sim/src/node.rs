@@ -51,7 +51,7 @@ pub(crate) struct Node {
     /// It stays as it is for ever.
     pub(crate) is_given_up: bool,
     /// No operation of a kind completes before an earlier one of that kind.
-    pub(crate) disk_ready: [u64; 6],
+    pub(crate) disk_ready: [u64; 8],
     /// Operations that were asked for in this life: some complete late in the next.
     pub(crate) issued: VecDeque<OperationId>,
     /// The member crashes after this many more actions.
@@ -99,7 +99,7 @@ impl Node {
             broken: None,
             refusal: None,
             is_given_up: false,
-            disk_ready: [0; 6],
+            disk_ready: [0; 8],
             issued: VecDeque::new(),
             crash_after: None,
             applying: None,
@@ -117,7 +117,7 @@ impl Node {
         self.timer_at = None;
         self.busy_until = 0;
         self.inbox.clear();
-        self.disk_ready = [0; 6];
+        self.disk_ready = [0; 8];
         self.crash_after = None;
         self.applying = None;
         self.outputs.clear();
