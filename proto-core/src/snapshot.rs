@@ -56,8 +56,48 @@ pub struct Snapshot {
     pub core: Vec<u8>,
 }
 
+/// What a stored snapshot consists of; equal on all members that stored one at one position.
+///
+/// Its **stream** is the core's part, then the service's, then zeros up to a multiple of 8: that is
+/// how it is sent to others ([`crate::Stream::Snapshot`]). Positions of it are offsets from its
+/// beginning.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct SnapshotManifest {
+    /// Where it stands in the log.
+    pub point: SnapshotPoint,
+    /// Bytes of the core's part.
+    pub core_bytes: u64,
+    /// Bytes of the service's part.
+    pub service_bytes: u64,
+    /// A digest of both parts, as the host computes it.
+    pub digest: u64,
+}
+
+impl SnapshotManifest {
+    /// Bytes of both parts. Bytes beyond them in the stream are zeros.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.core_bytes.saturating_add(self.service_bytes)
+    }
+
+    /// Where the stream ends: a multiple of 8, since slices are cut at such (rule 19).
+    #[must_use]
+    pub const fn stream_end(&self) -> Position {
+        Position(self.bytes().saturating_add(7) & !7)
+    }
+
+    /// Whether a log can have a snapshot like that: it stands at a position behind a frame, and its
+    /// stream can be addressed.
+    #[must_use]
+    pub fn is_plausible(&self) -> bool {
+        let at = self.point.position;
+        let stands = Position::ZERO < at && at <= Position::MAX && at.aligned_down() == at;
+        stands && self.core_bytes > 0 && self.stream_end() <= Position::MAX
+    }
+}
+
 /// Why bytes are not the core's part of a snapshot that a member can begin with.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SnapshotError {
     /// There are fewer bytes than they say.
@@ -84,6 +124,9 @@ pub enum SnapshotError {
         /// Which part of it.
         what: &'static str,
     },
+    /// Its bytes are not those that were announced.
+    #[error("its bytes are not those that were announced")]
+    Digest,
     /// It holds more than this member is configured for.
     #[error("it holds {found} {what}, `{key}` is {limit}; raise `{key}` on all members alike")]
     Limit {

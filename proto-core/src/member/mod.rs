@@ -397,7 +397,7 @@ impl Member {
         match stream {
             Stream::Log => self.state.log.slices(range),
             Stream::Egress(client) => self.state.connections.egress_bytes(client, range),
-            Stream::Ingress(_) => (&[], &[]),
+            Stream::Ingress(_) | Stream::Snapshot => (&[], &[]),
         }
     }
 

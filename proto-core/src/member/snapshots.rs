@@ -213,7 +213,7 @@ impl Member {
         }
         let core = self.write_state(&point);
         let snapshot = Box::new(Snapshot { point, core });
-        actions.push(Action::TakeSnapshot { operation, snapshot });
+        actions.push(Action::TakeSnapshot { operation, snapshot, pinned: None });
         Ok(())
     }
 

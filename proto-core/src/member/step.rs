@@ -98,6 +98,9 @@ impl Member {
             Event::SnapshotFailed { operation } => {
                 self.handle_snapshot_failed(operation, actions)?;
             }
+            Event::SnapshotRead { .. } | Event::SnapshotWhole { .. } => {
+                self.counters.completions_ignored += 1;
+            }
             Event::StorageFailed => return Err(FailStop::StorageFailed),
             Event::ServiceFailed => return Err(FailStop::ServiceFailed),
             Event::Transfer { request, target } => {
