@@ -29,7 +29,7 @@ impl World {
                 let stored = Box::new(Stored::new(snapshot, service));
                 self.issue(node, operation, 5, Work::Snapshot { stored, pinned });
             }
-            None => host.unsaved = Some(operation),
+            None => host.unsaved.push_back(operation),
         }
     }
 
@@ -58,7 +58,7 @@ impl World {
         let host = &mut self.nodes[node];
         let Some(member) = &host.member else { return };
         if host.disk_full {
-            host.unsaved = Some(operation);
+            host.unsaved.push_back(operation);
             return self.tally.saw(Mark::DiskFull);
         }
         let (first, second) = member.bytes(Stream::Snapshot, range);
@@ -92,6 +92,11 @@ impl World {
         operation: OperationId,
         manifest: SnapshotManifest,
     ) {
+        let host = &mut self.nodes[node];
+        if host.disk_full {
+            host.unsaved.push_back(operation);
+            return self.tally.saw(Mark::DiskFull);
+        }
         let frames = self.frames_before(manifest.point);
         self.issue(node, operation, 7, Work::Install { manifest, frames });
     }

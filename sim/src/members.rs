@@ -188,7 +188,7 @@ impl World {
                 self.step_once(node, Event::StorageFailed);
             } else if let Some(position) = host.refused.take() {
                 self.step_once(node, Event::StorageFull { position });
-            } else if let Some(operation) = host.unsaved.take() {
+            } else if let Some(operation) = host.unsaved.pop_front() {
                 self.step_once(node, Event::SnapshotFailed { operation });
             } else if let Some(through) = host.applying.take() {
                 let outputs = core::mem::take(&mut host.outputs);

@@ -63,8 +63,8 @@ pub(crate) struct Node {
     pub(crate) late: VecDeque<(u64, Position, Outputs)>,
     /// An append that was refused in this event.
     pub(crate) refused: Option<Position>,
-    /// A snapshot that cannot be stored, and the member is to be told next.
-    pub(crate) unsaved: Option<OperationId>,
+    /// Snapshots, and parts of them, that cannot be stored, and the member is to be told next.
+    pub(crate) unsaved: VecDeque<OperationId>,
     /// Something in this event failed, and the member is to be told next.
     pub(crate) failed: Option<Broken>,
 }
@@ -106,7 +106,7 @@ impl Node {
             outputs: Outputs::new(),
             late: VecDeque::new(),
             refused: None,
-            unsaved: None,
+            unsaved: VecDeque::new(),
             failed: None,
         }
     }
@@ -123,7 +123,7 @@ impl Node {
         self.outputs.clear();
         self.late.clear();
         self.refused = None;
-        self.unsaved = None;
+        self.unsaved.clear();
         self.failed = None;
         self.broken = None;
         Some(*member.counters())

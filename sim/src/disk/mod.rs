@@ -431,6 +431,11 @@ impl SimDisk {
         }
     }
 
+    /// How many operations are under way that write and sync.
+    pub(crate) fn writes_under_way(&self) -> usize {
+        self.pending.iter().filter(|(_, work)| work.syncs()).count()
+    }
+
     fn take(&mut self, operation: OperationId) -> Option<Work> {
         let index = self.pending.iter().position(|(pending, _)| *pending == operation)?;
         Some(self.pending.remove(index).1)
