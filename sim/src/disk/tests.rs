@@ -1,3 +1,5 @@
+mod fetched;
+
 use super::*;
 use quorate_core::frame::{FrameFront, frame_bytes};
 use quorate_core::{RecoveryEpoch, SessionId, TermLine};
