@@ -112,12 +112,8 @@ impl World {
         };
         let disks = || self.nodes.iter().map(|node| &node.disk);
         let known = disks().find_map(|disk| before(disk.frames()));
-        known.unwrap_or_else(|| {
-            // All who had them lost their directories since. One stands for all.
-            let (start, end) = (Position::ZERO, point.position);
-            let (term, chain, time) = (point.term, point.chain, point.time);
-            vec![FrameMark { start, end, term, checksum: 0, chain, time }]
-        })
+        // Where all who had them lost their directories since, one stands for all.
+        known.unwrap_or_else(|| vec![FrameMark::all_before(point)])
     }
 
     /// The member has begun anew on its directory: the process goes on, and so does the disk.

@@ -40,6 +40,15 @@ pub struct FrameMark {
     pub time: LogTime,
 }
 
+impl FrameMark {
+    /// One that stands for all frames before `point`, where nobody knows them any more.
+    #[must_use]
+    pub const fn all_before(point: SnapshotPoint) -> Self {
+        let (start, end) = (Position::ZERO, point.position);
+        Self { start, end, term: point.term, checksum: 0, chain: point.chain, time: point.time }
+    }
+}
+
 /// Kinds of records that are kept in two copies: vote, history, peers, boot epoch, origin.
 const RECORD_KINDS: usize = 5;
 /// Those without which nothing can be made of a log.
