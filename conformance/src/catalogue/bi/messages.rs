@@ -2,8 +2,8 @@
 
 use quorate_core::message::{EpochRange, Live};
 use quorate_core::{
-    Chain, FailStop, Limits, MemberId, Message, Position, PositionRange, Role, SessionId, Stream,
-    Term, View, VoteKey,
+    Chain, FailStop, Limits, LogTime, MemberId, Message, Position, PositionRange, Role, SessionId,
+    SnapshotPoint, Stream, Term, View, VoteKey,
 };
 use quorate_sim::Dice;
 
