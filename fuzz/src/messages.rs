@@ -124,8 +124,8 @@ impl Draw<'_, '_> {
                 chain: Chain(self.number()),
                 time: LogTime(self.number()),
             },
-            core_bytes: self.number(),
-            service_bytes: self.number(),
+            core_bytes: self.position().0 / 2,
+            service_bytes: self.position().0 / 2,
             digest: self.number(),
         }
     }
