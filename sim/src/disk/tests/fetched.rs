@@ -1,7 +1,7 @@
 //! Snapshots that are served, fetched and installed.
 
 use super::*;
-use quorate_core::{PositionRange, Snapshot, SnapshotManifest};
+use quorate_core::{Snapshot, SnapshotManifest};
 
 fn stored(position: u64, chain: Chain) -> Stored {
     let point = SnapshotPoint { position: Position(position), term: Term(1), chain, time: LogTime(3) };
