@@ -23,6 +23,7 @@ use super::{Handled, Member, State};
 use crate::action::{Action, Actions};
 use crate::identity::MemberId;
 use crate::message::{EpochRange, Message, Stream};
+use crate::mutant;
 use crate::notice::Notice;
 use crate::position::Position;
 use crate::snapshot::{SnapshotError, SnapshotManifest};
@@ -81,6 +82,9 @@ impl Fetching {
         oldest: Position,
         now: Instant,
     ) {
+        if mutant::is(mutant::PURGED_HOLES_STAY) {
+            return;
+        }
         if self.stuck.is_none_or(|(known, _)| known != at) {
             self.stuck = Some((at, now));
             self.begins = Table::new();
@@ -161,7 +165,8 @@ impl Member {
         if leading.is_some() || fetching.stuck.is_some_and(|(at, _)| at != received) {
             (fetching.stuck, fetching.begins, fetching.tries) = (None, Table::new(), 0);
         }
-        let outrun = |fetch: &Fetch| fetch.manifest.point.position <= log.verified;
+        let is_kept = mutant::is(mutant::FETCHES_BEHIND_ITS_LOG);
+        let outrun = |fetch: &Fetch| !is_kept && fetch.manifest.point.position <= log.verified;
         if fetching.fetch.as_deref().is_some_and(|fetch| leading.is_some() || outrun(fetch)) {
             crate::mark::reached(crate::mark::SNAPSHOT_OUTRUN);
             self.drop_fetch(actions);
@@ -306,6 +311,12 @@ impl Member {
         from: MemberId,
         actions: &mut Actions,
     ) {
+        if mutant::is(mutant::PARTS_OF_TWO_SNAPSHOTS_MIX)
+            && let Some(fetch) = self.state.fetching.fetch.as_deref_mut()
+        {
+            (fetch.manifest, fetch.sources) = (manifest, sources);
+            return;
+        }
         self.drop_fetch(actions);
         sources.set_rest(self.config.timing.heartbeat_interval);
         let fetch = Fetch::new(manifest, sources, &self.config.limits, self.state.now);
