@@ -11,7 +11,7 @@ use quorate_core::{
 use super::rising::{ByMember, Rising};
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
-/// For so many heartbeat intervals behind the last read of a snapshot it has to stay.
+/// For so many heartbeat intervals behind the last offer or read of a snapshot it has to stay.
 const SERVED_INTERVALS: u64 = 20;
 
 #[derive(Default)]
@@ -28,7 +28,7 @@ struct Fetch {
     checking: Option<(OperationId, SnapshotManifest)>,
     whole: Option<SnapshotManifest>,
     installing: Option<SnapshotManifest>,
-    /// When each of its own was last read for others.
+    /// When each of its own was last offered, or read for others.
     served: Rising<Position, u64>,
 }
 
@@ -112,7 +112,12 @@ impl Fetch {
                 let text = format!("asks for one above {above} and has {}", scene.view.verified);
                 Some(("E71", text))
             }
-            Action::Send { message, .. } => offers(scene, message),
+            Action::Send { message, .. } => {
+                if let Message::SnapshotOffer { point, .. } = message {
+                    self.served.insert(point.position, scene.now);
+                }
+                offers(scene, message)
+            }
             _ => None,
         }
     }
