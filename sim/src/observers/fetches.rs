@@ -139,8 +139,7 @@ impl Fetch {
 /// Whether an action is more than a life does that is about to end: it writes or promises.
 const fn is_more(action: &Action) -> bool {
     match action {
-        Action::Append { .. }
-        | Action::Sync { .. }
+        Action::Sync { .. }
         | Action::PersistVote { .. }
         | Action::PersistHistory { .. }
         | Action::PersistPeers { .. }
@@ -154,8 +153,7 @@ const fn is_more(action: &Action) -> bool {
             Message::Ballot { granted, .. } | Message::CanvassReply { granted, .. } => *granted,
             Message::RequestVote { .. }
             | Message::RequestSuccession { .. }
-            | Message::Canvass { .. }
-            | Message::Heartbeat { .. } => true,
+            | Message::Canvass { .. } => true,
             _ => false,
         },
         _ => false,
@@ -186,10 +184,8 @@ impl Observer for Fetches {
             .and(Kinds::REPORTING_SNAPSHOT)
             .and(Kinds::SNAPSHOTS)
             .and(Kinds::OPERATIONS)
-            .and(Kinds::APPENDS)
             .and(Kinds::SENDS_OTHER)
             .and(Kinds::SENDS_ELECTION)
-            .and(Kinds::SENDS_HEARTBEAT)
     }
 
     fn observe(
