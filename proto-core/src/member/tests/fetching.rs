@@ -528,6 +528,50 @@ fn bytes_of_strangers_and_of_other_snapshots_are_not_mixed_in() {
     assert_alike(&mut cluster);
 }
 
+/// What `member` says when it is asked by `asker`.
+fn answers(cluster: &mut Cluster, asker: u16, member: u16, message: Message) -> Vec<Datagram> {
+    cluster.settle();
+    forge(cluster, asker, member, message);
+    cluster.queue.drain(..).map(|(_, _, _, what)| what).collect()
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_read_is_passed_over_for_the_one_before() {
+    let (mut cluster, leader, _, third) = behind();
+    let term = Term(1);
+    let ask = |cluster: &mut Cluster, above| {
+        let request = Message::SnapshotRequest { term, above };
+        match answers(cluster, third, leader, request).pop() {
+            Some(Datagram::Control(Message::SnapshotOffer { point, .. })) => point.position,
+            other => panic!("{other:?}"),
+        }
+    };
+    let newest = cluster.member(leader).view().snapshot;
+    assert_eq!(ask(&mut cluster, Position::ZERO), newest);
+    assert_eq!(ask(&mut cluster, newest), Position::ZERO, "it is no newer");
+    // Who asks for what no snapshot has hides none from others.
+    let beyond = crate::PositionRange::at(Position(1 << 30), 800);
+    let epoch = newest.0;
+    let nak = |epoch| {
+        let ranges = [crate::message::EpochRange { epoch, range: beyond }][..].into();
+        Message::Nak { stream: Stream::Snapshot, ranges }
+    };
+    for epoch in [epoch, 0, epoch + 8, 8] {
+        let said = answers(&mut cluster, third, leader, nak(epoch));
+        let refused = matches!(
+            said[..],
+            [Datagram::Control(Message::Unavailable { stream: Stream::Snapshot, .. })]
+        );
+        assert!(refused, "{epoch}: {said:?}");
+    }
+    assert_eq!(ask(&mut cluster, Position::ZERO), newest);
+    let newer = take_of(&mut cluster, [leader, third]);
+    cluster.nodes.get_mut(&id(leader)).unwrap().disk.snapshots.pop();
+    assert_eq!(ask(&mut cluster, Position::ZERO), newest);
+    let gone = answers(&mut cluster, third, leader, nak(newer.0));
+    assert!(matches!(gone[..], [Datagram::Control(Message::Unavailable { .. })]), "{gone:?}");
+}
+
 #[test]
 fn e74_lost_and_repeated_parts_are_repaired_within_the_limits() {
     let (mut cluster, _, away, _) = behind();
