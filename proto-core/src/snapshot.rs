@@ -5,7 +5,7 @@
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
-//! | 0 | 2 | version of this layout, 1 |
+//! | 0 | 2 | version of this layout, 2 |
 //! | 2 | 6 | zeros |
 //! | 8 | 8 | position: the end of the marker's frame |
 //! | 16 | 8 | term of the byte before it |
@@ -14,15 +14,17 @@
 //! | 40 | 4 | lines of the term history |
 //! | 44 | 4 | sessions |
 //! | 48 | 4 | timers |
-//! | 52 | 4 | zeros |
-//! | 56 | … | lines, by rising term; then sessions, by rising id; then timers, by rising number |
+//! | 52 | 4 | readmitted lives |
+//! | 56 | … | lines, by rising term; sessions, by rising id; timers, by rising number; lives, by rising member |
 //!
 //! A **line** is one that owns bytes before the position, which all members have alike: term, base,
 //! chain, the leader's boot epoch (8 bytes each), its incarnation, the recovery epoch (4 each), the
 //! leader (2), zeros (6). A **session** is its id, its client's key, the number of its last applied
 //! message, the number of kept replies (8 each), and the replies, the one to the last message last:
 //! the message's position, the number of bytes (8 each), and the bytes. A **timer** is its number
-//! and its deadline (8 each). Nothing follows the last timer.
+//! and its deadline (8 each). A **readmitted life** is the newest one that the log has readmitted of
+//! a member: the position of the frame that first did so, the boot epoch (8 each), the incarnation
+//! (4), the member (2), zeros (2). Nothing follows the last one.
 
 use alloc::vec::Vec;
 
@@ -32,7 +34,7 @@ use crate::term::{Chain, Term, TermLine};
 use crate::time::LogTime;
 
 /// The version of the layout that this code writes.
-pub const SNAPSHOT_VERSION: u16 = 1;
+pub const SNAPSHOT_VERSION: u16 = 2;
 
 /// Where a snapshot stands in the log.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -106,8 +108,8 @@ pub enum SnapshotError {
     /// There are more bytes than they say.
     #[error("more follows behind its end")]
     Trailing,
-    /// A newer version wrote them.
-    #[error("its layout has version {found}, newer than this program's; update the program")]
+    /// Another version wrote them.
+    #[error("its layout has version {found}, and this program knows {SNAPSHOT_VERSION} only")]
     Version {
         /// The version.
         found: u16,
