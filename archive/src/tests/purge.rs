@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use quorate_core::snapshot::SNAPSHOT_VERSION;
 use quorate_core::{LogTime, Position, PositionRange, Recovered, Snapshot, SnapshotPoint};
 
 use super::builder::{Builder, OPTIONS, adopt, append, identity, segment};
@@ -42,7 +43,7 @@ pub(super) fn point(log: &Builder) -> SnapshotPoint {
 }
 
 pub(super) fn snapshot(point: SnapshotPoint) -> Snapshot {
-    let mut core = vec![1, 0, 0, 0, 0, 0, 0, 0];
+    let mut core = u64::from(SNAPSHOT_VERSION).to_le_bytes().to_vec();
     for word in [point.position.0, point.term.0, point.chain.0, point.time.0] {
         core.extend_from_slice(&word.to_le_bytes());
     }

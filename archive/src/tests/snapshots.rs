@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use quorate_core::snapshot::SNAPSHOT_VERSION;
 use quorate_core::{Position, Snapshot, SnapshotPoint};
 
 use super::builder::{Builder, OPTIONS, adopt, append, identity};
@@ -31,7 +32,7 @@ fn snapshot(log: &Builder, frames: usize) -> Snapshot {
         chain: part.chain,
         time: quorate_core::LogTime(part.time),
     };
-    let mut core = vec![1, 0, 0, 0, 0, 0, 0, 0];
+    let mut core = u64::from(SNAPSHOT_VERSION).to_le_bytes().to_vec();
     for word in [point.position.0, point.term.0, point.chain.0, point.time.0] {
         core.extend_from_slice(&word.to_le_bytes());
     }
@@ -103,6 +104,32 @@ fn so_many_are_kept_and_the_oldest_go() {
         let files = disk.files().into_iter().filter(|path| path.starts_with("/member/snapshots"));
         let newest = (8 - expected..8).map(|frames| path(snapshot(&log, frames).point.position));
         assert_eq!(files.collect::<Vec<_>>(), newest.collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn e75_one_that_others_are_fetching_stays_however_many_newer_ones_there_are() {
+    let (disk, log) = (MemoryDisk::default(), log());
+    archive_of(&disk, &log);
+    let mut snapshots = store(&disk);
+    let at = |frames| snapshot(&log, frames).point.position;
+    let kept = |disk: &MemoryDisk| {
+        let files = disk.files();
+        (1..9).filter(|frames| files.contains(&path(at(*frames)))).collect::<Vec<_>>()
+    };
+    for (frames, pinned, expected) in [
+        (1, None, vec![1]),
+        (2, None, vec![1, 2]),
+        (3, Some(2), vec![2, 3]),
+        (4, Some(2), vec![2, 3, 4]),
+        (5, Some(2), vec![2, 4, 5]),
+        (6, Some(9), vec![5, 6]),
+        (7, Some(5), vec![5, 6, 7]),
+        (8, None, vec![7, 8]),
+    ] {
+        let pinned = pinned.map(|frames| if frames == 9 { Position(1) } else { at(frames) });
+        snapshots.store(&snapshot(&log, frames), b"state", pinned).unwrap();
+        assert_eq!(kept(&disk), expected, "{frames}");
     }
 }
 
