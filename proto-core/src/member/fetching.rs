@@ -226,9 +226,8 @@ impl Member {
         };
         let fetching = &mut self.state.fetching;
         fetching.answers.insert(from, offer);
-        let waits = |id: &MemberId| {
-            !fetching.is_barred(*id, now) && fetching.answers.get(*id).is_none()
-        };
+        let waits =
+            |id: &MemberId| !fetching.is_barred(*id, now) && fetching.answers.get(*id).is_none();
         if !self.state.peers.ids().any(|id| waits(&id)) {
             self.choose_snapshot(actions);
         }

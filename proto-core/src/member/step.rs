@@ -52,7 +52,8 @@ impl Member {
     #[inline(always)]
     fn begin(&mut self, now: Instant) -> bool {
         let state = &mut self.state;
-        let stopped = state.fail_stop.is_some() && !crate::mutant::is(crate::mutant::STOPPED_GOES_ON);
+        let stopped =
+            state.fail_stop.is_some() && !crate::mutant::is(crate::mutant::STOPPED_GOES_ON);
         if stopped || state.fetching.is_frozen {
             return false;
         }

@@ -4,6 +4,8 @@ mod catch_up;
 mod cluster;
 mod durability;
 mod elections;
+mod fetch_disk;
+mod fetching;
 mod hardship;
 mod places;
 mod purging;
