@@ -46,7 +46,8 @@ pub struct MemberLoop<P, L, Q, S> {
     member: Member,
     actions: Actions,
     datagrams: FaultyPort<P>,
-    log: L,
+    /// Nothing between two lives.
+    log: Option<L>,
     storage: Q,
     host: ServiceHost<S>,
     sender: Sender,
@@ -86,7 +87,7 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
             member,
             actions: Actions::new(),
             datagrams,
-            log,
+            log: Some(log),
             storage,
             host,
             sender,
@@ -393,7 +394,8 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
                 self.persist(StorageRequest::PersistVote { operation, vote });
             }
             Action::PersistHistory { operation, history, cut } => {
-                let cut = self.log.cut(cut);
+                let Some(log) = &mut self.log else { return };
+                let cut = log.cut(cut);
                 self.persist(StorageRequest::PersistHistory { operation, history, cut });
             }
             Action::PersistPeers { operation, peers } => {
@@ -446,7 +448,8 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
             // It begins behind bytes that were not written.
             return;
         }
-        match self.log.append(range.start, self.member.bytes(Stream::Log, range)) {
+        let Some(log) = &mut self.log else { return };
+        match log.append(range.start, self.member.bytes(Stream::Log, range)) {
             Ok(()) => {
                 self.storage_counters.appends += 1;
                 self.storage_counters.append_bytes += range.len();

@@ -102,7 +102,13 @@ fn report_demanded(member: u16, notice: &Notice) {
         }
         Notice::SnapshotFetchBegun { position, bytes, from } => {
             let (position, from) = (position.0, from.0);
-            tracing::info!(member, position, bytes, from, "a snapshot of another member is fetched");
+            tracing::info!(
+                member,
+                position,
+                bytes,
+                from,
+                "a snapshot of another member is fetched"
+            );
         }
         Notice::SnapshotRejected { position, reason } => {
             let position = position.0;

@@ -207,7 +207,7 @@ where
             let until = self.stop_at();
             return self.close(until);
         }
-        self.member.storage_mut().close();
+        self.member.end_life();
         // A member that fetches does not lead: nobody is handed over to.
         self.transfers.waiting.clear();
         let timeout = RENEW_TIMEOUT.as_nanos() as u64;

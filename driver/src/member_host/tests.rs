@@ -6,8 +6,9 @@ use std::rc::Rc;
 use quorate_codecs::{Header, encode_control};
 use quorate_core::message::Message;
 use quorate_core::{
-    Action, BootEpoch, Endpoint, GroupId, Incarnation, Life, Limits, Member, MemberConfig, MemberId,
-    OperationId, Position, Recovered, RecoveryEpoch, Sender as Origin, Term, Timing, VoteKey,
+    Action, BootEpoch, Endpoint, GroupId, Incarnation, Life, Limits, Member, MemberConfig,
+    MemberId, OperationId, Position, Recovered, RecoveryEpoch, Sender as Origin, Term, Timing,
+    VoteKey,
 };
 
 use super::*;

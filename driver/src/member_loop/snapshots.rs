@@ -35,6 +35,13 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
         self.restarts
     }
 
+    /// Lets go of the log and of the storage, for the life has ended: what they hold open and locked
+    /// is free once the storage has finished. The member is inert.
+    pub fn end_life(&mut self) {
+        self.storage.close();
+        self.log = None;
+    }
+
     /// Begins another life in place of the one that has ended: `member` is made of what the archive
     /// recovered, `log` and `storage` are over that, and `state` is the service's in the snapshot
     /// that it recovered. The recording ends. The port stays, and so does what was counted but by
@@ -54,7 +61,7 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
             recording.end(&ended);
         }
         self.actions.clear();
-        (self.log, self.storage) = (log, storage);
+        (self.log, self.storage) = (Some(log), storage);
         self.sender.begin(header_of(&self.member));
         (self.outstanding, self.restarts) = (0, false);
         (self.refused, self.broken, self.unsaved) = (None, None, None);

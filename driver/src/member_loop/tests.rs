@@ -7,8 +7,8 @@ use quorate_codecs::encode_control;
 use quorate_core::hash::StateHasher;
 use quorate_core::{
     BootEpoch, Duration, GroupId, Incarnation, Life, Limits, LogTime, MemberConfig, MemberId,
-    Message, OperationId, Position, Recovered, RecoveryEpoch, SessionId, Snapshot, SnapshotManifest,
-    SnapshotPoint, Term, Timing, Vote, VoteKey,
+    Message, OperationId, Position, Recovered, RecoveryEpoch, SessionId, Snapshot,
+    SnapshotManifest, SnapshotPoint, Term, Timing, Vote, VoteKey,
 };
 
 use super::*;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use quorate_core::{
     BootEpoch, Chain, ConfigError, Duration, GroupId, Instant, Limits, LogTime, Member,
-    MemberConfig, MemberId, PeerRecord, Recovered, RecoveryEpoch, Snapshot, Term,
-    TermHistory, TermLine, Timing, Vote,
+    MemberConfig, MemberId, PeerRecord, Recovered, RecoveryEpoch, Snapshot, Term, TermHistory,
+    TermLine, Timing, Vote,
 };
 
 use super::fields::{Reader, Writer};

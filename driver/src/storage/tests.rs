@@ -163,7 +163,8 @@ fn snapshots_are_stored_refused_or_the_end() {
     let (sender, completions) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
     let mut threads =
-        StorageThreads::start(Recorder::default(), Echo, Keeper::default(), complete.clone()).unwrap();
+        StorageThreads::start(Recorder::default(), Echo, Keeper::default(), complete.clone())
+            .unwrap();
     let mut inline = InlineStorage::new(Recorder::default(), Echo, Keeper::default(), complete);
     for position in [24, 8, 16] {
         inline.submit(snapshot(position));
@@ -258,7 +259,8 @@ fn a_snapshot_is_fetched_and_installed_by_threads_and_inline_alike() {
         assert_eq!((all.len(), count(&all, &stored)), (6, 4), "{all:?}");
         assert_eq!((count(&all, &whole), count(&all, &read(2))), (1, 1), "{all:?}");
         let all = run(8, inline);
-        let refused = Completion::SnapshotFailed { operation: operation(8), reason: "no space".into() };
+        let refused =
+            Completion::SnapshotFailed { operation: operation(8), reason: "no space".into() };
         // Whatever else: nothing of it is the end.
         assert_eq!((all.len(), count(&all, &refused)), (6, 5), "{all:?}");
         let all = run(16, inline);
@@ -280,7 +282,8 @@ fn a_snapshot_is_fetched_and_installed_by_threads_and_inline_alike() {
 fn the_threads_perform_what_is_queued_before_they_end() {
     let (sender, completions) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut threads = StorageThreads::start(Recorder::default(), Echo, Keeper::default(), complete).unwrap();
+    let mut threads =
+        StorageThreads::start(Recorder::default(), Echo, Keeper::default(), complete).unwrap();
     for sequence in 0..100 {
         threads.submit(sync(sequence));
     }
@@ -346,7 +349,8 @@ fn a_disk_that_hangs_does_not_hold_up_whoever_drops_the_threads() {
     let (sender, completions) = channel();
     let (release, released) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut threads = StorageThreads::start(Hanging(released), Echo, Keeper::default(), complete).unwrap();
+    let mut threads =
+        StorageThreads::start(Hanging(released), Echo, Keeper::default(), complete).unwrap();
     threads.submit(sync(1));
     let (dropped, done) = channel();
     thread::spawn(move || {
@@ -365,7 +369,8 @@ fn a_disk_that_hangs_does_not_hold_up_whoever_drops_the_threads() {
 fn closed_threads_let_go_of_everything_when_they_have_finished() {
     let (sender, completions) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut threads = StorageThreads::start(Recorder::default(), Echo, Keeper::default(), complete).unwrap();
+    let mut threads =
+        StorageThreads::start(Recorder::default(), Echo, Keeper::default(), complete).unwrap();
     threads.submit(sync(1));
     threads.close();
     assert_eq!(completions.iter().count(), 1);
@@ -378,7 +383,8 @@ fn a_panic_in_a_thread_is_a_failure_and_so_is_a_queue_without_a_thread() {
     let (release, released) = channel::<()>();
     drop(release);
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut threads = StorageThreads::start(Hanging(released), Echo, Keeper::default(), complete).unwrap();
+    let mut threads =
+        StorageThreads::start(Hanging(released), Echo, Keeper::default(), complete).unwrap();
     threads.submit(sync(1));
     let failed = completions.recv().unwrap();
     match &failed {

@@ -8,8 +8,8 @@ use quorate_core::{
 use super::super::action_hash::ActionHash;
 use super::super::step::Input;
 use super::super::{Record, Recording, RecordingReader};
-use super::world::Bytes;
 use super::EVENTFUL;
+use super::world::Bytes;
 use crate::port::StorageRequest;
 
 fn manifest() -> SnapshotManifest {
