@@ -183,6 +183,7 @@ pub(super) fn detail(passing: &Passing<'_>) -> String {
         Some((_, Incoming::Data { stream, epoch, position, live, slice })) => {
             let stream = match stream {
                 Stream::Log => "log",
+                Stream::Snapshot => "snapshot",
                 Stream::Ingress(_) => "ingress",
                 Stream::Egress(_) => "egress",
             };

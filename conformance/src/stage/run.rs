@@ -373,6 +373,10 @@ pub(super) const fn kind_of_work(work: &Work) -> &'static str {
         Work::History { .. } => "history",
         Work::Peers(_) => "peers",
         Work::Read(_) => "read",
-        Work::Snapshot(_) => "snapshot",
+        Work::Snapshot { .. } => "snapshot",
+        Work::ReadSnapshot { .. } => "snapshot-read",
+        Work::Part { .. } => "snapshot-part",
+        Work::Check(_) => "snapshot-check",
+        Work::Install { .. } => "install",
     }
 }

@@ -117,8 +117,20 @@ impl Stage<'_> {
                         Action::PersistPeers { operation, peers: peers.into_iter().collect() }
                     }
                     Work::Read(range) => Action::ReadLog { operation, range },
-                    Work::Snapshot(stored) => {
-                        Action::TakeSnapshot { operation, snapshot: Box::new(stored.snapshot) }
+                    Work::Snapshot { stored, pinned } => {
+                        let snapshot = Box::new(stored.snapshot);
+                        Action::TakeSnapshot { operation, snapshot, pinned }
+                    }
+                    Work::ReadSnapshot { position, range } => {
+                        Action::ReadSnapshot { operation, position, range }
+                    }
+                    Work::Part { manifest, start, bytes } => {
+                        let range = PositionRange::new(start, start.plus(bytes.len() as u64));
+                        Action::KeepSnapshotPart { operation, manifest, range }
+                    }
+                    Work::Check(manifest) => Action::CheckSnapshot { operation, manifest },
+                    Work::Install { manifest, .. } => {
+                        Action::InstallSnapshot { operation, manifest }
                     }
                 };
                 self.show(node, Observed::Acting(&action));

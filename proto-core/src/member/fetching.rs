@@ -11,6 +11,7 @@
 //! The one under way stays until it is done, or nobody has it any more, or the log is past it.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use smallvec::SmallVec;
 
 use super::fetch::{Fetch, Stage};
@@ -22,6 +23,7 @@ use super::{Handled, Member, State};
 use crate::action::{Action, Actions};
 use crate::identity::MemberId;
 use crate::message::{EpochRange, Message, Stream};
+use crate::mutant;
 use crate::notice::Notice;
 use crate::position::Position;
 use crate::snapshot::{SnapshotError, SnapshotManifest};
@@ -34,6 +36,9 @@ const PATIENCE_HEARTBEATS: u64 = 50;
 /// The interval of requests, and the rest of a source whose snapshot cannot be used, double with
 /// each time, so many times at most.
 const DOUBLINGS_MAX: u32 = 5;
+
+/// Snapshots that are remembered as of no use, at most.
+const UNUSABLE_MAX: usize = 8;
 
 /// What a member knows of the snapshots of others, and the one that it fetches.
 #[derive(Clone, Debug, Default, Hash)]
@@ -55,6 +60,9 @@ pub(super) struct Fetching {
     rests_until: Instant,
     /// Whose snapshots could not be used: how often, and until when nothing is asked of them.
     barred: Table<MemberId, (u32, Instant)>,
+    /// What was fetched for nothing in this life, oldest first: its bytes are as they were announced,
+    /// so that the next time would end like the first.
+    unusable: Vec<SnapshotManifest>,
     /// Transfers of more than one source whose digest was another: from then on one at a time.
     pub(super) mismatches: usize,
 }
@@ -74,6 +82,9 @@ impl Fetching {
         oldest: Position,
         now: Instant,
     ) {
+        if mutant::is(mutant::PURGED_HOLES_STAY) {
+            return;
+        }
         if self.stuck.is_none_or(|(known, _)| known != at) {
             self.stuck = Some((at, now));
             self.begins = Table::new();
@@ -91,6 +102,14 @@ impl Fetching {
         let (times, until) = self.barred.get_or_insert(id, (0, now));
         *until = now + rest.times(1 << (*times).min(DOUBLINGS_MAX));
         *times = times.saturating_add(1);
+    }
+
+    /// The snapshot, from whomever, is not fetched again in this life.
+    pub(super) fn note_unusable(&mut self, manifest: SnapshotManifest) {
+        if self.unusable.len() == UNUSABLE_MAX {
+            self.unusable.remove(0);
+        }
+        self.unusable.push(manifest);
     }
 
     /// Nobody is asked for anything before `until`.
@@ -146,7 +165,8 @@ impl Member {
         if leading.is_some() || fetching.stuck.is_some_and(|(at, _)| at != received) {
             (fetching.stuck, fetching.begins, fetching.tries) = (None, Table::new(), 0);
         }
-        let outrun = |fetch: &Fetch| fetch.manifest.point.position <= log.verified;
+        let is_kept = mutant::is(mutant::FETCHES_BEHIND_ITS_LOG);
+        let outrun = |fetch: &Fetch| !is_kept && fetch.manifest.point.position <= log.verified;
         if fetching.fetch.as_deref().is_some_and(|fetch| leading.is_some() || outrun(fetch)) {
             crate::mark::reached(crate::mark::SNAPSHOT_OUTRUN);
             self.drop_fetch(actions);
@@ -216,6 +236,7 @@ impl Member {
         // One that is no newer than the log is of no use (E71).
         let above = self.state.log.verified;
         let offer = offered(message).filter(|offer| offer.point.position > above);
+        let offer = offer.filter(|offer| !fetching.unusable.contains(offer));
         let offer = match offer.map(|offer| self.is_offer_of_this_log(&offer).map(|()| offer)) {
             Some(Err(reason)) => {
                 self.reject_offer(from, offer, reason, actions);
@@ -290,6 +311,12 @@ impl Member {
         from: MemberId,
         actions: &mut Actions,
     ) {
+        if mutant::is(mutant::PARTS_OF_TWO_SNAPSHOTS_MIX)
+            && let Some(fetch) = self.state.fetching.fetch.as_deref_mut()
+        {
+            (fetch.manifest, fetch.sources) = (manifest, sources);
+            return;
+        }
         self.drop_fetch(actions);
         sources.set_rest(self.config.timing.heartbeat_interval);
         let fetch = Fetch::new(manifest, sources, &self.config.limits, self.state.now);

@@ -16,6 +16,7 @@ use super::snapshot_state::{LogOf, restore};
 use super::{Handled, Member};
 use crate::action::{Action, Actions};
 use crate::event::{Event, OperationId};
+use crate::mutant;
 use crate::notice::{FailStop, Notice, Role};
 use crate::snapshot::SnapshotError;
 
@@ -26,6 +27,10 @@ impl Member {
         let (manifest, stage) = (fetch.manifest, fetch.stage);
         match stage {
             Stage::Receiving { .. } => return self.receive_snapshot(actions),
+            Stage::Whole if self.can_judge_snapshot() && mutant::is(mutant::INSTALLS_UNCHECKED) => {
+                self.set_stage(Stage::Checked(self.state.history.last_term()));
+                return self.continue_fetch(actions);
+            }
             Stage::Whole if self.can_judge_snapshot() => {
                 let operation = self.state.storage.next_operation()?;
                 self.set_stage(Stage::Checking(operation));
@@ -39,7 +44,7 @@ impl Member {
             Stage::Checked(_) if self.is_quiet() => {
                 let operation = self.state.storage.next_operation()?;
                 self.set_stage(Stage::Installing(operation));
-                self.state.fetching.is_frozen = true;
+                self.state.fetching.is_frozen = !mutant::is(mutant::PROMISES_WHILE_INSTALLING);
                 actions.push(Action::InstallSnapshot { operation, manifest });
             }
             Stage::Whole | Stage::Checking(_) | Stage::Checked(_) => {}
@@ -120,7 +125,7 @@ impl Member {
     /// What was fetched cannot be used: whoever offered it is left alone for a while.
     fn reject_fetch(&mut self, reason: SnapshotError, actions: &mut Actions) {
         let Some(fetch) = self.state.fetching.fetch.as_deref() else { return };
-        let position = fetch.manifest.point.position;
+        let (manifest, position) = (fetch.manifest, fetch.manifest.point.position);
         let (now, rest) = (self.state.now, self.config.timing.progress_timeout);
         let sources: smallvec::SmallVec<[_; 8]> = fetch.sources.ids().collect();
         let fetching = &mut self.state.fetching;
@@ -129,6 +134,10 @@ impl Member {
             fetching.mismatches += 1;
         } else {
             sources.iter().for_each(|id| fetching.bar(*id, now, rest));
+        }
+        // With another leader's history it may be one of this log; else nothing about it changes.
+        if !matches!(reason, SnapshotError::Digest | SnapshotError::OtherLog { .. }) {
+            fetching.note_unusable(manifest);
         }
         crate::mark::reached(crate::mark::SNAPSHOT_REJECTED);
         self.counters.snapshots_rejected += 1;
@@ -203,6 +212,8 @@ impl Member {
         crate::mark::reached(crate::mark::SNAPSHOT_INSTALLED);
         let (position, bytes) = (fetch.manifest.point.position, fetch.manifest.bytes());
         actions.push(Action::Notify(Notice::SnapshotInstalled { position, bytes }));
-        actions.push(Action::Restart);
+        if !mutant::is(mutant::INSTALL_DOES_NOT_RESTART) {
+            actions.push(Action::Restart);
+        }
     }
 }

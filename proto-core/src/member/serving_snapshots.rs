@@ -18,6 +18,7 @@ use crate::action::{Action, Actions, Destination, Source};
 use crate::event::OperationId;
 use crate::identity::MemberId;
 use crate::message::{EpochRange, Message, NAK_RANGES_MAX, NakRanges, Stream};
+use crate::mutant;
 use crate::position::{Position, PositionRange};
 use crate::snapshot::{SnapshotManifest, SnapshotPoint};
 use crate::time::{Duration, Instant};
@@ -62,6 +63,9 @@ impl Serving {
 impl Member {
     /// The stored snapshot that is not to be removed when the next one is taken.
     pub(super) fn pinned_snapshot(&self) -> Option<Position> {
+        if mutant::is(mutant::SERVED_SNAPSHOTS_ARE_NOT_PINNED) {
+            return None;
+        }
         let span = self.config.timing.heartbeat_interval.times(PIN_HEARTBEATS);
         self.state.serving.pinned(self.state.now, span)
     }

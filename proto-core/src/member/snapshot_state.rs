@@ -49,7 +49,9 @@ impl Member {
             false => sessions.timers().count(),
         };
         let lines = owners_before(&self.state.history, point.position);
-        let readmissions = &self.state.readmissions;
+        let forgets = mutant::is(mutant::FORGETS_READMITTED_LIVES);
+        let none = Readmissions::default();
+        let readmissions = if forgets { &none } else { &self.state.readmissions };
         for count in [lines.clone().count(), sessions.len(), timers, readmissions.len()] {
             out.extend_from_slice(&(count as u32).to_le_bytes());
         }

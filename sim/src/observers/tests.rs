@@ -1,4 +1,5 @@
 mod demands;
+mod of_fetches;
 mod newer;
 
 use super::*;

@@ -127,7 +127,7 @@ pub(super) fn sn_06(_: &mut Trial<'_>) -> Verdict {
 
 pub(super) fn sn_14(_: &mut Trial<'_>) -> Verdict {
     let (mut desk, _, marker) = marked()?;
-    let asked = desk.pending.iter().find(|(_, work)| matches!(work, Work::Snapshot(_)));
+    let asked = desk.pending.iter().find(|(_, work)| matches!(work, Work::Snapshot { .. }));
     let (operation, _) = asked.cloned().ok_or_else(|| Failure::broken("nothing is stored"))?;
     let before = desk.view();
     let position = marker.end;

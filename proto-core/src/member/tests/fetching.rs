@@ -323,7 +323,12 @@ fn rejects(
     assert_eq!(cluster.member(away).view().fetching, None);
     let asked = cluster.member(third).counters().snapshot_bytes_sent;
     cluster.cut.isolated.clear();
-    if !matches!(reason, SnapshotError::Limit { .. }) {
+    if let SnapshotError::Limit { .. } = reason {
+        // All have the same, and it is not fetched again, however long they offer it.
+        let until = cluster.now + Duration::from_millis(20_000);
+        cluster.run_until("a while passes", |cluster| cluster.now > until);
+        assert_eq!((begun(&cluster, away).len(), installed(&cluster, away).len()), (1, 0));
+    } else {
         // Who offered it is left alone.
         run_until_installed(&mut cluster, away);
         assert_eq!(cluster.member(third).counters().snapshot_bytes_sent, asked);
@@ -521,6 +526,50 @@ fn bytes_of_strangers_and_of_other_snapshots_are_not_mixed_in() {
     cluster.lose = isolated;
     cluster.cut.isolated.clear();
     assert_alike(&mut cluster);
+}
+
+/// What `member` says when it is asked by `asker`.
+fn answers(cluster: &mut Cluster, asker: u16, member: u16, message: Message) -> Vec<Datagram> {
+    cluster.settle();
+    forge(cluster, asker, member, message);
+    cluster.queue.drain(..).map(|(_, _, _, what)| what).collect()
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_read_is_passed_over_for_the_one_before() {
+    let (mut cluster, leader, _, third) = behind();
+    let term = Term(1);
+    let ask = |cluster: &mut Cluster, above| {
+        let request = Message::SnapshotRequest { term, above };
+        match answers(cluster, third, leader, request).pop() {
+            Some(Datagram::Control(Message::SnapshotOffer { point, .. })) => point.position,
+            other => panic!("{other:?}"),
+        }
+    };
+    let newest = cluster.member(leader).view().snapshot;
+    assert_eq!(ask(&mut cluster, Position::ZERO), newest);
+    assert_eq!(ask(&mut cluster, newest), Position::ZERO, "it is no newer");
+    // Who asks for what no snapshot has hides none from others.
+    let beyond = crate::PositionRange::at(Position(1 << 30), 800);
+    let epoch = newest.0;
+    let nak = |epoch| {
+        let ranges = [crate::message::EpochRange { epoch, range: beyond }][..].into();
+        Message::Nak { stream: Stream::Snapshot, ranges }
+    };
+    for epoch in [epoch, 0, epoch + 8, 8] {
+        let said = answers(&mut cluster, third, leader, nak(epoch));
+        let refused = matches!(
+            said[..],
+            [Datagram::Control(Message::Unavailable { stream: Stream::Snapshot, .. })]
+        );
+        assert!(refused, "{epoch}: {said:?}");
+    }
+    assert_eq!(ask(&mut cluster, Position::ZERO), newest);
+    let newer = take_of(&mut cluster, [leader, third]);
+    cluster.nodes.get_mut(&id(leader)).unwrap().disk.snapshots.pop();
+    assert_eq!(ask(&mut cluster, Position::ZERO), newest);
+    let gone = answers(&mut cluster, third, leader, nak(newer.0));
+    assert!(matches!(gone[..], [Datagram::Control(Message::Unavailable { .. })]), "{gone:?}");
 }
 
 #[test]
