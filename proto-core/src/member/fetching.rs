@@ -247,7 +247,8 @@ impl Member {
         fetching.tries = fetching.tries.saturating_add(1);
         fetching.answers = Table::new();
         let interval = self.config.timing.heartbeat_interval.times(1 << doublings);
-        fetching.asked_until = Some(now + interval);
+        // Whatever comes of it, nobody is asked again before.
+        (fetching.asked_until, fetching.rests_until) = (Some(now + interval), now + interval);
     }
 
     pub(super) fn handle_snapshot_offer(
@@ -331,6 +332,9 @@ impl Member {
         }
         match best {
             Some((manifest, sources, from)) => self.begin_fetch(manifest, sources, from, actions),
+            None if self.state.fetching.rests_until > self.state.now => {
+                self.state.fetching.asked_until = None;
+            }
             None => self.ask_for_snapshots(actions),
         }
     }
