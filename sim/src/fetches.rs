@@ -5,10 +5,12 @@ use quorate_core::{
     Event, OperationId, Position, PositionRange, Snapshot, SnapshotManifest, SnapshotPoint, Stream,
 };
 
-use crate::disk::{FrameMark, Stored, Work};
+use crate::dice::ALWAYS;
+use crate::disk::{Damage, FrameMark, Stored, Work};
+use crate::faults::Fault;
 use crate::observers::Observed;
 use crate::report::Mark;
-use crate::swarm::MILLI;
+use crate::swarm::{FaultClass, MILLI};
 use crate::world::{Occurrence, World};
 
 impl World {
@@ -43,8 +45,19 @@ impl World {
     ) {
         if !range.is_empty() {
             self.tally.saw(Mark::SnapshotRead);
+            self.rot_what_is_served(node);
         }
         self.issue(node, operation, 6, Work::ReadSnapshot { position, range });
+    }
+
+    /// Now and then what is asked for has rotted, on a disk that may be lost for good.
+    fn rot_what_is_served(&mut self, node: usize) {
+        let rots = self.swarm.faults.classes.has(FaultClass::Rot) && self.doomed.contains(&node);
+        let dice = &mut self.dice.snapshots;
+        if rots && !self.calm && dice.chance(ALWAYS / 8) {
+            let disk = &mut self.nodes[node].disk;
+            disk.damage(Damage::SnapshotRot, Position::ZERO, dice, &mut self.tally);
+        }
     }
 
     /// Keeps a part of a snapshot that is fetched, unless the disk is full.
@@ -99,6 +112,14 @@ impl World {
         }
         let frames = self.frames_before(manifest.point);
         self.issue(node, operation, 7, Work::Install { manifest, frames });
+        // It is over too soon for many faults to meet it by themselves.
+        let faults = &self.swarm.faults;
+        let dies = faults.classes.has(FaultClass::PowerCut) && !faults.spares_quorum;
+        if dies && !self.calm && self.dice.snapshots.chance(ALWAYS / 4) {
+            let ready = self.nodes[node].disk_ready[7];
+            let at = self.dice.snapshots.between(self.now, ready.max(self.now) + MILLI);
+            self.queue.push(at, Occurrence::Fault(Fault::Crash(node)));
+        }
     }
 
     /// The frames of the log before `point`: whoever took the snapshot had them. Only the observers

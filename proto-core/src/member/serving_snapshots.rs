@@ -43,10 +43,11 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    /// The oldest snapshot that somebody is fetching.
+    /// The snapshot that somebody is fetching; of several the one that was asked for last: the
+    /// others may have been given up.
     fn pinned(&self, now: Instant, span: Duration) -> Option<Position> {
         let recent = self.asked.values().filter(|(_, at)| now.since(*at) < span);
-        recent.map(|(position, _)| *position).min()
+        recent.max_by_key(|(_, at)| *at).map(|(position, _)| *position)
     }
 
     fn note_damaged(&mut self, at: Position) {

@@ -11,7 +11,7 @@ use quorate_core::{
 use super::rising::{ByMember, Rising};
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
-/// For so many heartbeat intervals behind the last read of a snapshot it has to stay.
+/// For so many heartbeat intervals behind the last offer or read of a snapshot it has to stay.
 const SERVED_INTERVALS: u64 = 20;
 
 #[derive(Default)]
@@ -28,7 +28,7 @@ struct Fetch {
     checking: Option<(OperationId, SnapshotManifest)>,
     whole: Option<SnapshotManifest>,
     installing: Option<SnapshotManifest>,
-    /// When each of its own was last read for others.
+    /// When each of its own was last offered, or read for others.
     served: Rising<Position, u64>,
 }
 
@@ -112,7 +112,12 @@ impl Fetch {
                 let text = format!("asks for one above {above} and has {}", scene.view.verified);
                 Some(("E71", text))
             }
-            Action::Send { message, .. } => offers(scene, message),
+            Action::Send { message, .. } => {
+                if let Message::SnapshotOffer { point, .. } = message {
+                    self.served.insert(point.position, scene.now);
+                }
+                offers(scene, message)
+            }
             _ => None,
         }
     }
@@ -134,8 +139,7 @@ impl Fetch {
 /// Whether an action is more than a life does that is about to end: it writes or promises.
 const fn is_more(action: &Action) -> bool {
     match action {
-        Action::Append { .. }
-        | Action::Sync { .. }
+        Action::Sync { .. }
         | Action::PersistVote { .. }
         | Action::PersistHistory { .. }
         | Action::PersistPeers { .. }
@@ -149,8 +153,7 @@ const fn is_more(action: &Action) -> bool {
             Message::Ballot { granted, .. } | Message::CanvassReply { granted, .. } => *granted,
             Message::RequestVote { .. }
             | Message::RequestSuccession { .. }
-            | Message::Canvass { .. }
-            | Message::Heartbeat { .. } => true,
+            | Message::Canvass { .. } => true,
             _ => false,
         },
         _ => false,
@@ -181,10 +184,8 @@ impl Observer for Fetches {
             .and(Kinds::REPORTING_SNAPSHOT)
             .and(Kinds::SNAPSHOTS)
             .and(Kinds::OPERATIONS)
-            .and(Kinds::APPENDS)
             .and(Kinds::SENDS_OTHER)
             .and(Kinds::SENDS_ELECTION)
-            .and(Kinds::SENDS_HEARTBEAT)
     }
 
     fn observe(

@@ -51,8 +51,7 @@ impl Asked {
         to_report.add("S19", format!("member {} asks for {range}, which {problem}", scene.member));
     }
 
-    /// Asks for a part of a snapshot: neither a part nor whether there is one is asked for twice
-    /// within the retry interval.
+    /// Asks for a part of a snapshot: not twice within the retry interval.
     fn ask_for_part(&mut self, scene: &Scene<'_>, to: Destination, asked: EpochRange) -> Found {
         let again = asked_lately(scene, &mut self.parts, asked);
         self.parts.push((scene.now, to, asked));
@@ -60,8 +59,9 @@ impl Asked {
         Some(format!("{asked:?} of a snapshot, which was asked of {whom:?} {ago} ns ago"))
     }
 
+    /// Asks whether there is a snapshot: not twice within a heartbeat interval.
     fn request(&mut self, scene: &Scene<'_>, to: Destination) -> Found {
-        let retry = scene.rules.at_least(scene.rules.timing.nak_retry);
+        let retry = scene.rules.at_least(scene.rules.timing.heartbeat_interval);
         self.requests.retain(|(at, _)| scene.now.saturating_sub(*at) < retry);
         let again = self.requests.iter().any(|(_, whom)| *whom == to);
         self.requests.push((scene.now, to));

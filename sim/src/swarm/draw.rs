@@ -55,7 +55,7 @@ impl Swarm {
             encoded,
             candidacy_delays: draw_delays(&mut dice("swarm priorities")),
         };
-        if dice("swarm fetches").chance(ALWAYS / 12) {
+        if dice("swarm fetches").chance(ALWAYS / 8) {
             swarm.favour_fetches(seed);
         }
         if dice("swarm minority").chance(ALWAYS / 32) {

@@ -169,5 +169,6 @@ fn s19_asking_for_a_snapshot_twice_too_soon() {
     assert!(stage.sends(2_000, nak(8, 16)).is_empty());
     let request = Message::SnapshotRequest { term: Term(0), above: Position(0) };
     assert!(stage.sends(2_000, request.clone()).is_empty());
-    assert_eq!(stage.sends(2_500, request), ["S19"]);
+    assert_eq!(stage.sends(11_000, request.clone()), ["S19"]);
+    assert!(stage.sends(21_500, request).is_empty());
 }
