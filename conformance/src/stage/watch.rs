@@ -135,6 +135,7 @@ impl Stage<'_> {
                 };
                 self.show(node, Observed::Acting(&action));
             }
+            Deed::DroppedSnapshot => self.show(node, Observed::Acting(&Action::DropSnapshot)),
             Deed::Purged { origin } => {
                 self.show(node, Observed::Acting(&Action::Purge { origin: *origin }));
             }
