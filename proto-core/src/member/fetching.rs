@@ -50,6 +50,8 @@ pub(super) struct Fetching {
     stuck: Option<(Position, Instant)>,
     /// Where the logs of the others begin, if that is behind it.
     begins: Table<MemberId, Position>,
+    /// When the log may be asked for again, although nobody has what comes next.
+    log_asks_at: Instant,
     /// What the others offered since they were asked; `None` if it was nothing of use.
     answers: Table<MemberId, Option<SnapshotManifest>>,
     /// Until when answers are waited for, if they are.
@@ -90,6 +92,11 @@ impl Fetching {
             self.begins = Table::new();
         }
         self.begins.insert(from, oldest);
+    }
+
+    /// Whether each of the `others` has said that it purged what comes next.
+    fn is_purged_everywhere(&self, others: usize) -> bool {
+        self.stuck.is_some() && self.begins.len() >= others
     }
 
     fn is_barred(&self, id: MemberId, now: Instant) -> bool {
@@ -173,6 +180,28 @@ impl Member {
         }
     }
 
+    /// Whether the log is not to be asked for at the moment: what comes next is purged everywhere,
+    /// and nothing comes back. Now and then it is asked for all the same.
+    pub(super) fn spares_requests(&mut self) -> bool {
+        let others = self.state.peers.len();
+        let (now, fetching) = (self.state.now, &mut self.state.fetching);
+        if !fetching.is_purged_everywhere(others) {
+            return false;
+        }
+        let spares = now < fetching.log_asks_at;
+        if !spares {
+            fetching.log_asks_at = now + self.config.timing.heartbeat_interval;
+        }
+        spares
+    }
+
+    /// When the log may be asked for again, if it is not to be asked for before.
+    pub(super) fn spares_requests_until(&self) -> Option<Instant> {
+        let fetching = &self.state.fetching;
+        let spares = fetching.is_purged_everywhere(self.state.peers.len());
+        spares.then_some(fetching.log_asks_at)
+    }
+
     pub(super) fn drop_fetch(&mut self, actions: &mut Actions) {
         if self.state.fetching.fetch.take().is_some() {
             actions.push(Action::DropSnapshot);
@@ -188,8 +217,8 @@ impl Member {
                 fetch.is_receiving() && (fetch.sources.is_empty() || self.fetch_stands_still())
             }
             None => fetching.stuck.is_some_and(|(_, since)| {
-                let all = fetching.begins.len() >= self.state.peers.len();
-                all || self.state.now.since(since) >= self.fetch_patience()
+                fetching.is_purged_everywhere(self.state.peers.len())
+                    || self.state.now.since(since) >= self.fetch_patience()
             }),
         }
     }
@@ -253,8 +282,10 @@ impl Member {
         let fetching = &mut self.state.fetching;
         fetching.answers.insert(from, offer);
         let waits =
-            |id: &MemberId| !fetching.is_barred(*id, now) && fetching.answers.get(*id).is_none();
-        if !self.state.peers.ids().any(|id| waits(&id)) {
+            |id: MemberId| !fetching.is_barred(id, now) && fetching.answers.get(id).is_none();
+        // If there is nothing of use, the next requests keep their interval.
+        let is_of_use = fetching.answers.values().any(Option::is_some);
+        if is_of_use && !self.state.peers.ids().any(waits) {
             self.choose_snapshot(actions);
         }
         Ok(())

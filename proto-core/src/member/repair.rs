@@ -137,6 +137,9 @@ impl Member {
 
     #[inline(never)]
     fn ask_for_some_holes(&mut self, actions: &mut Actions) {
+        if self.spares_requests() {
+            return;
+        }
         let state = &mut self.state;
         let image = &state.log.image;
         state.sources.look(image.received(), image.seen(), self.config.limits.window_bytes);
@@ -243,7 +246,8 @@ impl Member {
     pub(super) fn holes_deadline(&self) -> Option<Instant> {
         let image = &self.state.log.image;
         let asks = self.state.leading.is_none() && !image.is_at_rest();
-        asks.then(|| image.next_deadline(self.log_nak_timing()))?
+        let due = asks.then(|| image.next_deadline(self.log_nak_timing()))??;
+        Some(self.spares_requests_until().map_or(due, |at| due.max(at)))
     }
 
     /// How often it has looked at a held range of the log, a hole or a request, to find what to ask

@@ -325,8 +325,12 @@ fn rejects(
     cluster.cut.isolated.clear();
     if let SnapshotError::Limit { .. } = reason {
         // All have the same, and it is not fetched again, however long they offer it.
-        let until = cluster.now + Duration::from_millis(20_000);
+        let until = cluster.now + Duration::from_millis(5_000);
+        let ask = |cluster: &Cluster| cluster.trace.matches("SnapshotRequest").count();
+        let before = ask(&cluster);
         cluster.run_until("a while passes", |cluster| cluster.now > until);
+        // Nor is it asked for more often than each 32 heartbeat intervals, of two.
+        assert!((10..=30).contains(&(ask(&cluster) - before)), "{}", ask(&cluster) - before);
         assert_eq!((begun(&cluster, away).len(), installed(&cluster, away).len()), (1, 0));
     } else {
         // Who offered it is left alone.
