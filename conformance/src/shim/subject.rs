@@ -392,14 +392,9 @@ impl ShimNode {
             DiskRequest::Snapshot(operation, core, service) => {
                 let snapshot = body::snapshot(core.to_vec()).map(Box::new);
                 let service = service.to_vec();
-                snapshot
-                    .filter(|_| self.takes_snapshots)
-                    .map(|snapshot| StorageRequest::StoreSnapshot {
-                        operation,
-                        snapshot,
-                        service,
-                        pinned: None,
-                    })
+                snapshot.filter(|_| self.takes_snapshots).map(|snapshot| {
+                    StorageRequest::StoreSnapshot { operation, snapshot, service, pinned: None }
+                })
             }
         };
         let request = request.ok_or_else(|| malformed(process, frame))?;
