@@ -185,6 +185,7 @@ impl Desk {
             pending: Vec::new(),
             applied: Vec::new(),
             stopped: None,
+            restarts: false,
             is_service_slow: false,
             with_service: None,
             allocated: Allocated::default(),

@@ -137,6 +137,12 @@ impl Stage<'_> {
         self.elections
     }
 
+    /// How often any member began anew behind a snapshot of another.
+    #[must_use]
+    pub const fn renewals(&self) -> u64 {
+        self.renewals
+    }
+
     /// All datagrams that were sent, in order.
     #[must_use]
     pub fn sightings(&self) -> &[Sighting] {

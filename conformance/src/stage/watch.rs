@@ -4,7 +4,7 @@ use quorate_codecs::decode;
 use quorate_core::frame::Body;
 use quorate_core::{
     Action, Actions, Apply, Delivery, Destination, Endpoint, Event, Incarnation, Incoming, LogTime,
-    Message, Notice, Outputs, Stream, View,
+    Message, Notice, Outputs, PositionRange, Stream, View,
 };
 use quorate_sim::observers::{Observed, Observers, Rules, Scene, Violations};
 use quorate_sim::{FrameMark, Place, SimDisk, Work};
@@ -135,6 +135,7 @@ impl Stage<'_> {
                 };
                 self.show(node, Observed::Acting(&action));
             }
+            Deed::DroppedSnapshot => self.show(node, Observed::Acting(&Action::DropSnapshot)),
             Deed::Purged { origin } => {
                 self.show(node, Observed::Acting(&Action::Purge { origin: *origin }));
             }

@@ -140,10 +140,9 @@ fn session(message: &Message) -> (&'static str, Value) {
             fields["oldest"] = number(oldest.0);
             ("Unavailable", fields)
         }
-        Message::SnapshotRequest { term, above } => (
-            "SnapshotRequest",
-            json!({ "term": number(term.0), "above": number(above.0) }),
-        ),
+        Message::SnapshotRequest { term, above } => {
+            ("SnapshotRequest", json!({ "term": number(term.0), "above": number(above.0) }))
+        }
         Message::SnapshotOffer { term, point, core_bytes, service_bytes, digest } => (
             "SnapshotOffer",
             json!({

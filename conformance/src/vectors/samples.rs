@@ -156,7 +156,10 @@ fn repairs(value: u64) -> Vec<(&'static str, Message)> {
     vec![
         ("nak", Message::Nak { stream, ranges: (0..count).map(range).collect() }),
         ("unavailable", Message::Unavailable { stream, range: range(1), oldest: position(value) }),
-        ("snapshot_request", Message::SnapshotRequest { term: Term(value), above: position(value) }),
+        (
+            "snapshot_request",
+            Message::SnapshotRequest { term: Term(value), above: position(value) },
+        ),
         ("snapshot_offer", offer(value)),
     ]
 }

@@ -16,7 +16,7 @@ pub(super) enum Write {
     Peers(Vec<PeerRecord>),
     Snapshot(Box<Snapshot>),
     /// A part of a snapshot that is fetched, from an offset on.
-    Part(SnapshotManifest, usize, Vec<u8>),
+    Part(usize, Vec<u8>),
     Install(SnapshotManifest),
 }
 
@@ -63,7 +63,7 @@ impl Disk {
             }
             Write::Peers(peers) => self.peers = peers,
             Write::Snapshot(snapshot) => self.snapshots.push(*snapshot),
-            Write::Part(_, start, bytes) => {
+            Write::Part(start, bytes) => {
                 self.draft.truncate(start);
                 assert_eq!(self.draft.len(), start, "parts come in order");
                 self.draft.extend_from_slice(&bytes);

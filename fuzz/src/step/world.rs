@@ -146,9 +146,9 @@ impl World {
             Action::ReadSnapshot { operation, position, range } => {
                 host.disk.reads.push((operation, Read::Snapshot(position, range)));
             }
-            Action::KeepSnapshotPart { operation, manifest, range } => {
+            Action::KeepSnapshotPart { operation, range, .. } => {
                 let bytes = bytes_of(host, Stream::Snapshot, range, Source::Member, &[]);
-                let part = Write::Part(manifest, range.start.0 as usize, bytes);
+                let part = Write::Part(range.start.0 as usize, bytes);
                 host.disk.writes.push((operation, part));
             }
             Action::CheckSnapshot { operation, manifest } => {

@@ -236,7 +236,11 @@ impl Member {
     fn ask_for_snapshots(&mut self, actions: &mut Actions) {
         crate::mark::reached(crate::mark::SNAPSHOT_ASKED_FOR);
         let now = self.state.now;
-        let (term, above) = (self.state.term, self.state.log.verified);
+        let above = match mutant::is(mutant::FETCHES_BEHIND_ITS_LOG) {
+            true => Position::ZERO,
+            false => self.state.log.verified,
+        };
+        let term = self.state.term;
         for id in self.state.peers.ids() {
             if !self.state.fetching.is_barred(id, now) {
                 self.send(id, Message::SnapshotRequest { term, above }, actions);
@@ -347,12 +351,6 @@ impl Member {
         from: MemberId,
         actions: &mut Actions,
     ) {
-        if mutant::is(mutant::PARTS_OF_TWO_SNAPSHOTS_MIX)
-            && let Some(fetch) = self.state.fetching.fetch.as_deref_mut()
-        {
-            (fetch.manifest, fetch.sources) = (manifest, sources);
-            return;
-        }
         self.drop_fetch(actions);
         let fetch = Fetch::new(manifest, sources, &self.config.limits, self.state.now);
         let fetching = &mut self.state.fetching;

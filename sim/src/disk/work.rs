@@ -1,8 +1,6 @@
 //! What a disk is asked to do, and what came of it.
 
-use quorate_core::{
-    PeerRecord, Position, PositionRange, SnapshotManifest, TermHistory, Vote,
-};
+use quorate_core::{PeerRecord, Position, PositionRange, SnapshotManifest, TermHistory, Vote};
 
 use super::{FrameMark, Stored};
 

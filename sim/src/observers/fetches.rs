@@ -80,7 +80,8 @@ impl Fetch {
         }
         let behind = |what: &str, position: Position| {
             (position <= scene.view.verified).then(|| {
-                let text = format!("{what} a snapshot at {position} and has {}", scene.view.verified);
+                let text =
+                    format!("{what} a snapshot at {position} and has {}", scene.view.verified);
                 ("E71", text)
             })
         };

@@ -91,8 +91,7 @@ fn asked_lately(
     recent.retain(|(at, ..)| scene.now.saturating_sub(*at) < retry);
     let again = recent.iter().find(|(_, _, old)| {
         // Of whomever: what one was asked for may be on its way.
-        old.epoch == asked.epoch
-            && !PositionRange::intersection(old.range, asked.range).is_empty()
+        old.epoch == asked.epoch && !PositionRange::intersection(old.range, asked.range).is_empty()
     });
     again.map(|(at, whom, _)| (scene.now - at, *whom))
 }

@@ -66,12 +66,7 @@ impl Repairer {
     }
 
     /// Notes a repair; returns what is wrong with it.
-    fn repair(
-        &mut self,
-        scene: &Scene<'_>,
-        stream: Repaired,
-        repair: Repair,
-    ) -> Option<String> {
+    fn repair(&mut self, scene: &Scene<'_>, stream: Repaired, repair: Repair) -> Option<String> {
         let timing = &scene.rules.timing;
         let linger = scene.rules.at_least(timing.repair_linger);
         let interval = scene.rules.at_least(timing.heartbeat_interval);
@@ -113,7 +108,11 @@ impl Repairer {
                     return None;
                 }
                 let epoch = scene.history.owner(range.start).map_or(0, |line| line.term.0);
-                self.repair(scene, Repaired::Log, Repair { at, to, source: None, epoch, range: *range })
+                self.repair(
+                    scene,
+                    Repaired::Log,
+                    Repair { at, to, source: None, epoch, range: *range },
+                )
             }
             Action::ReadSnapshot { position, range, .. } if !range.is_empty() => {
                 let repair = Repair { at, to, source: None, epoch: position.0, range: *range };

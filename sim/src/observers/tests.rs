@@ -1,6 +1,6 @@
 mod demands;
-mod of_fetches;
 mod newer;
+mod of_fetches;
 
 use super::*;
 use crate::disk::{FrameMark, SimDisk, Work};

@@ -92,11 +92,8 @@ pub(super) fn desk(beginning: Beginning) -> Result<Desk, Failure> {
 
 /// A message behind an opening frame of term 4.
 pub(super) fn message_piece(first: &LogPiece) -> LogPiece {
-    let body = quorate_core::frame::Body::Message {
-        session: SessionId(0),
-        sequence: 1,
-        time: quorate_core::LogTime(1),
-    };
+    let body =
+        quorate_core::frame::Body::Message { session: SessionId(0), sequence: 1, time: LogTime(1) };
     piece(4, first.end, first.chain, &body, &[7; 24])
 }
 

@@ -4,7 +4,8 @@ use super::*;
 use quorate_core::{Snapshot, SnapshotManifest};
 
 fn stored(position: u64, chain: Chain) -> Stored {
-    let point = SnapshotPoint { position: Position(position), term: Term(1), chain, time: LogTime(3) };
+    let point =
+        SnapshotPoint { position: Position(position), term: Term(1), chain, time: LogTime(3) };
     Stored::new(Snapshot { point, core: vec![5; 60] }, vec![9; 40])
 }
 
@@ -48,7 +49,9 @@ fn what_one_disk_serves_another_keeps_and_checks() {
     assert_eq!((bytes.len(), manifest.bytes()), (104, 100), "it ends at a multiple of eight");
     let mut disk = written(0);
     keep(&mut disk, manifest, &bytes);
-    assert!(matches!(check(&mut disk, manifest), Completion::SnapshotWhole(core) if core == [5; 60]));
+    assert!(
+        matches!(check(&mut disk, manifest), Completion::SnapshotWhole(core) if core == [5; 60])
+    );
     assert!(disk.spoil_draft(&mut Dice::new(1, "test")));
     assert!(matches!(check(&mut disk, manifest), Completion::SnapshotFailed));
     // Of another snapshot nothing is kept that begins at zero anew.

@@ -2,7 +2,9 @@
 
 use super::*;
 use quorate_core::message::EpochRange;
-use quorate_core::{Event, LogTime, PositionRange, Snapshot, SnapshotManifest, SnapshotPoint, Stream};
+use quorate_core::{
+    Event, LogTime, PositionRange, Snapshot, SnapshotManifest, SnapshotPoint, Stream,
+};
 
 fn manifest(position: u64) -> SnapshotManifest {
     let position = Position(position);
