@@ -87,11 +87,22 @@ impl Fetching {
         if mutant::is(mutant::PURGED_HOLES_STAY) {
             return;
         }
-        if self.stuck.is_none_or(|(known, _)| known != at) {
-            self.stuck = Some((at, now));
-            self.begins = Table::new();
-        }
+        self.move_to(at, now, false);
         self.begins.insert(from, oldest);
+        self.stuck = self.stuck.or(Some((at, now)));
+    }
+
+    /// What comes next is at `received`. Whose log begins behind that is not forgotten with what came
+    /// meanwhile: it is not asked for its log again (seed 420).
+    fn move_to(&mut self, received: Position, now: Instant, leads: bool) {
+        if leads {
+            self.begins = Table::new();
+        } else if self.stuck.is_none_or(|(at, _)| at == received) {
+            return;
+        }
+        self.begins.retain(|_, oldest| *oldest > received);
+        self.stuck = (!self.begins.is_empty()).then_some((received, now));
+        self.tries = 0;
     }
 
     /// Whether each of the `others` has said that it purged what comes next.
@@ -167,11 +178,8 @@ impl Member {
 
     /// What the log has by now needs no snapshot (E71); who leads lacks nothing.
     fn look_whether_it_is_needed(&mut self, actions: &mut Actions) {
-        let State { fetching, log, leading, .. } = &mut self.state;
-        let received = log.image.received();
-        if leading.is_some() || fetching.stuck.is_some_and(|(at, _)| at != received) {
-            (fetching.stuck, fetching.begins, fetching.tries) = (None, Table::new(), 0);
-        }
+        let State { fetching, log, leading, now, .. } = &mut self.state;
+        fetching.move_to(log.image.received(), *now, leading.is_some());
         let is_kept = mutant::is(mutant::FETCHES_BEHIND_ITS_LOG);
         let outrun = |fetch: &Fetch| !is_kept && fetch.manifest.point.position <= log.verified;
         if fetching.fetch.as_deref().is_some_and(|fetch| leading.is_some() || outrun(fetch)) {

@@ -308,10 +308,12 @@ impl Member {
             return;
         }
         let at = self.state.log.image.received();
-        let is_next = range.start <= at && at < range.end;
-        if is_next && oldest > at {
+        // Of a log there is one piece. Whatever part of it was asked for, one that begins behind what
+        // comes next lacks that, too, and may never be asked for it (seed 420).
+        if oldest > at {
             self.state.fetching.note_begins(from, at, oldest, self.state.now);
         }
+        let is_next = range.start <= at && at < range.end;
         if is_next && oldest > at && self.state.following.told_purged != Some(at) {
             self.state.following.told_purged = Some(at);
             actions.push(Action::Notify(Notice::Purged { member: from, at, oldest }));

@@ -140,6 +140,23 @@ fn e29_a_member_behind_everybodys_purge_fetches_a_snapshot() {
 }
 
 #[test]
+fn e29_who_is_silent_keeps_nobody_from_a_snapshot() {
+    // Whoever is asked for what comes next, and whoever for what is behind that (seed 420).
+    for silent in 0..2 {
+        let mut cluster = purging(4);
+        let leader = cluster.leader().unwrap();
+        let others: Vec<u16> = (1..=4).filter(|&member| member != leader).collect();
+        cluster.crash(others[2]);
+        for _ in 0..30 {
+            take(&mut cluster);
+        }
+        cluster.crash(others[silent]);
+        cluster.start(others[2]);
+        run_until_installed(&mut cluster, others[2]);
+    }
+}
+
+#[test]
 fn e74_another_source_goes_on_at_the_same_byte() {
     let (mut cluster, _, away, third) = behind();
     cluster.start(away);
