@@ -218,6 +218,17 @@ pub enum ArchiveError {
         /// Where the append was to begin.
         start: Position,
     },
+    /// A caller would install a snapshot that the log reaches as far as.
+    #[error("a snapshot at {position} is not ahead of the log, which ends at {end}")]
+    NotAhead {
+        /// Where the snapshot stands.
+        position: Position,
+        /// Where the log ends.
+        end: Position,
+    },
+    /// A snapshot of another member was installed: the log begins elsewhere on the disk than here.
+    #[error("a snapshot was installed; the archive has to be opened again")]
+    Installed,
     /// An earlier failure poisoned the archive: what is on the disk is unknown until it is opened
     /// again (E43).
     #[error("the archive stopped at its first failure, which was: {cause}; restart the member")]

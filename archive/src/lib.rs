@@ -4,10 +4,13 @@
 #![forbid(unsafe_code)]
 
 mod archive;
+mod beginning;
 mod copies;
 mod describe;
 mod disk;
+mod draft;
 mod error;
+mod fetched;
 mod identity;
 mod lock;
 mod log;

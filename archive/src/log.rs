@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quorate_core::Position;
 
+use crate::beginning::BEGIN_SUFFIX;
 use crate::disk::{self, Access, Disk};
 use crate::error::ArchiveError;
 use crate::identity::Identity;
@@ -74,20 +75,19 @@ impl<D: Disk> Log<D> {
     pub(crate) fn find(&self, origin: Position) -> Result<(), ArchiveError> {
         let first = self.first_segment(origin);
         self.first.store(first, Ordering::Release);
-        let names = self
-            .disk
-            .list(&self.directory)
-            .map_err(|error| ArchiveError::io("list", &self.directory, error))?;
+        if self.settle_beginning(origin)? && self.access == Access::Read {
+            self.count.store(first, Ordering::Release);
+            return Ok(());
+        }
         let mut count = first;
-        for name in names {
-            let path = self.directory.join(&name);
-            let name = name.to_str().unwrap_or_default();
+        for path in self.list()? {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             if name.ends_with(".new") && self.access == Access::Write {
                 self.disk
                     .remove(&path)
                     .map_err(|error| ArchiveError::io("remove", &path, error))?;
             }
-            if name.ends_with(".new") {
+            if name.ends_with(".new") || name.ends_with(BEGIN_SUFFIX) {
                 continue;
             }
             let index = name.strip_suffix(".segment").and_then(|digits| digits.parse::<u64>().ok());
@@ -162,6 +162,18 @@ impl<D: Disk> Log<D> {
         for index in old..first {
             self.remove_leftover(&self.path(index));
         }
+        self.sync_names()
+    }
+
+    /// The files in the directory of the segments, by rising names.
+    pub(crate) fn list(&self) -> Result<Vec<PathBuf>, ArchiveError> {
+        let names = self.disk.list(&self.directory);
+        let names = names.map_err(|error| ArchiveError::io("list", &self.directory, error))?;
+        Ok(names.iter().map(|name| self.directory.join(name)).collect())
+    }
+
+    /// Makes the names of the segments durable.
+    pub(crate) fn sync_names(&self) -> Result<(), ArchiveError> {
         self.disk
             .sync_directory(&self.directory)
             .map_err(|error| ArchiveError::io("sync directory", &self.directory, error))
@@ -194,14 +206,12 @@ impl<D: Disk> Log<D> {
         assert_eq!(index, self.count(), "segments are made one after the other");
         let path = self.path(index);
         let draft = path.with_extension("new");
-        self.write_draft(index, &draft).inspect_err(|_| {
+        self.write_draft(index, &draft, None).inspect_err(|_| {
             // Whatever space it took is needed more than the draft; it is made anew anyway.
             let _ = self.disk.remove(&draft);
         })?;
         self.disk.rename(&draft, &path).map_err(|error| ArchiveError::io("name", &path, error))?;
-        self.disk
-            .sync_directory(&self.directory)
-            .map_err(|error| ArchiveError::io("sync directory", &self.directory, error))?;
+        self.sync_names()?;
         if let Some(before) = index.checked_sub(1).filter(|before| *before >= self.first()) {
             // Durable with the next sync of that segment, which is before any of this one's bytes
             // count: so the loss of all segments behind one is noticed.
@@ -229,7 +239,14 @@ impl<D: Disk> Log<D> {
         Ok(true)
     }
 
-    fn write_draft(&self, index: u64, draft: &Path) -> Result<(), ArchiveError> {
+    /// Writes the file of a segment, and durably: reserved, with its front, and with a mark at an
+    /// offset if there is to be one.
+    pub(crate) fn write_draft(
+        &self,
+        index: u64,
+        draft: &Path,
+        mark: Option<(u64, &[u8])>,
+    ) -> Result<(), ArchiveError> {
         let file = self
             .disk
             .open(draft, Access::Create)
@@ -239,12 +256,18 @@ impl<D: Disk> Log<D> {
             .map_err(|error| ArchiveError::space("reserve space for", draft, error))?;
         let payload = [index.to_le_bytes(), self.segment_bytes.to_le_bytes()].concat();
         let header = record::encode(Kind::Segment, 1, self.owner, &payload);
-        disk::write_full(&self.disk, &file, &header, 0)
-            .map_err(|error| ArchiveError::space("write", draft, error))?;
+        for (at, bytes) in [(0, header.as_slice())].into_iter().chain(mark) {
+            disk::write_full(&self.disk, &file, bytes, at)
+                .map_err(|error| ArchiveError::space("write", draft, error))?;
+        }
         self.disk.sync(&file).map_err(|error| ArchiveError::io("sync", draft, error))
     }
 
-    fn check_segment(&self, index: u64, path: &Path) -> Result<(), ArchiveError> {
+    /// Whether the file at `path` is segment `index`, as it was made.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn check_segment(&self, index: u64, path: &Path) -> Result<(), ArchiveError> {
         let file = self
             .disk
             .open(path, Access::Read)
@@ -315,6 +338,16 @@ impl<D: Disk> Log<D> {
     /// The directory of the segments.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// The disk that it is on.
+    pub(crate) const fn disk(&self) -> &D {
+        &self.disk
+    }
+
+    /// Whether it is only read.
+    pub(crate) const fn access(&self) -> Access {
+        self.access
     }
 
     /// Whose log it is.

@@ -5,13 +5,15 @@
 //! of its own. Two blocks of each segment take turns: the one that is not durable yet is the only
 //! one that is overwritten.
 
+use std::path::Path;
+
 use quorate_core::Position;
 
-use crate::disk::Disk;
+use crate::disk::{self, Access, Disk};
 use crate::error::ArchiveError;
 use crate::log::{BLOCK_BYTES, Log};
 use crate::payload::{DurableMark, Payload};
-use crate::record::{self, Kind, RecordError};
+use crate::record::{self, Kind, Owner, RecordError};
 
 /// The newest mark, and where the next one goes.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +80,12 @@ impl Marks {
         self.unsynced = false;
     }
 
+    /// Where in a segment that is being made the next mark goes, and its bytes.
+    pub(crate) fn first_in_new_segment(&self, owner: Owner, mark: DurableMark) -> (u64, Vec<u8>) {
+        let bytes = record::encode(Kind::Durable, self.generation + 1, owner, &mark.encode());
+        (offset(0), bytes)
+    }
+
     /// Writes a mark.
     pub(crate) fn write<D: Disk>(
         &mut self,
@@ -98,6 +106,20 @@ impl Marks {
 
 const fn offset(slot: u64) -> u64 {
     BLOCK_BYTES * (1 + slot)
+}
+
+/// The mark that [`Marks::first_in_new_segment`] laid out, in the file at `path`.
+pub(crate) fn mark_in<D: Disk>(
+    disk: &D,
+    path: &Path,
+    owner: Owner,
+) -> Result<Option<DurableMark>, ArchiveError> {
+    let read = |error| ArchiveError::io("read", path, error);
+    let file = disk.open(path, Access::Read).map_err(read)?;
+    let mut block = vec![0; BLOCK_BYTES as usize];
+    disk::read_full(disk, &file, &mut block, offset(0)).map_err(read)?;
+    let record = record::decode(&block, Kind::Durable, Some(owner)).ok();
+    Ok(record.and_then(|record| DurableMark::decode(&record.payload)))
 }
 
 /// Up to where the log is known to have been durable, under a history of `generation` that came

@@ -1,13 +1,15 @@
 //! The part that any thread uses: reads of what was appended.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use quorate_core::PositionRange;
+use quorate_core::{Position, PositionRange, SnapshotManifest};
 
 use crate::RealDisk;
 use crate::disk::Disk;
 use crate::error::ArchiveError;
 use crate::shared::Shared;
+use crate::snapshots::{read_range, snapshot_directory};
 
 /// Reads the log. Clones read at the same time.
 #[derive(Debug)]
@@ -43,5 +45,28 @@ impl<D: Disk> Reader<D> {
         let count = self.shared.log.read(range.start.0, bytes)?;
         bytes.truncate(count);
         Ok(count)
+    }
+
+    /// Replaces what is in `bytes` by those of `range` of the stream of the stored snapshot that
+    /// stands at `position`, as far as the stream goes: the core's part, and right behind it the
+    /// service's. Returns what the snapshot is. The chunks that the bytes lie in are verified: none
+    /// is ever returned that is not as it was stored. An empty range asks only what it is.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Io`], also when there is no such snapshot, or no more;
+    /// [`ArchiveError::Snapshot`] and the like when it does not verify. None poisons.
+    pub fn read_snapshot(
+        &self,
+        position: Position,
+        range: PositionRange,
+        bytes: &mut Vec<u8>,
+    ) -> Result<SnapshotManifest, ArchiveError> {
+        bytes.clear();
+        let log = &self.shared.log;
+        let directory = log.directory().parent().unwrap_or_else(|| Path::new(""));
+        let directory = snapshot_directory(directory);
+        let asked = (position, range);
+        read_range(&self.shared.disk, &directory, log.owner(), asked, bytes)
+            .inspect_err(|_| bytes.clear())
     }
 }

@@ -183,7 +183,7 @@ impl<D: Disk> Sound<D> {
         for found in &self.snapshots {
             if let Ok(manifest) = &found.manifest {
                 let (snapshot, service) = snapshots::read(disk, &found.path, manifest)?;
-                store.store(&snapshot, &service)?;
+                store.store(&snapshot, &service, None)?;
             }
         }
         Ok(())

@@ -23,6 +23,8 @@ pub(crate) struct Shared<D: Disk> {
     cuts: AtomicU64,
     /// The next segment could not be reserved.
     space_short: AtomicBool,
+    /// The log begins elsewhere, and the archive is to be opened again.
+    installed: AtomicBool,
     /// The first failure, once there was one (E43).
     poison: OnceLock<String>,
     /// Keeps the directory locked for as long as any part lives.
@@ -39,17 +41,24 @@ impl<D: Disk> Shared<D> {
             touched: AtomicU64::new(end),
             cuts: AtomicU64::new(0),
             space_short: AtomicBool::new(false),
+            installed: AtomicBool::new(false),
             poison: OnceLock::new(),
             _lock: lock,
         }
     }
 
-    /// Refuses once there was a failure.
+    /// Refuses once there was a failure, or a snapshot was installed.
     pub(crate) fn check(&self) -> Result<(), ArchiveError> {
         match self.poison.get() {
             Some(cause) => Err(ArchiveError::Poisoned { cause: cause.clone() }),
+            None if self.installed.load(Ordering::Acquire) => Err(ArchiveError::Installed),
             None => Ok(()),
         }
+    }
+
+    /// Says that the log begins elsewhere on the disk than here.
+    pub(crate) fn set_installed(&self) {
+        self.installed.store(true, Ordering::Release);
     }
 
     /// Takes note of a failure: all is final but a write or a reservation that found no space (E43,

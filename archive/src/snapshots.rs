@@ -8,25 +8,25 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use quorate_core::frame::Checksum;
-use quorate_core::hash::mix;
-use quorate_core::{Chain, LogTime, Position, Snapshot, SnapshotPoint, Term};
+use quorate_core::{
+    Chain, LogTime, Position, PositionRange, Snapshot, SnapshotManifest, SnapshotPoint, Term,
+};
 
 use crate::RealDisk;
 use crate::disk::{self, Access, Disk};
+use crate::draft::{Digest, Draft, checksum_of};
 use crate::error::ArchiveError;
+use crate::fetched::Fetched;
 use crate::log::BLOCK_BYTES;
 use crate::record::{self, Fields, Kind, Owner, RecordError};
 use crate::shared::Shared;
 
 /// How the stream is cut.
-const CHUNK_BYTES: u32 = 64 << 10;
+pub(crate) const CHUNK_BYTES: u32 = 64 << 10;
 /// The largest chunk that a file may say it has.
 const CHUNK_BYTES_MAX: u32 = 1 << 20;
 /// Length and checksum before each chunk.
-const CHUNK_HEADER_BYTES: u64 = 8;
-/// How much is written between syncs: a sync of the log must not wait behind all of a large one.
-const SYNC_BYTES: u64 = 8 << 20;
+pub(crate) const CHUNK_HEADER_BYTES: u64 = 8;
 /// The version of this layout.
 const LAYOUT: u16 = 1;
 /// Snapshots that are kept, at least: the newest may stand where the log's disk is not yet.
@@ -54,28 +54,36 @@ pub(crate) struct Found {
 /// Stores snapshots, on any thread: it waits for the disk, and nothing waits for it.
 #[derive(Debug)]
 pub struct Snapshots<D: Disk = RealDisk> {
-    shared: Arc<Shared<D>>,
-    directory: PathBuf,
+    pub(crate) shared: Arc<Shared<D>>,
+    pub(crate) directory: PathBuf,
     kept: usize,
     /// Positions of files that were passed over: they make place first.
-    broken: BTreeSet<u64>,
+    pub(crate) broken: BTreeSet<u64>,
+    /// One of another member, as far as it was fetched.
+    pub(crate) fetched: Option<Fetched<D>>,
 }
 
 impl<D: Disk> Snapshots<D> {
     pub(crate) fn new(shared: Arc<Shared<D>>, kept: usize, broken: BTreeSet<u64>) -> Self {
         let parent = shared.log.directory().parent().unwrap_or_else(|| Path::new(""));
         let directory = snapshot_directory(parent);
-        Self { shared, directory, kept: kept.max(KEPT_MIN), broken }
+        Self { shared, directory, kept: kept.max(KEPT_MIN), broken, fetched: None }
     }
 
     /// Stores a snapshot: the core's part, and the service's state at the same position. It is
-    /// durable when this returns, and older ones than those that are kept are gone.
+    /// durable when this returns, and older ones than those that are kept are gone, but for the one
+    /// at `pinned`: others are fetching it.
     ///
     /// # Errors
     /// Whatever fails before it has its name leaves nothing of it, and a later one may succeed: the
     /// log does not depend on it, and a member that stopped for it would stop at the same marker
     /// again (E48). Only a directory of which nobody knows what it holds poisons the archive (E43).
-    pub fn store(&mut self, snapshot: &Snapshot, service: &[u8]) -> Result<(), ArchiveError> {
+    pub fn store(
+        &mut self,
+        snapshot: &Snapshot,
+        service: &[u8],
+        pinned: Option<Position>,
+    ) -> Result<(), ArchiveError> {
         self.shared.check()?;
         let disk = &self.shared.disk;
         make_directory(disk, &self.directory)?;
@@ -95,7 +103,7 @@ impl<D: Disk> Snapshots<D> {
             synced.map_err(|error| ArchiveError::io("sync directory", &self.directory, error)),
         )?;
         self.broken.remove(&snapshot.point.position.0);
-        self.prune();
+        self.prune(pinned);
         Ok(())
     }
 
@@ -111,54 +119,22 @@ impl<D: Disk> Snapshots<D> {
         snapshot: &Snapshot,
         service: &[u8],
     ) -> Result<(), ArchiveError> {
-        let disk = &self.shared.disk;
-        let mut manifest = Manifest {
+        let manifest = Manifest {
             point: snapshot.point,
             chunk_bytes: CHUNK_BYTES,
             core_bytes: snapshot.core.len() as u64,
             service_bytes: service.len() as u64,
             digest: 0,
         };
-        let file = disk
-            .open(path, Access::Create)
-            .map_err(|error| ArchiveError::space("create", path, error))?;
-        let length = manifest.file_bytes().unwrap_or(u64::MAX);
-        disk.allocate(&file, length)
-            .map_err(|error| ArchiveError::space("reserve space for", path, error))?;
-        let sync = || disk.sync(&file).map_err(|error| ArchiveError::io("sync", path, error));
-        let write = |bytes: &[u8], at| {
-            disk::write_full(disk, &file, bytes, at)
-                .map_err(|error| ArchiveError::space("write", path, error))
-        };
-        let (mut at, mut unsynced) = (BLOCK_BYTES, 0);
-        let mut digest = Digest::new(&manifest);
-        let mut chunk = Vec::new();
-        for index in 0..manifest.chunks() {
-            chunk.clear();
-            chunk.resize(CHUNK_HEADER_BYTES as usize, 0);
-            let start = index * u64::from(CHUNK_BYTES);
-            let end = manifest.stream_bytes().min(start + u64::from(CHUNK_BYTES));
-            part_of(&snapshot.core, service, start, end, &mut chunk);
-            let checksum = digest.add(&chunk[CHUNK_HEADER_BYTES as usize..]);
-            chunk[..4].copy_from_slice(&((end - start) as u32).to_le_bytes());
-            chunk[4..8].copy_from_slice(&checksum.to_le_bytes());
-            write(&chunk, at)?;
-            at += chunk.len() as u64;
-            unsynced += chunk.len() as u64;
-            if unsynced >= SYNC_BYTES {
-                sync()?;
-                unsynced = 0;
-            }
-        }
-        manifest.digest = digest.value;
-        let generation = manifest.point.position.0;
-        let owner = self.shared.log.owner();
-        write(&record::encode(Kind::Snapshot, generation, owner, &manifest.encode()), 0)?;
-        sync()
+        let mut draft = Draft::create(&self.shared.disk, path.to_owned(), manifest)?;
+        draft.reserve()?;
+        draft.take(&snapshot.core)?;
+        draft.take(service)?;
+        draft.finish(self.shared.log.owner()).map(|_| ())
     }
 
     /// What cannot be used makes place first. What cannot be removed takes it a while longer.
-    fn remove_broken(&self) {
+    pub(crate) fn remove_broken(&self) {
         let disk = &self.shared.disk;
         for position in &self.broken {
             let _ = disk.remove(&file_of(&self.directory, *position));
@@ -166,35 +142,48 @@ impl<D: Disk> Snapshots<D> {
     }
 
     /// Removes the oldest of those that are not kept any more; what cannot be removed stays. What
-    /// is broken and still there is none of those that are kept.
-    fn prune(&self) {
+    /// is broken and still there is none of those that are kept, and what is pinned is one more.
+    fn prune(&self, pinned: Option<Position>) {
         let disk = &self.shared.disk;
+        let pinned = pinned.map(|position| position.0);
         let Ok(mut whole) = named(disk, &self.directory) else { return };
         whole.retain(|(position, _)| !self.broken.contains(position));
-        let excess = whole.len().saturating_sub(self.kept);
-        for (_, path) in &whole[..excess] {
+        whole.truncate(whole.len().saturating_sub(self.kept));
+        for (_, path) in whole.iter().filter(|(position, _)| Some(*position) != pinned) {
             let _ = disk.remove(path);
         }
     }
 }
 
 impl Manifest {
+    /// Of a snapshot that is what `said` says, cut into chunks as this code does it.
+    pub(crate) const fn of(said: &SnapshotManifest) -> Self {
+        let SnapshotManifest { point, core_bytes, service_bytes, digest } = *said;
+        Self { point, chunk_bytes: CHUNK_BYTES, core_bytes, service_bytes, digest }
+    }
+
+    /// What others are told.
+    pub(crate) const fn said(&self) -> SnapshotManifest {
+        let Self { point, core_bytes, service_bytes, digest, .. } = *self;
+        SnapshotManifest { point, core_bytes, service_bytes, digest }
+    }
+
     /// Bytes of both parts.
     pub(crate) const fn stream_bytes(&self) -> u64 {
         self.core_bytes.saturating_add(self.service_bytes)
     }
 
-    fn chunks(&self) -> u64 {
+    pub(crate) fn chunks(&self) -> u64 {
         self.stream_bytes().div_ceil(u64::from(self.chunk_bytes))
     }
 
     /// How long the file is; `None` for one that cannot be.
-    fn file_bytes(&self) -> Option<u64> {
+    pub(crate) fn file_bytes(&self) -> Option<u64> {
         let headers = self.chunks().checked_mul(CHUNK_HEADER_BYTES)?;
         self.stream_bytes().checked_add(headers)?.checked_add(BLOCK_BYTES)
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let SnapshotPoint { position, term, chain, time } = self.point;
         let mut bytes = LAYOUT.to_le_bytes().to_vec();
         bytes.extend_from_slice(&[0; 2]);
@@ -225,48 +214,16 @@ impl Manifest {
     }
 }
 
-/// The running value over the chunks of a snapshot.
-struct Digest {
-    position: u64,
-    index: u64,
-    value: u64,
-}
-
-impl Digest {
-    const fn new(manifest: &Manifest) -> Self {
-        let position = manifest.point.position.0;
-        let sizes = mix(manifest.core_bytes, manifest.service_bytes);
-        Self { position, index: 0, value: mix(position, sizes) }
-    }
-
-    /// Adds the next chunk; returns its checksum, which begins from where the chunk belongs: one in
-    /// the wrong place is a bad one.
-    fn add(&mut self, chunk: &[u8]) -> u32 {
-        let place = [self.position.to_le_bytes(), self.index.to_le_bytes()].concat();
-        let checksum = Checksum::default().add(&place).add(chunk).value();
-        self.index += 1;
-        self.value = mix(self.value, u64::from(checksum) | (chunk.len() as u64) << 32);
-        checksum
-    }
-}
-
-/// Appends the bytes from `start` to `end` of the stream to `out`.
-fn part_of(core: &[u8], service: &[u8], start: u64, end: u64, out: &mut Vec<u8>) {
-    let (start, end, border) = (start as usize, end as usize, core.len());
-    out.extend_from_slice(&core[start.min(border)..end.min(border)]);
-    out.extend_from_slice(&service[start.max(border) - border..end.max(border) - border]);
-}
-
 /// Where the snapshots of an archive are.
 pub(crate) fn snapshot_directory(directory: &Path) -> PathBuf {
     directory.join("snapshots")
 }
 
-fn file_of(directory: &Path, position: u64) -> PathBuf {
+pub(crate) fn file_of(directory: &Path, position: u64) -> PathBuf {
     directory.join(format!("{position:020}.snapshot"))
 }
 
-fn make_directory<D: Disk>(disk: &D, directory: &Path) -> Result<(), ArchiveError> {
+pub(crate) fn make_directory<D: Disk>(disk: &D, directory: &Path) -> Result<(), ArchiveError> {
     if disk.list(directory).is_ok() {
         return Ok(());
     }
@@ -325,7 +282,7 @@ pub(crate) fn find<D: Disk>(
     Ok(found.collect())
 }
 
-fn read_manifest<D: Disk>(
+pub(crate) fn read_manifest<D: Disk>(
     disk: &D,
     path: &Path,
     position: u64,
@@ -370,30 +327,28 @@ pub(crate) fn read<D: Disk>(
     path: &Path,
     manifest: &Manifest,
 ) -> Result<(Snapshot, Vec<u8>), ArchiveError> {
+    let mut service = Vec::new();
+    let core = read_through(disk, path, manifest, |part| service.extend_from_slice(part))?;
+    Ok((Snapshot { point: manifest.point, core }, service))
+}
+
+/// As [`read`], but hands over the service's part piece by piece; returns the core's.
+pub(crate) fn read_through<D: Disk>(
+    disk: &D,
+    path: &Path,
+    manifest: &Manifest,
+    mut service: impl FnMut(&[u8]),
+) -> Result<Vec<u8>, ArchiveError> {
     let broken = |what| ArchiveError::Snapshot { path: path.to_owned(), what };
-    let read = |error| ArchiveError::io("read", path, error);
-    let file = disk.open(path, Access::Read).map_err(read)?;
-    let (mut core, mut service) = (Vec::new(), Vec::new());
-    let mut digest = Digest::new(manifest);
-    let mut chunk = Vec::new();
-    let mut at = BLOCK_BYTES;
+    let mut chunks = Chunks::open(disk, path, manifest)?;
+    let (mut core, mut digest) = (Vec::new(), Digest::new(manifest));
     for index in 0..manifest.chunks() {
+        let chunk = chunks.read(index)?;
         let start = index * u64::from(manifest.chunk_bytes);
-        let bytes = (manifest.stream_bytes() - start).min(manifest.chunk_bytes.into());
-        chunk.resize((CHUNK_HEADER_BYTES + bytes) as usize, 0);
-        let length = disk::read_full(disk, &file, &mut chunk, at).map_err(read)?;
-        let mut fields = Fields(&chunk[..length]);
-        let (said, checksum) = (fields.u32(), fields.u32());
-        if said != Some(bytes as u32)
-            || fields.0.len() as u64 != bytes
-            || checksum != Some(digest.add(fields.0))
-        {
-            return Err(broken("has a damaged chunk"));
-        }
-        let core_bytes = manifest.core_bytes.saturating_sub(start).min(bytes) as usize;
-        core.extend_from_slice(&fields.0[..core_bytes]);
-        service.extend_from_slice(&fields.0[core_bytes..]);
-        at += length as u64;
+        let border = manifest.core_bytes.saturating_sub(start).min(chunk.len() as u64) as usize;
+        core.extend_from_slice(&chunk[..border]);
+        service(&chunk[border..]);
+        digest.add(chunk);
     }
     if digest.value != manifest.digest {
         return Err(broken("has other chunks than its manifest says"));
@@ -401,5 +356,79 @@ pub(crate) fn read<D: Disk>(
     if SnapshotPoint::read(&core) != Ok(manifest.point) {
         return Err(broken("holds a state of another place, or of another version"));
     }
-    Ok((Snapshot { point: manifest.point, core }, service))
+    Ok(core)
+}
+
+/// The chunks of a snapshot's file.
+struct Chunks<'a, D: Disk> {
+    disk: &'a D,
+    path: &'a Path,
+    file: D::File,
+    manifest: &'a Manifest,
+    buffer: Vec<u8>,
+}
+
+impl<'a, D: Disk> Chunks<'a, D> {
+    fn open(disk: &'a D, path: &'a Path, manifest: &'a Manifest) -> Result<Self, ArchiveError> {
+        let file =
+            disk.open(path, Access::Read).map_err(|error| ArchiveError::io("read", path, error))?;
+        Ok(Self { disk, path, file, manifest, buffer: Vec::new() })
+    }
+
+    /// The bytes of the chunk with this number, verified.
+    fn read(&mut self, index: u64) -> Result<&[u8], ArchiveError> {
+        let manifest = self.manifest;
+        let chunk_bytes = u64::from(manifest.chunk_bytes);
+        let bytes = manifest.stream_bytes().saturating_sub(index * chunk_bytes).min(chunk_bytes);
+        let at = BLOCK_BYTES + index * (CHUNK_HEADER_BYTES + chunk_bytes);
+        self.buffer.resize((CHUNK_HEADER_BYTES + bytes) as usize, 0);
+        let length = disk::read_full(self.disk, &self.file, &mut self.buffer, at)
+            .map_err(|error| ArchiveError::io("read", self.path, error))?;
+        let mut fields = Fields(&self.buffer[..length]);
+        let (said, checksum) = (fields.u32(), fields.u32());
+        let is_whole = said == Some(bytes as u32)
+            && fields.0.len() as u64 == bytes
+            && checksum == Some(checksum_of(manifest.point.position.0, index, fields.0));
+        if !is_whole {
+            let (path, what) = (self.path.to_owned(), "has a damaged chunk");
+            return Err(ArchiveError::Snapshot { path, what });
+        }
+        Ok(fields.0)
+    }
+}
+
+/// Reads the bytes of `range` of the stream of the snapshot of `owner` that stands at `position`
+/// into `bytes`, as far as the stream goes with the zeros at its end, and verifies the chunks that
+/// they lie in; returns what its manifest says.
+///
+/// # Errors
+/// [`ArchiveError::Io`], also when there is no such snapshot; [`ArchiveError::Snapshot`] and the
+/// like when what would be needed of it does not verify.
+pub(crate) fn read_range<D: Disk>(
+    disk: &D,
+    directory: &Path,
+    owner: Owner,
+    (position, range): (Position, PositionRange),
+    bytes: &mut Vec<u8>,
+) -> Result<SnapshotManifest, ArchiveError> {
+    let path = file_of(directory, position.0);
+    let manifest = read_manifest(disk, &path, position.0, owner)?;
+    let said = manifest.said();
+    let end = range.end.0.min(manifest.stream_bytes());
+    let mut at = range.start.0;
+    if at < end {
+        let mut chunks = Chunks::open(disk, &path, &manifest)?;
+        while at < end {
+            let (index, within) =
+                (at / u64::from(manifest.chunk_bytes), at % u64::from(manifest.chunk_bytes));
+            let chunk = chunks.read(index)?;
+            let rest = &chunk[within as usize..];
+            let count = (end - at).min(rest.len() as u64);
+            bytes.extend_from_slice(&rest[..count as usize]);
+            at += count;
+        }
+    }
+    let padded = range.end.min(said.stream_end()).since(range.start.max(Position(end)));
+    bytes.resize(bytes.len() + padded as usize, 0);
+    Ok(said)
 }

@@ -1,16 +1,19 @@
 //! The part that another thread uses: everything that waits for the disk.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use quorate_core::{PeerRecord, Position, SnapshotPoint, TermHistory, Vote};
+use quorate_core::{PeerRecord, Position, SnapshotManifest, SnapshotPoint, TermHistory, Vote};
 
 use crate::RealDisk;
 use crate::copies::Copies;
 use crate::disk::Disk;
 use crate::error::ArchiveError;
+use crate::fetched::fetched_file_of;
 use crate::marks::Marks;
 use crate::payload::{DurableMark, HistoryAndCut};
 use crate::shared::Shared;
+use crate::snapshots::{file_of, read_manifest, snapshot_directory};
 use crate::writer::Cut;
 
 /// Makes things durable, one after the other, in the order of the member's actions. When a method
@@ -85,6 +88,73 @@ impl<D: Disk> Syncer<D> {
         }
         let shared = Arc::clone(&self.shared);
         shared.guard(self.move_origin(&origin))
+    }
+
+    /// Installs the snapshot of another member that [`crate::Snapshots::check`] found to be what
+    /// `manifest` says: it is a stored one from now on, and the log begins where it stands, empty.
+    /// When this returns that is durable, and nothing can be done with the archive but to open it
+    /// again, which also removes what was the log. A crash before leaves the old log.
+    ///
+    /// # Errors
+    /// [`ArchiveError::NotAhead`] if the log reaches as far as the snapshot;
+    /// [`ArchiveError::CutPending`]; [`ArchiveError::Snapshot`] and the like if it was not checked;
+    /// [`ArchiveError::Full`]: the log is as it was after each of these. Any other poisons, as ever.
+    pub fn install(&mut self, manifest: &SnapshotManifest) -> Result<(), ArchiveError> {
+        self.shared.check()?;
+        let shared = Arc::clone(&self.shared);
+        let (position, end) = (manifest.point.position, Position(shared.written()));
+        if position <= end {
+            return Err(ArchiveError::NotAhead { position, end });
+        }
+        if shared.is_cutting() {
+            return Err(ArchiveError::CutPending { start: position });
+        }
+        let directory = shared.log.directory().parent().unwrap_or_else(|| Path::new(""));
+        let directory = snapshot_directory(directory);
+        let draft = fetched_file_of(&directory, position.0);
+        let found = read_manifest(&shared.disk, &draft, position.0, shared.log.owner())?;
+        if found.said() != *manifest {
+            let what = "is another one than the one to install";
+            return Err(ArchiveError::Snapshot { path: draft, what });
+        }
+        shared.guard(self.begin_at(&manifest.point, &directory, &draft))?;
+        shared.set_installed();
+        Ok(())
+    }
+
+    fn begin_at(
+        &mut self,
+        point: &SnapshotPoint,
+        directory: &Path,
+        draft: &Path,
+    ) -> Result<(), ArchiveError> {
+        let shared = Arc::clone(&self.shared);
+        let history_generation = self.history.generation();
+        let mark = DurableMark { position: point.position.0, history_generation };
+        // What needs space comes first.
+        shared.log.prepare_beginning(mark, &self.marks)?;
+        let path = file_of(directory, point.position.0);
+        shared.disk.rename(draft, &path).map_err(|error| {
+            shared.log.forget_beginning(point.position);
+            ArchiveError::space("name", &path, error)
+        })?;
+        shared
+            .disk
+            .sync_directory(directory)
+            .map_err(|error| ArchiveError::io("sync directory", directory, error))?;
+        // From the first whole copy on the log begins there: whatever goes wrong now, nothing may
+        // be appended to what was the log (E43).
+        self.origin.store(&shared.disk, point).inspect_err(|error| {
+            shared.poison(error.to_string());
+        })?;
+        shared.set_origin(point.position.0);
+        Ok(())
+    }
+
+    /// Whether what failed last is all that went wrong.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        self.shared.check().is_ok()
     }
 
     /// Up to where the log is durable.

@@ -130,7 +130,7 @@ struct Sample {
 type Row = (&'static str, &'static str, fn(&Sample) -> u64);
 
 /// What can go up and down.
-const GAUGES: [Row; 23] = [
+const GAUGES: [Row; 25] = [
     ("term", "Current term", |s| s.status.view.term.0),
     ("leading", "Whether it leads", |s| {
         (s.status.view.leader == Some(s.status.view.life.member)).into()
@@ -152,6 +152,12 @@ const GAUGES: [Row; 23] = [
     ("commit_position_bytes", "End of what is known to be committed", |s| s.status.view.commit.0),
     ("applied_position_bytes", "End of what the service applied", |s| s.status.view.applied.0),
     ("snapshot_position_bytes", "Where the newest snapshot stands", |s| s.status.view.snapshot.0),
+    ("origin_position_bytes", "Where the log begins; what was before is purged", |s| {
+        s.status.view.origin.0
+    }),
+    ("fetched_bytes", "Bytes of a snapshot of another member that is being fetched", |s| {
+        s.status.view.fetching.map_or(0, |(_, bytes)| bytes)
+    }),
     ("log_time_milliseconds", "Cluster time of the last applied frame", |s| {
         s.status.view.log_time.0
     }),
@@ -175,7 +181,7 @@ const GAUGES: [Row; 23] = [
 ];
 
 /// What only grows.
-const COUNTERS: [Row; 36] = [
+const COUNTERS: [Row; 40] = [
     ("elections_won", "Elections won", |s| s.status.counters.elections_won),
     ("canvasses", "Canvasses begun", |s| s.status.counters.canvasses),
     ("naks_sent", "NAKs sent for the log", |s| s.status.counters.naks_sent),
@@ -207,6 +213,18 @@ const COUNTERS: [Row; 36] = [
     }),
     ("snapshots_skipped", "Markers met while a snapshot was under way", |s| {
         s.status.counters.snapshots_skipped
+    }),
+    ("snapshot_fetches", "Transfers of snapshots of others that were begun", |s| {
+        s.status.counters.snapshot_fetches
+    }),
+    ("snapshot_bytes_received", "Bytes of them that were received, each counted once", |s| {
+        s.status.counters.snapshot_bytes_received
+    }),
+    ("snapshot_bytes_sent", "Bytes of snapshots that were sent to others", |s| {
+        s.status.counters.snapshot_bytes_sent
+    }),
+    ("snapshots_rejected", "Snapshots of others that could not be used", |s| {
+        s.status.counters.snapshots_rejected
     }),
     ("replies_resent", "Replies sent again", |s| s.status.counters.replies_resent),
     ("back_pressure", "Times that admission stopped for want of room", |s| {

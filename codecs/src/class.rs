@@ -12,11 +12,11 @@ pub enum Class {
     Leadership,
     /// A slice of the log.
     LogData,
-    /// Requests for missing bytes, and refusals.
+    /// Requests for missing bytes or for a snapshot, offers, and refusals.
     Repair,
     /// Opening, keeping and closing of sessions.
     Session,
-    /// A slice of a session stream.
+    /// A slice of a session stream, or of a snapshot.
     SessionData,
 }
 
@@ -44,7 +44,10 @@ pub fn class(datagram: &[u8]) -> Option<Class> {
         | wire::HistoryEncoder::TEMPLATE_ID
         | wire::AcknowledgeEncoder::TEMPLATE_ID
         | wire::ApplicationEncoder::TEMPLATE_ID => Class::Leadership,
-        wire::NakEncoder::TEMPLATE_ID | wire::UnavailableEncoder::TEMPLATE_ID => Class::Repair,
+        wire::NakEncoder::TEMPLATE_ID
+        | wire::UnavailableEncoder::TEMPLATE_ID
+        | wire::SnapshotRequestEncoder::TEMPLATE_ID
+        | wire::SnapshotOfferEncoder::TEMPLATE_ID => Class::Repair,
         wire::ConnectEncoder::TEMPLATE_ID
         | wire::ConnectReplyEncoder::TEMPLATE_ID
         | wire::StreamStatusEncoder::TEMPLATE_ID

@@ -2,9 +2,9 @@
 
 use quorate_core::message::{ConnectOutcome, EpochRange, Live};
 use quorate_core::{
-    BootEpoch, Chain, ClientKey, Endpoint, GroupTag, Incarnation, Incoming, Life, MemberId,
-    Message, Position, PositionRange, RecoveryEpoch, Sender, SessionId, Stream, Term, TermLine,
-    VoteKey,
+    BootEpoch, Chain, ClientKey, Endpoint, GroupTag, Incarnation, Incoming, Life, LogTime,
+    MemberId, Message, Position, PositionRange, RecoveryEpoch, Sender, SessionId, SnapshotPoint,
+    Stream, Term, TermLine, VoteKey,
 };
 
 use crate::generated as wire;
@@ -82,9 +82,10 @@ fn control(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError> {
         | wire::HistoryDecoder::TEMPLATE_ID
         | wire::AcknowledgeDecoder::TEMPLATE_ID
         | wire::ApplicationDecoder::TEMPLATE_ID => leadership(header, body),
-        wire::NakDecoder::TEMPLATE_ID | wire::UnavailableDecoder::TEMPLATE_ID => {
-            repair(header, body)
-        }
+        wire::NakDecoder::TEMPLATE_ID
+        | wire::UnavailableDecoder::TEMPLATE_ID
+        | wire::SnapshotRequestDecoder::TEMPLATE_ID
+        | wire::SnapshotOfferDecoder::TEMPLATE_ID => repair(header, body),
         _ => session(header, body),
     }
 }
@@ -227,6 +228,25 @@ fn repair(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError> {
                 oldest: Position(read.oldest()),
             }
         }
+        wire::SnapshotRequestDecoder::TEMPLATE_ID => {
+            let read = wrap!(SnapshotRequestDecoder, header, body);
+            Message::SnapshotRequest { term: Term(read.term()), above: Position(read.above()) }
+        }
+        wire::SnapshotOfferDecoder::TEMPLATE_ID => {
+            let read = wrap!(SnapshotOfferDecoder, header, body);
+            Message::SnapshotOffer {
+                term: Term(read.term()),
+                point: SnapshotPoint {
+                    position: Position(read.position()),
+                    term: Term(read.point_term()),
+                    chain: Chain(read.chain()),
+                    time: LogTime(read.time()),
+                },
+                core_bytes: read.core_bytes(),
+                service_bytes: read.service_bytes(),
+                digest: read.digest(),
+            }
+        }
         _ => return Err(DecodeError::Template),
     })
 }
@@ -300,6 +320,7 @@ const fn stream(stream: wire::Stream) -> Result<Stream, DecodeError> {
         wire::StreamKind::Log => Ok(Stream::Log),
         wire::StreamKind::Ingress => Ok(Stream::Ingress(ClientKey(stream.client))),
         wire::StreamKind::Egress => Ok(Stream::Egress(ClientKey(stream.client))),
+        wire::StreamKind::Snapshot => Ok(Stream::Snapshot),
         wire::StreamKind::Unknown(_) => Err(DecodeError::Enumeration),
     }
 }

@@ -121,6 +121,8 @@ impl Layout {
                 layout!(NakEncoder, wire::NakRangesEncoder::bytes(count))
             }
             Message::Unavailable { .. } => layout!(UnavailableEncoder, 0),
+            Message::SnapshotRequest { .. } => layout!(SnapshotRequestEncoder, 0),
+            Message::SnapshotOffer { .. } => layout!(SnapshotOfferEncoder, 0),
             Message::Connect { .. } => layout!(ConnectEncoder, 0),
             Message::ConnectReply { .. } => layout!(ConnectReplyEncoder, 0),
             Message::StreamStatus { .. } => layout!(StreamStatusEncoder, 0),
@@ -144,7 +146,10 @@ fn write(message: &Message, body: &mut [u8]) -> Option<()> {
         | Message::StreamNewest { .. }
         | Message::Close { .. }
         | Message::Closed { .. } => write_session(message, body),
-        Message::Nak { .. } | Message::Unavailable { .. } => write_repair(message, body),
+        Message::Nak { .. }
+        | Message::Unavailable { .. }
+        | Message::SnapshotRequest { .. }
+        | Message::SnapshotOffer { .. } => write_repair(message, body),
         _ => write_election(message, body),
     }
 }
@@ -268,6 +273,20 @@ fn write_repair(message: &Message, body: &mut [u8]) -> Option<()> {
                 .set_end(range.range.end.0)
                 .set_oldest(oldest.0);
         }
+        Message::SnapshotRequest { term, above } => {
+            wire::SnapshotRequestEncoder::wrap(body)?.set_term(term.0).set_above(above.0);
+        }
+        Message::SnapshotOffer { term, point, core_bytes, service_bytes, digest } => {
+            wire::SnapshotOfferEncoder::wrap(body)?
+                .set_term(term.0)
+                .set_position(point.position.0)
+                .set_point_term(point.term.0)
+                .set_chain(point.chain.0)
+                .set_time(point.time.0)
+                .set_core_bytes(*core_bytes)
+                .set_service_bytes(*service_bytes)
+                .set_digest(*digest);
+        }
         _ => return None,
     }
     Some(())
@@ -361,6 +380,7 @@ impl From<Stream> for wire::Stream {
             Stream::Log => (0, wire::StreamKind::Log),
             Stream::Ingress(key) => (key.0, wire::StreamKind::Ingress),
             Stream::Egress(key) => (key.0, wire::StreamKind::Egress),
+            Stream::Snapshot => (0, wire::StreamKind::Snapshot),
         };
         Self { client, kind }
     }

@@ -33,6 +33,10 @@ pub(crate) fn check(message: &Message) -> Result<(), DecodeError> {
             range(gone)?;
             positions(&[*oldest])
         }
+        Message::SnapshotRequest { above, .. } => positions(&[*above]),
+        Message::SnapshotOffer { point, core_bytes, service_bytes, .. } => {
+            positions(&[point.position, Position(core_bytes.saturating_add(*service_bytes))])
+        }
         Message::Connect { session, ingress_start, .. } => {
             positions(&[Position(session.0), *ingress_start])
         }
@@ -55,7 +59,8 @@ pub(crate) fn check(message: &Message) -> Result<(), DecodeError> {
     }
 }
 
-/// Checks a slice of a stream: slices of the log begin and end at multiples of 8 (rule 19).
+/// Checks a slice of a stream: slices of the log and of snapshots begin and end at multiples of 8
+/// (rule 19).
 pub(crate) fn check_data(
     stream: Stream,
     position: Position,
@@ -65,7 +70,7 @@ pub(crate) fn check_data(
     let end = position.0.checked_add(length as u64).ok_or(DecodeError::Position)?;
     positions(&[position, Position(end)])?;
     let aligned = position.0.is_multiple_of(ALIGNMENT) && end.is_multiple_of(ALIGNMENT);
-    if stream == Stream::Log && !aligned {
+    if matches!(stream, Stream::Log | Stream::Snapshot) && !aligned {
         return Err(DecodeError::Position);
     }
     live.map_or(Ok(()), |live| positions(&[live.newest, live.commit]))

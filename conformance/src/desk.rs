@@ -10,7 +10,7 @@ use quorate_core::{
     Incarnation, Instant, Life, Limits, LogTime, Member, MemberConfig, MemberId, OperationId,
     Outputs, Position, RecoveryEpoch, Role, Term, TermLine, Timing, View, VoteKey,
 };
-use quorate_sim::{Place, SimDisk, Stored, Work};
+use quorate_sim::{FrameMark, Place, SimDisk, Stored, Work};
 
 use crate::allocations::{self, Allocated};
 use crate::case::{Failure, check};
@@ -71,6 +71,8 @@ pub struct Desk {
     pub applied: Vec<Vec<u8>>,
     /// Why it went inert, if it did.
     pub stopped: Option<FailStop>,
+    /// Whether it has ended its life, for another on the same directory.
+    pub restarts: bool,
     /// Whether frames stay with its service until [`Desk::serve`] says that it is done.
     pub is_service_slow: bool,
     with_service: Option<(Position, Outputs)>,
@@ -183,6 +185,7 @@ impl Desk {
             pending: Vec::new(),
             applied: Vec::new(),
             stopped: None,
+            restarts: false,
             is_service_slow: false,
             with_service: None,
             allocated: Allocated::default(),
@@ -240,10 +243,16 @@ impl Desk {
                 Action::PersistPeers { operation, peers } => {
                     self.issue(*operation, Work::Peers(peers.to_vec()));
                 }
-                Action::TakeSnapshot { operation, snapshot } => {
-                    let stored = Stored { snapshot: (**snapshot).clone(), service: Vec::new() };
-                    self.issue(*operation, Work::Snapshot(Box::new(stored)));
+                Action::TakeSnapshot { operation, snapshot, pinned } => {
+                    let stored = Box::new(Stored::new((**snapshot).clone(), Vec::new()));
+                    self.issue(*operation, Work::Snapshot { stored, pinned: *pinned });
                 }
+                Action::ReadSnapshot { .. }
+                | Action::KeepSnapshotPart { .. }
+                | Action::CheckSnapshot { .. }
+                | Action::DropSnapshot
+                | Action::InstallSnapshot { .. } => self.fetch(&action),
+                Action::Restart => self.restarts = true,
                 Action::Purge { origin } => self.disk.purge(*origin),
                 Action::ReadLog { operation, range } => self.issue(*operation, Work::Read(*range)),
                 Action::Apply(apply) => {
@@ -289,6 +298,29 @@ impl Desk {
         }
     }
 
+    /// Does what concerns snapshots of other members.
+    fn fetch(&mut self, action: &Action) {
+        match *action {
+            Action::ReadSnapshot { operation, position, range } => {
+                self.issue(operation, Work::ReadSnapshot { position, range });
+            }
+            Action::KeepSnapshotPart { operation, manifest, range } => {
+                let (first, second) = self.member.bytes(Stream::Snapshot, range);
+                let bytes = [first, second].concat();
+                self.issue(operation, Work::Part { manifest, start: range.start, bytes });
+            }
+            Action::CheckSnapshot { operation, manifest } => {
+                self.issue(operation, Work::Check(manifest));
+            }
+            Action::DropSnapshot => self.disk.drop_draft(),
+            Action::InstallSnapshot { operation, manifest } => {
+                let frames = vec![FrameMark::all_before(manifest.point)];
+                self.issue(operation, Work::Install { manifest, frames });
+            }
+            _ => {}
+        }
+    }
+
     fn issue(&mut self, operation: OperationId, work: Work) {
         self.disk.issue(operation, work.clone());
         self.pending.push((operation, work));
@@ -326,6 +358,15 @@ impl Desk {
             }
             Some(quorate_sim::Completion::Read(bytes)) => {
                 self.step(Event::LogRead { operation, bytes: &bytes });
+            }
+            Some(quorate_sim::Completion::SnapshotRead(manifest, bytes)) => {
+                self.step(Event::SnapshotRead { operation, manifest, bytes: &bytes });
+            }
+            Some(quorate_sim::Completion::SnapshotWhole(core)) => {
+                self.step(Event::SnapshotWhole { operation, core: &core });
+            }
+            Some(quorate_sim::Completion::SnapshotFailed) => {
+                self.step(Event::SnapshotFailed { operation });
             }
             None => {}
         }

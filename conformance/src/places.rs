@@ -110,6 +110,11 @@ pub const NOT_ON_REAL_PROCESSES: &[(&str, &str)] = &[
          with a snapshot",
     ),
     (
+        "SN-08",
+        "when a product purges its log is its own affair; the tests of the runtimes fetch from \
+         real archives, and those of the archive go through all calls of an install",
+    ),
+    (
         "SN-11",
         "which call belongs to a snapshot nobody knows from outside: the archive's tests go \
          through all of them, and AD-09 and AD-20 end lives at calls of any file",

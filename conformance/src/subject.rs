@@ -86,6 +86,9 @@ pub struct Turned {
     pub stopped: Option<String>,
     /// The member was asked to stop, has finished what it had begun, and is gone.
     pub ended: bool,
+    /// The member has installed a snapshot of another: its life is over, and one has to begin on
+    /// what its disk has now.
+    pub restarts: bool,
     /// What happened within, in words: they become part of the story.
     pub notes: Vec<String>,
     /// What came of transfers of leadership that the operator asked for.

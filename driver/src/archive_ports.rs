@@ -9,7 +9,7 @@ use quorate_archive::{
 };
 use quorate_core::{
     GroupId, Incarnation, MemberId, PeerRecord, Position, PositionRange, Recovered, RecoveryEpoch,
-    Snapshot, SnapshotPoint, TermHistory, Vote,
+    Snapshot, SnapshotManifest, SnapshotPoint, TermHistory, Vote,
 };
 
 use crate::configuration::Configuration;
@@ -376,6 +376,11 @@ impl DurableStore for ArchiveStore {
             other => other.map_err(|error| error.to_string()),
         }
     }
+
+    fn install(&mut self, manifest: &SnapshotManifest) -> Result<(), StoreError> {
+        let installed = self.0.install(manifest);
+        installed.map_err(|error| refused(error, self.0.is_usable()))
+    }
 }
 
 /// Reads the archive.
@@ -386,6 +391,15 @@ impl LogReader for ArchiveReader {
     fn read(&mut self, range: PositionRange, bytes: &mut Vec<u8>) -> Result<(), String> {
         self.0.read(range, bytes).map(|_| ()).map_err(|error| error.to_string())
     }
+
+    fn read_snapshot(
+        &mut self,
+        position: Position,
+        range: PositionRange,
+        bytes: &mut Vec<u8>,
+    ) -> Result<SnapshotManifest, String> {
+        self.0.read_snapshot(position, range, bytes).map_err(|error| error.to_string())
+    }
 }
 
 /// Stores snapshots in the archive.
@@ -393,12 +407,41 @@ impl LogReader for ArchiveReader {
 pub struct ArchiveSnapshots(Snapshots);
 
 impl SnapshotStore for ArchiveSnapshots {
-    fn store(&mut self, snapshot: &Snapshot, service: &[u8]) -> Result<(), StoreError> {
-        let stored = self.0.store(snapshot, service);
-        stored.map_err(|error| match self.0.is_usable() {
-            true => StoreError::Refused(error.to_string()),
-            false => StoreError::Broken(error.to_string()),
-        })
+    fn store(
+        &mut self,
+        snapshot: &Snapshot,
+        service: &[u8],
+        pinned: Option<Position>,
+    ) -> Result<(), StoreError> {
+        let stored = self.0.store(snapshot, service, pinned);
+        stored.map_err(|error| refused(error, self.0.is_usable()))
+    }
+
+    fn keep(
+        &mut self,
+        manifest: &SnapshotManifest,
+        start: Position,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        let kept = self.0.keep(manifest, start.0, bytes);
+        kept.map_err(|error| refused(error, self.0.is_usable()))
+    }
+
+    fn check(&mut self, manifest: &SnapshotManifest) -> Result<Vec<u8>, StoreError> {
+        let checked = self.0.check(manifest);
+        checked.map_err(|error| refused(error, self.0.is_usable()))
+    }
+
+    fn discard(&mut self) {
+        self.0.discard();
+    }
+}
+
+/// What an error means for all else.
+fn refused(error: ArchiveError, is_usable: bool) -> StoreError {
+    match is_usable {
+        true => StoreError::Refused(error.to_string()),
+        false => StoreError::Broken(error.to_string()),
     }
 }
 

@@ -76,6 +76,19 @@ impl<S: Service> ServiceHost<S> {
         written.map(|()| bytes).map_err(|panic| panicked(panic.as_ref()))
     }
 
+    /// Begins another life of the member: the service has the state of a snapshot, whatever it had
+    /// before.
+    ///
+    /// # Errors
+    /// The service's own error, or its panic as one. Nothing is applied from then on.
+    pub(crate) fn restore(&mut self, state: &[u8]) -> Result<(), ServiceError> {
+        self.reported();
+        let called = catch_unwind(AssertUnwindSafe(|| self.service.restore(state)));
+        let result = called.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
+        self.failed = result.is_err();
+        result
+    }
+
     fn call(&mut self, apply: &Apply, payload: &[u8]) -> Result<(), ServiceError> {
         let session = match apply.delivery {
             Delivery::SessionOpened { session, .. }

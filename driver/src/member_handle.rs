@@ -31,7 +31,9 @@ pub struct MemberOptions {
     pub socket: Option<UdpSocket>,
     /// Who waits for the disk.
     pub storage: StorageMode,
-    /// A new file to record everything in that happens to the member ([`crate::recording`]).
+    /// A new file to record everything in that happens to the member ([`crate::recording`]). Where
+    /// it installs a snapshot of another member, a new life of it goes into a file of its own, with
+    /// `.2` at the end of its name, and so on.
     pub record: Option<PathBuf>,
 }
 
@@ -109,6 +111,12 @@ pub enum RunError {
     /// It went inert.
     #[error(transparent)]
     Stopped(#[from] Stopped),
+    /// It has installed a snapshot of another member, and cannot begin anew behind it.
+    #[error("a snapshot was installed, and the member cannot begin anew with it: {0}")]
+    Restart(StartMemberError),
+    /// The same, but its host does not know how to: it was made of ports.
+    #[error("a snapshot was installed; start the member again")]
+    MustRestart,
     /// It panicked, or went away with its runtime.
     #[error("the member's task ended abnormally: {0}")]
     Task(String),

@@ -7,21 +7,18 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
 use oneshot::Sender as Answer;
-use quorate_core::{Instant, Member, TransferOutcome};
+use quorate_core::{Instant, TransferOutcome};
 
-use crate::archive_ports::{ArchivePorts, LogWriter};
+use crate::archive_ports::LogWriter;
 use crate::archive_storage::ArchiveStorage;
 use crate::doorbell::Doorbell;
-use crate::faults::FaultyPort;
-use crate::host::ServiceHost;
 use crate::mailbox::{Mailbox, Requests};
-use crate::member_handle::{MemberHandle, MemberOptions, Request, RunError, StartMemberError};
+use crate::member_handle::{MemberHandle, Request, RunError};
 use crate::member_loop::{MemberLoop, Stopped};
 use crate::port::{Clock, DatagramPort, LogPort, StoragePort, SystemClock};
-use crate::recording::Recording;
 use crate::service::Service;
 use crate::storage::Completion;
-use crate::turn::{Host, Turn, Wake, random_number};
+use crate::turn::{Host, Turn, Wake};
 use crate::udp_port::UdpPort;
 
 /// How long a member that stops waits for its disk.
@@ -46,6 +43,7 @@ pub struct MemberHost<S, P = UdpPort, L = LogWriter, Q = ArchiveStorage, C = Sys
     doorbell: Doorbell,
     phase: Phase,
     transfers: Transfers,
+    renewal: Option<Renewal<S, P, L, Q>>,
     /// Last, for all above is gone when the handle learns of it: files, socket and lock.
     report: Report,
 }
@@ -63,6 +61,9 @@ enum Phase {
     /// Nothing has happened yet.
     Fresh,
     Serving,
+    /// A snapshot of another member is installed: the storage is closing, and is awaited for so
+    /// long; then a new life begins.
+    Renewing(Instant),
     /// Stopping: what was asked of the disk is awaited, for so long.
     Draining(Instant),
     /// The storage is closing, and is awaited for so long.
@@ -73,14 +74,14 @@ enum Phase {
 /// Tells the handle how the member ended, when dropped.
 #[derive(Debug)]
 struct Report {
-    outcome: Option<Result<(), Stopped>>,
+    outcome: Option<Result<(), RunError>>,
     handle: Option<Answer<Result<(), RunError>>>,
 }
 
 impl Drop for Report {
     fn drop(&mut self) {
         let outcome = match self.outcome.take() {
-            Some(outcome) => outcome.map_err(RunError::from),
+            Some(outcome) => outcome,
             None if std::thread::panicking() => Err(RunError::Task("it panicked".into())),
             // Dropped by its runtime: the handle sees that nobody tells it anything.
             None => return,
@@ -121,73 +122,6 @@ impl Drop for Completions {
         self.sender = None;
         self.doorbell.ring();
     }
-}
-
-impl<S: Service + 'static> MemberHost<S> {
-    /// Opens the member's data, recovers and binds its socket. `wake` is called only
-    /// after a turn that said [`Turn::Wait`], and once for all that is put down until the next.
-    ///
-    /// # Errors
-    /// [`StartMemberError`]: nothing is open then.
-    pub fn start(
-        options: MemberOptions,
-        mut service: S,
-        wake: Wake,
-    ) -> Result<(Self, MemberHandle<S>), StartMemberError> {
-        let began = std::time::Instant::now();
-        let MemberOptions { configuration, bootstrap, socket, storage, record } = options;
-        let ports = ArchivePorts::open(&configuration, bootstrap)?;
-        let clock = SystemClock::start();
-        let config = configuration.member_config(random_number());
-        let now = clock.now();
-        // Before the recording, which takes a new file each time: not for a port in use.
-        let port = UdpPort::open(configuration.bind, socket)?;
-        let recording = record.map(|file| {
-            Recording::create(&file, &config, &ports.recovered, now).map_err(|source| {
-                StartMemberError::Recording { file: file.display().to_string(), source }
-            })
-        });
-        let recording = recording.transpose()?;
-        let member = Member::new(config, ports.recovered, now)?;
-        if let Some(state) = &ports.service_state {
-            restore(&mut service, state, &member, began)?;
-        }
-        let address = port.address().unwrap_or(configuration.bind);
-        let doorbell = Doorbell::new(wake);
-        let (completed, completions) = Completions::new(doorbell.clone());
-        let complete = move |completion| completed.put(completion);
-        let ArchivePorts { writer, store, reader, snapshots, .. } = ports;
-        let storage = ArchiveStorage::start(storage, store, reader, snapshots, complete)
-            .map_err(StartMemberError::Thread)?;
-        let port = FaultyPort::new(port, configuration.faults);
-        let service = ServiceHost::new(service);
-        let mut member = MemberLoop::new(member, port, writer, storage, service);
-        if let Some(recording) = recording {
-            member.record(recording);
-        }
-        Ok(Self::over(member, clock, completions, doorbell, address))
-    }
-}
-
-/// Gives the service its state of the snapshot that `member` begins with, and says what that took.
-fn restore(
-    service: &mut impl Service,
-    state: &[u8],
-    member: &Member,
-    began: std::time::Instant,
-) -> Result<(), StartMemberError> {
-    let view = member.view();
-    let position = view.applied;
-    service.restore(state).map_err(|reason| StartMemberError::Restore { position, reason })?;
-    tracing::info!(
-        member = view.life.member.0,
-        position = position.0,
-        service_bytes = state.len(),
-        log_bytes_to_apply = view.verified.since(position),
-        milliseconds = began.elapsed().as_millis() as u64,
-        "begins with a snapshot"
-    );
-    Ok(())
 }
 
 impl<S, P, L, Q, C> MemberHost<S, P, L, Q, C>
@@ -232,24 +166,38 @@ where
         let report = Report { outcome: None, handle: Some(answer) };
         let phase = Phase::Fresh;
         let transfers = Transfers::default();
-        let host =
-            Self { member, clock, completions, requests, doorbell, phase, transfers, report };
+        let renewal = None;
+        let host = Self {
+            member,
+            clock,
+            completions,
+            requests,
+            doorbell,
+            phase,
+            transfers,
+            renewal,
+            report,
+        };
         (host, MemberHandle::new(mailbox, ended, address))
     }
 
     fn advance(&mut self) -> Turn {
+        if self.member.restarts() && matches!(self.phase, Phase::Fresh | Phase::Serving) {
+            return self.end_life();
+        }
         let outcome = match self.phase {
             Phase::Fresh => {
                 self.phase = Phase::Serving;
                 self.member.timer(self.clock.now()).and_then(|()| self.serve())
             }
             Phase::Serving => self.serve(),
+            Phase::Renewing(until) => Ok(self.renew(until)),
             Phase::Draining(until) => self.drain(until),
             Phase::Closing(until) => Ok(self.await_end(until)),
             Phase::Ended => Ok(Turn::Ended),
         };
         outcome.unwrap_or_else(|stopped| {
-            self.report.outcome = Some(Err(stopped));
+            self.report.outcome = Some(Err(stopped.into()));
             let until = match self.phase {
                 Phase::Draining(until) => until,
                 _ => self.stop_at(),
@@ -290,7 +238,8 @@ where
         let more = completions == COMPLETIONS_PER_TURN
             || requests == REQUESTS_MAX
             || datagrams >= DATAGRAMS_PER_TURN
-            || until.is_some_and(|until| until <= now);
+            || until.is_some_and(|until| until <= now)
+            || self.member.restarts();
         Ok(if more { Turn::Again } else { Turn::Wait { until, worked } })
     }
 
@@ -427,6 +376,10 @@ where
         self.member.port().as_fd()
     }
 }
+
+mod lives;
+
+use self::lives::Renewal;
 
 #[cfg(test)]
 mod tests;

@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use quorate_codecs::{Header, decode};
 use quorate_core::{
     Action, Actions, Apply, Delivery, Destination, Endpoint, Event, FailStop, Instant, Member,
-    MemberId, Notice, OperationId, Position, PositionRange, Sender as Origin, Snapshot,
-    SnapshotRefusal, Source, Stream, TransferOutcome,
+    MemberId, Notice, OperationId, Position, PositionRange, Sender as Origin, SnapshotRefusal,
+    Source, Stream, TransferOutcome,
 };
 
 use crate::faults::FaultyPort;
@@ -39,13 +39,15 @@ pub struct Stopped {
 ///
 /// It never waits. A runtime calls [`MemberLoop::receive`] when datagrams may be there,
 /// [`MemberLoop::complete`] for each completion, [`MemberLoop::timer`] at
-/// [`MemberLoop::next_deadline`], and [`MemberLoop::flush`] when there is no more input at hand.
+/// [`MemberLoop::next_deadline`], and [`MemberLoop::flush`] when there is no more input at hand. It
+/// asks [`MemberLoop::restarts`] after each, and begins another life when that is so.
 #[derive(Debug)]
 pub struct MemberLoop<P, L, Q, S> {
     member: Member,
     actions: Actions,
     datagrams: FaultyPort<P>,
-    log: L,
+    /// Nothing between two lives.
+    log: Option<L>,
     storage: Q,
     host: ServiceHost<S>,
     sender: Sender,
@@ -64,6 +66,8 @@ pub struct MemberLoop<P, L, Q, S> {
     /// What came of transfers, until the host takes it: one for each that it asked for.
     transferred: VecDeque<(u64, TransferOutcome)>,
     stopped: Option<Stopped>,
+    /// A snapshot of another member is installed: this life has ended.
+    restarts: bool,
     tap: Option<Tap>,
 }
 
@@ -83,7 +87,7 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
             member,
             actions: Actions::new(),
             datagrams,
-            log,
+            log: Some(log),
             storage,
             host,
             sender,
@@ -99,6 +103,7 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
             detail: None,
             transferred: VecDeque::new(),
             stopped: None,
+            restarts: false,
             tap: None,
         }
     }
@@ -242,16 +247,24 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
                 self.step(now, Event::Durable { operation })
             }
             // A replay would go on from read to read; the next life begins it anew.
-            Completion::Read { .. } if self.stopping => self.stopped.clone().map_or(Ok(()), Err),
+            Completion::Read { .. } | Completion::SnapshotRead { .. } if self.stopping => {
+                self.stopped.clone().map_or(Ok(()), Err)
+            }
             Completion::Read { operation, bytes } => {
                 self.step(now, Event::LogRead { operation, bytes: &bytes })
+            }
+            Completion::SnapshotRead { operation, manifest, bytes } => {
+                self.step(now, Event::SnapshotRead { operation, manifest, bytes: &bytes })
+            }
+            Completion::SnapshotWhole { operation, core } => {
+                self.step(now, Event::SnapshotWhole { operation, core: &core })
             }
             Completion::SnapshotStored { operation } => {
                 self.step(now, Event::Durable { operation })
             }
             Completion::SnapshotFailed { operation, reason } => {
                 let member = self.member.config().member.0;
-                tracing::warn!(member, reason, "a snapshot could not be stored");
+                tracing::warn!(member, reason, "a snapshot was refused by the storage");
                 self.step(now, Event::SnapshotFailed { operation })
             }
             Completion::Failed { reason } => {
@@ -296,21 +309,6 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
         self.transferred.pop_front()
     }
 
-    /// Has all members take a snapshot, if this one leads: where it is going to stand. Each stores
-    /// its own later, `View::snapshot` says when.
-    ///
-    /// # Errors
-    /// The member went inert; within, why none is taken.
-    pub fn take_snapshot(
-        &mut self,
-        now: Instant,
-    ) -> Result<Result<Position, SnapshotRefusal>, Stopped> {
-        self.marked = None;
-        self.step(now, Event::TakeSnapshot)?;
-        // The core answers within the step.
-        Ok(self.marked.take().unwrap_or(Err(SnapshotRefusal::NotLeader { leader: None })))
-    }
-
     /// The host wants to stop; a leader gives up its leadership. Go on until
     /// [`MemberLoop::outstanding`] is zero, then drop the loop. Reads of the log that complete from
     /// now on are dropped.
@@ -324,7 +322,7 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
 
     /// One event, all its actions, and then what came of them, as events of their own.
     fn step(&mut self, now: Instant, event: Event<'_>) -> Result<(), Stopped> {
-        let read = if let Event::LogRead { bytes, .. } = &event { Some(*bytes) } else { None };
+        let read = read_in(&event);
         feed(&mut self.tap, &mut self.member, now, event, &mut self.actions);
         self.perform_all(read);
         while self.stopped.is_none() && self.follow_up(now) {}
@@ -374,7 +372,7 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
         self.actions = actions;
     }
 
-    fn perform(&mut self, action: Action, read: Option<&[u8]>) {
+    pub(crate) fn perform(&mut self, action: Action, read: Option<&[u8]>) {
         match action {
             Action::Send { to, message } => {
                 if let Some(to) = self.endpoint(to) {
@@ -396,7 +394,8 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
                 self.persist(StorageRequest::PersistVote { operation, vote });
             }
             Action::PersistHistory { operation, history, cut } => {
-                let cut = self.log.cut(cut);
+                let Some(log) = &mut self.log else { return };
+                let cut = log.cut(cut);
                 self.persist(StorageRequest::PersistHistory { operation, history, cut });
             }
             Action::PersistPeers { operation, peers } => {
@@ -407,9 +406,14 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
                 self.storage_counters.reads += 1;
                 self.storage.submit(StorageRequest::Read { operation, range });
             }
-            Action::TakeSnapshot { operation, snapshot } => self.store(operation, snapshot),
-            // Nobody is told when it is done.
-            Action::Purge { origin } => self.storage.submit(StorageRequest::Purge { origin }),
+            Action::TakeSnapshot { .. }
+            | Action::ReadSnapshot { .. }
+            | Action::KeepSnapshotPart { .. }
+            | Action::CheckSnapshot { .. }
+            | Action::DropSnapshot
+            | Action::InstallSnapshot { .. }
+            | Action::Purge { .. } => self.perform_on_snapshots(action),
+            Action::Restart => self.restarts = true,
             Action::Apply(apply) => self.apply(&apply, read),
             Action::Notify(notice) => {
                 report(self.member.config().member, &notice);
@@ -439,26 +443,13 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
         endpoint
     }
 
-    fn store(&mut self, operation: OperationId, snapshot: Box<Snapshot>) {
-        match self.host.snapshot() {
-            Ok(service) => {
-                let request = StorageRequest::StoreSnapshot { operation, snapshot, service };
-                self.storage.submit(request);
-            }
-            Err(error) => {
-                let member = self.member.config().member.0;
-                tracing::warn!(member, %error, "the service gave no snapshot");
-                self.unsaved = Some(operation);
-            }
-        }
-    }
-
     fn append(&mut self, range: PositionRange) {
         if self.refused.is_some() || self.broken.is_some() {
             // It begins behind bytes that were not written.
             return;
         }
-        match self.log.append(range.start, self.member.bytes(Stream::Log, range)) {
+        let Some(log) = &mut self.log else { return };
+        match log.append(range.start, self.member.bytes(Stream::Log, range)) {
             Ok(()) => {
                 self.storage_counters.appends += 1;
                 self.storage_counters.append_bytes += range.len();
@@ -524,6 +515,14 @@ impl<P, L, Q, S> Drop for MemberLoop<P, L, Q, S> {
     }
 }
 
+/// What an event brings that actions may name: [`Source::Read`].
+pub(crate) const fn read_in<'a>(event: &Event<'a>) -> Option<&'a [u8]> {
+    match event {
+        Event::LogRead { bytes, .. } | Event::SnapshotRead { bytes, .. } => Some(bytes),
+        _ => None,
+    }
+}
+
 /// What stands in front of everything that `member` sends.
 pub(crate) fn header_of(member: &Member) -> Header {
     let life = member.view().life;
@@ -586,6 +585,8 @@ impl DatagramCounters {
         }
     }
 }
+
+mod snapshots;
 
 #[cfg(test)]
 mod tests;

@@ -4,8 +4,8 @@
 use std::io;
 
 use quorate_core::{
-    Endpoint, Instant, OperationId, PeerRecord, Position, PositionRange, Snapshot, SnapshotPoint,
-    TermHistory, Vote,
+    Endpoint, Instant, OperationId, PeerRecord, Position, PositionRange, Snapshot,
+    SnapshotManifest, SnapshotPoint, TermHistory, Vote,
 };
 
 /// Sends and receives datagrams, without ever waiting.
@@ -123,7 +123,7 @@ pub trait LogPort {
 }
 
 /// Takes over what waits for the disk, and performs it elsewhere, or later: in order, except reads
-/// and snapshots.
+/// and what concerns snapshots, which have an order of their own each.
 pub trait StoragePort<C> {
     /// Takes over `request`; its [`crate::Completion`] is delivered later. Waits only when more is
     /// outstanding than the core's limits allow.
@@ -185,6 +185,8 @@ pub enum StorageRequest<C> {
         snapshot: Box<Snapshot>,
         /// The service's state.
         service: Vec<u8>,
+        /// An older one that is not to be removed.
+        pinned: Option<Position>,
     },
     /// Read bytes of the log.
     Read {
@@ -192,6 +194,43 @@ pub enum StorageRequest<C> {
         operation: OperationId,
         /// The bytes.
         range: PositionRange,
+    },
+    /// Read bytes of the stream of a stored snapshot, or only what it is if the range is empty.
+    ReadSnapshot {
+        /// The operation.
+        operation: OperationId,
+        /// Where it stands.
+        position: Position,
+        /// The bytes.
+        range: PositionRange,
+    },
+    /// Keep a part of the stream of another member's snapshot; one from 0 on replaces whatever was
+    /// kept.
+    KeepSnapshotPart {
+        /// The operation.
+        operation: OperationId,
+        /// The snapshot.
+        manifest: SnapshotManifest,
+        /// Where in the stream the part begins.
+        start: Position,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// All parts were handed over: see that they are what was announced.
+    CheckSnapshot {
+        /// The operation.
+        operation: OperationId,
+        /// The snapshot.
+        manifest: SnapshotManifest,
+    },
+    /// Forget the parts that were kept. Nothing is reported.
+    DropSnapshot,
+    /// Make the snapshot that was checked a stored one, and let the log begin there, empty.
+    InstallSnapshot {
+        /// The operation.
+        operation: OperationId,
+        /// The snapshot.
+        manifest: SnapshotManifest,
     },
 }
 
@@ -231,6 +270,14 @@ pub trait DurableStore {
     /// # Errors
     /// What broke.
     fn purge(&mut self, origin: SnapshotPoint) -> Result<(), String>;
+
+    /// Makes the snapshot that [`SnapshotStore::check`] found whole a stored one, and lets the log
+    /// begin where it stands, empty: durably, and so that a crash leaves the old log or the new
+    /// beginning. Whoever was opened before is of no use behind it: the life ends.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`]: the log is as it was.
+    fn install(&mut self, manifest: &SnapshotManifest) -> Result<(), StoreError>;
 }
 
 /// Why a snapshot was not stored. Nothing of it is there.
@@ -247,14 +294,43 @@ pub enum StoreError {
 /// Stores snapshots, on a thread of their own: nothing waits for them.
 pub trait SnapshotStore {
     /// Stores a snapshot: the core's part, and the service's state at the same position. It is
-    /// durable, whole, and found by the next start when this returns.
+    /// durable, whole, and found by the next start when this returns. The one at `pinned` is not
+    /// removed for it.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn store(&mut self, snapshot: &Snapshot, service: &[u8]) -> Result<(), StoreError>;
+    fn store(
+        &mut self,
+        snapshot: &Snapshot,
+        service: &[u8],
+        pinned: Option<Position>,
+    ) -> Result<(), StoreError>;
+
+    /// Keeps `bytes` of another member's snapshot, from `start` of its stream on: right behind what
+    /// was kept, or from 0 on in place of whatever was. What lies beyond
+    /// [`SnapshotManifest::bytes`] is zeros. Nothing has to be durable.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing of it is kept then.
+    fn keep(
+        &mut self,
+        manifest: &SnapshotManifest,
+        start: Position,
+        bytes: &[u8],
+    ) -> Result<(), StoreError>;
+
+    /// Makes what was kept durable, and compares it with what was announced; returns the core's
+    /// part.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing of it is kept then.
+    fn check(&mut self, manifest: &SnapshotManifest) -> Result<Vec<u8>, StoreError>;
+
+    /// Forgets what was kept.
+    fn discard(&mut self);
 }
 
-/// Reads the log, on the reader thread.
+/// Reads the log and the stored snapshots, on the reader thread.
 pub trait LogReader {
     /// Replaces the content of `bytes` by the bytes of `range`, or by as many from its start on as
     /// are there.
@@ -262,4 +338,17 @@ pub trait LogReader {
     /// # Errors
     /// What broke; the reader goes on to work.
     fn read(&mut self, range: PositionRange, bytes: &mut Vec<u8>) -> Result<(), String>;
+
+    /// Replaces the content of `bytes` by the bytes of `range` of the stream of the stored snapshot
+    /// at `position`, as far as the stream goes ([`SnapshotManifest::stream_end`]); returns what
+    /// the snapshot is. None of the bytes is another than was stored.
+    ///
+    /// # Errors
+    /// It is not there, or is damaged; the reader goes on to work.
+    fn read_snapshot(
+        &mut self,
+        position: Position,
+        range: PositionRange,
+        bytes: &mut Vec<u8>,
+    ) -> Result<SnapshotManifest, String>;
 }

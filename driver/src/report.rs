@@ -93,12 +93,35 @@ fn report_demanded(member: u16, notice: &Notice) {
                 source,
                 at,
                 oldest,
-                "what comes next here is purged there; where all have purged it, this member stays \
-                 behind until it gets a snapshot"
+                "what comes next here is purged there; where all have purged it, this member fetches \
+                 a snapshot"
             );
         }
         Notice::SnapshotFailed { position } => {
             tracing::warn!(member, position = position.0, "snapshot failed");
+        }
+        Notice::SnapshotFetchBegun { position, bytes, from } => {
+            let (position, from) = (position.0, from.0);
+            tracing::info!(
+                member,
+                position,
+                bytes,
+                from,
+                "a snapshot of another member is fetched"
+            );
+        }
+        Notice::SnapshotRejected { position, reason } => {
+            let position = position.0;
+            tracing::warn!(member, position, %reason, "a snapshot of another member is of no use");
+        }
+        Notice::SnapshotInstalled { position, bytes } => {
+            let position = position.0;
+            tracing::info!(
+                member,
+                position,
+                bytes,
+                "a snapshot of another member is installed; the member begins anew"
+            );
         }
         _ => tracing::debug!(member, ?notice, "notice"),
     }

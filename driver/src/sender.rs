@@ -46,6 +46,11 @@ impl Sender {
         Self { header, slice_bytes, buffer, refusals: BTreeSet::new(), counters }
     }
 
+    /// Another life sends from now on.
+    pub(crate) fn begin(&mut self, header: Header) {
+        self.header = header;
+    }
+
     /// Sends one control message.
     pub(crate) fn control(
         &mut self,

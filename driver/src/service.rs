@@ -61,7 +61,10 @@ pub trait Service {
     /// Appends the whole state to `bytes`, the same bytes for the same state on every member.
     fn snapshot(&self, bytes: &mut Vec<u8>);
 
-    /// Replaces the state by that of a snapshot.
+    /// Replaces **all** of the state by that of a snapshot: nothing of what was before is left. Not
+    /// only a service that has just been made is restored, but also one that has applied frames: a
+    /// member that lacks what all others have purged goes on from a snapshot of theirs, in a new
+    /// life with the same service.
     ///
     /// # Errors
     /// The bytes are not a snapshot of this service.

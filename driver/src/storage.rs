@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 
-use quorate_core::OperationId;
+use quorate_core::{OperationId, SnapshotManifest};
 
 use crate::port::{
     DurableStore, LogReader, SnapshotStore, StoragePort, StorageRequest, StoreError,
@@ -23,12 +23,20 @@ pub enum Completion {
         /// The operation.
         operation: OperationId,
     },
-    /// A snapshot is stored.
+    /// A snapshot is stored, a part of another member's is kept, or such a one is installed.
     SnapshotStored {
         /// The operation.
         operation: OperationId,
     },
-    /// A snapshot could not be stored; all else goes on.
+    /// Another member's snapshot is whole, and is what was announced.
+    SnapshotWhole {
+        /// The operation.
+        operation: OperationId,
+        /// The core's part.
+        core: Vec<u8>,
+    },
+    /// A snapshot could not be stored, kept or installed, or is not what was announced; all else
+    /// goes on.
     SnapshotFailed {
         /// The operation.
         operation: OperationId,
@@ -42,6 +50,15 @@ pub enum Completion {
         /// What was read; empty when nothing could be.
         bytes: Vec<u8>,
     },
+    /// A read of a stored snapshot completed.
+    SnapshotRead {
+        /// The operation.
+        operation: OperationId,
+        /// What it is; nothing when it could not be read.
+        manifest: Option<SnapshotManifest>,
+        /// What was read of its stream.
+        bytes: Vec<u8>,
+    },
     /// The store is poisoned, or a thread of the storage is gone: nothing more becomes durable
     /// (E43). Reported once.
     Failed {
@@ -52,9 +69,12 @@ pub enum Completion {
 
 /// Requests queued for each thread, at most; beyond it [`StoragePort::submit`] waits.
 const QUEUE_MAX: usize = 4_096;
+/// The same for the thread of snapshots: the core has one under way that it stores and one that it
+/// fetches, and may drop the latter.
+const SNAPSHOT_QUEUE_MAX: usize = 4;
 
 /// Three threads behind queues: one that makes durable, one that reads, and one that stores
-/// snapshots. Closed or dropped, they finish what is queued and end by themselves: nobody waits for
+/// snapshots, this member's and what is fetched of others'. Closed or dropped, they finish what is queued and end by themselves: nobody waits for
 /// them, for a disk may hang for as long as it likes. The archive stays locked until they have
 /// ended.
 pub struct StorageThreads<C> {
@@ -125,8 +145,7 @@ where
     S: SnapshotStore + Send + 'static,
     C: Fn(Completion) + Send + 'static,
 {
-    // The core has one under way at a time.
-    let (snapshots, queue) = sync_channel(1);
+    let (snapshots, queue) = sync_channel(SNAPSHOT_QUEUE_MAX);
     thread::Builder::new().name("quorate-snapshots".into()).spawn(move || {
         let complete = &reporter.complete;
         reporter.watch(|| queue.iter().try_for_each(|one| store_one(&mut store, one, complete)));
@@ -137,10 +156,10 @@ where
 
 impl<C> StoragePort<C> for StorageThreads<C> {
     fn submit(&mut self, request: StorageRequest<C>) {
-        let queue = match request {
-            StorageRequest::Read { .. } => &self.reads,
-            StorageRequest::StoreSnapshot { .. } => &self.snapshots,
-            _ => &self.durable,
+        let queue = match Place::of(&request) {
+            Place::Reads => &self.reads,
+            Place::Snapshots => &self.snapshots,
+            Place::Durable => &self.durable,
         };
         let Some(queue) = queue else { return };
         // The core bounds what is outstanding, so a full queue is rare; to wait is then right: the
@@ -159,6 +178,31 @@ impl<C> StoragePort<C> for StorageThreads<C> {
     /// all drop their `complete`: when no clone of it is left, all have ended.
     fn close(&mut self) {
         (self.durable, self.reads, self.snapshots, self.failure) = (None, None, None, None);
+    }
+}
+
+/// Which requests are performed in one order.
+enum Place {
+    Durable,
+    Reads,
+    Snapshots,
+}
+
+impl Place {
+    const fn of<C>(request: &StorageRequest<C>) -> Self {
+        match request {
+            StorageRequest::Sync { .. }
+            | StorageRequest::PersistVote { .. }
+            | StorageRequest::PersistHistory { .. }
+            | StorageRequest::PersistPeers { .. }
+            | StorageRequest::Purge { .. }
+            | StorageRequest::InstallSnapshot { .. } => Self::Durable,
+            StorageRequest::Read { .. } | StorageRequest::ReadSnapshot { .. } => Self::Reads,
+            StorageRequest::StoreSnapshot { .. }
+            | StorageRequest::KeepSnapshotPart { .. }
+            | StorageRequest::CheckSnapshot { .. }
+            | StorageRequest::DropSnapshot => Self::Snapshots,
+        }
     }
 }
 
@@ -251,8 +295,18 @@ pub fn perform_grouped<D: DurableStore>(
                 store.purge(origin)?;
                 continue;
             }
+            StorageRequest::InstallSnapshot { operation, manifest } => {
+                let installed = store.install(&manifest);
+                complete(outcome(operation, installed, |()| stored(operation))?);
+                continue;
+            }
             // They have threads of their own.
-            StorageRequest::Read { .. } | StorageRequest::StoreSnapshot { .. } => continue,
+            StorageRequest::Read { .. }
+            | StorageRequest::ReadSnapshot { .. }
+            | StorageRequest::StoreSnapshot { .. }
+            | StorageRequest::KeepSnapshotPart { .. }
+            | StorageRequest::CheckSnapshot { .. }
+            | StorageRequest::DropSnapshot => continue,
         };
         complete(Completion::Durable { operation });
     }
@@ -275,16 +329,28 @@ fn read_one<C>(
     request: StorageRequest<C>,
     complete: impl Fn(Completion),
 ) {
-    let StorageRequest::Read { operation, range } = request else { return };
     let mut bytes = Vec::new();
-    if let Err(reason) = reader.read(range, &mut bytes) {
-        tracing::warn!(%range, reason, "a read of the log failed");
-        bytes.clear();
+    match request {
+        StorageRequest::Read { operation, range } => {
+            if let Err(reason) = reader.read(range, &mut bytes) {
+                tracing::warn!(%range, reason, "a read of the log failed");
+                bytes.clear();
+            }
+            complete(Completion::Read { operation, bytes });
+        }
+        StorageRequest::ReadSnapshot { operation, position, range } => {
+            let read = reader.read_snapshot(position, range, &mut bytes);
+            let manifest = read.inspect_err(|reason| {
+                tracing::warn!(%position, %range, reason, "a read of a snapshot failed");
+                bytes.clear();
+            });
+            complete(Completion::SnapshotRead { operation, manifest: manifest.ok(), bytes });
+        }
+        _ => {}
     }
-    complete(Completion::Read { operation, bytes });
 }
 
-/// Stores a snapshot; any other request is nothing to it.
+/// Stores a snapshot, or what is fetched of one; any other request is nothing to it.
 ///
 /// # Errors
 /// What broke for good.
@@ -293,15 +359,46 @@ fn store_one<C>(
     request: StorageRequest<C>,
     complete: impl Fn(Completion),
 ) -> Result<(), String> {
-    let StorageRequest::StoreSnapshot { operation, snapshot, service } = request else {
-        return Ok(());
-    };
-    complete(match store.store(&snapshot, &service) {
-        Ok(()) => Completion::SnapshotStored { operation },
-        Err(StoreError::Refused(reason)) => Completion::SnapshotFailed { operation, reason },
-        Err(StoreError::Broken(reason)) => return Err(reason),
+    complete(match request {
+        StorageRequest::StoreSnapshot { operation, snapshot, service, pinned } => {
+            let result = store.store(&snapshot, &service, pinned);
+            outcome(operation, result, |()| stored(operation))?
+        }
+        StorageRequest::KeepSnapshotPart { operation, manifest, start, bytes } => {
+            let result = store.keep(&manifest, start, &bytes);
+            outcome(operation, result, |()| stored(operation))?
+        }
+        StorageRequest::CheckSnapshot { operation, manifest } => {
+            let result = store.check(&manifest);
+            outcome(operation, result, |core| Completion::SnapshotWhole { operation, core })?
+        }
+        StorageRequest::DropSnapshot => {
+            store.discard();
+            return Ok(());
+        }
+        _ => return Ok(()),
     });
     Ok(())
+}
+
+const fn stored(operation: OperationId) -> Completion {
+    Completion::SnapshotStored { operation }
+}
+
+/// What is reported of a result.
+///
+/// # Errors
+/// What broke for good.
+fn outcome<T>(
+    operation: OperationId,
+    result: Result<T, StoreError>,
+    done: impl FnOnce(T) -> Completion,
+) -> Result<Completion, String> {
+    match result {
+        Ok(value) => Ok(done(value)),
+        Err(StoreError::Refused(reason)) => Ok(Completion::SnapshotFailed { operation, reason }),
+        Err(StoreError::Broken(reason)) => Err(reason),
+    }
 }
 
 mod inline;

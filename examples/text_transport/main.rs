@@ -215,9 +215,15 @@ impl World {
             | Action::PersistPeers { operation, .. } => {
                 self.cause(SYNC, Occurrence::Durable { member: number, operation });
             }
-            Action::TakeSnapshot { .. } | Action::Purge { .. } => {
-                unreachable!("nobody asks for a snapshot here")
-            }
+            // Nor is one fetched, for nobody purges what others may lack.
+            Action::TakeSnapshot { .. }
+            | Action::Purge { .. }
+            | Action::ReadSnapshot { .. }
+            | Action::KeepSnapshotPart { .. }
+            | Action::CheckSnapshot { .. }
+            | Action::DropSnapshot
+            | Action::InstallSnapshot { .. }
+            | Action::Restart => unreachable!("nobody asks for a snapshot here"),
             Action::ReadLog { operation, range } => {
                 let end = host.log.len().min(range.end.0 as usize);
                 let bytes = host.log[range.start.0 as usize..end].to_vec();

@@ -7,8 +7,9 @@
 
 use quorate_core::message::{ConnectOutcome, EpochRange, HistoryLines, Live, NakRanges};
 use quorate_core::{
-    BootEpoch, Chain, ClientKey, Endpoint, Incarnation, Life, MemberId, Message, Position,
-    PositionRange, RecoveryEpoch, Sender, SessionId, Stream, Term, TermLine, VoteKey,
+    BootEpoch, Chain, ClientKey, Endpoint, Incarnation, Life, LogTime, MemberId, Message, Position,
+    PositionRange, RecoveryEpoch, Sender, SessionId, SnapshotPoint, Stream, Term, TermLine,
+    VoteKey,
 };
 
 /// Who says what: a datagram as it is before it is text, and after.
@@ -136,6 +137,8 @@ messages! {
     "application" Application { term sequence received limit }
     "nak" Nak { stream ranges }
     "unavailable" Unavailable { stream range oldest }
+    "snapshot-request" SnapshotRequest { term above }
+    "snapshot-offer" SnapshotOffer { term point core_bytes service_bytes digest }
     "connect" Connect { connection session ingress_start unanswered }
     "connect-reply" ConnectReply { connection outcome }
     "stream-status" StreamStatus { stream epoch consumed limit }
@@ -196,12 +199,13 @@ macro_rules! joined {
 }
 
 numbers! { bool u16 u32 u64 }
-wrapped! { BootEpoch Chain Incarnation MemberId Position RecoveryEpoch SessionId Term }
+wrapped! { BootEpoch Chain Incarnation LogTime MemberId Position RecoveryEpoch SessionId Term }
 
 joined! {
     EpochRange { epoch range } by ":"
     Life { member incarnation boot_epoch } by "."
     PositionRange { start end } by "-"
+    SnapshotPoint { position term chain time } by ":"
     TermLine { recovery_epoch term base leader chain } by ":"
     VoteKey { term position } by "@"
 }
@@ -228,6 +232,7 @@ impl Word for Stream {
             Self::Log => String::from("log"),
             Self::Ingress(ClientKey(key)) => format!("ingress/{key:x}"),
             Self::Egress(ClientKey(key)) => format!("egress/{key:x}"),
+            Self::Snapshot => String::from("snapshot"),
         }
     }
     fn read(word: &str) -> Option<Self> {
@@ -237,6 +242,7 @@ impl Word for Stream {
             "log" => Some(Self::Log),
             "ingress" => Some(Self::Ingress(key)),
             "egress" => Some(Self::Egress(key)),
+            "snapshot" => Some(Self::Snapshot),
             _ => None,
         }
     }

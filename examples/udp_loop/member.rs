@@ -226,6 +226,15 @@ impl Host<'_> {
             }
             // In production: the log's beginning is removed. It may stay; no snapshot is kept here.
             Action::Purge { .. } => {}
+            // In production: stored snapshots are read for others, and theirs are kept, checked and
+            // installed, behind which a new life begins; `quorate-driver` does it. That is for
+            // members that lack what all others have purged. Here nobody purges or has a snapshot.
+            Action::ReadSnapshot { .. }
+            | Action::KeepSnapshotPart { .. }
+            | Action::CheckSnapshot { .. }
+            | Action::DropSnapshot
+            | Action::InstallSnapshot { .. }
+            | Action::Restart => unreachable!("no member has a snapshot"),
             // In production: logs and metrics.
             Action::Notify(_) => {}
             Action::FailStop(reason) => return Err(reason.into()),

@@ -6,7 +6,8 @@ use quorate_core::message::{
     NAK_RANGES_MAX,
 };
 use quorate_core::{
-    Chain, Endpoint, Message, PositionRange, RecoveryEpoch, Sender, Stream, TermLine, VoteKey,
+    Chain, Endpoint, LogTime, Message, PositionRange, RecoveryEpoch, Sender, SnapshotPoint, Stream,
+    TermLine, VoteKey,
 };
 
 use crate::draw::Draw;
@@ -78,7 +79,7 @@ impl Draw<'_, '_> {
 
     /// What belongs to streams, and to the sessions of clients.
     pub(crate) fn stream_message(&mut self) -> Message {
-        match self.below(8) {
+        match self.below(10) {
             0 => {
                 let stream = self.stream();
                 let count = self.below(NAK_RANGES_MAX + 1);
@@ -107,21 +108,43 @@ impl Draw<'_, '_> {
                 epoch: self.session_epoch(),
                 newest: self.position(),
             },
-            6 => Message::Close { connection: self.connection(), session: self.session() },
+            6 => Message::SnapshotRequest { term: self.term(), above: self.position() },
+            7 => self.offer(),
+            8 => Message::Close { connection: self.connection(), session: self.session() },
             _ => Message::Closed { connection: self.connection(), session: self.session() },
         }
     }
 
+    fn offer(&mut self) -> Message {
+        Message::SnapshotOffer {
+            term: self.term(),
+            point: SnapshotPoint {
+                position: self.position(),
+                term: self.term(),
+                chain: Chain(self.number()),
+                time: LogTime(self.number()),
+            },
+            core_bytes: self.position().0 / 2,
+            service_bytes: self.position().0 / 2,
+            digest: self.number(),
+        }
+    }
+
     pub(crate) fn stream(&mut self) -> Stream {
-        match self.below(3) {
+        match self.below(4) {
             0 => Stream::Log,
+            3 => Stream::Snapshot,
             1 => Stream::Ingress(self.client()),
             _ => Stream::Egress(self.client()),
         }
     }
 
     pub(crate) fn epoch(&mut self, stream: Stream) -> u64 {
-        if stream == Stream::Log { self.term().0 } else { self.session_epoch() }
+        match stream {
+            Stream::Log => self.term().0,
+            Stream::Snapshot => self.position().0,
+            Stream::Ingress(_) | Stream::Egress(_) => self.session_epoch(),
+        }
     }
 
     pub(crate) fn live(&mut self) -> Option<Live> {

@@ -58,13 +58,13 @@ fn align(message: &mut Message) {
 
 fn data(draw: &mut Draw<'_, '_>) {
     let (sender, stream) = (draw.sender(), draw.stream());
-    let is_log = stream == Stream::Log;
-    let live = draw.live().filter(|_| is_log);
+    let is_aligned = matches!(stream, Stream::Log | Stream::Snapshot);
+    let live = draw.live().filter(|_| stream == Stream::Log);
     let epoch = draw.number();
     let mut position = Position(draw.position().0 >> 1);
     let mut slice = draw.slice(SLICE_BYTES_MAX);
-    if is_log {
-        // Slices of the log begin and end at multiples of 8 (rule 19).
+    if is_aligned {
+        // Slices of the log and of snapshots begin and end at multiples of 8 (rule 19).
         position = Position(position.0 & !7);
         slice = &slice[..slice.len() & !7];
     }

@@ -10,7 +10,7 @@ use crate::identity::{ClientKey, Endpoint, MemberId, SessionId};
 use crate::message::{Live, Message, Stream};
 use crate::notice::{FailStop, Notice};
 use crate::position::{Position, PositionRange};
-use crate::snapshot::{Snapshot, SnapshotPoint};
+use crate::snapshot::{Snapshot, SnapshotManifest, SnapshotPoint};
 use crate::term::{TermHistory, Vote};
 use crate::time::LogTime;
 
@@ -28,8 +28,8 @@ pub enum Destination {
 pub enum Source {
     /// In the member: `Member::bytes(stream, range)`.
     Member,
-    /// In the bytes of the [`crate::Event::LogRead`] that this action answers; they began at this
-    /// position.
+    /// In the bytes of the [`crate::Event::LogRead`] or [`crate::Event::SnapshotRead`] that this
+    /// action answers; they began at this position.
     Read(Position),
 }
 
@@ -49,7 +49,8 @@ pub enum Action {
         to: Destination,
         /// Of which stream.
         stream: Stream,
-        /// The leadership term that owns the bytes; for session streams that of the connection.
+        /// The leadership term that owns the bytes; for session streams that of the connection; for
+        /// a snapshot the position where it stands.
         epoch: u64,
         /// The bytes.
         range: PositionRange,
@@ -109,7 +110,59 @@ pub enum Action {
         operation: OperationId,
         /// The core's part.
         snapshot: Box<Snapshot>,
+        /// Others are fetching the stored one that stands here: it is not to be removed yet, however
+        /// many newer ones there are.
+        pinned: Option<Position>,
     },
+    /// Read these bytes of the stream of the stored snapshot that stands at `position` (none, if
+    /// the range is empty: then only its manifest is asked for), and report
+    /// [`crate::Event::SnapshotRead`].
+    ReadSnapshot {
+        /// The operation.
+        operation: OperationId,
+        /// Where the snapshot stands in the log.
+        position: Position,
+        /// The bytes of its stream.
+        range: PositionRange,
+    },
+    /// Keep these bytes of a snapshot of another member: `Member::bytes(Stream::Snapshot, range)`.
+    /// They come in order and without a hole; a range that begins at 0 replaces whatever was kept.
+    /// What is beyond [`SnapshotManifest::bytes`] is zeros. Report [`crate::Event::Durable`] when
+    /// they were taken over (no sync is needed), or [`crate::Event::SnapshotFailed`] for want of
+    /// space.
+    KeepSnapshotPart {
+        /// The operation.
+        operation: OperationId,
+        /// The snapshot.
+        manifest: SnapshotManifest,
+        /// The bytes of its stream.
+        range: PositionRange,
+    },
+    /// All bytes of its stream were handed over. Compare the digest, then report
+    /// [`crate::Event::SnapshotWhole`] with the core's part, or [`crate::Event::SnapshotFailed`].
+    /// It may be asked for again.
+    CheckSnapshot {
+        /// The operation.
+        operation: OperationId,
+        /// The snapshot.
+        manifest: SnapshotManifest,
+    },
+    /// Forget the bytes that were kept. Nothing is reported.
+    DropSnapshot,
+    /// Make the kept snapshot a stored one, then let the log begin at its point, empty: durable in
+    /// that order. The vote, the term history and the records of peers stay. Then report
+    /// [`crate::Event::Durable`]; or, if nothing has changed, [`crate::Event::SnapshotFailed`].
+    /// Until then a crash leaves the old log or the new beginning. No other operation is under way,
+    /// and none is asked for before this one is reported.
+    InstallSnapshot {
+        /// The operation.
+        operation: OperationId,
+        /// The snapshot.
+        manifest: SnapshotManifest,
+    },
+    /// The member is inert from now on: begin a new life on this directory at once, as after a
+    /// crash. Nothing follows.
+    Restart,
     /// The log begins here from now on: what is before may be removed, once it is durable that it
     /// begins here. It is in a snapshot that is durable. Nothing is reported, and a crash may
     /// undo it.

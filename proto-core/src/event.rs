@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use crate::identity::{BootEpoch, Endpoint, MemberId, SessionId};
 use crate::message::{Incoming, Sender};
 use crate::position::Position;
+use crate::snapshot::SnapshotManifest;
 use crate::time::LogTime;
 
 /// Numbers an operation that completes later: of which life, and which of its operations. A
@@ -47,6 +48,24 @@ pub enum Event<'a> {
         /// what is there, none when nothing could be read.
         bytes: &'a [u8],
     },
+    /// A read of a stored snapshot completed.
+    SnapshotRead {
+        /// The operation.
+        operation: OperationId,
+        /// What the snapshot consists of; `None` if it is not there (any more), or is damaged where
+        /// it was read.
+        manifest: Option<SnapshotManifest>,
+        /// The bytes of its stream from the position that was asked for on; fewer than asked for
+        /// if the stream ends before.
+        bytes: &'a [u8],
+    },
+    /// The kept snapshot is whole, and its digest is the one that was announced.
+    SnapshotWhole {
+        /// The operation.
+        operation: OperationId,
+        /// The core's part of it.
+        core: &'a [u8],
+    },
     /// The service applied everything that it was handed up to a position.
     Applied {
         /// The end of the last frame that was handed over.
@@ -66,7 +85,9 @@ pub enum Event<'a> {
     /// [`crate::Notice::SnapshotRefused`].
     TakeSnapshot,
     /// The snapshot that [`crate::Action::TakeSnapshot`] asked for is not there, and will not be;
-    /// the member goes on without it. One that is stored is [`Event::Durable`].
+    /// the member goes on without it. One that is stored is [`Event::Durable`]. Of a snapshot of
+    /// another member: its bytes could not be kept, are not those that were announced, or could not
+    /// be installed, and the old log is as it was.
     SnapshotFailed {
         /// The operation.
         operation: OperationId,

@@ -127,6 +127,18 @@ marks! {
         e47_a_wiped_member_is_readmitted_and_counts_again,
     READMITTED wiped_member_counts_again
         e47_a_wiped_member_is_readmitted_and_counts_again,
+    SNAPSHOT_ASKED_FOR snapshot_is_asked_for
+        e29_a_member_behind_everybodys_purge_fetches_a_snapshot,
+    SNAPSHOT_UNAVAILABLE snapshot_is_not_there
+        e75_a_pruned_snapshot_is_begun_anew,
+    SNAPSHOT_SOURCE_LOST source_of_a_snapshot_is_lost
+        e75_a_pruned_snapshot_is_begun_anew,
+    SNAPSHOT_OUTRUN log_outruns_a_fetched_snapshot
+        e71_a_log_that_heals_past_a_snapshot_drops_it,
+    SNAPSHOT_REJECTED fetched_snapshot_is_rejected
+        e72_a_fetched_snapshot_of_another_log_is_rejected_by_name,
+    SNAPSHOT_INSTALLED fetched_snapshot_is_installed
+        e29_a_member_behind_everybodys_purge_fetches_a_snapshot,
     WINDOW_WRAPS frame_lies_around_the_end_of_a_ring
         a_full_outlet_takes_nothing_until_it_is_released,
 }

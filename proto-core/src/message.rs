@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 
 use crate::identity::{BootEpoch, ClientKey, Endpoint, Incarnation, MemberId, SessionId};
 use crate::position::{Position, PositionRange};
+use crate::snapshot::SnapshotPoint;
 use crate::term::{Chain, Term, TermLine, VoteKey};
 
 /// Ranges in one NAK, at most.
@@ -42,6 +43,10 @@ pub enum Stream {
     Ingress(ClientKey),
     /// From the leader to a client. Its epoch is that of the connection.
     Egress(ClientKey),
+    /// A stored snapshot, from one member to another. Its epoch is the position of the log where
+    /// the snapshot stands; its own positions are offsets
+    /// ([`crate::snapshot::SnapshotManifest`]).
+    Snapshot,
 }
 
 /// The leader's newest and commit position, on live data only (rule 4).
@@ -56,7 +61,8 @@ pub struct Live {
 /// A range of a stream in one epoch.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct EpochRange {
-    /// The leadership term that owns the bytes; for session streams that of the connection.
+    /// The leadership term that owns the bytes; for session streams that of the connection; for a
+    /// snapshot the position where it stands.
     pub epoch: u64,
     /// The bytes.
     pub range: PositionRange,
@@ -213,6 +219,26 @@ pub enum Message {
         range: EpochRange,
         /// The oldest position that could be.
         oldest: Position,
+    },
+    /// Asks for the newest stored snapshot, of one who lacks what others have purged.
+    SnapshotRequest {
+        /// The asker's current term.
+        term: Term,
+        /// Only one beyond it is of use: the asker's verified position.
+        above: Position,
+    },
+    /// Answers a request for a snapshot.
+    SnapshotOffer {
+        /// The sender's current term.
+        term: Term,
+        /// Where it stands; at position zero: there is none.
+        point: SnapshotPoint,
+        /// Bytes of the core's part.
+        core_bytes: u64,
+        /// Bytes of the service's part.
+        service_bytes: u64,
+        /// A digest of both.
+        digest: u64,
     },
     /// A client asks to be served: for a new session, or to go on with one it has.
     Connect {

@@ -120,6 +120,13 @@ mutants! {
     PARTS_ARE_ASKED_OF_TWO = 94 parts_of_a_catch_up_are_asked_of_two_at_once [],
     SERVES_LATE = 95 leader_serves_nobody_for_ten_seconds [],
     LOST_REPLIES_STAY_LOST = 96 lost_replies_are_never_sent_again [],
+    INSTALLS_UNCHECKED = 97 snapshot_of_another_is_installed_without_a_check [74, 76],
+    FETCHES_BEHIND_ITS_LOG = 98 older_snapshot_of_another_is_asked_for [71],
+    SERVED_SNAPSHOTS_ARE_NOT_PINNED = 100 snapshot_that_is_served_is_not_pinned [75],
+    PROMISES_WHILE_INSTALLING = 101 member_goes_on_while_it_installs [73],
+    INSTALL_DOES_NOT_RESTART = 102 installed_snapshot_begins_no_life [73],
+    PURGED_HOLES_STAY = 103 what_all_have_purged_is_asked_for_for_ever [29],
+    FORGETS_READMITTED_LIVES = 104 snapshot_forgets_who_was_readmitted [47],
 }
 
 #[cfg(quorate_mutants)]

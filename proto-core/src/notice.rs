@@ -3,6 +3,7 @@
 use crate::frame::SnapshotCause;
 use crate::identity::{Life, MemberId, SessionId};
 use crate::position::Position;
+use crate::snapshot::SnapshotError;
 use crate::term::Term;
 
 /// What a member is doing.
@@ -59,6 +60,8 @@ pub enum TimerKind {
     PeerRecords,
     /// To try whether the storage has space again.
     Storage,
+    /// To ask for a snapshot of another member, or for holes in one.
+    Snapshot,
 }
 
 /// Something that happened inside a member.
@@ -158,6 +161,29 @@ pub enum Notice {
         at: Position,
         /// The oldest position that is left there.
         oldest: Position,
+    },
+    /// Others have purged what this member lacks: it fetches a snapshot of them.
+    SnapshotFetchBegun {
+        /// Where the snapshot stands.
+        position: Position,
+        /// Bytes of its stream.
+        bytes: u64,
+        /// Who offered it first; others who have the same are asked, too.
+        from: MemberId,
+    },
+    /// A snapshot of another member cannot be used here.
+    SnapshotRejected {
+        /// Where it stands.
+        position: Position,
+        /// What is wrong with it.
+        reason: SnapshotError,
+    },
+    /// A snapshot of another member is installed: the log begins there, and a new life does.
+    SnapshotInstalled {
+        /// Where it stands.
+        position: Position,
+        /// Bytes of its stream.
+        bytes: u64,
     },
     /// A member came back with less than it had acknowledged, and does not count (rule 9).
     PeerRegressed {
@@ -479,6 +505,14 @@ pub struct Counters {
     pub snapshots_skipped: u64,
     /// Times that the beginning of the log was purged.
     pub purges: u64,
+    /// Transfers of snapshots of others that were begun.
+    pub snapshot_fetches: u64,
+    /// Bytes of them that were received, each counted once.
+    pub snapshot_bytes_received: u64,
+    /// Bytes of snapshots that were sent to others.
+    pub snapshot_bytes_sent: u64,
+    /// Snapshots of others that could not be used.
+    pub snapshots_rejected: u64,
     /// Replies that were sent again from a reply window.
     pub replies_resent: u64,
     /// Times that admission stopped for want of room.

@@ -5,7 +5,7 @@
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
-//! | 0 | 2 | version of this layout, 1 |
+//! | 0 | 2 | version of this layout, 2 |
 //! | 2 | 6 | zeros |
 //! | 8 | 8 | position: the end of the marker's frame |
 //! | 16 | 8 | term of the byte before it |
@@ -14,15 +14,17 @@
 //! | 40 | 4 | lines of the term history |
 //! | 44 | 4 | sessions |
 //! | 48 | 4 | timers |
-//! | 52 | 4 | zeros |
-//! | 56 | … | lines, by rising term; then sessions, by rising id; then timers, by rising number |
+//! | 52 | 4 | readmitted lives |
+//! | 56 | … | lines, by rising term; sessions, by rising id; timers, by rising number; lives, by rising member |
 //!
 //! A **line** is one that owns bytes before the position, which all members have alike: term, base,
 //! chain, the leader's boot epoch (8 bytes each), its incarnation, the recovery epoch (4 each), the
 //! leader (2), zeros (6). A **session** is its id, its client's key, the number of its last applied
 //! message, the number of kept replies (8 each), and the replies, the one to the last message last:
 //! the message's position, the number of bytes (8 each), and the bytes. A **timer** is its number
-//! and its deadline (8 each). Nothing follows the last timer.
+//! and its deadline (8 each). A **readmitted life** is the newest one that the log has readmitted of
+//! a member: the position of the frame that first did so, the boot epoch (8 each), the incarnation
+//! (4), the member (2), zeros (2). Nothing follows the last one.
 
 use alloc::vec::Vec;
 
@@ -32,7 +34,7 @@ use crate::term::{Chain, Term, TermLine};
 use crate::time::LogTime;
 
 /// The version of the layout that this code writes.
-pub const SNAPSHOT_VERSION: u16 = 1;
+pub const SNAPSHOT_VERSION: u16 = 2;
 
 /// Where a snapshot stands in the log.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -56,8 +58,48 @@ pub struct Snapshot {
     pub core: Vec<u8>,
 }
 
+/// What a stored snapshot consists of; equal on all members that stored one at one position.
+///
+/// Its **stream** is the core's part, then the service's, then zeros up to a multiple of 8: that is
+/// how it is sent to others ([`crate::Stream::Snapshot`]). Positions of it are offsets from its
+/// beginning.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct SnapshotManifest {
+    /// Where it stands in the log.
+    pub point: SnapshotPoint,
+    /// Bytes of the core's part.
+    pub core_bytes: u64,
+    /// Bytes of the service's part.
+    pub service_bytes: u64,
+    /// A digest of both parts, as the host computes it.
+    pub digest: u64,
+}
+
+impl SnapshotManifest {
+    /// Bytes of both parts. Bytes beyond them in the stream are zeros.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.core_bytes.saturating_add(self.service_bytes)
+    }
+
+    /// Where the stream ends: a multiple of 8, since slices are cut at such (rule 19).
+    #[must_use]
+    pub const fn stream_end(&self) -> Position {
+        Position(self.bytes().saturating_add(7) & !7)
+    }
+
+    /// Whether a log can have a snapshot like that: it stands at a position behind a frame, and its
+    /// stream can be addressed.
+    #[must_use]
+    pub fn is_plausible(&self) -> bool {
+        let at = self.point.position;
+        let stands = Position::ZERO < at && at <= Position::MAX && at.aligned_down() == at;
+        stands && self.core_bytes > 0 && self.stream_end() <= Position::MAX
+    }
+}
+
 /// Why bytes are not the core's part of a snapshot that a member can begin with.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SnapshotError {
     /// There are fewer bytes than they say.
@@ -66,8 +108,8 @@ pub enum SnapshotError {
     /// There are more bytes than they say.
     #[error("more follows behind its end")]
     Trailing,
-    /// A newer version wrote them.
-    #[error("its layout has version {found}, newer than this program's; update the program")]
+    /// Another version wrote them.
+    #[error("its layout has version {found}, and this program knows {SNAPSHOT_VERSION} only")]
     Version {
         /// The version.
         found: u16,
@@ -84,6 +126,9 @@ pub enum SnapshotError {
         /// Which part of it.
         what: &'static str,
     },
+    /// Its bytes are not those that were announced.
+    #[error("its bytes are not those that were announced")]
+    Digest,
     /// It holds more than this member is configured for.
     #[error("it holds {found} {what}, `{key}` is {limit}; raise `{key}` on all members alike")]
     Limit {

@@ -335,6 +335,12 @@ impl Cluster {
                 Action::Append { .. }
                 | Action::Notify(_)
                 | Action::Purge { .. }
+                | Action::ReadSnapshot { .. }
+                | Action::KeepSnapshotPart { .. }
+                | Action::CheckSnapshot { .. }
+                | Action::DropSnapshot
+                | Action::InstallSnapshot { .. }
+                | Action::Restart
                 | Action::TakeSnapshot { .. } => {}
             }
         }

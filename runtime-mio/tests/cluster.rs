@@ -86,6 +86,15 @@ fn a_restart_begins_with_the_newest_whole_snapshot() {
 }
 
 #[test]
+fn e29_a_member_that_lacks_what_all_have_purged_fetches_a_snapshot() {
+    let mut group = Group::new([&BLOCK; 3], cluster::loss());
+    cluster::a_member_that_lacks_what_all_have_purged_fetches_a_snapshot(&mut group);
+    group = Group::new([&BLOCK; 3], None);
+    group.storage = StorageMode::Inline;
+    cluster::a_member_that_lacks_what_all_have_purged_fetches_a_snapshot(&mut group);
+}
+
+#[test]
 fn leadership_is_handed_over_on_request() {
     cluster::leadership_is_handed_over(&Group::new([&BLOCK; 3], None));
 }

@@ -63,6 +63,16 @@ fn a_restart_begins_with_the_newest_whole_snapshot() {
 }
 
 #[test]
+fn e29_a_member_that_lacks_what_all_have_purged_fetches_a_snapshot() {
+    let tokio = Tokio::new();
+    let mut group = Group::new([&tokio; 3], cluster::loss());
+    cluster::a_member_that_lacks_what_all_have_purged_fetches_a_snapshot(&mut group);
+    group = Group::new([&tokio; 3], None);
+    group.storage = StorageMode::Inline;
+    cluster::a_member_that_lacks_what_all_have_purged_fetches_a_snapshot(&mut group);
+}
+
+#[test]
 fn leadership_is_handed_over_on_request() {
     let tokio = Tokio::new();
     cluster::leadership_is_handed_over(&Group::new([&tokio; 3], None));

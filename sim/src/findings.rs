@@ -106,7 +106,7 @@ pub fn rule(id: &str) -> &'static str {
 }
 
 /// The rules by id. TESTING.md has those of the catalogue in the same words.
-const RULES: [(&str, &str); 54] = [
+const RULES: [(&str, &str); 58] = [
     (
         "S1",
         "At most one life of one member ever leads a term. A leader that hears another one of \
@@ -148,7 +148,7 @@ const RULES: [(&str, &str); 54] = [
     (
         "S19",
         "Nobody asks for what it holds, nor for what nobody was heard to have, nor twice too \
-         soon.",
+         soon, of the log or of a snapshot.",
     ),
     (
         "S20",
@@ -164,9 +164,9 @@ const RULES: [(&str, &str); 54] = [
     ("S23", "Who leads has the durable votes of a quorum of voters."),
     (
         "S24",
-        "Members at one position lay out and store the same snapshot, however they came there; \
-         a member counts on one only that its disk has, and purges only what two that are usable \
-         stand for.",
+        "Members at one position lay out and store the same snapshot, however they came there, \
+         and offer no other; a member counts on one only that its disk has, installs only what \
+         was chosen, and purges only what two that are usable stand for.",
     ),
     (
         "S25",
@@ -190,6 +190,18 @@ const RULES: [(&str, &str); 54] = [
     ("S40", "Numbers that rise never fall, wrap, or come near their end."),
     ("E16", "Who is told to campaign has acknowledged all that the leader has."),
     ("E47", "Who lost its directory promises nothing before its readmission is chosen."),
+    (
+        "E71",
+        "A snapshot of another member is fetched and installed only where it is ahead of what \
+         is verified.",
+    ),
+    (
+        "E73",
+        "A snapshot is installed by a follower, while nothing else is under way or promised; \
+         behind it comes a new life.",
+    ),
+    ("E74", "The parts of one snapshot are kept in order, and what is installed was checked."),
+    ("E75", "A snapshot that somebody fetches is kept until that is over."),
     ("E105", "After a timer was served, the next deadline moves on."),
     ("H1", "What clients saw of the ledger's registers is linearizable."),
     ("H2", "The answers to a client come from ever later moments, in the order in which it asked."),
@@ -205,10 +217,14 @@ const RULES: [(&str, &str); 54] = [
     ("L3", "All members level: positions, histories, digests, replicated state."),
     (
         "L4",
-        "Each member that lags is level within a time that follows from its lag and the budget \
-         of repairs.",
+        "Each member that lags is level within a time that follows from its lag, or the \
+         snapshot that it has to fetch, and the budget of repairs.",
     ),
-    ("L5", "No hole that stands still for longer than requests and repairs take, and a second."),
+    (
+        "L5",
+        "No hole that stands still for longer than requests and repairs take, or the fetch of a \
+         snapshot where all others have purged it, and a second.",
+    ),
     ("L6", "Silence: nobody campaigns, asks or votes, and heartbeats keep their pace."),
     ("L7", "Leadership is handed over to the member that the operator names."),
     ("L8", "Each timer that is due has fired."),

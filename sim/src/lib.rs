@@ -33,6 +33,7 @@ mod clock;
 mod dice;
 mod disk;
 mod faults;
+mod fetches;
 pub mod findings;
 mod ledger;
 pub mod linearizability;

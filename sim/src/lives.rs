@@ -82,8 +82,9 @@ impl World {
             Refusal::Missing => (is_swapped || self.doomed.contains(&node), Mark::RefusedMissing),
             Refusal::Records => (self.doomed.contains(&node), Mark::RefusedRecords),
             Refusal::Unreadable => (self.doomed.contains(&node), Mark::RefusedUnreadable),
-            // The one snapshot that stands for what is purged is never broken.
-            Refusal::NoSnapshot => (false, Mark::RefusedDamaged),
+            // The one snapshot that stands for what is purged is never broken; but of two of which
+            // one has rotted, the other may lose the log that it stands in.
+            Refusal::NoSnapshot => (self.doomed.contains(&node), Mark::RefusedDamaged),
             Refusal::Damaged { .. } => (self.doomed.contains(&node), Mark::RefusedDamaged),
         };
         self.tally.saw(mark);

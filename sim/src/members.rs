@@ -100,6 +100,15 @@ impl World {
             Some(Completion::Read(bytes)) => {
                 self.step_member(node, Event::LogRead { operation, bytes: &bytes });
             }
+            Some(Completion::SnapshotRead(manifest, bytes)) => {
+                self.snapshot_was_read(node, operation, manifest, &bytes);
+            }
+            Some(Completion::SnapshotWhole(core)) => {
+                self.step_member(node, Event::SnapshotWhole { operation, core: &core });
+            }
+            Some(Completion::SnapshotFailed) => {
+                self.step_member(node, Event::SnapshotFailed { operation });
+            }
             None => {}
         }
     }
@@ -179,7 +188,7 @@ impl World {
                 self.step_once(node, Event::StorageFailed);
             } else if let Some(position) = host.refused.take() {
                 self.step_once(node, Event::StorageFull { position });
-            } else if let Some(operation) = host.unsaved.take() {
+            } else if let Some(operation) = host.unsaved.pop_front() {
                 self.step_once(node, Event::SnapshotFailed { operation });
             } else if let Some(through) = host.applying.take() {
                 let outputs = core::mem::take(&mut host.outputs);
@@ -222,7 +231,7 @@ impl World {
         let Some(member) = host.member.as_mut() else { return };
         let mut actions = core::mem::take(&mut self.actions);
         let read = match &event {
-            Event::LogRead { bytes, .. } => *bytes,
+            Event::LogRead { bytes, .. } | Event::SnapshotRead { bytes, .. } => *bytes,
             _ => &[],
         };
         let (applied, timer) =

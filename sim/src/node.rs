@@ -51,7 +51,7 @@ pub(crate) struct Node {
     /// It stays as it is for ever.
     pub(crate) is_given_up: bool,
     /// No operation of a kind completes before an earlier one of that kind.
-    pub(crate) disk_ready: [u64; 6],
+    pub(crate) disk_ready: [u64; 8],
     /// Operations that were asked for in this life: some complete late in the next.
     pub(crate) issued: VecDeque<OperationId>,
     /// The member crashes after this many more actions.
@@ -63,8 +63,8 @@ pub(crate) struct Node {
     pub(crate) late: VecDeque<(u64, Position, Outputs)>,
     /// An append that was refused in this event.
     pub(crate) refused: Option<Position>,
-    /// A snapshot that cannot be stored, and the member is to be told next.
-    pub(crate) unsaved: Option<OperationId>,
+    /// Snapshots, and parts of them, that cannot be stored, and the member is to be told next.
+    pub(crate) unsaved: VecDeque<OperationId>,
     /// Something in this event failed, and the member is to be told next.
     pub(crate) failed: Option<Broken>,
 }
@@ -99,14 +99,14 @@ impl Node {
             broken: None,
             refusal: None,
             is_given_up: false,
-            disk_ready: [0; 6],
+            disk_ready: [0; 8],
             issued: VecDeque::new(),
             crash_after: None,
             applying: None,
             outputs: Outputs::new(),
             late: VecDeque::new(),
             refused: None,
-            unsaved: None,
+            unsaved: VecDeque::new(),
             failed: None,
         }
     }
@@ -117,13 +117,13 @@ impl Node {
         self.timer_at = None;
         self.busy_until = 0;
         self.inbox.clear();
-        self.disk_ready = [0; 6];
+        self.disk_ready = [0; 8];
         self.crash_after = None;
         self.applying = None;
         self.outputs.clear();
         self.late.clear();
         self.refused = None;
-        self.unsaved = None;
+        self.unsaved.clear();
         self.failed = None;
         self.broken = None;
         Some(*member.counters())

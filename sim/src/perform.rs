@@ -6,10 +6,10 @@ use quorate_core::hash::StateHasher;
 use quorate_core::message::Live;
 use quorate_core::{
     Action, Actions, Apply, Counters, Delivery, Destination, Notice, OperationId, Position,
-    PositionRange, Sender, Snapshot, Source, Stream,
+    PositionRange, Sender, Source, Stream,
 };
 
-use crate::disk::{Stored, Work};
+use crate::disk::Work;
 use crate::ledger::{Answer, Delivered, Moment, hash_joined};
 use crate::network::{Content, Datagram, Place};
 use crate::node::{Broken, Node};
@@ -70,9 +70,23 @@ impl World {
             Action::PersistPeers { operation, peers } => {
                 self.issue(node, operation, 3, Work::Peers(peers.into_vec()));
             }
-            Action::TakeSnapshot { operation, snapshot } => {
-                self.take_snapshot(node, operation, *snapshot);
+            Action::TakeSnapshot { operation, snapshot, pinned } => {
+                self.take_snapshot(node, operation, *snapshot, pinned);
             }
+            Action::ReadSnapshot { operation, position, range } => {
+                self.read_snapshot(node, operation, position, range);
+            }
+            Action::KeepSnapshotPart { operation, manifest, range } => {
+                self.keep_part(node, operation, manifest, range);
+            }
+            Action::CheckSnapshot { operation, manifest } => {
+                self.check_snapshot(node, operation, manifest);
+            }
+            Action::DropSnapshot => self.nodes[node].disk.drop_draft(),
+            Action::InstallSnapshot { operation, manifest } => {
+                self.install_snapshot(node, operation, manifest);
+            }
+            Action::Restart => self.restart_in_place(node),
             Action::ReadLog { operation, range } => {
                 self.tally.saw(Mark::ReadLog);
                 self.issue(node, operation, 4, Work::Read(range));
@@ -86,6 +100,9 @@ impl World {
                 Notice::SessionClosed { .. } => self.tally.saw(Mark::SessionClosed),
                 Notice::Stalled { .. } => self.tally.saw(Mark::Stalled),
                 Notice::Transfer { request, outcome } => self.note_transfer(request, outcome),
+                Notice::SnapshotFetchBegun { .. } => self.tally.saw(Mark::FetchBegun),
+                Notice::SnapshotRejected { .. } => self.tally.saw(Mark::FetchRejected),
+                Notice::SnapshotInstalled { .. } => self.tally.saw(Mark::FetchInstalled),
                 _ => {}
             },
             Action::FailStop(reason) => self.stopped(node, reason),
@@ -219,29 +236,15 @@ impl World {
         self.watch.show(&self.nodes, self.now, node, Observed::Written { frames, bad });
     }
 
-    fn take_snapshot(&mut self, node: usize, operation: OperationId, snapshot: Snapshot) {
-        let host = &mut self.nodes[node];
-        match host.service.snapshot().filter(|_| !host.disk_full) {
-            Some(service) => {
-                self.issue(
-                    node,
-                    operation,
-                    5,
-                    Work::Snapshot(Box::new(Stored { snapshot, service })),
-                );
-            }
-            None => host.unsaved = Some(operation),
-        }
-    }
-
-    fn issue(&mut self, node: usize, operation: OperationId, kind: usize, work: Work) {
+    /// Has the disk do something that completes later; those of one `kind` complete in order.
+    pub(crate) fn issue(&mut self, node: usize, operation: OperationId, kind: usize, work: Work) {
         if self.quiet.is_on() && self.core.contains(&node) {
             self.quiet.count_operation(kind);
         }
         let options = &self.swarm.disk;
         let mut latency = self.dice.disk.between(options.latency_min, options.latency_max);
         let host = &mut self.nodes[node];
-        if matches!(work, Work::Snapshot(_)) {
+        if matches!(work, Work::Snapshot { .. } | Work::Install { .. }) {
             latency = latency.saturating_mul(self.swarm.snapshots.slowness);
         }
         if host.slow_disk.0 > self.now {
@@ -250,7 +253,7 @@ impl World {
         let begin = self.now.max(host.stalled_until);
         let at = begin.saturating_add(latency).max(host.disk_ready[kind]);
         host.disk_ready[kind] = at;
-        let fails = !matches!(work, Work::Read(_)) && !self.calm && host.fails_sync;
+        let fails = work.syncs() && !self.calm && host.fails_sync;
         host.fails_sync &= !fails;
         host.disk.issue(operation, work);
         host.issued.push_back(operation);

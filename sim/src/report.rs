@@ -102,6 +102,18 @@ marks! {
     Purged "beginnings of logs purged",
     SnapshotFailed "snapshots that could not be stored",
     SnapshotBroken "snapshots broken",
+    SnapshotRotted "snapshots that rotted",
+    SnapshotRead "parts of snapshots read for others",
+    SnapshotUnread "parts of snapshots that were gone or did not verify",
+    SnapshotPinned "snapshots pinned for others",
+    FetchBegun "snapshots of others fetched",
+    SnapshotPart "parts of snapshots of others kept",
+    FetchSpoilt "fetched snapshots with a bit flipped",
+    FetchRejected "fetched snapshots rejected",
+    FetchInstalled "fetched snapshots installed",
+    InstallUndone "installs undone by a crash",
+    InstallKept "installs done in spite of a crash",
+    RestartInPlace "lives begun where the one before ended",
     Pause "pauses",
     SlowProcess "slow processes",
     ClockBack "clocks set back",
@@ -192,6 +204,19 @@ impl Mark {
             Self::StoppedByDamage => 2_000,
             // In 1 of 32 seeds a quorum is spared.
             Self::AvailabilityJudged => 200,
+            // Few of the snapshots that are fetched meet these.
+            Self::SnapshotUnread
+            | Self::SnapshotRotted
+            | Self::FetchSpoilt
+            | Self::FetchRejected
+            | Self::InstallUndone
+            | Self::InstallKept => 1_000,
+            Self::FetchBegun
+            | Self::SnapshotPart
+            | Self::SnapshotRead
+            | Self::SnapshotPinned
+            | Self::FetchInstalled
+            | Self::RestartInPlace => 300,
             _ => 1,
         }
     }
@@ -258,7 +283,7 @@ mod tests {
     fn a_tally_names_what_is_missing() {
         let mut tally = Tally::default();
         assert_eq!(tally.missing(u64::MAX).len(), Mark::ALL.len());
-        assert_eq!(tally.missing(300).len(), Mark::ALL.len() - 1);
+        assert_eq!(tally.missing(1_000).len(), Mark::ALL.len() - 1);
         tally.saw(Mark::Kill);
         let mut sum = Tally::default();
         sum.merge(&tally);

@@ -5,8 +5,8 @@
 use quorate_codecs::{DATAGRAM_BYTES_MAX, Header, encode_control, encode_data};
 use quorate_core::message::{ConnectOutcome, EpochRange};
 use quorate_core::{
-    BootEpoch, Chain, ClientKey, GroupTag, Incarnation, MemberId, Message, Position, PositionRange,
-    Sender, SessionId, Stream, Term, VoteKey,
+    BootEpoch, Chain, ClientKey, GroupTag, Incarnation, LogTime, MemberId, Message, Position,
+    PositionRange, Sender, SessionId, SnapshotPoint, Stream, Term, VoteKey,
 };
 
 use crate::dice::{ALWAYS, Dice};
@@ -103,7 +103,7 @@ fn edge(dice: &mut Dice) -> u64 {
 }
 
 fn stream(dice: &mut Dice, key: ClientKey) -> Stream {
-    dice.pick(&[Stream::Log, Stream::Ingress(key), Stream::Egress(key)])
+    dice.pick(&[Stream::Log, Stream::Snapshot, Stream::Ingress(key), Stream::Egress(key)])
 }
 
 fn range(dice: &mut Dice) -> EpochRange {
@@ -116,7 +116,7 @@ fn message(dice: &mut Dice, key: ClientKey) -> Message {
     let term = Term(edge(dice));
     let at = |dice: &mut Dice| Position(edge(dice));
     let vote_key = VoteKey { term: Term(edge(dice)), position: at(dice) };
-    match dice.below(16) {
+    match dice.below(18) {
         0 => Message::Canvass { term, round: edge(dice), key: vote_key },
         1 => Message::CanvassReply { term, round: edge(dice), granted: true, key: vote_key },
         2 => Message::RequestVote { term, key: vote_key },
@@ -165,7 +165,20 @@ fn message(dice: &mut Dice, key: ClientKey) -> Message {
         13 => {
             Message::StreamNewest { stream: stream(dice, key), epoch: edge(dice), newest: at(dice) }
         }
-        14 => Message::Close { connection: edge(dice), session: SessionId(edge(dice)) },
+        14 => Message::SnapshotRequest { term, above: at(dice) },
+        15 => Message::SnapshotOffer {
+            term,
+            point: SnapshotPoint {
+                position: at(dice),
+                term: Term(edge(dice)),
+                chain: Chain(dice.bits()),
+                time: LogTime(edge(dice)),
+            },
+            core_bytes: edge(dice),
+            service_bytes: edge(dice),
+            digest: dice.bits(),
+        },
+        16 => Message::Close { connection: edge(dice), session: SessionId(edge(dice)) },
         _ => Message::Closed { connection: edge(dice), session: SessionId(edge(dice)) },
     }
 }

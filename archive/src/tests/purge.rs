@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use quorate_core::snapshot::SNAPSHOT_VERSION;
 use quorate_core::{LogTime, Position, PositionRange, Recovered, Snapshot, SnapshotPoint};
 
 use super::builder::{Builder, OPTIONS, adopt, append, identity, segment};
@@ -12,14 +13,14 @@ use crate::{Archive, Syncer, Writer, describe_on, init_on};
 const DIRECTORY: &str = "/member";
 
 /// A log of two terms over six segments, and where snapshots of it stand.
-struct Written {
-    log: Builder,
+pub(super) struct Written {
+    pub(super) log: Builder,
     /// The log as it is when the first snapshots are stored.
-    half: Builder,
-    points: [SnapshotPoint; 3],
+    pub(super) half: Builder,
+    pub(super) points: [SnapshotPoint; 3],
 }
 
-fn written() -> Written {
+pub(super) fn written() -> Written {
     let mut log = Builder::with_messages(7, 700);
     let mut points = vec![point(&log)];
     log.line(2);
@@ -35,30 +36,30 @@ fn written() -> Written {
     Written { log, half, points }
 }
 
-fn point(log: &Builder) -> SnapshotPoint {
+pub(super) fn point(log: &Builder) -> SnapshotPoint {
     let (position, chain) = (log.end(), log.chain);
     let term = log.history.term_before(position);
     SnapshotPoint { position, term, chain, time: LogTime(log.time) }
 }
 
-fn snapshot(point: SnapshotPoint) -> Snapshot {
-    let mut core = vec![1, 0, 0, 0, 0, 0, 0, 0];
+pub(super) fn snapshot(point: SnapshotPoint) -> Snapshot {
+    let mut core = u64::from(SNAPSHOT_VERSION).to_le_bytes().to_vec();
     for word in [point.position.0, point.term.0, point.chain.0, point.time.0] {
         core.extend_from_slice(&word.to_le_bytes());
     }
     Snapshot { point, core }
 }
 
-fn snapshot_path(position: Position) -> PathBuf {
+pub(super) fn snapshot_path(position: Position) -> PathBuf {
     Path::new(DIRECTORY).join(format!("snapshots/{:020}.snapshot", position.0))
 }
 
-fn open(disk: &MemoryDisk) -> Result<(Archive<MemoryDisk>, Recovered), ArchiveError> {
+pub(super) fn open(disk: &MemoryDisk) -> Result<(Archive<MemoryDisk>, Recovered), ArchiveError> {
     Archive::open_on(disk.clone(), Path::new(DIRECTORY), &OPTIONS)
 }
 
 /// The files of the log, by their numbers.
-fn segments(disk: &MemoryDisk) -> Vec<u64> {
+pub(super) fn segments(disk: &MemoryDisk) -> Vec<u64> {
     (0..20).filter(|at| disk.content(&segment(Path::new(DIRECTORY), *at)).is_some()).collect()
 }
 
@@ -109,7 +110,7 @@ fn prepared(written: &Written) -> MemoryDisk {
     adopt(&mut life.writer, &mut life.syncer, &written.log.history, Position::ZERO).unwrap();
     life.write(&written.half).unwrap();
     for point in &written.points[..2] {
-        snapshots.store(&snapshot(*point), b"state").unwrap();
+        snapshots.store(&snapshot(*point), b"state", None).unwrap();
     }
     disk
 }
@@ -121,7 +122,7 @@ fn live(disk: &MemoryDisk, written: &Written) -> Progress {
     let mut run = || {
         life.purge(written.points[0])?;
         life.write(&written.log)?;
-        snapshots.store(&snapshot(written.points[2]), b"state")?;
+        snapshots.store(&snapshot(written.points[2]), b"state", None)?;
         life.purge(written.points[1])
     };
     let _: Result<(), ArchiveError> = run();
@@ -343,7 +344,7 @@ fn a_log_that_begins_at_the_end_of_a_segment_keeps_the_one_before() {
     let (mut life, mut snapshots) = Life::begin(&disk).unwrap();
     adopt(&mut life.writer, &mut life.syncer, &log.history, Position::ZERO).unwrap();
     life.write(&whole).unwrap();
-    snapshots.store(&snapshot(edge), b"state").unwrap();
+    snapshots.store(&snapshot(edge), b"state", None).unwrap();
     life.purge(edge).unwrap();
     let last = edge.position.0 / (4 << 10) - 1;
     assert_eq!(segments(&disk)[0], last, "the byte before the beginning is there");
@@ -361,7 +362,7 @@ fn the_mark_that_is_durable_does_not_go_with_its_segment() {
     let (mut life, mut snapshots) = Life::begin(&disk).unwrap();
     // The newest mark becomes durable with the next batch; the one before goes with its segment.
     life.write(&written.log).unwrap();
-    snapshots.store(&snapshot(written.points[2]), b"state").unwrap();
+    snapshots.store(&snapshot(written.points[2]), b"state", None).unwrap();
     life.purge(written.points[2]).unwrap();
     assert!(segments(&disk)[0] > written.half.end().0 / (4 << 10));
     drop((life, snapshots));

@@ -60,7 +60,7 @@ fn old(log: &Builder, snapshots: &[usize]) -> MemoryDisk {
     append(&mut writer, log).unwrap();
     syncer.sync().unwrap();
     for frames in snapshots {
-        store.store(&snapshot(*frames), b"state").unwrap();
+        store.store(&snapshot(*frames), b"state", None).unwrap();
     }
     disk
 }

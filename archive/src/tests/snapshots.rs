@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use quorate_core::snapshot::SNAPSHOT_VERSION;
 use quorate_core::{Position, Snapshot, SnapshotPoint};
 
 use super::builder::{Builder, OPTIONS, adopt, append, identity};
@@ -31,7 +32,7 @@ fn snapshot(log: &Builder, frames: usize) -> Snapshot {
         chain: part.chain,
         time: quorate_core::LogTime(part.time),
     };
-    let mut core = vec![1, 0, 0, 0, 0, 0, 0, 0];
+    let mut core = u64::from(SNAPSHOT_VERSION).to_le_bytes().to_vec();
     for word in [point.position.0, point.term.0, point.chain.0, point.time.0] {
         core.extend_from_slice(&word.to_le_bytes());
     }
@@ -84,7 +85,7 @@ fn e79_what_was_stored_comes_back_byte_for_byte() {
     for (frames, bytes) in [(1, 0), (2, 7), (3, around), (4, around + 1), (5, 300_000)] {
         let snapshot = snapshot(&log, frames);
         let service = state(&snapshot, bytes);
-        store(&disk).store(&snapshot, &service).unwrap();
+        store(&disk).store(&snapshot, &service, None).unwrap();
         assert_eq!(found(&disk.crashed(Fate::Lost)), Some((snapshot, service)), "{bytes}");
     }
 }
@@ -98,11 +99,37 @@ fn so_many_are_kept_and_the_oldest_go() {
         let opened = Archive::open_on(disk.clone(), Path::new(DIRECTORY), &options);
         let mut snapshots = opened.unwrap().0.snapshots();
         for frames in 1..8 {
-            snapshots.store(&snapshot(&log, frames), b"state").unwrap();
+            snapshots.store(&snapshot(&log, frames), b"state", None).unwrap();
         }
         let files = disk.files().into_iter().filter(|path| path.starts_with("/member/snapshots"));
         let newest = (8 - expected..8).map(|frames| path(snapshot(&log, frames).point.position));
         assert_eq!(files.collect::<Vec<_>>(), newest.collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn e75_one_that_others_are_fetching_stays_however_many_newer_ones_there_are() {
+    let (disk, log) = (MemoryDisk::default(), log());
+    archive_of(&disk, &log);
+    let mut snapshots = store(&disk);
+    let at = |frames| snapshot(&log, frames).point.position;
+    let kept = |disk: &MemoryDisk| {
+        let files = disk.files();
+        (1..9).filter(|frames| files.contains(&path(at(*frames)))).collect::<Vec<_>>()
+    };
+    for (frames, pinned, expected) in [
+        (1, None, vec![1]),
+        (2, None, vec![1, 2]),
+        (3, Some(2), vec![2, 3]),
+        (4, Some(2), vec![2, 3, 4]),
+        (5, Some(2), vec![2, 4, 5]),
+        (6, Some(9), vec![5, 6]),
+        (7, Some(5), vec![5, 6, 7]),
+        (8, None, vec![7, 8]),
+    ] {
+        let pinned = pinned.map(|frames| if frames == 9 { Position(1) } else { at(frames) });
+        snapshots.store(&snapshot(&log, frames), b"state", pinned).unwrap();
+        assert_eq!(kept(&disk), expected, "{frames}");
     }
 }
 
@@ -114,7 +141,7 @@ fn e50_a_crash_at_any_instant_leaves_the_old_or_the_new_whole() {
         for frames in 1..=4 {
             let snapshot = snapshot(&log, frames);
             let before = disk.world().operations;
-            if snapshots.store(&snapshot, &state(&snapshot, 80_000)).is_err() {
+            if snapshots.store(&snapshot, &state(&snapshot, 80_000), None).is_err() {
                 break;
             }
             assert!(disk.world().operations > before);
@@ -168,7 +195,7 @@ fn two(disk: &MemoryDisk, log: &Builder) -> [Position; 2] {
     let mut snapshots = store(disk);
     [3, 5].map(|frames| {
         let snapshot = snapshot(log, frames);
-        snapshots.store(&snapshot, &state(&snapshot, 200_000)).unwrap();
+        snapshots.store(&snapshot, &state(&snapshot, 200_000), None).unwrap();
         snapshot.point.position
     })
 }
@@ -205,7 +232,7 @@ fn e79_a_broken_snapshot_is_passed_over_for_the_one_before_with_a_report() {
     assert_eq!((recovered.snapshot, archive.repairs().snapshots.len()), (None, 2));
     // The next that is stored takes their place.
     let next = snapshot(&log, 7);
-    archive.snapshots().store(&next, b"state").unwrap();
+    archive.snapshots().store(&next, b"state", None).unwrap();
     drop(archive);
     let (archive, recovered) = open(&disk);
     assert_eq!(recovered.snapshot.as_deref(), Some(&next));
@@ -241,7 +268,7 @@ fn e72_a_snapshot_of_another_log_or_behind_the_end_is_passed_over() {
     let mut other = snapshot(&log, 7);
     other.point.chain.0 ^= 1;
     other.core[24] ^= 1;
-    snapshots.store(&other, b"another history").unwrap();
+    snapshots.store(&other, b"another history", None).unwrap();
     let mut ahead = snapshot(&log, 7);
     ahead.point.position = log.end().plus(64);
     ahead.core[8..16].copy_from_slice(&ahead.point.position.0.to_le_bytes());
@@ -249,7 +276,7 @@ fn e72_a_snapshot_of_another_log_or_behind_the_end_is_passed_over() {
     let options = Options { snapshots_kept: 4, ..OPTIONS };
     let opened = Archive::open_on(disk.clone(), Path::new(DIRECTORY), &options);
     let mut snapshots = opened.unwrap().0.snapshots();
-    snapshots.store(&ahead, b"not there yet").unwrap();
+    snapshots.store(&ahead, b"not there yet", None).unwrap();
     drop(snapshots);
     let (archive, recovered) = open(&disk);
     assert_eq!(recovered.snapshot.unwrap().point.position, newer);
@@ -273,17 +300,17 @@ fn e48_a_full_disk_leaves_nothing_of_a_snapshot_and_all_else_goes_on() {
     let snapshot = snapshot(&log, 3);
     let files = disk.files();
     disk.world().free = Some(50_000);
-    let error = snapshots.store(&snapshot, &state(&snapshot, 100_000)).unwrap_err();
+    let error = snapshots.store(&snapshot, &state(&snapshot, 100_000), None).unwrap_err();
     assert!(matches!(error, ArchiveError::Full { .. }), "{error}");
     // Space that was reserved, and is not there after all.
     disk.world().free = None;
     disk.world().write_bytes_left = Some(70_000);
-    let error = snapshots.store(&snapshot, &state(&snapshot, 100_000)).unwrap_err();
+    let error = snapshots.store(&snapshot, &state(&snapshot, 100_000), None).unwrap_err();
     assert!(matches!(error, ArchiveError::Full { .. }), "{error}");
     assert_eq!(disk.files(), files, "nothing is left of it");
     disk.world().write_bytes_left = None;
     syncer.sync().unwrap();
-    snapshots.store(&snapshot, b"state").unwrap();
+    snapshots.store(&snapshot, b"state", None).unwrap();
 }
 
 #[test]
@@ -296,11 +323,11 @@ fn e43_a_failed_sync_of_the_directory_of_snapshots_ends_everything() {
     let (_, mut syncer, _) = archive.split();
     disk.world().directory_syncs_left = Some(1);
     let snapshot = snapshot(&log, 3);
-    let error = snapshots.store(&snapshot, b"state").unwrap_err();
+    let error = snapshots.store(&snapshot, b"state", None).unwrap_err();
     assert!(matches!(error, ArchiveError::Io { .. }), "{error}");
     assert!(!snapshots.is_usable());
     disk.world().directory_syncs_left = None;
-    for error in [snapshots.store(&snapshot, b"").unwrap_err(), syncer.sync().unwrap_err()] {
+    for error in [snapshots.store(&snapshot, b"", None).unwrap_err(), syncer.sync().unwrap_err()] {
         assert!(matches!(error, ArchiveError::Poisoned { .. }), "{error}");
     }
 }
@@ -317,7 +344,7 @@ fn e43_a_failed_sync_of_a_draft_leaves_nothing_of_it_and_all_else_goes_on() {
     let (_, mut syncer, _) = archive.split();
     disk.world().syncs_left = Some(0);
     let snapshot = snapshot(&log, 3);
-    let error = snapshots.store(&snapshot, b"state").unwrap_err();
+    let error = snapshots.store(&snapshot, b"state", None).unwrap_err();
     assert!(matches!(error, ArchiveError::Io { .. }), "{error}");
     assert!(snapshots.is_usable());
     disk.world().syncs_left = None;
@@ -325,7 +352,7 @@ fn e43_a_failed_sync_of_a_draft_leaves_nothing_of_it_and_all_else_goes_on() {
     let snapshots_at = Path::new(DIRECTORY).join("snapshots");
     let left = disk.files().into_iter().filter(|path| path.starts_with(&snapshots_at));
     assert_eq!(left.count(), 0, "half a snapshot takes space");
-    snapshots.store(&snapshot, b"state").unwrap();
+    snapshots.store(&snapshot, b"state", None).unwrap();
 }
 
 #[test]

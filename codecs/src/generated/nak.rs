@@ -86,7 +86,7 @@ pub struct NakRangesEntryDecoder<'a> {
 }
 
 impl NakRangesEntryDecoder<'_> {
-    /// The leadership term that owns the bytes; for session streams that of the connection.
+    /// The leadership term that owns the bytes; for session streams that of the connection; for a snapshot the position where it stands.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         u64::from_le_bytes(array(self.block, 0))
@@ -185,7 +185,7 @@ pub struct NakRangesEntryEncoder<'a> {
 }
 
 impl NakRangesEntryEncoder<'_> {
-    /// Sets: The leadership term that owns the bytes; for session streams that of the connection.
+    /// Sets: The leadership term that owns the bytes; for session streams that of the connection; for a snapshot the position where it stands.
     pub fn set_epoch(&mut self, value: u64) -> &mut Self {
         self.block[0..8].copy_from_slice(&value.to_le_bytes());
         self

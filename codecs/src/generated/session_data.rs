@@ -1,9 +1,9 @@
 // Generated from schema/quorate.xml by `cargo xtask codegen`. Change that, not this.
-//! A slice of a session stream: the rest of the datagram behind the block.
+//! A slice of a session stream or of a snapshot: the rest of the datagram behind the block.
 
 use super::*;
 
-/// Reads `SessionData`. A slice of a session stream: the rest of the datagram behind the block.
+/// Reads `SessionData`. A slice of a session stream or of a snapshot: the rest of the datagram behind the block.
 #[derive(Clone, Debug)]
 pub struct SessionDataDecoder<'a> {
     block: &'a [u8],
@@ -27,7 +27,7 @@ impl<'a> SessionDataDecoder<'a> {
         Ok(Self { block })
     }
 
-    /// The connection number.
+    /// The epoch of the connection's streams; for a snapshot the position where it stands.
     #[must_use]
     pub fn connection(&self) -> u64 {
         u64::from_le_bytes(array(self.block, 0))
@@ -46,7 +46,7 @@ impl<'a> SessionDataDecoder<'a> {
     }
 }
 
-/// Writes `SessionData`. A slice of a session stream: the rest of the datagram behind the block.
+/// Writes `SessionData`. A slice of a session stream or of a snapshot: the rest of the datagram behind the block.
 #[derive(Debug)]
 pub struct SessionDataEncoder<'a> {
     block: &'a mut [u8; 32],
@@ -66,7 +66,7 @@ impl<'a> SessionDataEncoder<'a> {
         Some(Self { block })
     }
 
-    /// Sets: The connection number.
+    /// Sets: The epoch of the connection's streams; for a snapshot the position where it stands.
     pub fn set_connection(&mut self, value: u64) -> &mut Self {
         self.block[0..8].copy_from_slice(&value.to_le_bytes());
         self

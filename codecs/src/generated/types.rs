@@ -45,6 +45,8 @@ pub enum StreamKind {
     Ingress,
     /// From the leader to a client.
     Egress,
+    /// A stored snapshot, from member to member.
+    Snapshot,
     /// A value that a newer version knows.
     Unknown(u8),
 }
@@ -57,6 +59,7 @@ impl StreamKind {
             Self::Log => 0,
             Self::Ingress => 1,
             Self::Egress => 2,
+            Self::Snapshot => 3,
             Self::Unknown(code) => code,
         }
     }
@@ -68,6 +71,7 @@ impl StreamKind {
             0 => Self::Log,
             1 => Self::Ingress,
             2 => Self::Egress,
+            3 => Self::Snapshot,
             code => Self::Unknown(code),
         }
     }
@@ -354,7 +358,7 @@ impl VoteKey {
 /// Which stream; 16 bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Stream {
-    /// The client's key; zero for the log.
+    /// The client's key; zero for the log and for a snapshot.
     pub client: u64,
     /// The kind of the stream.
     pub kind: StreamKind,

@@ -33,7 +33,7 @@ impl<'a> UnavailableDecoder<'a> {
         Stream::decode(&array(self.block, 0))
     }
 
-    /// The leadership term that owns the bytes; for session streams that of the connection.
+    /// The leadership term that owns the bytes; for session streams that of the connection; for a snapshot the position where it stands.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         u64::from_le_bytes(array(self.block, 16))
@@ -84,7 +84,7 @@ impl<'a> UnavailableEncoder<'a> {
         self
     }
 
-    /// Sets: The leadership term that owns the bytes; for session streams that of the connection.
+    /// Sets: The leadership term that owns the bytes; for session streams that of the connection; for a snapshot the position where it stands.
     pub fn set_epoch(&mut self, value: u64) -> &mut Self {
         self.block[16..24].copy_from_slice(&value.to_le_bytes());
         self

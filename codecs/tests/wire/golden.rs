@@ -26,6 +26,7 @@ fn golden() -> Vec<(String, String, Vec<u8>)> {
         ("LogData repair", Stream::Log, None),
         ("SessionData ingress", Stream::Ingress(key), None),
         ("SessionData egress", Stream::Egress(key), None),
+        ("SessionData snapshot", Stream::Snapshot, None),
     ];
     for (name, stream, live) in slices {
         let bytes = encoded_data(stream, 0x1000, live, (b"sixteen ", b"bytes..."));

@@ -6,7 +6,7 @@ use quorate_codecs::{
 };
 use quorate_core::message::{EpochRange, HISTORY_PARTS_MAX, Live, NAK_RANGES_MAX};
 use quorate_core::{
-    ClientKey, GroupTag, Message, Position, PositionRange, SessionId, Stream, Term,
+    ClientKey, GroupTag, Message, Position, PositionRange, SessionId, SnapshotPoint, Stream, Term,
 };
 
 use crate::samples::{member, samples};
@@ -163,6 +163,18 @@ fn e96_positions_that_cannot_be_are_neither_sent_nor_taken() {
     let request = Message::HistoryRequest { term: Term(1), commit: Position(8) };
     let datagram = changed(&request, BLOCK + 8, &beyond.0.to_le_bytes());
     assert_eq!(decode(&datagram, TAG), Err(DecodeError::Position));
+    let none = SnapshotPoint::default();
+    let offer = |core_bytes, service_bytes| {
+        let term = Term(1);
+        Message::SnapshotOffer { term, point: none, core_bytes, service_bytes, digest: 0 }
+    };
+    for (core_bytes, service_bytes) in [(u64::MAX, 1), (1, Position::MAX.0), (0, u64::MAX)] {
+        let result = encode_control(&header, &offer(core_bytes, service_bytes), &mut [0; 256]);
+        assert_eq!(result, Err(EncodeError::Refused(DecodeError::Position)));
+        let datagram = changed(&offer(0, 0), BLOCK + 40, &core_bytes.to_le_bytes());
+        let known = decode(&datagram, TAG).is_ok();
+        assert_eq!(known, core_bytes <= Position::MAX.0);
+    }
     let gone = Message::Unavailable { stream, range: EpochRange::default(), oldest: Position(0) };
     let datagram = changed(&gone, BLOCK + 24, &[1]);
     assert_eq!(decode(&datagram, TAG), Err(DecodeError::Position));
@@ -180,6 +192,8 @@ fn slices_that_cannot_be_are_neither_sent_nor_taken() {
     let refused = Err(EncodeError::Refused(DecodeError::Position));
     assert_eq!(send(Stream::Log, 4, None, 8), refused);
     assert_eq!(send(Stream::Log, 8, None, 4), refused);
+    assert_eq!(send(Stream::Snapshot, 4, None, 8), refused);
+    assert_eq!(send(Stream::Snapshot, 8, None, 4), refused);
     assert_eq!(send(key, 4, None, 3), Ok(DATA_OVERHEAD_BYTES + 3));
     assert_eq!(send(key, Position::MAX.0, None, 1), refused);
     assert_eq!(send(key, u64::MAX, None, 1), refused);

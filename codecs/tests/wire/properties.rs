@@ -6,8 +6,9 @@ use quorate_core::message::{
     ConnectOutcome, EpochRange, HISTORY_LINES_MAX, HISTORY_PARTS_MAX, Live, NAK_RANGES_MAX,
 };
 use quorate_core::{
-    BootEpoch, Chain, ClientKey, Endpoint, Incarnation, Incoming, Life, MemberId, Message,
-    Position, PositionRange, RecoveryEpoch, Sender, SessionId, Stream, Term, TermLine, VoteKey,
+    BootEpoch, Chain, ClientKey, Endpoint, Incarnation, Incoming, Life, LogTime, MemberId, Message,
+    Position, PositionRange, RecoveryEpoch, Sender, SessionId, SnapshotPoint, Stream, Term,
+    TermLine, VoteKey,
 };
 
 use crate::samples::samples;
@@ -30,8 +31,9 @@ fn session(source: &mut Gen) -> SessionId {
 }
 
 fn stream(source: &mut Gen) -> Stream {
-    match below(source, 3) {
+    match below(source, 4) {
         0 => Stream::Log,
+        3 => Stream::Snapshot,
         1 => Stream::Ingress(ClientKey(any(source))),
         _ => Stream::Egress(ClientKey(any(source))),
     }
@@ -159,7 +161,7 @@ fn consensus(source: &mut Gen) -> Message {
 fn stream_message(source: &mut Gen) -> Message {
     let (connection, epoch) = (any(source), any(source));
     let stream = stream(source);
-    match below(source, 8) {
+    match below(source, 10) {
         0 => {
             let ranges = below(source, NAK_RANGES_MAX + 1);
             Message::Nak { stream, ranges: (0..ranges).map(|_| range(source)).collect() }
@@ -181,6 +183,19 @@ fn stream_message(source: &mut Gen) -> Message {
         }
         5 => Message::StreamNewest { stream, epoch, newest: position(source) },
         6 => Message::Close { connection, session: session(source) },
+        7 => Message::SnapshotRequest { term: Term(any(source)), above: position(source) },
+        8 => Message::SnapshotOffer {
+            term: Term(any(source)),
+            point: SnapshotPoint {
+                position: position(source),
+                term: Term(any(source)),
+                chain: Chain(any(source)),
+                time: LogTime(any(source)),
+            },
+            core_bytes: position(source).0 / 2,
+            service_bytes: position(source).0 / 2,
+            digest: any(source),
+        },
         _ => Message::Closed { connection, session: session(source) },
     }
 }

@@ -2,8 +2,9 @@
 
 use quorate_core::message::{ConnectOutcome, EpochRange, HISTORY_LINES_MAX, NAK_RANGES_MAX};
 use quorate_core::{
-    BootEpoch, Chain, ClientKey, Endpoint, Incarnation, Life, MemberId, Message, Position,
-    PositionRange, RecoveryEpoch, Sender, SessionId, Stream, Term, TermLine, VoteKey,
+    BootEpoch, Chain, ClientKey, Endpoint, Incarnation, Life, LogTime, MemberId, Message, Position,
+    PositionRange, RecoveryEpoch, Sender, SessionId, SnapshotPoint, Stream, Term, TermLine,
+    VoteKey,
 };
 
 pub(crate) fn member() -> Sender {
@@ -149,6 +150,19 @@ fn consensus(fill: Fill) -> Vec<Message> {
         },
         Message::Nak { stream, ranges: (0..fill.ranges).map(|index| range(fill, index)).collect() },
         Message::Unavailable { stream, range: range(fill, 1), oldest: position },
+        Message::SnapshotRequest { term, above: position },
+        Message::SnapshotOffer {
+            term,
+            point: SnapshotPoint {
+                position,
+                term: Term(number ^ 4),
+                chain: Chain(number ^ 5),
+                time: LogTime(number ^ 6),
+            },
+            core_bytes: position.0 / 2,
+            service_bytes: position.0 / 4,
+            digest: number ^ 7,
+        },
     ]
 }
 

@@ -15,6 +15,7 @@ mod nk;
 mod proof;
 mod rb;
 mod sn;
+mod sn_fetches;
 mod sn_members;
 
 use crate::case::{Case, Verdict};

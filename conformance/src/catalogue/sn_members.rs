@@ -260,7 +260,12 @@ pub(super) fn sn_13(trial: &mut Trial<'_>) -> Verdict {
         stage.kill(member);
         begins_with_its_newest(&mut stage, member)?;
     }
-    stage.until_level(10 * SECOND)
+    stage.until_level(10 * SECOND)?;
+    // What it lacks is nowhere any more. Of a subject that does not purge it is.
+    match trial.needs(Feature::Purging) {
+        Ok(()) => super::sn_fetches::returns(&mut stage, gone),
+        Err(_) => Ok(()),
+    }
 }
 
 pub(super) fn sn_14(trial: &Trial<'_>) -> Verdict {

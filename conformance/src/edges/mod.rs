@@ -71,6 +71,8 @@ pub enum Deed {
         /// Where.
         origin: SnapshotPoint,
     },
+    /// It forgets what it has of a snapshot that it fetched.
+    DroppedSnapshot,
     /// Its service took in a committed frame.
     Applied {
         /// The frame.
@@ -268,13 +270,23 @@ impl Edges {
             return None;
         }
         let (completion, work) = match state.disk.complete(operation)? {
-            quorate_sim::Completion::Durable(work @ Work::Snapshot(_)) => {
-                (Completion::SnapshotStored { operation }, Some(work))
-            }
+            quorate_sim::Completion::Durable(
+                work @ (Work::Snapshot { .. } | Work::Part { .. } | Work::Install { .. }),
+            ) => (Completion::SnapshotStored { operation }, Some(work)),
             quorate_sim::Completion::Durable(work) => {
                 (Completion::Durable { operation }, Some(work))
             }
             quorate_sim::Completion::Read(bytes) => (Completion::Read { operation, bytes }, None),
+            quorate_sim::Completion::SnapshotRead(manifest, bytes) => {
+                (Completion::SnapshotRead { operation, manifest, bytes }, None)
+            }
+            quorate_sim::Completion::SnapshotWhole(core) => {
+                (Completion::SnapshotWhole { operation, core }, None)
+            }
+            quorate_sim::Completion::SnapshotFailed => {
+                let reason = "it is not what was announced".to_owned();
+                (Completion::SnapshotFailed { operation, reason }, None)
+            }
         };
         state.inputs.push_back(Input::Storage(completion));
         work
@@ -298,8 +310,10 @@ impl Edges {
     pub fn asked_to_persist(&self) -> Vec<OperationId> {
         let state = self.state();
         let asked = state.deeds.iter().filter_map(|deed| match deed {
-            Deed::Asked { work: Work::Read(_) | Work::Snapshot(_), .. } => None,
-            Deed::Asked { operation, .. } => Some(*operation),
+            Deed::Asked {
+                operation,
+                work: Work::Sync { .. } | Work::Vote(_) | Work::History { .. } | Work::Peers(_),
+            } => Some(*operation),
             _ => None,
         });
         asked.collect()

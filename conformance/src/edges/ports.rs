@@ -7,7 +7,7 @@ use quorate_driver::{
     AppendError, Clock, Context, DatagramPort, LogPort, Received, Service, ServiceError,
     StoragePort, StorageRequest,
 };
-use quorate_sim::{Stored, Work};
+use quorate_sim::{FrameMark, Stored, Work};
 
 use super::{Command, Deed, Edges};
 
@@ -164,9 +164,27 @@ impl StoragePort<EdgeCut> for EdgeStorage {
             }
             StorageRequest::PersistPeers { operation, peers } => (operation, Work::Peers(peers)),
             StorageRequest::Read { operation, range } => (operation, Work::Read(range)),
-            StorageRequest::StoreSnapshot { operation, snapshot, service } => {
-                let stored = Stored { snapshot: *snapshot, service };
-                (operation, Work::Snapshot(Box::new(stored)))
+            StorageRequest::StoreSnapshot { operation, snapshot, service, pinned } => {
+                let stored = Box::new(Stored::new(*snapshot, service));
+                (operation, Work::Snapshot { stored, pinned })
+            }
+            StorageRequest::ReadSnapshot { operation, position, range } => {
+                (operation, Work::ReadSnapshot { position, range })
+            }
+            StorageRequest::KeepSnapshotPart { operation, manifest, start, bytes } => {
+                (operation, Work::Part { manifest, start, bytes })
+            }
+            StorageRequest::CheckSnapshot { operation, manifest } => {
+                (operation, Work::Check(manifest))
+            }
+            StorageRequest::DropSnapshot => {
+                state.disk.drop_draft();
+                state.deeds.push(Deed::DroppedSnapshot);
+                return;
+            }
+            StorageRequest::InstallSnapshot { operation, manifest } => {
+                let frames = vec![FrameMark::all_before(manifest.point)];
+                (operation, Work::Install { manifest, frames })
             }
         };
         state.disk.issue(operation, work.clone());

@@ -166,6 +166,7 @@ numbers!(#[serde(default)] CountersBody of Counters {
     repairs_sent, repairs_refused, duplicate_bytes, slices_dropped, frames_rejected, cuts,
     datagrams_ignored, completions_ignored, duplicates_suppressed, messages_appended,
     messages_applied, snapshots_stored, snapshots_failed, snapshots_skipped, purges,
+    snapshot_fetches, snapshot_bytes_received, snapshot_bytes_sent, snapshots_rejected,
     replies_resent, back_pressure,
 });
 numbers!(KeyBody of VoteKey { term, position });
@@ -258,6 +259,8 @@ pub struct ViewBody {
     serving: bool,
     #[serde(default)]
     applicant: bool,
+    #[serde(default)]
+    fetching: Option<(u64, u64)>,
     sessions: u64,
     fail_stop: Option<String>,
     history: Vec<LineBody>,
@@ -422,6 +425,7 @@ impl ViewBody {
             serving: view.serving,
             applicant: view.applicant,
             sessions: view.sessions as u64,
+            fetching: view.fetching.map(|(position, bytes)| (position.0, bytes)),
             fail_stop: view.fail_stop.map(|reason| reason.name().to_owned()),
             history: lines(&node.history),
             counters: CountersBody::from(&node.counters),
@@ -457,6 +461,7 @@ impl ViewBody {
             serving: self.serving,
             applicant: self.applicant,
             sessions: usize::of(self.sessions)?,
+            fetching: self.fetching.map(|(position, bytes)| (Position(position), bytes)),
             fail_stop,
         };
         let (history, counters) = (history(&self.history)?, self.counters.to()?);

@@ -179,12 +179,18 @@ impl StoragePort<Position> for PipeStorage {
                 let body: Vec<PeerBody> = peers.iter().map(PeerBody::from).collect();
                 self.put(&DiskRequest::Peers(operation, &json(&body)));
             }
-            StorageRequest::StoreSnapshot { operation, snapshot, service } => {
+            StorageRequest::StoreSnapshot { operation, snapshot, service, .. } => {
                 self.snapshots.borrow_mut().push(operation);
                 self.put(&DiskRequest::Snapshot(operation, &snapshot.core, &service));
             }
             // The suite's disk keeps the whole log: what is purged is merely not removed.
-            StorageRequest::Purge { .. } => {}
+            // No process is told of logs that begin anywhere else, so there is none to fetch.
+            StorageRequest::Purge { .. }
+            | StorageRequest::ReadSnapshot { .. }
+            | StorageRequest::KeepSnapshotPart { .. }
+            | StorageRequest::CheckSnapshot { .. }
+            | StorageRequest::DropSnapshot
+            | StorageRequest::InstallSnapshot { .. } => {}
             StorageRequest::Read { operation, range } => {
                 self.reads.borrow_mut().push(operation);
                 self.put(&DiskRequest::Read(operation, range));

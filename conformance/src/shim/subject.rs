@@ -285,7 +285,16 @@ impl ShimNode {
                         process.json(&frame)?;
                     let wake = wake.map(Instant);
                     let fault = None;
-                    return Ok(Turned { wake, stopped, ended, notes, handed_over, fault });
+                    let restarts = false;
+                    return Ok(Turned {
+                        wake,
+                        stopped,
+                        ended,
+                        restarts,
+                        notes,
+                        handed_over,
+                        fault,
+                    });
                 }
                 opcode::DATAGRAM => {
                     let mut fields = Reader::new(&frame.body);
@@ -318,7 +327,10 @@ impl ShimNode {
             Input::Storage(completion) => {
                 let outcome = match completion {
                     Completion::Durable { operation }
-                    | Completion::SnapshotStored { operation } => {
+                    | Completion::SnapshotStored { operation }
+                    // No process asks for these.
+                    | Completion::SnapshotRead { operation, .. }
+                    | Completion::SnapshotWhole { operation, .. } => {
                         DiskOutcome::Done(*operation, &[])
                     }
                     Completion::SnapshotFailed { operation, reason } => {
@@ -380,9 +392,9 @@ impl ShimNode {
             DiskRequest::Snapshot(operation, core, service) => {
                 let snapshot = body::snapshot(core.to_vec()).map(Box::new);
                 let service = service.to_vec();
-                snapshot
-                    .filter(|_| self.takes_snapshots)
-                    .map(|snapshot| StorageRequest::StoreSnapshot { operation, snapshot, service })
+                snapshot.filter(|_| self.takes_snapshots).map(|snapshot| {
+                    StorageRequest::StoreSnapshot { operation, snapshot, service, pinned: None }
+                })
             }
         };
         let request = request.ok_or_else(|| malformed(process, frame))?;

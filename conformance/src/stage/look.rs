@@ -137,6 +137,12 @@ impl Stage<'_> {
         self.elections
     }
 
+    /// How often any member began anew behind a snapshot of another.
+    #[must_use]
+    pub const fn renewals(&self) -> u64 {
+        self.renewals
+    }
+
     /// All datagrams that were sent, in order.
     #[must_use]
     pub fn sightings(&self) -> &[Sighting] {
@@ -183,6 +189,7 @@ pub(super) fn detail(passing: &Passing<'_>) -> String {
         Some((_, Incoming::Data { stream, epoch, position, live, slice })) => {
             let stream = match stream {
                 Stream::Log => "log",
+                Stream::Snapshot => "snapshot",
                 Stream::Ingress(_) => "ingress",
                 Stream::Egress(_) => "egress",
             };

@@ -175,6 +175,8 @@ pub struct Stage<'a> {
     watch: Watch,
     sightings: Vec<Sighting>,
     elections: u64,
+    /// Lives that began where the one before ended, behind a snapshot of another member.
+    renewals: u64,
     /// Requests to hand over so far, and what came of them.
     demanded: u64,
     handed_over: Vec<HandedOver>,
@@ -205,6 +207,7 @@ impl<'a> Stage<'a> {
             watch: Watch::new(rules(&options)),
             sightings: Vec::new(),
             elections: 0,
+            renewals: 0,
             demanded: 0,
             handed_over: Vec::new(),
             unable: None,

@@ -212,6 +212,12 @@ impl Stage<'_> {
             self.say(format!("member {} has ended, as it was asked to", node + 1));
             return self.end_life(node, false);
         }
+        if turned.restarts {
+            self.say(format!("member {} begins anew behind a snapshot", node + 1));
+            self.renewals += 1;
+            self.end_life(node, false);
+            return self.begin_life(node);
+        }
         if let Some(reason) = turned.stopped {
             self.say(format!("member {} went inert: {reason}", node + 1));
             self.machines[node].stopped = Some(reason);
@@ -262,6 +268,7 @@ impl Stage<'_> {
             Deed::Asked { operation, work } => self.issue(node, operation, &work),
             Deed::Appended { .. }
             | Deed::Purged { .. }
+            | Deed::DroppedSnapshot
             | Deed::Applied { .. }
             | Deed::Timer { .. } => {}
         }
@@ -373,6 +380,10 @@ pub(super) const fn kind_of_work(work: &Work) -> &'static str {
         Work::History { .. } => "history",
         Work::Peers(_) => "peers",
         Work::Read(_) => "read",
-        Work::Snapshot(_) => "snapshot",
+        Work::Snapshot { .. } => "snapshot",
+        Work::ReadSnapshot { .. } => "snapshot-read",
+        Work::Part { .. } => "snapshot-part",
+        Work::Check(_) => "snapshot-check",
+        Work::Install { .. } => "install",
     }
 }

@@ -4,7 +4,7 @@ use quorate_codecs::decode;
 use quorate_core::frame::Body;
 use quorate_core::{
     Action, Actions, Apply, Delivery, Destination, Endpoint, Event, Incarnation, Incoming, LogTime,
-    Message, Notice, Outputs, Stream, View,
+    Message, Notice, Outputs, PositionRange, Stream, View,
 };
 use quorate_sim::observers::{Observed, Observers, Rules, Scene, Violations};
 use quorate_sim::{FrameMark, Place, SimDisk, Work};
@@ -117,12 +117,25 @@ impl Stage<'_> {
                         Action::PersistPeers { operation, peers: peers.into_iter().collect() }
                     }
                     Work::Read(range) => Action::ReadLog { operation, range },
-                    Work::Snapshot(stored) => {
-                        Action::TakeSnapshot { operation, snapshot: Box::new(stored.snapshot) }
+                    Work::Snapshot { stored, pinned } => {
+                        let snapshot = Box::new(stored.snapshot);
+                        Action::TakeSnapshot { operation, snapshot, pinned }
+                    }
+                    Work::ReadSnapshot { position, range } => {
+                        Action::ReadSnapshot { operation, position, range }
+                    }
+                    Work::Part { manifest, start, bytes } => {
+                        let range = PositionRange::new(start, start.plus(bytes.len() as u64));
+                        Action::KeepSnapshotPart { operation, manifest, range }
+                    }
+                    Work::Check(manifest) => Action::CheckSnapshot { operation, manifest },
+                    Work::Install { manifest, .. } => {
+                        Action::InstallSnapshot { operation, manifest }
                     }
                 };
                 self.show(node, Observed::Acting(&action));
             }
+            Deed::DroppedSnapshot => self.show(node, Observed::Acting(&Action::DropSnapshot)),
             Deed::Purged { origin } => {
                 self.show(node, Observed::Acting(&Action::Purge { origin: *origin }));
             }

@@ -70,6 +70,7 @@ impl<'a> Passing<'a> {
             Some((_, Incoming::Control(message))) => kind_of(message),
             Some((_, Incoming::Data { stream: Stream::Log, live: Some(_), .. })) => "live",
             Some((_, Incoming::Data { stream: Stream::Log, .. })) => "repair",
+            Some((_, Incoming::Data { stream: Stream::Snapshot, .. })) => "snapshot",
             Some((_, Incoming::Data { stream: Stream::Ingress(_), .. })) => "ingress",
             Some((_, Incoming::Data { stream: Stream::Egress(_), .. })) => "egress",
         }
@@ -94,6 +95,8 @@ pub const fn kind_of(message: &Message) -> &'static str {
         Message::Application { .. } => "application",
         Message::Nak { .. } => "nak",
         Message::Unavailable { .. } => "unavailable",
+        Message::SnapshotRequest { .. } => "snapshot_request",
+        Message::SnapshotOffer { .. } => "snapshot_offer",
         Message::Connect { .. } => "connect",
         Message::ConnectReply { .. } => "connect_reply",
         Message::StreamStatus { .. } => "stream_status",

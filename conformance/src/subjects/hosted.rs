@@ -208,6 +208,11 @@ impl VirtualHost {
             }
         };
         let stopped = self.member.member().stopped().map(|stopped| stopped.reason.to_string());
+        if self.member.member().restarts() {
+            // The suite begins the next life: this host has no directory to open anew.
+            self.answer(Turned { restarts: true, ..Turned::default() });
+            return Turn::Wait { until: None, worked: true };
+        }
         match turn {
             Turn::Again => {
                 self.turns += 1;

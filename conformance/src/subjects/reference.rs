@@ -113,6 +113,7 @@ pub(super) fn spawn_with(
         refused: None,
         broken: None,
         unsaved: None,
+        restarts: false,
         stopped: None,
         outstanding: 0,
         stop_by: None,
@@ -134,6 +135,8 @@ struct ReferenceNode {
     /// A snapshot that the service did not give.
     unsaved: Option<quorate_core::OperationId>,
     stopped: Option<String>,
+    /// Its life is over, behind a snapshot of another member.
+    restarts: bool,
     /// Operations that make something durable and have not completed yet.
     outstanding: usize,
     /// When it is gone at the latest, once it was asked to stop.
@@ -150,6 +153,9 @@ impl Node for ReferenceNode {
         while let Some(input) = self.edges.next_input() {
             self.take_in(now, input);
         }
+        if self.restarts {
+            return Turned { restarts: true, ..Turned::default() };
+        }
         if let Some(stop_by) = self.stop_by {
             let ended = self.outstanding == 0 || now >= stop_by;
             let stopped = self.stopped.clone();
@@ -159,6 +165,9 @@ impl Node for ReferenceNode {
             self.step(now, Event::Timer);
         }
         self.step(now, Event::Flush);
+        if self.restarts {
+            return Turned { restarts: true, ..Turned::default() };
+        }
         let wake = self.member.next_deadline();
         let handed_over = core::mem::take(&mut self.handed_over);
         Turned { wake, stopped: self.stopped.clone(), handed_over, ..Turned::default() }
@@ -178,7 +187,8 @@ impl ReferenceNode {
     fn take_in(&mut self, now: Instant, input: Input) {
         match input {
             // It stops: it hears nothing, and reads nothing, any more.
-            Input::Datagram { .. } | Input::Storage(Completion::Read { .. })
+            Input::Datagram { .. }
+            | Input::Storage(Completion::Read { .. } | Completion::SnapshotRead { .. })
                 if self.stop_by.is_some() => {}
             Input::Datagram { source, bytes } => {
                 let (codec, tag) = (Rc::clone(&self.codec), self.member.config().tag());
@@ -192,6 +202,12 @@ impl ReferenceNode {
             }
             Input::Storage(Completion::Read { operation, bytes }) => {
                 self.step(now, Event::LogRead { operation, bytes: &bytes });
+            }
+            Input::Storage(Completion::SnapshotRead { operation, manifest, bytes }) => {
+                self.step(now, Event::SnapshotRead { operation, manifest, bytes: &bytes });
+            }
+            Input::Storage(Completion::SnapshotWhole { operation, core }) => {
+                self.step(now, Event::SnapshotWhole { operation, core: &core });
             }
             Input::Storage(Completion::SnapshotStored { operation }) => {
                 self.step(now, Event::Durable { operation });
@@ -213,7 +229,10 @@ impl ReferenceNode {
 
     /// One event, all its actions, and then what performing them brought about, as events.
     fn step(&mut self, now: Instant, event: Event<'_>) {
-        let read = if let Event::LogRead { bytes, .. } = &event { *bytes } else { &[] };
+        let read = match &event {
+            Event::LogRead { bytes, .. } | Event::SnapshotRead { bytes, .. } => *bytes,
+            _ => &[],
+        };
         self.member.step(now, event, &mut self.actions);
         self.perform_all(read);
         loop {
@@ -276,15 +295,22 @@ impl ReferenceNode {
                 let peers = peers.into_vec();
                 self.make_durable(StorageRequest::PersistPeers { operation, peers });
             }
-            Action::TakeSnapshot { operation, snapshot } => match self.service.snapshot() {
-                Ok(service) => {
-                    let request = StorageRequest::StoreSnapshot { operation, snapshot, service };
-                    self.storage.submit(request);
-                }
+            Action::TakeSnapshot { operation, snapshot, pinned } => match self.service.snapshot() {
+                Ok(service) => self.storage.submit(StorageRequest::StoreSnapshot {
+                    operation,
+                    snapshot,
+                    service,
+                    pinned,
+                }),
                 Err(_) => self.unsaved = Some(operation),
             },
-            // Nobody is told when it is done.
-            Action::Purge { origin } => self.storage.submit(StorageRequest::Purge { origin }),
+            Action::ReadSnapshot { .. }
+            | Action::KeepSnapshotPart { .. }
+            | Action::CheckSnapshot { .. }
+            | Action::DropSnapshot
+            | Action::InstallSnapshot { .. }
+            | Action::Purge { .. } => self.perform_on_snapshots(&action),
+            Action::Restart => self.restarts = true,
             Action::ReadLog { operation, range } => {
                 self.storage.submit(StorageRequest::Read { operation, range });
             }
@@ -302,6 +328,29 @@ impl ReferenceNode {
             Action::Notify(_) => {}
             Action::FailStop(reason) => self.stopped = Some(reason.to_string()),
         }
+    }
+
+    fn perform_on_snapshots(&mut self, action: &Action) {
+        let request = match *action {
+            Action::ReadSnapshot { operation, position, range } => {
+                StorageRequest::ReadSnapshot { operation, position, range }
+            }
+            Action::KeepSnapshotPart { operation, manifest, range } => {
+                let bytes = self.bytes(Stream::Snapshot, range, Source::Member, &[]);
+                StorageRequest::KeepSnapshotPart { operation, manifest, start: range.start, bytes }
+            }
+            Action::CheckSnapshot { operation, manifest } => {
+                StorageRequest::CheckSnapshot { operation, manifest }
+            }
+            Action::DropSnapshot => StorageRequest::DropSnapshot,
+            Action::InstallSnapshot { operation, manifest } => {
+                StorageRequest::InstallSnapshot { operation, manifest }
+            }
+            // Nobody is told when it is done.
+            Action::Purge { origin } => StorageRequest::Purge { origin },
+            _ => return,
+        };
+        self.storage.submit(request);
     }
 
     fn make_durable(&mut self, request: StorageRequest<EdgeCut>) {

@@ -140,6 +140,18 @@ fn session(message: &Message) -> (&'static str, Value) {
             fields["oldest"] = number(oldest.0);
             ("Unavailable", fields)
         }
+        Message::SnapshotRequest { term, above } => {
+            ("SnapshotRequest", json!({ "term": number(term.0), "above": number(above.0) }))
+        }
+        Message::SnapshotOffer { term, point, core_bytes, service_bytes, digest } => (
+            "SnapshotOffer",
+            json!({
+                "term": number(term.0), "position": number(point.position.0),
+                "pointTerm": number(point.term.0), "chain": number(point.chain.0),
+                "time": number(point.time.0), "coreBytes": number(*core_bytes),
+                "serviceBytes": number(*service_bytes), "digest": number(*digest),
+            }),
+        ),
         Message::Connect { connection, session, ingress_start, unanswered } => (
             "Connect",
             json!({
@@ -222,6 +234,7 @@ fn boolean(value: bool) -> Value {
 fn stream_of(stream: Stream) -> Value {
     let (client, kind) = match stream {
         Stream::Log => (0, "Log"),
+        Stream::Snapshot => (0, "Snapshot"),
         Stream::Ingress(client) => (client.0, "Ingress"),
         Stream::Egress(client) => (client.0, "Egress"),
     };

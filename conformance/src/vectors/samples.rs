@@ -2,8 +2,8 @@
 
 use quorate_core::message::{ConnectOutcome, EpochRange, Incoming, Live, Message, Sender, Stream};
 use quorate_core::{
-    BootEpoch, Chain, ClientKey, Endpoint, Incarnation, MemberId, Position, PositionRange,
-    RecoveryEpoch, SessionId, Term, TermLine, VoteKey,
+    BootEpoch, Chain, ClientKey, Endpoint, Incarnation, LogTime, MemberId, Position, PositionRange,
+    RecoveryEpoch, SessionId, SnapshotPoint, Term, TermLine, VoteKey,
 };
 
 use crate::desk::life;
@@ -156,7 +156,23 @@ fn repairs(value: u64) -> Vec<(&'static str, Message)> {
     vec![
         ("nak", Message::Nak { stream, ranges: (0..count).map(range).collect() }),
         ("unavailable", Message::Unavailable { stream, range: range(1), oldest: position(value) }),
+        (
+            "snapshot_request",
+            Message::SnapshotRequest { term: Term(value), above: position(value) },
+        ),
+        ("snapshot_offer", offer(value)),
     ]
+}
+
+fn offer(value: u64) -> Message {
+    let (term, time, chain) = (Term(value), LogTime(value), Chain(value));
+    Message::SnapshotOffer {
+        term,
+        point: SnapshotPoint { position: position(value), term, chain, time },
+        core_bytes: value / 2,
+        service_bytes: value / 2,
+        digest: value,
+    }
 }
 
 fn sessions(value: u64) -> Vec<(&'static str, Message)> {
@@ -201,5 +217,6 @@ fn data(value: u64) -> Vec<(&'static str, Body)> {
         ("log", of(Stream::Log, live)),
         ("ingress", of(Stream::Ingress(ClientKey(value)), None)),
         ("egress", of(Stream::Egress(ClientKey(value)), None)),
+        ("snapshot", of(Stream::Snapshot, None)),
     ]
 }

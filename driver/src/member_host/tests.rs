@@ -6,11 +6,15 @@ use std::rc::Rc;
 use quorate_codecs::{Header, encode_control};
 use quorate_core::message::Message;
 use quorate_core::{
-    BootEpoch, Endpoint, GroupId, Incarnation, Life, Limits, MemberConfig, MemberId, OperationId,
-    Position, Recovered, RecoveryEpoch, Sender as Origin, Term, Timing, VoteKey,
+    Action, BootEpoch, Endpoint, GroupId, Incarnation, Life, Limits, Member, MemberConfig,
+    MemberId, OperationId, Position, Recovered, RecoveryEpoch, Sender as Origin, Term, Timing,
+    VoteKey,
 };
 
 use super::*;
+use crate::faults::FaultyPort;
+use crate::host::ServiceHost;
+use crate::member_handle::StartMemberError;
 use crate::port::{AppendError, Received, StorageRequest};
 use crate::service::{Context, ServiceError};
 
@@ -331,4 +335,71 @@ fn what_is_asked_of_a_member_that_ends_is_answered_with_that() {
     // It is inert by now, and looks at requests no more.
     let gone = after_one(world.handle.status(), || drop(world.host));
     assert_eq!(gone.unwrap_err(), crate::member_handle::MemberGone);
+}
+
+#[test]
+fn a_host_of_ports_that_cannot_begin_anew_says_that_it_has_to_be_started() {
+    let mut world = world(3, true);
+    world.quiet.set(true);
+    let _ = world.host.turn();
+    world.host.member.perform(Action::Restart, None);
+    assert_eq!(world.host.turn(), Turn::Again);
+    assert!(world.storage.closed.get());
+    drop(world.completions);
+    assert_eq!(world.host.turn(), Turn::Ended);
+    let mut handle = world.handle;
+    let ended = after_one(handle.finished(), || drop(world.host));
+    assert!(matches!(ended, Err(RunError::MustRestart)), "{ended:?}");
+}
+
+#[test]
+fn a_new_life_begins_when_the_storage_of_the_last_one_has_ended() {
+    let mut world = world(3, true);
+    world.quiet.set(true);
+    let _ = world.host.turn();
+    let life = Life { member: MemberId(1), incarnation: Incarnation(1), boot_epoch: BootEpoch(9) };
+    let config = world.host.member.member().config().clone();
+    world.host.renew_by(move |ended, now, completions| {
+        assert!(ended.restarts());
+        let member = Member::new(config.clone(), Recovered::empty(life), now)?;
+        // The storage of this life holds on to it.
+        core::mem::forget(completions);
+        ended.begin_again(member, Log, Storage::default(), b"").unwrap();
+        Ok(())
+    });
+    world.host.member.perform(Action::Restart, None);
+    assert_eq!(world.host.turn(), Turn::Again);
+    assert!(world.storage.closed.get());
+    assert!(matches!(world.host.turn(), Turn::Wait { .. }), "its files are still open");
+    world.quiet.set(false);
+    assert_eq!(world.host.turn(), Turn::Again, "nothing stays in its socket");
+    world.quiet.set(true);
+    let status = world.handle.status();
+    let status = after_one(status, || {
+        drop(world.completions);
+        assert_eq!(world.host.turn(), Turn::Again);
+        while !matches!(world.host.turn(), Turn::Wait { .. }) {}
+    });
+    assert_eq!(status.unwrap().view.life, life, "the handle is the same");
+}
+
+#[test]
+fn a_life_that_cannot_begin_ends_the_member_with_the_reason() {
+    let mut world = world(3, true);
+    world.quiet.set(true);
+    let _ = world.host.turn();
+    let refusal = || io::Error::other("a deliberate error");
+    world.host.renew_by(move |_, _, _| Err(StartMemberError::Thread(refusal())));
+    world.host.member.perform(Action::Restart, None);
+    assert_eq!(world.host.turn(), Turn::Again);
+    // The disk does not let go: it is tried all the same.
+    let Turn::Wait { until, .. } = world.host.turn() else { panic!("its files are still open") };
+    world.clock.0.set(until.expect("the patience ends").0);
+    assert_eq!(world.host.turn(), Turn::Again);
+    assert_eq!(world.host.turn(), Turn::Ended);
+    let mut handle = world.handle;
+    let ended = after_one(handle.finished(), || drop(world.host));
+    let error = ended.unwrap_err();
+    assert!(error.to_string().contains("a deliberate error"), "{error}");
+    assert!(matches!(error, RunError::Restart(_)));
 }

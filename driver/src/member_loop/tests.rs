@@ -7,8 +7,8 @@ use quorate_codecs::encode_control;
 use quorate_core::hash::StateHasher;
 use quorate_core::{
     BootEpoch, Duration, GroupId, Incarnation, Life, Limits, LogTime, MemberConfig, MemberId,
-    Message, OperationId, Position, Recovered, RecoveryEpoch, SessionId, SnapshotPoint, Term,
-    Timing, Vote, VoteKey,
+    Message, OperationId, Position, Recovered, RecoveryEpoch, SessionId, Snapshot,
+    SnapshotManifest, SnapshotPoint, Term, Timing, Vote, VoteKey,
 };
 
 use super::*;
@@ -65,6 +65,11 @@ impl StoragePort<Position> for Storage {
             StorageRequest::Purge { .. } => "purge",
             StorageRequest::Read { .. } => "read",
             StorageRequest::StoreSnapshot { .. } => "snapshot",
+            StorageRequest::ReadSnapshot { .. } => "read snapshot",
+            StorageRequest::KeepSnapshotPart { .. } => "keep",
+            StorageRequest::CheckSnapshot { .. } => "check",
+            StorageRequest::DropSnapshot => "drop",
+            StorageRequest::InstallSnapshot { .. } => "install",
         };
         self.0.borrow_mut().push(name.into());
     }
@@ -89,8 +94,9 @@ impl Service for Recorder {
         self.0.borrow_mut().push("state".into());
     }
 
-    fn restore(&mut self, _bytes: &[u8]) -> Result<(), ServiceError> {
-        Ok(())
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), ServiceError> {
+        self.0.borrow_mut().push(format!("restore {}", String::from_utf8_lossy(bytes)));
+        if bytes == b"bad" { Err(ServiceError("it is bad".into())) } else { Ok(()) }
     }
 
     fn digest(&self) -> u64 {
@@ -171,7 +177,7 @@ fn actions_are_performed_in_order_sends_first() {
 
 fn take_snapshot() -> Action {
     let snapshot = Box::new(Snapshot { point: SnapshotPoint::default(), core: Vec::new() });
-    Action::TakeSnapshot { operation: operation(), snapshot }
+    Action::TakeSnapshot { operation: operation(), snapshot, pinned: None }
 }
 
 #[test]
@@ -199,6 +205,73 @@ fn a_service_that_panics_over_its_snapshot_goes_on_without_it() {
     running.complete(Instant(1), failed).unwrap();
     running.complete(Instant(1), Completion::SnapshotStored { operation: operation() }).unwrap();
     assert_eq!(running.member().view().snapshot, Position(0));
+}
+
+#[test]
+fn what_concerns_a_fetched_snapshot_goes_to_the_storage_in_order() {
+    let (mut running, journal) = member_loop(None, Vec::new());
+    let (operation, manifest) = (operation(), SnapshotManifest::default());
+    let range = PositionRange::at(Position(0), 8);
+    running.actions.push(Action::KeepSnapshotPart { operation, manifest, range });
+    running.actions.push(Action::CheckSnapshot { operation, manifest });
+    running.actions.push(Action::DropSnapshot);
+    running.actions.push(Action::ReadSnapshot { operation, position: Position(8), range });
+    running.actions.push(Action::InstallSnapshot { operation, manifest });
+    running.perform_all(None);
+    assert_eq!(*journal.borrow(), ["keep", "check", "drop", "read snapshot", "install"]);
+    assert_eq!(running.outstanding(), 0);
+    // What a read of it brings is sent from where it lies.
+    running.actions.push(Action::SendData {
+        to: Destination::Client(Endpoint::default()),
+        stream: Stream::Snapshot,
+        epoch: 8,
+        range: PositionRange::at(Position(1_216), 1_216 * 2),
+        source: Source::Read(Position(0)),
+        live: None,
+    });
+    let bytes = vec![7; 1_216 * 3];
+    let event = Event::SnapshotRead { operation, manifest: None, bytes: &bytes };
+    running.perform_all(read_in(&event));
+    assert_eq!(journal.borrow().last().map(String::as_str), Some("send 2"));
+    // Whatever they say, nobody has asked for it.
+    for completion in [
+        Completion::SnapshotRead { operation, manifest: Some(manifest), bytes },
+        Completion::SnapshotWhole { operation, core: Vec::new() },
+    ] {
+        running.complete(Instant(1), completion).unwrap();
+    }
+    assert_eq!(running.member().counters().completions_ignored, 2);
+}
+
+#[test]
+fn e73_a_life_that_has_ended_is_followed_by_one_that_begins_with_the_snapshot() {
+    let (mut running, journal) = member_loop(Some(AppendError::Full), Vec::new());
+    assert!(!running.restarts());
+    running.actions.push(Action::Append { range: PositionRange::at(Position(0), 64) });
+    running.actions.push(Action::Sync { operation: operation() });
+    running.actions.push(message(100, PositionRange::new(Position(102), Position(105))));
+    running.perform_all(Some(b"..abc.."));
+    running.perform(Action::Restart, None);
+    assert!(running.restarts());
+    let life = Life { member: MemberId(1), incarnation: Incarnation(1), boot_epoch: BootEpoch(2) };
+    let (log, storage) = (Log(Rc::clone(&journal), None), Storage(Rc::clone(&journal)));
+    let next = |life| Member::new(member().config().clone(), Recovered::empty(life), Instant(0));
+    let member = next(life).unwrap();
+    journal.borrow_mut().clear();
+    running.begin_again(member, log, storage, b"state").unwrap();
+    assert_eq!(*journal.borrow(), ["restore state"]);
+    assert!(!running.restarts());
+    assert_eq!((running.outstanding(), running.refused), (0, None));
+    assert!(running.host.unreported().is_none(), "what the last life applied is no matter of it");
+    assert_eq!(running.member().view().life, life);
+    running.timer(Instant(1)).unwrap();
+    // A service that is not restored is not called any more.
+    let (log, storage) = (Log(Rc::clone(&journal), None), Storage(Rc::clone(&journal)));
+    let error = running.begin_again(next(life).unwrap(), log, storage, b"bad").unwrap_err();
+    assert_eq!(error.to_string(), "it is bad");
+    running.actions.push(message(100, PositionRange::new(Position(102), Position(105))));
+    running.perform_all(Some(b"..abc.."));
+    assert!(journal.borrow().iter().all(|entry| !entry.starts_with("message")));
 }
 
 #[test]

@@ -26,6 +26,12 @@ const NOTICE: u8 = 11;
 const FAIL_STOP: u8 = 12;
 const SNAPSHOT: u8 = 13;
 const PURGE: u8 = 14;
+const READ_SNAPSHOT: u8 = 15;
+const KEEP_PART: u8 = 16;
+const CHECK_SNAPSHOT: u8 = 17;
+const DROP_SNAPSHOT: u8 = 18;
+const INSTALL: u8 = 19;
+const RESTART: u8 = 20;
 
 /// A running hash of actions, in order, with all bytes that they name: each datagram as it is
 /// encoded and to which address it goes, what is appended and where, what is made durable, every
@@ -100,8 +106,22 @@ impl ActionHash {
             Action::PersistPeers { operation, peers } => {
                 (PEERS, operation, peers).hash(&mut self.hasher);
             }
-            Action::TakeSnapshot { operation, snapshot } => {
-                (SNAPSHOT, operation, snapshot).hash(&mut self.hasher);
+            Action::TakeSnapshot { operation, snapshot, pinned } => {
+                (SNAPSHOT, operation, snapshot, pinned).hash(&mut self.hasher);
+            }
+            Action::ReadSnapshot { operation, position, range } => {
+                (READ_SNAPSHOT, operation, position, range).hash(&mut self.hasher);
+            }
+            Action::KeepSnapshotPart { operation, manifest, range } => {
+                (KEEP_PART, operation, manifest, range.start).hash(&mut self.hasher);
+                self.joined(member.bytes(Stream::Snapshot, *range));
+            }
+            Action::CheckSnapshot { operation, manifest } => {
+                (CHECK_SNAPSHOT, operation, manifest).hash(&mut self.hasher);
+            }
+            Action::DropSnapshot => DROP_SNAPSHOT.hash(&mut self.hasher),
+            Action::InstallSnapshot { operation, manifest } => {
+                (INSTALL, operation, manifest).hash(&mut self.hasher);
             }
             Action::Purge { origin } => (PURGE, origin).hash(&mut self.hasher),
             Action::ReadLog { operation, range } => {
@@ -112,7 +132,7 @@ impl ActionHash {
                     self.message(member, payload, source, read);
                 }
             }
-            Action::Notify(_) | Action::FailStop(_) => {}
+            Action::Notify(_) | Action::FailStop(_) | Action::Restart => {}
         }
     }
 
@@ -123,6 +143,7 @@ impl ActionHash {
             Action::Apply(apply) => (APPLY, apply).hash(&mut self.hasher),
             Action::Notify(notice) => (NOTICE, notice).hash(&mut self.hasher),
             Action::FailStop(reason) => (FAIL_STOP, reason).hash(&mut self.hasher),
+            Action::Restart => RESTART.hash(&mut self.hasher),
             _ => {}
         }
     }
@@ -157,10 +178,24 @@ impl ActionHash {
                 (PEERS, operation, peers).hash(hasher);
             }
             // The service's part is not the core's action, and there is no service in a replay.
-            StorageRequest::StoreSnapshot { operation, snapshot, .. } => {
-                (SNAPSHOT, operation, snapshot).hash(hasher);
+            StorageRequest::StoreSnapshot { operation, snapshot, pinned, .. } => {
+                (SNAPSHOT, operation, snapshot, pinned).hash(hasher);
             }
             StorageRequest::Read { operation, range } => (READ, operation, range).hash(hasher),
+            StorageRequest::ReadSnapshot { operation, position, range } => {
+                (READ_SNAPSHOT, operation, position, range).hash(hasher);
+            }
+            StorageRequest::KeepSnapshotPart { operation, manifest, start, bytes } => {
+                (KEEP_PART, operation, manifest, start).hash(hasher);
+                bytes.hash(hasher);
+            }
+            StorageRequest::CheckSnapshot { operation, manifest } => {
+                (CHECK_SNAPSHOT, operation, manifest).hash(hasher);
+            }
+            StorageRequest::DropSnapshot => DROP_SNAPSHOT.hash(hasher),
+            StorageRequest::InstallSnapshot { operation, manifest } => {
+                (INSTALL, operation, manifest).hash(hasher);
+            }
         }
     }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use quorate_core::{
     BootEpoch, Chain, ConfigError, Duration, GroupId, Instant, Limits, LogTime, Member,
-    MemberConfig, MemberId, PeerRecord, Recovered, RecoveryEpoch, Snapshot, SnapshotPoint, Term,
-    TermHistory, TermLine, Timing, Vote,
+    MemberConfig, MemberId, PeerRecord, Recovered, RecoveryEpoch, Snapshot, Term, TermHistory,
+    TermLine, Timing, Vote,
 };
 
 use super::fields::{Reader, Writer};
@@ -241,7 +241,7 @@ fn write_recovered(recovered: &Recovered, out: &mut Writer) {
         out.life(line.leader);
         out.u64(line.chain.0);
     }
-    write_point(*origin, out);
+    out.point(*origin);
     out.u64(log_end.0);
     out.u64(chain.0);
     out.u64(log_time.0);
@@ -254,15 +254,9 @@ fn write_recovered(recovered: &Recovered, out: &mut Writer) {
     }
     out.u8(u8::from(snapshot.is_some()));
     if let Some(Snapshot { point, core }) = snapshot.as_deref() {
-        write_point(*point, out);
+        out.point(*point);
         out.u64(core.len() as u64);
         out.bytes(core);
-    }
-}
-
-fn write_point(point: SnapshotPoint, out: &mut Writer) {
-    for word in [point.position.0, point.term.0, point.chain.0, point.time.0] {
-        out.u64(word);
     }
 }
 
@@ -282,7 +276,7 @@ fn read_recovered(fields: &mut Reader<'_>) -> Option<Recovered> {
         });
     }
     let history = TermHistory::new(lines).ok()?;
-    let origin = read_point(fields)?;
+    let origin = fields.point()?;
     let log_end = fields.position()?;
     let chain = Chain(fields.u64()?);
     let log_time = LogTime(fields.u64()?);
@@ -299,17 +293,8 @@ fn read_recovered(fields: &mut Reader<'_>) -> Option<Recovered> {
     Some(Recovered { life, vote, history, origin, log_end, chain, log_time, peers, snapshot })
 }
 
-fn read_point(fields: &mut Reader<'_>) -> Option<SnapshotPoint> {
-    Some(SnapshotPoint {
-        position: fields.position()?,
-        term: Term(fields.u64()?),
-        chain: Chain(fields.u64()?),
-        time: LogTime(fields.u64()?),
-    })
-}
-
 fn read_snapshot(fields: &mut Reader<'_>) -> Option<Snapshot> {
-    let point = read_point(fields)?;
+    let point = fields.point()?;
     let length = usize::try_from(fields.u64()?).ok()?;
     Some(Snapshot { point, core: fields.bytes(length)?.to_vec() })
 }

@@ -1,6 +1,9 @@
 //! Numbers and bytes in the body of a record: little-endian, one behind the other.
 
-use quorate_core::{BootEpoch, Endpoint, Incarnation, Life, MemberId, OperationId, Position};
+use quorate_core::{
+    BootEpoch, Chain, Endpoint, Incarnation, Life, LogTime, MemberId, OperationId, Position,
+    SnapshotPoint, Term,
+};
 
 /// Appends to a body.
 #[derive(Debug, Default)]
@@ -41,6 +44,12 @@ impl Writer {
     pub(super) fn operation(&mut self, operation: OperationId) {
         self.u64(operation.boot_epoch.0);
         self.u64(operation.sequence);
+    }
+
+    pub(super) fn point(&mut self, point: SnapshotPoint) {
+        for word in [point.position.0, point.term.0, point.chain.0, point.time.0] {
+            self.u64(word);
+        }
     }
 }
 
@@ -96,5 +105,14 @@ impl<'a> Reader<'a> {
 
     pub(super) fn operation(&mut self) -> Option<OperationId> {
         Some(OperationId { boot_epoch: BootEpoch(self.u64()?), sequence: self.u64()? })
+    }
+
+    pub(super) fn point(&mut self) -> Option<SnapshotPoint> {
+        Some(SnapshotPoint {
+            position: self.position()?,
+            term: Term(self.u64()?),
+            chain: Chain(self.u64()?),
+            time: LogTime(self.u64()?),
+        })
     }
 }

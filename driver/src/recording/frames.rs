@@ -16,7 +16,7 @@ use super::RecordingError;
 /// What a recording begins with.
 pub(super) const MAGIC: [u8; 8] = *b"QRRECORD";
 /// The version of the format.
-pub(super) const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 4;
 /// Bytes of a record besides its body.
 const HEAD_BYTES: usize = 8;
 const CHECK_BYTES: usize = 4;

@@ -58,7 +58,10 @@ pub enum RecordingError {
     #[error("this is no recording; name a file that `quorate member --record` wrote")]
     Foreign,
     /// It was written by another version.
-    #[error("the recording has version {found} of the format, this program reads version 2")]
+    #[error(
+        "the recording has version {found} of the format, this program reads version {}",
+        frames::VERSION
+    )]
     Version {
         /// Its version.
         found: u32,

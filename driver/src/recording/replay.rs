@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use quorate_core::{Actions, Event};
+use quorate_core::Actions;
 
 use super::RecordingError;
 use super::action_hash::ActionHash;
 use super::reader::{Ending, Record, RecordingReader};
 use super::step::Step;
+use crate::member_loop::read_in;
 
 /// What came of a replay.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -84,8 +85,7 @@ pub fn replay<R: Read>(mut recording: RecordingReader<R>) -> Result<Replayed, Re
                 let event = step.input.into_event(tag);
                 let event =
                     event.map_err(|reason| RecordingError::Undecodable { step: number, reason })?;
-                let read =
-                    if let Event::LogRead { bytes, .. } = event { Some(bytes) } else { None };
+                let read = read_in(&event);
                 member.step(now, event, &mut actions);
                 for action in actions.drain() {
                     hash.action(&action, &member, read);

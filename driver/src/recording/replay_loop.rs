@@ -99,6 +99,13 @@ fn take(looped: &mut Looped, clock: &Recorded, input: Input<'_>) {
         Input::Event(Event::LogRead { operation, bytes }) => {
             looped.complete(now, Completion::Read { operation, bytes: bytes.to_vec() })
         }
+        Input::Event(Event::SnapshotRead { operation, manifest, bytes }) => {
+            let bytes = bytes.to_vec();
+            looped.complete(now, Completion::SnapshotRead { operation, manifest, bytes })
+        }
+        Input::Event(Event::SnapshotWhole { operation, core }) => {
+            looped.complete(now, Completion::SnapshotWhole { operation, core: core.to_vec() })
+        }
         // What followed from performing actions is in the recording, and follows from there.
         Input::Event(event) => {
             looped.replay(now, event);

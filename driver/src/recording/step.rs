@@ -5,6 +5,7 @@ use core::fmt;
 use quorate_codecs::{DecodeError, decode};
 use quorate_core::{
     Endpoint, Event, GroupTag, Instant, LogTime, MemberId, Outputs, Position, SessionId,
+    SnapshotManifest,
 };
 
 use super::fields::{Reader, Writer};
@@ -22,6 +23,8 @@ const SHUTDOWN: u8 = 10;
 const TRANSFER: u8 = 11;
 const TAKE_SNAPSHOT: u8 = 12;
 const SNAPSHOT_FAILED: u8 = 13;
+const SNAPSHOT_READ: u8 = 14;
+const SNAPSHOT_WHOLE: u8 = 15;
 /// The record behind the last step.
 pub(super) const ENDING: u8 = 255;
 
@@ -75,6 +78,8 @@ impl<'a> Input<'a> {
             Self::Event(Event::Shutdown) => "shutdown",
             Self::Event(Event::TakeSnapshot) => "take_snapshot",
             Self::Event(Event::SnapshotFailed { .. }) => "snapshot_failed",
+            Self::Event(Event::SnapshotRead { .. }) => "snapshot_read",
+            Self::Event(Event::SnapshotWhole { .. }) => "snapshot_whole",
         }
     }
 
@@ -143,6 +148,23 @@ pub(super) fn write_event(hash: u64, now: Instant, event: &Event<'_>, out: &mut 
             out.operation(*operation);
             out.bytes(bytes);
         }
+        Event::SnapshotRead { operation, manifest, bytes } => {
+            front(SNAPSHOT_READ);
+            out.operation(*operation);
+            out.u8(u8::from(manifest.is_some()));
+            if let Some(SnapshotManifest { point, core_bytes, service_bytes, digest }) = manifest {
+                out.point(*point);
+                for number in [*core_bytes, *service_bytes, *digest] {
+                    out.u64(number);
+                }
+            }
+            out.bytes(bytes);
+        }
+        Event::SnapshotWhole { operation, core } => {
+            front(SNAPSHOT_WHOLE);
+            out.operation(*operation);
+            out.bytes(core);
+        }
         Event::StorageFull { position } => {
             front(STORAGE_FULL);
             out.u64(position.0);
@@ -204,9 +226,27 @@ pub(super) fn read<'a>(
         }
         TAKE_SNAPSHOT => Input::Event(Event::TakeSnapshot),
         SNAPSHOT_FAILED => Input::Event(Event::SnapshotFailed { operation: fields.operation()? }),
+        SNAPSHOT_READ => {
+            let operation = fields.operation()?;
+            let manifest = match fields.u8()? {
+                0 => None,
+                _ => Some(read_manifest(fields)?),
+            };
+            Input::Event(Event::SnapshotRead { operation, manifest, bytes: fields.rest() })
+        }
+        SNAPSHOT_WHOLE => {
+            let operation = fields.operation()?;
+            Input::Event(Event::SnapshotWhole { operation, core: fields.rest() })
+        }
         _ => return None,
     };
     fields.0.is_empty().then_some(Step { number, now, hash_before, input })
+}
+
+fn read_manifest(fields: &mut Reader<'_>) -> Option<SnapshotManifest> {
+    let point = fields.point()?;
+    let (core_bytes, service_bytes) = (fields.u64()?, fields.u64()?);
+    Some(SnapshotManifest { point, core_bytes, service_bytes, digest: fields.u64()? })
 }
 
 fn read_outputs(fields: &mut Reader<'_>, outputs: &mut Outputs) -> Option<()> {

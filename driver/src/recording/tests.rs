@@ -6,6 +6,7 @@ use self::world::World;
 use super::*;
 use crate::turn::{Host, Turn};
 
+mod fetched;
 mod hostile;
 mod world;
 

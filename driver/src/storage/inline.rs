@@ -3,7 +3,7 @@
 use core::fmt;
 use core::mem;
 
-use super::{Completion, Reporter, perform_grouped, read_one, store_one};
+use super::{Completion, Place, Reporter, perform_grouped, read_one, store_one};
 use crate::port::{DurableStore, LogReader, SnapshotStore, StoragePort, StorageRequest};
 
 /// Performs requests on the loop's thread, when the loop has sent what it had to send; syncs that
@@ -54,9 +54,9 @@ impl<D: DurableStore, R: LogReader, S: SnapshotStore> InlineStorage<D, R, S> {
         let complete = &reporter.complete;
         reporter.watch(|| {
             perform_grouped(store, durable, complete)?;
-            others.drain(..).try_for_each(|request| match request {
-                StorageRequest::StoreSnapshot { .. } => store_one(snapshots, request, complete),
-                request => {
+            others.drain(..).try_for_each(|request| match Place::of(&request) {
+                Place::Snapshots => store_one(snapshots, request, complete),
+                _ => {
                     read_one(reader, request, complete);
                     Ok(())
                 }
@@ -77,11 +77,9 @@ where
     fn submit(&mut self, request: StorageRequest<D::Cut>) {
         let usable = self.open.as_ref().is_some_and(|open| !open.reporter.has_failed());
         if usable {
-            match request {
-                StorageRequest::Read { .. } | StorageRequest::StoreSnapshot { .. } => {
-                    self.others.push(request);
-                }
-                _ => self.durable.push(request),
+            match Place::of(&request) {
+                Place::Durable => self.durable.push(request),
+                Place::Reads | Place::Snapshots => self.others.push(request),
             }
         }
     }

@@ -2,7 +2,8 @@ use core::cell::RefCell;
 use std::sync::mpsc::channel;
 
 use quorate_core::{
-    BootEpoch, PeerRecord, Position, PositionRange, Snapshot, SnapshotPoint, TermHistory, Vote,
+    BootEpoch, PeerRecord, Position, PositionRange, Snapshot, SnapshotManifest, SnapshotPoint,
+    TermHistory, Vote,
 };
 
 use super::*;
@@ -57,6 +58,20 @@ impl DurableStore for Recorder {
     fn purge(&mut self, _origin: SnapshotPoint) -> Result<(), String> {
         self.call("purge")
     }
+
+    fn install(&mut self, manifest: &SnapshotManifest) -> Result<(), StoreError> {
+        refuse_at(manifest.point.position)?;
+        self.call("install").map_err(StoreError::Broken)
+    }
+}
+
+/// At 8 there is no space, at 16 all is broken.
+fn refuse_at(position: Position) -> Result<(), StoreError> {
+    match position.0 {
+        8 => Err(StoreError::Refused("no space".into())),
+        16 => Err(StoreError::Broken("it is broken".into())),
+        _ => Ok(()),
+    }
 }
 
 fn perform(
@@ -91,17 +106,39 @@ fn nothing_is_performed_or_completed_behind_an_error() {
     assert_eq!(store.calls, ["vote"]);
 }
 
-/// Stores what the position says: at 8 there is no space, at 16 all is broken.
-struct Keeper;
+/// Stores what the position says, and keeps parts as it.
+#[derive(Default)]
+struct Keeper(Vec<u8>);
 
 impl SnapshotStore for Keeper {
-    fn store(&mut self, snapshot: &Snapshot, service: &[u8]) -> Result<(), StoreError> {
-        assert_eq!(service, b"state");
-        match snapshot.point.position.0 {
-            8 => Err(StoreError::Refused("no space".into())),
-            16 => Err(StoreError::Broken("it is broken".into())),
-            _ => Ok(()),
-        }
+    fn store(
+        &mut self,
+        snapshot: &Snapshot,
+        service: &[u8],
+        pinned: Option<Position>,
+    ) -> Result<(), StoreError> {
+        assert_eq!((service, pinned), (&b"state"[..], Some(Position(3))));
+        refuse_at(snapshot.point.position)
+    }
+
+    fn keep(
+        &mut self,
+        manifest: &SnapshotManifest,
+        start: Position,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        assert_eq!(start.0, self.0.len() as u64);
+        self.0.extend_from_slice(bytes);
+        refuse_at(manifest.point.position)
+    }
+
+    fn check(&mut self, manifest: &SnapshotManifest) -> Result<Vec<u8>, StoreError> {
+        refuse_at(manifest.point.position)?;
+        Ok(self.0.clone())
+    }
+
+    fn discard(&mut self) {
+        self.0.clear();
     }
 }
 
@@ -109,7 +146,8 @@ fn snapshot(sequence: u64) -> StorageRequest<Position> {
     let point = SnapshotPoint { position: Position(sequence), ..SnapshotPoint::default() };
     let snapshot = Box::new(Snapshot { point, core: Vec::new() });
     let service = b"state".to_vec();
-    StorageRequest::StoreSnapshot { operation: operation(sequence), snapshot, service }
+    let pinned = Some(Position(3));
+    StorageRequest::StoreSnapshot { operation: operation(sequence), snapshot, service, pinned }
 }
 
 fn what_becomes_of_snapshots() -> [Completion; 3] {
@@ -125,8 +163,9 @@ fn snapshots_are_stored_refused_or_the_end() {
     let (sender, completions) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
     let mut threads =
-        StorageThreads::start(Recorder::default(), Echo, Keeper, complete.clone()).unwrap();
-    let mut inline = InlineStorage::new(Recorder::default(), Echo, Keeper, complete);
+        StorageThreads::start(Recorder::default(), Echo, Keeper::default(), complete.clone())
+            .unwrap();
+    let mut inline = InlineStorage::new(Recorder::default(), Echo, Keeper::default(), complete);
     for position in [24, 8, 16] {
         inline.submit(snapshot(position));
     }
@@ -153,13 +192,98 @@ impl LogReader for Echo {
         bytes.resize(range.len() as usize, 7);
         Ok(())
     }
+
+    fn read_snapshot(
+        &mut self,
+        position: Position,
+        range: PositionRange,
+        bytes: &mut Vec<u8>,
+    ) -> Result<SnapshotManifest, String> {
+        self.read(range, bytes)?;
+        Ok(manifest(position.0))
+    }
+}
+
+fn manifest(position: u64) -> SnapshotManifest {
+    let point = SnapshotPoint { position: Position(position), ..SnapshotPoint::default() };
+    SnapshotManifest { point, core_bytes: 3, service_bytes: 4, digest: 5 }
+}
+
+/// What is asked for a snapshot that is fetched, which stands at `position`.
+fn fetch(position: u64) -> [StorageRequest<Position>; 7] {
+    let (operation, manifest, start) = (operation(position), manifest(position), Position(0));
+    let part = |start, bytes: &[u8]| {
+        let bytes = bytes.to_vec();
+        StorageRequest::KeepSnapshotPart { operation, manifest, start: Position(start), bytes }
+    };
+    let range = PositionRange::at(start, 2);
+    [
+        part(0, b"nothing"),
+        StorageRequest::DropSnapshot,
+        part(0, b"ab"),
+        part(2, b"c"),
+        StorageRequest::CheckSnapshot { operation, manifest },
+        StorageRequest::ReadSnapshot { operation, position: Position(position), range },
+        StorageRequest::InstallSnapshot { operation, manifest },
+    ]
+}
+
+#[test]
+fn a_snapshot_is_fetched_and_installed_by_threads_and_inline_alike() {
+    let run = |position: u64, inline: bool| {
+        let (sender, completions) = channel();
+        let complete = move |completion| sender.send(completion).unwrap();
+        let store = Recorder::default();
+        if inline {
+            let mut inline = InlineStorage::new(store, Echo, Keeper::default(), complete);
+            fetch(position).into_iter().for_each(|request| inline.submit(request));
+            inline.close();
+        } else {
+            let mut threads =
+                StorageThreads::start(store, Echo, Keeper::default(), complete).unwrap();
+            fetch(position).into_iter().for_each(|request| threads.submit(request));
+        }
+        completions.iter().collect::<Vec<_>>()
+    };
+    let count = |all: &[Completion], one: &Completion| all.iter().filter(|it| *it == one).count();
+    for inline in [false, true] {
+        let all = run(24, inline);
+        let (id, stored) = (operation(24), Completion::SnapshotStored { operation: operation(24) });
+        let read = |start: usize| Completion::SnapshotRead {
+            operation: id,
+            manifest: Some(manifest(24)),
+            bytes: vec![7; start],
+        };
+        let whole = Completion::SnapshotWhole { operation: id, core: b"abc".to_vec() };
+        // Three parts, and the installation.
+        assert_eq!((all.len(), count(&all, &stored)), (6, 4), "{all:?}");
+        assert_eq!((count(&all, &whole), count(&all, &read(2))), (1, 1), "{all:?}");
+        let all = run(8, inline);
+        let refused =
+            Completion::SnapshotFailed { operation: operation(8), reason: "no space".into() };
+        // Whatever else: nothing of it is the end.
+        assert_eq!((all.len(), count(&all, &refused)), (6, 5), "{all:?}");
+        let all = run(16, inline);
+        let broken = Completion::Failed { reason: "it is broken".into() };
+        assert_eq!(count(&all, &broken), 1, "{all:?}");
+    }
+    let mut reader = Echo;
+    let unread = RefCell::new(Vec::new());
+    let range = PositionRange::at(Position(8), 3);
+    let request: StorageRequest<Position> =
+        StorageRequest::ReadSnapshot { operation: operation(1), position: Position(24), range };
+    read_one(&mut reader, request, |completion| unread.borrow_mut().push(completion));
+    let nothing =
+        Completion::SnapshotRead { operation: operation(1), manifest: None, bytes: Vec::new() };
+    assert_eq!(unread.into_inner(), [nothing]);
 }
 
 #[test]
 fn the_threads_perform_what_is_queued_before_they_end() {
     let (sender, completions) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut threads = StorageThreads::start(Recorder::default(), Echo, Keeper, complete).unwrap();
+    let mut threads =
+        StorageThreads::start(Recorder::default(), Echo, Keeper::default(), complete).unwrap();
     for sequence in 0..100 {
         threads.submit(sync(sequence));
     }
@@ -180,7 +304,7 @@ fn the_first_error_is_reported_once_and_poisons() {
     let (sender, completions) = channel();
     let store = Recorder { fails_at: Some(0), ..Recorder::default() };
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut threads = StorageThreads::start(store, Echo, Keeper, complete).unwrap();
+    let mut threads = StorageThreads::start(store, Echo, Keeper::default(), complete).unwrap();
     threads.submit(sync(1));
     threads.submit(sync(2));
     drop(threads);
@@ -214,6 +338,10 @@ impl DurableStore for Hanging {
     fn purge(&mut self, _origin: SnapshotPoint) -> Result<(), String> {
         self.sync()
     }
+
+    fn install(&mut self, _manifest: &SnapshotManifest) -> Result<(), StoreError> {
+        self.sync().map_err(StoreError::Broken)
+    }
 }
 
 #[test]
@@ -221,7 +349,8 @@ fn a_disk_that_hangs_does_not_hold_up_whoever_drops_the_threads() {
     let (sender, completions) = channel();
     let (release, released) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut threads = StorageThreads::start(Hanging(released), Echo, Keeper, complete).unwrap();
+    let mut threads =
+        StorageThreads::start(Hanging(released), Echo, Keeper::default(), complete).unwrap();
     threads.submit(sync(1));
     let (dropped, done) = channel();
     thread::spawn(move || {
@@ -240,7 +369,8 @@ fn a_disk_that_hangs_does_not_hold_up_whoever_drops_the_threads() {
 fn closed_threads_let_go_of_everything_when_they_have_finished() {
     let (sender, completions) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut threads = StorageThreads::start(Recorder::default(), Echo, Keeper, complete).unwrap();
+    let mut threads =
+        StorageThreads::start(Recorder::default(), Echo, Keeper::default(), complete).unwrap();
     threads.submit(sync(1));
     threads.close();
     assert_eq!(completions.iter().count(), 1);
@@ -253,7 +383,8 @@ fn a_panic_in_a_thread_is_a_failure_and_so_is_a_queue_without_a_thread() {
     let (release, released) = channel::<()>();
     drop(release);
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut threads = StorageThreads::start(Hanging(released), Echo, Keeper, complete).unwrap();
+    let mut threads =
+        StorageThreads::start(Hanging(released), Echo, Keeper::default(), complete).unwrap();
     threads.submit(sync(1));
     let failed = completions.recv().unwrap();
     match &failed {
@@ -284,7 +415,7 @@ fn a_panic_in_a_thread_is_a_failure_and_so_is_a_queue_without_a_thread() {
 fn an_inline_storage_performs_when_it_is_told_to_and_lets_go_when_closed() {
     let (sender, completions) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut inline = InlineStorage::new(Recorder::default(), Echo, Keeper, complete);
+    let mut inline = InlineStorage::new(Recorder::default(), Echo, Keeper::default(), complete);
     inline.submit(sync(1));
     let range = PositionRange::at(Position(16), 3);
     inline.submit(StorageRequest::Read { operation: operation(2), range });
@@ -306,7 +437,7 @@ fn an_inline_storage_that_fails_or_panics_says_so_once_and_does_nothing_more() {
     let (sender, completions) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
     let store = Recorder { fails_at: Some(1), ..Recorder::default() };
-    let mut inline = InlineStorage::new(store, Echo, Keeper, complete.clone());
+    let mut inline = InlineStorage::new(store, Echo, Keeper::default(), complete.clone());
     for request in [vote(1), sync(2), vote(3)] {
         inline.submit(request);
     }
@@ -316,7 +447,7 @@ fn an_inline_storage_that_fails_or_panics_says_so_once_and_does_nothing_more() {
     let failed = Completion::Failed { reason: "a deliberate error".into() };
     let all: Vec<_> = completions.try_iter().collect();
     assert_eq!(all, [Completion::Durable { operation: operation(1) }, failed]);
-    let mut inline = InlineStorage::new(Hanging(released), Echo, Keeper, complete);
+    let mut inline = InlineStorage::new(Hanging(released), Echo, Keeper::default(), complete);
     inline.submit(sync(1));
     inline.perform();
     assert!(matches!(completions.try_recv(), Ok(Completion::Failed { .. })));

@@ -9,7 +9,8 @@ use quorate_core::client::{ClientConfig, ClientLimits, ClientTiming};
 use quorate_core::{ClientKey, GroupId, Limits, MemberId, RecoveryEpoch, Timing};
 use quorate_driver::{
     ClientHandle, ClientOptions, Configuration, Context, Faults, MemberHandle, MemberOptions,
-    Service, ServiceError, StartMemberError, StorageMode, endpoint_of,
+    Service, ServiceError, StartMemberError, StorageMode, endpoint_of, next_incarnation,
+    rejoin_archive,
 };
 
 /// Starts members and clients.
@@ -60,6 +61,8 @@ pub(crate) struct Group<'a> {
     pub(crate) runtimes: Vec<&'a dyn Runtime>,
     /// Who waits for the disk, of each member.
     pub(crate) storage: StorageMode,
+    /// Of each member; clients fit the default ones.
+    pub(crate) limits: Limits,
     _directory: tempfile::TempDir,
     configurations: Vec<Configuration>,
     sockets: Vec<UdpSocket>,
@@ -88,12 +91,14 @@ impl<'a> Group<'a> {
         };
         let configurations = addresses.iter().map(configure).collect();
         let (runtimes, storage) = (runtimes.to_vec(), StorageMode::Threads);
-        Self { runtimes, storage, _directory: directory, configurations, sockets, faults }
+        let limits = Limits::default();
+        Self { runtimes, storage, limits, _directory: directory, configurations, sockets, faults }
     }
 
     /// What the member is started with: a new group at its first start, else its old data.
     pub(crate) fn options(&self, index: usize) -> MemberOptions {
         let mut options = MemberOptions::new(self.configurations[index].clone());
+        options.configuration.limits = self.limits.clone();
         options.bootstrap = true;
         options.socket = Some(self.sockets[index].try_clone().unwrap());
         options.storage = self.storage;
@@ -105,6 +110,13 @@ impl<'a> Group<'a> {
         let directory = self.configurations[index].data.join("snapshots");
         let files = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
         files.max().unwrap()
+    }
+
+    /// A stopped member loses its directory, and gets a new one.
+    pub(crate) fn wipe(&self, index: usize) {
+        let configuration = &self.configurations[index];
+        std::fs::remove_dir_all(&configuration.data).unwrap();
+        rejoin_archive(configuration, next_incarnation()).unwrap();
     }
 
     pub(crate) fn start(&self, index: usize) -> MemberHandle<Keeper> {

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it is")]
 
+mod fetched;
 mod group;
 mod patience;
 mod snapshots;
@@ -12,6 +13,7 @@ use core::ops::Range;
 use quorate_core::{MemberId, Position};
 use quorate_driver::{ClientHandle, Faults, MemberHandle, MemberStatus, TransferError};
 
+pub(crate) use self::fetched::a_member_that_lacks_what_all_have_purged_fetches_a_snapshot;
 pub(crate) use self::group::{Group, Keeper, Runtime};
 pub(crate) use self::patience::{in_time, in_time_or_tell};
 pub(crate) use self::snapshots::a_restart_begins_with_the_newest_whole_snapshot;

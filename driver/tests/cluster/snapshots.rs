@@ -9,7 +9,7 @@ use super::{Group, Member, in_time, in_time_or_tell, send, serving, until_level}
 const OWN_BYTES: usize = 4 << 10;
 
 /// Has a snapshot taken, and waits until all members have stored it.
-fn take_snapshot(members: &[Member]) -> Position {
+pub(super) fn take_snapshot(members: &[Member]) -> Position {
     let position = in_time_or_tell("mark", || {
         let marked = in_time("mark", members[serving(members)].take_snapshot());
         marked.map_err(|error| error.to_string())
@@ -22,14 +22,14 @@ fn take_snapshot(members: &[Member]) -> Position {
     position
 }
 
-fn stop(members: Vec<Member>) {
+pub(super) fn stop(members: Vec<Member>) {
     for member in members {
         in_time("end", member.shutdown()).unwrap();
     }
 }
 
 /// Each message that a member was handed in this life.
-fn applied(member: &Member) -> u64 {
+pub(super) fn applied(member: &Member) -> u64 {
     in_time("status", member.status()).unwrap().counters.messages_applied
 }
 

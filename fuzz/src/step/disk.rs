@@ -1,9 +1,10 @@
 //! The disk of a member: what was written, what of it is durable, and what is under way.
 
 use quorate_core::frame::{self, FrameSeed, chain_after, parse_body};
+use quorate_core::hash::mix;
 use quorate_core::{
     GroupTag, Life, OperationId, PeerRecord, Position, PositionRange, Recovered, Snapshot,
-    SnapshotPoint, TermHistory, Vote,
+    SnapshotManifest, SnapshotPoint, TermHistory, Vote,
 };
 
 /// A write that completes later.
@@ -14,6 +15,18 @@ pub(super) enum Write {
     History(TermHistory, Position),
     Peers(Vec<PeerRecord>),
     Snapshot(Box<Snapshot>),
+    /// A part of a snapshot that is fetched, from an offset on.
+    Part(usize, Vec<u8>),
+    Install(SnapshotManifest),
+}
+
+/// A read that completes later.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Read {
+    Log(PositionRange),
+    Snapshot(Position, PositionRange),
+    /// Compares what was kept with what it has to be.
+    Check(SnapshotManifest),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -26,9 +39,15 @@ pub(super) struct Disk {
     history: TermHistory,
     peers: Vec<PeerRecord>,
     snapshots: Vec<Snapshot>,
+    /// What is kept of a snapshot that is fetched.
+    pub(super) draft: Vec<u8>,
     pub(super) boot_epoch: u64,
     pub(super) writes: Vec<(OperationId, Write)>,
-    pub(super) reads: Vec<(OperationId, PositionRange)>,
+    pub(super) reads: Vec<(OperationId, Read)>,
+}
+
+fn digest(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(bytes.len() as u64, |hash, byte| mix(hash, u64::from(*byte)))
 }
 
 impl Disk {
@@ -44,7 +63,45 @@ impl Disk {
             }
             Write::Peers(peers) => self.peers = peers,
             Write::Snapshot(snapshot) => self.snapshots.push(*snapshot),
+            Write::Part(start, bytes) => {
+                self.draft.truncate(start);
+                assert_eq!(self.draft.len(), start, "parts come in order");
+                self.draft.extend_from_slice(&bytes);
+            }
+            Write::Install(manifest) => self.install(&manifest),
         }
+    }
+
+    /// Lets the log begin behind what was kept, empty.
+    fn install(&mut self, manifest: &SnapshotManifest) {
+        let Some(core) = self.check(manifest) else { panic!("{manifest:?} was not checked") };
+        let (point, end) = (manifest.point, manifest.point.position.0 as usize);
+        assert!(end > self.log.len(), "{point:?} is no newer than the log");
+        self.snapshots = vec![Snapshot { point, core }];
+        (self.log, self.synced, self.origin) = (vec![0; end], end, point);
+    }
+
+    /// The core's part of what was kept, if all is as `manifest` says.
+    pub(super) fn check(&self, manifest: &SnapshotManifest) -> Option<Vec<u8>> {
+        let core = self.draft.get(..manifest.core_bytes as usize)?;
+        (manifest.service_bytes == 0 && digest(core) == manifest.digest).then(|| core.to_vec())
+    }
+
+    /// The bytes of `range` of the stream of the snapshot at `position`, and what it is. The
+    /// service has no state of its own.
+    pub(super) fn read_snapshot(
+        &self,
+        position: Position,
+        range: PositionRange,
+    ) -> Option<(SnapshotManifest, Vec<u8>)> {
+        let is_it = |snapshot: &&Snapshot| snapshot.point.position == position;
+        let Snapshot { point, core } = self.snapshots.iter().find(is_it)?;
+        let (core_bytes, digest) = (core.len() as u64, digest(core));
+        let manifest = SnapshotManifest { point: *point, core_bytes, service_bytes: 0, digest };
+        let mut stream = core.clone();
+        stream.resize(manifest.stream_end().0 as usize, 0);
+        let end = stream.len().min(range.end.0 as usize);
+        Some((manifest, stream.get(range.start.0 as usize..end).unwrap_or_default().to_vec()))
     }
 
     /// Lets the log begin at `origin`.
@@ -67,6 +124,7 @@ impl Disk {
     pub(super) fn recover(&mut self, tag: GroupTag, life: Life, frame_bytes_max: u64) -> Recovered {
         self.writes.clear();
         self.reads.clear();
+        self.draft.clear();
         self.log.truncate(self.synced);
         let SnapshotPoint { position: mut end, mut chain, time: mut log_time, .. } = self.origin;
         while let Some(line) = self.history.owner(end) {

@@ -2,9 +2,12 @@
 
 use arbitrary::Unstructured;
 use quorate_core::client::ClientEvent;
-use quorate_core::{BootEpoch, Duration, Event, MemberId, OperationId, Outputs, Position};
+use quorate_core::{
+    BootEpoch, Duration, Event, MemberId, OperationId, Outputs, Position, PositionRange,
+    SnapshotManifest,
+};
 
-use super::disk::Write;
+use super::disk::{Read, Write};
 use super::host::endpoint;
 use super::world::World;
 use crate::draw::{Draw, Near};
@@ -86,8 +89,14 @@ impl World {
         if disk.reads.is_empty() {
             return;
         }
-        let (operation, range) = disk.reads.remove(0);
-        let mut bytes = disk.read(range);
+        let (operation, read) = disk.reads.remove(0);
+        let mut bytes = match read {
+            Read::Log(range) => disk.read(range),
+            Read::Snapshot(position, range) => {
+                return self.answer_a_read(index, operation, (position, range), draw);
+            }
+            Read::Check(manifest) => return self.answer_a_check(index, operation, &manifest),
+        };
         let lie = draw.byte();
         if self.liars_allowed.reads && lie > 127 && !bytes.is_empty() {
             self.liars.reads = true;
@@ -101,6 +110,35 @@ impl World {
             }
         }
         self.step_member(index, Event::LogRead { operation, bytes: &bytes });
+    }
+
+    /// What was asked for of a snapshot, or now and then that it is not there.
+    fn answer_a_read(
+        &mut self,
+        index: usize,
+        operation: OperationId,
+        (position, range): (Position, PositionRange),
+        draw: &mut Draw<'_, '_>,
+    ) {
+        let read = self.hosts[index].disk.read_snapshot(position, range);
+        let read = read.filter(|_| draw.byte() < 240);
+        let manifest = read.as_ref().map(|(manifest, _)| *manifest);
+        let bytes = read.map_or_else(Vec::new, |(_, bytes)| bytes);
+        self.step_member(index, Event::SnapshotRead { operation, manifest, bytes: &bytes });
+    }
+
+    fn answer_a_check(
+        &mut self,
+        index: usize,
+        operation: OperationId,
+        manifest: &SnapshotManifest,
+    ) {
+        match self.hosts[index].disk.check(manifest) {
+            Some(core) => {
+                self.step_member(index, Event::SnapshotWhole { operation, core: &core });
+            }
+            None => self.step_member(index, Event::SnapshotFailed { operation }),
+        }
     }
 
     /// Completions of operations that nobody asked for, of this life or another.
@@ -173,10 +211,13 @@ impl World {
         }
     }
 
-    /// A snapshot that is being stored cannot be.
+    /// A snapshot that is being stored, kept or installed cannot be.
     fn fail_a_snapshot(&mut self, index: usize) {
         let writes = &mut self.hosts[index].disk.writes;
-        let at = writes.iter().position(|(_, write)| matches!(write, Write::Snapshot(_)));
+        let can_fail = |write: &Write| {
+            matches!(write, Write::Snapshot(_) | Write::Part(..) | Write::Install(_))
+        };
+        let at = writes.iter().position(|(_, write)| can_fail(write));
         if let Some(at) = at {
             let (operation, _) = writes.remove(at);
             self.step_member(index, Event::SnapshotFailed { operation });

@@ -13,7 +13,7 @@ use quorate_core::{
     Source, Stream,
 };
 
-use super::disk::Write;
+use super::disk::{Read, Write};
 use super::host::{Host, MEMBERS, SLICE_BYTES, endpoint, limits};
 use super::reasons::Liars;
 use crate::{GROUP, TAG};
@@ -77,7 +77,7 @@ impl World {
     /// once, as the event says.
     pub(super) fn step_member(&mut self, index: usize, event: Event<'_>) {
         let read = match &event {
-            Event::LogRead { bytes, .. } => bytes,
+            Event::LogRead { bytes, .. } | Event::SnapshotRead { bytes, .. } => bytes,
             _ => &[][..],
         };
         let Host { member, actions, .. } = &mut self.hosts[index];
@@ -132,7 +132,7 @@ impl World {
                 let peers = peers.into_iter().collect();
                 host.disk.writes.push((operation, Write::Peers(peers)));
             }
-            Action::TakeSnapshot { operation, snapshot } => {
+            Action::TakeSnapshot { operation, snapshot, .. } => {
                 let known = SnapshotPoint::read(&snapshot.core);
                 assert_eq!(known, Ok(snapshot.point), "what was laid out is read again");
                 host.disk.writes.push((operation, Write::Snapshot(snapshot)));
@@ -141,8 +141,25 @@ impl World {
             Action::ReadLog { operation, range } => {
                 assert!(range.start >= host.disk.origin.position, "{range} was purged");
                 assert!(range.end.0 <= host.disk.log.len() as u64, "{range} was never appended");
-                host.disk.reads.push((operation, range));
+                host.disk.reads.push((operation, Read::Log(range)));
             }
+            Action::ReadSnapshot { operation, position, range } => {
+                host.disk.reads.push((operation, Read::Snapshot(position, range)));
+            }
+            Action::KeepSnapshotPart { operation, range, .. } => {
+                let bytes = bytes_of(host, Stream::Snapshot, range, Source::Member, &[]);
+                let part = Write::Part(range.start.0 as usize, bytes);
+                host.disk.writes.push((operation, part));
+            }
+            Action::CheckSnapshot { operation, manifest } => {
+                host.disk.reads.push((operation, Read::Check(manifest)));
+            }
+            Action::DropSnapshot => host.disk.draft.clear(),
+            Action::InstallSnapshot { operation, manifest } => {
+                assert!(host.disk.writes.is_empty(), "nothing else is under way");
+                host.disk.writes.push((operation, Write::Install(manifest)));
+            }
+            Action::Restart => host.restart(self.now),
             Action::Apply(apply) => hand_over(host, &apply, read),
             Action::Notify(_) => {}
             Action::FailStop(reason) => {

@@ -298,10 +298,11 @@ impl Member {
         actions: &mut Actions,
     ) -> Option<Delivery> {
         match frame.body {
-            Body::TermOpen(_)
-            | Body::Reply { .. }
-            | Body::SnapshotMark { .. }
-            | Body::Readmission { .. } => None,
+            Body::TermOpen(_) | Body::Reply { .. } | Body::SnapshotMark { .. } => None,
+            Body::Readmission { life, .. } => {
+                self.state.readmissions.note(life, position);
+                None
+            }
             Body::SessionOpen { client, .. } => {
                 let session = SessionId(position.0);
                 let opened = self.state.sessions.open(session, client);

@@ -299,7 +299,7 @@ impl Member {
     pub(super) fn acknowledge(&mut self, actions: &mut Actions) {
         let Some(leader) = self.state.leader else { return };
         let wanted = core::mem::take(&mut self.state.following.acknowledgement_wanted);
-        if !wanted || !self.has_adopted() {
+        if !wanted || !self.has_adopted() || self.records_lag() {
             return;
         }
         if self.is_applicant() {

@@ -16,16 +16,21 @@ mod deadlines;
 mod decisions;
 mod egress;
 mod election;
+mod fetch;
+mod fetching;
 mod following;
 mod ingress;
+mod installing;
 mod leading;
 mod log;
 mod peers;
 mod readmission;
 mod repair;
 mod replies;
+mod serving_snapshots;
 mod session_log;
 mod sessions;
+mod snapshot_state;
 mod snapshots;
 mod sources;
 mod stalls;
@@ -61,12 +66,14 @@ use self::apply::Applier;
 use self::connections::Connections;
 use self::decisions::Asked;
 use self::election::Election;
+use self::fetching::Fetching;
 use self::following::Following;
 use self::leading::Leading;
 use self::log::Log;
 use self::peers::{Hearing, Peers};
-use self::readmission::{Standing, is_heard_of_newcomers};
+use self::readmission::{Readmissions, Standing, is_heard_of_newcomers};
 use self::repair::Reads;
+use self::serving_snapshots::Serving;
 use self::sessions::Sessions;
 use self::snapshots::Snapshots;
 use self::sources::Sources;
@@ -111,7 +118,10 @@ struct State {
     reads: Reads,
     applier: Applier,
     sessions: Sessions,
+    readmissions: Readmissions,
     snapshots: Snapshots,
+    serving: Serving,
+    fetching: Fetching,
     connections: Connections,
     space: Space,
     stalls: Stalls,
@@ -141,7 +151,7 @@ impl Member {
         recovered.check(config.member)?;
         let config = config.with_known_voters(&recovered);
         let limits = &config.limits;
-        let (point, sessions) = snapshots::beginning(&recovered, limits)?;
+        let (point, restored) = snapshot_state::beginning(&recovered, limits)?;
         let term = decisions::recovered_term(recovered.vote, &recovered.history);
         let granted_to = recovered.vote.granted_to.filter(|_| term == recovered.vote.term);
         let last_term = recovered.history.last_term();
@@ -172,8 +182,11 @@ impl Member {
             sources: Sources::new(others.clone(), config.timing.heartbeat_interval),
             reads: Reads::new(limits.reads_max),
             applier: Applier::new(limits.apply_batch_max, point),
-            sessions,
+            sessions: restored.sessions,
+            readmissions: restored.readmissions,
             snapshots: Snapshots::new(point),
+            serving: Serving::default(),
+            fetching: Fetching::default(),
             connections: Connections::default(),
             space: Space::Enough,
             flush_wanted: false,
@@ -181,6 +194,7 @@ impl Member {
             history: recovered.history,
         };
         let mut member = Self { config, counters: Counters::default(), state };
+        member.recall_readmissions();
         member.schedule_election();
         if member.config.voters.len() == 1 {
             member.state.election.deadline = now;
@@ -222,6 +236,10 @@ impl Member {
         match *content {
             Incoming::Data { stream: Stream::Log, epoch, position, live, slice } => {
                 self.handle_slice(from, Term(epoch), (position, slice), live, actions)
+            }
+            Incoming::Data { stream: Stream::Snapshot, epoch, position, slice, .. } => {
+                self.handle_snapshot_slice(from, epoch, (position, slice));
+                Ok(())
             }
             Incoming::Control(ref message @ Message::Application { .. }) => {
                 self.handle_application(life, message, actions)
@@ -276,6 +294,17 @@ impl Member {
             Message::Nak { stream: Stream::Log, ref ranges } => {
                 self.handle_nak(from, ranges, actions)
             }
+            Message::Nak { stream: Stream::Snapshot, ref ranges } => {
+                self.handle_snapshot_nak(from, ranges, actions)
+            }
+            Message::Unavailable { stream: Stream::Snapshot, range, .. } => {
+                self.handle_snapshot_unavailable(from, range);
+                Ok(())
+            }
+            Message::SnapshotRequest { above, .. } => {
+                self.handle_snapshot_request(from, above, actions)
+            }
+            Message::SnapshotOffer { .. } => self.handle_snapshot_offer(from, message, actions),
             Message::Unavailable { stream: Stream::Log, range, oldest } => {
                 self.handle_unavailable(from, range.range, oldest, actions);
                 Ok(())
@@ -372,7 +401,7 @@ impl Member {
     #[must_use]
     pub fn next_timer(&self) -> Option<(Instant, TimerKind)> {
         let state = &self.state;
-        if state.fail_stop.is_some() {
+        if state.fail_stop.is_some() || state.fetching.is_frozen {
             return None;
         }
         let records = state.peers.deadline();
@@ -386,6 +415,7 @@ impl Member {
             (self.holes_deadline(), TimerKind::Holes),
             (records.filter(|_| !state.storage.is_pending(Write::Peers)), TimerKind::PeerRecords),
             (state.space.retry_at(), TimerKind::Storage),
+            (self.fetching_deadline(), TimerKind::Snapshot),
         ];
         let set = timers.into_iter().filter_map(|(at, kind)| at.map(|at| (at, kind)));
         set.min_by_key(|(at, _)| *at)
@@ -398,6 +428,10 @@ impl Member {
             Stream::Log => self.state.log.slices(range),
             Stream::Egress(client) => self.state.connections.egress_bytes(client, range),
             Stream::Ingress(_) => (&[], &[]),
+            Stream::Snapshot => match self.state.fetching.fetch.as_deref() {
+                Some(fetch) => fetch.slices(range),
+                None => (&[], &[]),
+            },
         }
     }
 
@@ -428,6 +462,7 @@ impl Member {
             serving: self.is_serving(),
             sessions: state.sessions.len(),
             applicant: state.standing != Standing::Full,
+            fetching: self.fetching_progress(),
             fail_stop: state.fail_stop,
         }
     }
@@ -458,13 +493,14 @@ impl Member {
         hasher.finish()
     }
 
-    /// A hash of the replicated state at the applied position (sessions, reply windows, timers):
-    /// equal on all members at equal positions, but while frames are with the service
+    /// A hash of the replicated state at the applied position (sessions, reply windows, timers,
+    /// readmitted lives): equal on all members at equal positions, but while frames are with the service
     /// (`View::applying`).
     #[must_use]
     pub fn replicated_hash(&self) -> u64 {
         let mut hasher = StateHasher::default();
-        (&self.state.sessions, self.state.applier.chain, self.state.applier.time).hash(&mut hasher);
+        (&self.state.sessions, &self.state.readmissions).hash(&mut hasher);
+        (self.state.applier.chain, self.state.applier.time).hash(&mut hasher);
         hasher.finish()
     }
 

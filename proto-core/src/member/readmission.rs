@@ -15,11 +15,12 @@
 //! the former lives are not heard (rule 14).
 
 use super::decisions::quorum;
-use super::{Handled, Member};
+use super::table::Table;
+use super::{Handled, Member, State};
 use crate::action::{Action, Actions};
 use crate::config::Recovered;
 use crate::frame::{Body, frame_bytes};
-use crate::identity::{Incarnation, Life};
+use crate::identity::{Incarnation, Life, MemberId};
 use crate::message::{Incoming, Message, Stream};
 use crate::mutant;
 use crate::notice::{FailStop, Notice};
@@ -59,7 +60,69 @@ impl Standing {
     }
 }
 
+/// Members whose readmissions are remembered, at most: as many as a group may have. A frame that
+/// names one more is none of this protocol, and all members pass over it alike.
+const READMISSIONS_MAX: usize = 64;
+
+/// Who was readmitted by the frames that were applied: of each member the newest life, and the
+/// position of the frame that first named it. Replicated state: a member that begins with a
+/// snapshot of another has not read those frames.
+#[derive(Clone, Debug, Default, Hash)]
+pub(super) struct Readmissions {
+    lives: Table<MemberId, (Life, Position)>,
+}
+
+impl Readmissions {
+    /// A frame at `position` that readmits `life` was applied.
+    pub(super) fn note(&mut self, life: Life, position: Position) {
+        let has_room = self.lives.len() < READMISSIONS_MAX;
+        let is_new = match self.lives.get(life.member) {
+            Some((newest, _)) => *newest < life,
+            None => has_room,
+        };
+        if is_new {
+            self.lives.insert(life.member, (life, position));
+        }
+    }
+
+    /// Takes in one of a snapshot, behind all others; `false` when it is not behind them, or there
+    /// are as many as may be.
+    pub(super) fn restore(&mut self, life: Life, position: Position) -> bool {
+        let is_behind = self.lives.keys().last().is_none_or(|last| last < life.member);
+        let fits = is_behind && self.lives.len() < READMISSIONS_MAX;
+        if fits {
+            self.lives.insert(life.member, (life, position));
+        }
+        fits
+    }
+
+    /// Each with the position of its frame, by rising member.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Life, Position)> {
+        self.lives.values().copied()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lives.len()
+    }
+}
+
 impl Member {
+    /// What a snapshot says of readmissions is taken in as if this member had verified their
+    /// frames: former lives are not heard, and nothing is acknowledged before the records that are
+    /// durable know of them.
+    pub(super) fn recall_readmissions(&mut self) {
+        let State { readmissions, peers, now, .. } = &mut self.state;
+        for (life, position) in readmissions.all() {
+            peers.readmit(life, position, *now);
+        }
+    }
+
+    /// Whether the durable records lack a readmission that the log on the disk, or the snapshot
+    /// that stands for it, has.
+    pub(super) fn records_lag(&self) -> bool {
+        self.state.peers.log_waits_at().is_some_and(|at| at < self.state.log.durable)
+    }
+
     /// Whether this member lost its directory, and is not readmitted yet.
     pub(super) fn is_applicant(&self) -> bool {
         self.state.standing != Standing::Full
@@ -187,7 +250,11 @@ impl Member {
 
     /// What is remembered of the members is durable.
     pub(super) fn note_records_durable(&mut self, actions: &mut Actions) {
+        let lagged = self.records_lag();
         self.state.peers.note_saved();
+        if lagged {
+            self.want_acknowledgement();
+        }
         if self.is_applicant() && self.state.peers.own_is_saved() {
             crate::mark::reached(crate::mark::READMITTED);
             self.state.standing = Standing::Full;
@@ -202,7 +269,7 @@ impl Member {
 /// leads by a log that this member lacks brings it; the rest promises nothing.
 pub(super) fn is_heard_of_newcomers(content: &Incoming<'_>) -> bool {
     match content {
-        Incoming::Data { stream, .. } => *stream == Stream::Log,
+        Incoming::Data { stream, .. } => matches!(stream, Stream::Log | Stream::Snapshot),
         Incoming::Control(message) => matches!(
             message,
             Message::Heartbeat { .. }
@@ -212,6 +279,8 @@ pub(super) fn is_heard_of_newcomers(content: &Incoming<'_>) -> bool {
                 | Message::Application { .. }
                 | Message::Nak { .. }
                 | Message::Unavailable { .. }
+                | Message::SnapshotRequest { .. }
+                | Message::SnapshotOffer { .. }
         ),
     }
 }

@@ -11,7 +11,7 @@ use crate::event::OperationId;
 use crate::identity::MemberId;
 use crate::message::{EpochRange, Message, NAK_RANGES_MAX, NakRanges, Stream};
 use crate::mutant;
-use crate::notice::Notice;
+use crate::notice::{FailStop, Notice};
 use crate::position::{Position, PositionRange};
 use crate::stream::{NakTiming, Sharing};
 use crate::term::Term;
@@ -56,6 +56,16 @@ pub(super) enum Purpose {
     Repair { to: MemberId, term: Term },
     /// To apply frames that the window has not got any more.
     Apply,
+    /// To send a part of the snapshot that stands there.
+    Snapshot { to: MemberId, at: Position },
+    /// To know what the snapshot consists of that stands there.
+    Manifest { at: Position },
+}
+
+impl Purpose {
+    const fn is_of_log(self) -> bool {
+        matches!(self, Self::Repair { .. } | Self::Apply)
+    }
 }
 
 impl Reads {
@@ -69,8 +79,24 @@ impl Reads {
 
     /// How many of them answer a request of another member.
     pub(super) fn for_others(&self) -> usize {
-        let for_others = |read: &&Read| matches!(read.purpose, Purpose::Repair { .. });
+        let for_others = |read: &&Read| !matches!(read.purpose, Purpose::Apply);
         self.reads.iter().filter(for_others).count()
+    }
+
+    /// Whether somebody is asked already what the snapshot consists of that stands at `at`.
+    pub(super) fn is_asking_for(&self, at: Position) -> bool {
+        let asks = |read: &Read| matches!(read.purpose, Purpose::Manifest { at: of } if of == at);
+        self.reads.iter().any(asks)
+    }
+
+    /// Takes out the read of `operation`, if it is one of a snapshot.
+    pub(super) fn take_of_snapshot(
+        &mut self,
+        operation: OperationId,
+    ) -> Option<(Purpose, PositionRange)> {
+        let is_it = |read: &Read| read.operation == operation && !read.purpose.is_of_log();
+        let read = self.reads.remove(self.reads.iter().position(is_it)?);
+        Some((read.purpose, read.range))
     }
 
     /// The read of what is to be applied: its number, and since when it is under way.
@@ -81,21 +107,21 @@ impl Reads {
 
     /// Whether one more read for others may begin. A slow service reads again as soon as it has
     /// applied, so its one read is not counted among them: it would keep them out for ever (E123).
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         self.for_others() < self.reads_max
     }
 
     /// Bytes at and above `end` are not what they were when these reads were issued.
     pub(super) fn cut(&mut self, end: Position) {
         for read in &mut self.reads {
-            read.is_void |= read.range.end > end;
+            read.is_void |= read.range.end > end && read.purpose.is_of_log();
         }
     }
 
     /// Bytes before `origin` may be gone while they are read.
     pub(super) fn purge(&mut self, origin: Position) {
         for read in &mut self.reads {
-            read.is_void |= read.range.start < origin;
+            read.is_void |= read.range.start < origin && read.purpose.is_of_log();
         }
     }
 }
@@ -111,6 +137,9 @@ impl Member {
 
     #[inline(never)]
     fn ask_for_some_holes(&mut self, actions: &mut Actions) {
+        if self.spares_requests() {
+            return;
+        }
         let state = &mut self.state;
         let image = &state.log.image;
         state.sources.look(image.received(), image.seen(), self.config.limits.window_bytes);
@@ -148,7 +177,7 @@ impl Member {
 
     /// Asks for parts of a catch-up, each of the source that suits best.
     fn ask_for_parts(&mut self, parts: &[PositionRange], actions: &mut Actions) {
-        let (Some(leader), now) = (self.state.leader, self.state.now) else { return };
+        let (leader, now) = (self.state.leader, self.state.now);
         let State { sources, log, .. } = &mut self.state;
         sources.note_outstanding(|id| log.image.outstanding_of(id));
         let mut requests: Table<MemberId, NakRanges> = Table::new();
@@ -217,7 +246,8 @@ impl Member {
     pub(super) fn holes_deadline(&self) -> Option<Instant> {
         let image = &self.state.log.image;
         let asks = self.state.leading.is_none() && !image.is_at_rest();
-        asks.then(|| image.next_deadline(self.log_nak_timing()))?
+        let due = asks.then(|| image.next_deadline(self.log_nak_timing()))??;
+        Some(self.spares_requests_until().map_or(due, |at| due.max(at)))
     }
 
     /// How often it has looked at a held range of the log, a hole or a request, to find what to ask
@@ -278,6 +308,11 @@ impl Member {
             return;
         }
         let at = self.state.log.image.received();
+        // Of a log there is one piece. Whatever part of it was asked for, one that begins behind what
+        // comes next lacks that, too, and may never be asked for it (seed 420).
+        if oldest > at {
+            self.state.fetching.note_begins(from, at, oldest, self.state.now);
+        }
         let is_next = range.start <= at && at < range.end;
         if is_next && oldest > at && self.state.following.told_purged != Some(at) {
             self.state.following.told_purged = Some(at);
@@ -413,11 +448,21 @@ impl Member {
         purpose: Purpose,
         actions: &mut Actions,
     ) -> Handled {
+        let operation = self.begin_read(range, purpose)?;
+        actions.push(Action::ReadLog { operation, range });
+        Ok(())
+    }
+
+    /// Notes a read, which the caller then asks for.
+    pub(super) fn begin_read(
+        &mut self,
+        range: PositionRange,
+        purpose: Purpose,
+    ) -> Result<OperationId, FailStop> {
         let operation = self.state.storage.next_operation()?;
         let since = self.state.now;
         self.state.reads.reads.push(Read { operation, range, purpose, since, is_void: false });
-        actions.push(Action::ReadLog { operation, range });
-        Ok(())
+        Ok(operation)
     }
 
     pub(super) fn handle_log_read(
@@ -427,7 +472,8 @@ impl Member {
         actions: &mut Actions,
     ) -> Handled {
         let reads = &mut self.state.reads.reads;
-        let Some(at) = reads.iter().position(|read| read.operation == operation) else {
+        let is_it = |read: &Read| read.operation == operation && read.purpose.is_of_log();
+        let Some(at) = reads.iter().position(is_it) else {
             self.counters.completions_ignored += 1;
             return Ok(());
         };
@@ -445,6 +491,7 @@ impl Member {
                 }
                 Ok(())
             }
+            Purpose::Snapshot { .. } | Purpose::Manifest { .. } => Ok(()),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Snapshots: markers in the log, the one snapshot that is under way, and the way back from one.
+//! Snapshots: markers in the log, the one snapshot that is under way, and the purge behind it.
 //!
 //! A leader appends a marker. Where a member applies it, it lays out its replicated state, and its
 //! host stores that with the service's. Only when the host has said that the snapshot is durable,
@@ -7,22 +7,15 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::replies::Replies;
-use super::sessions::Sessions;
 use super::{Handled, Member};
 use crate::action::{Action, Actions};
-use crate::config::{ConfigError, Limits, Recovered};
 use crate::event::OperationId;
 use crate::frame::{Body, SnapshotCause, frame_bytes};
-use crate::identity::{ClientKey, SessionId};
 use crate::mutant;
 use crate::notice::{Notice, SnapshotRefusal};
 use crate::position::Position;
-use crate::snapshot::{
-    Fields, Snapshot, SnapshotError, SnapshotPoint, read_line, read_point, write_line, write_point,
-};
-use crate::term::{Term, TermHistory, TermLine};
-use crate::time::LogTime;
+use crate::snapshot::{Snapshot, SnapshotPoint};
+use crate::term::Term;
 
 /// Snapshots that are remembered as places where the log may begin, at most.
 const POINTS_MAX: usize = 8;
@@ -60,6 +53,16 @@ impl Snapshots {
             points.add(point);
         }
         Self { position, points, under_way: None, marked: position, appended: None }
+    }
+
+    /// Where those stand that counted and may be there still, newest first.
+    pub(super) fn at_hand(&self) -> impl Iterator<Item = Position> {
+        self.points.0.iter().rev().map(|point| point.position)
+    }
+
+    /// Whether the host is at storing one.
+    pub(super) fn is_being_stored(&self) -> bool {
+        self.under_way.is_some_and(|under_way| !under_way.is_stored)
     }
 
     /// How many snapshots are under way.
@@ -213,7 +216,8 @@ impl Member {
         }
         let core = self.write_state(&point);
         let snapshot = Box::new(Snapshot { point, core });
-        actions.push(Action::TakeSnapshot { operation, snapshot });
+        let pinned = self.pinned_snapshot();
+        actions.push(Action::TakeSnapshot { operation, snapshot, pinned });
         Ok(())
     }
 
@@ -249,6 +253,7 @@ impl Member {
         actions: &mut Actions,
     ) -> Handled {
         match self.state.snapshots.fail(operation) {
+            None if self.fail_fetch(operation, actions) => {}
             Some(position) => {
                 self.counters.snapshots_failed += 1;
                 actions.push(Action::Notify(Notice::SnapshotFailed { position }));
@@ -256,194 +261,5 @@ impl Member {
             None => self.counters.completions_ignored += 1,
         }
         Ok(())
-    }
-
-    /// Lays out the replicated state as it is at `point`.
-    fn write_state(&self, point: &SnapshotPoint) -> Vec<u8> {
-        let sessions = &self.state.sessions;
-        let mut point = *point;
-        if mutant::is(mutant::SNAPSHOT_NAMES_ITS_MEMBER) {
-            point.time.0 ^= u64::from(self.state.life.member.0);
-        }
-        let mut out = Vec::with_capacity(FRONT_BYTES + sessions.written_bytes());
-        write_point(&point, &mut out);
-        let timers = match mutant::is(mutant::SNAPSHOT_WITHOUT_TIMERS) {
-            true => 0,
-            false => sessions.timers().count(),
-        };
-        let lines = owners_before(&self.state.history, point.position);
-        for count in [lines.clone().count(), sessions.len(), timers, 0] {
-            out.extend_from_slice(&(count as u32).to_le_bytes());
-        }
-        lines.for_each(|line| write_line(line, &mut out));
-        write_sessions(sessions, &mut out);
-        for (timer, deadline) in sessions.timers_by_number().take(timers) {
-            out.extend_from_slice(&timer.to_le_bytes());
-            out.extend_from_slice(&deadline.0.to_le_bytes());
-        }
-        out
-    }
-}
-
-/// Bytes before the lines, and room for the few lines that there are as a rule.
-const FRONT_BYTES: usize = 56 + 8 * 48;
-
-/// The lines that own bytes before `end`: their opening frames are in the log, so they are the same
-/// on all members. One that lost its base to a later line owns none.
-fn owners_before(history: &TermHistory, end: Position) -> impl Iterator<Item = &TermLine> + Clone {
-    let lines = history.lines();
-    lines.iter().enumerate().filter_map(move |(at, line)| {
-        let next = lines.get(at + 1).map_or(end, |next| next.base);
-        (line.base < next.min(end)).then_some(line)
-    })
-}
-
-fn write_sessions(sessions: &Sessions, out: &mut Vec<u8>) {
-    let forgets = mutant::is(mutant::SNAPSHOT_WITHOUT_REPLIES);
-    for session in sessions.all() {
-        for word in [session.id().0, session.client.0, session.last_applied] {
-            out.extend_from_slice(&word.to_le_bytes());
-        }
-        let count = if forgets { 0 } else { session.replies().len() };
-        out.extend_from_slice(&(count as u64).to_le_bytes());
-        for reply in session.replies().all().take(count) {
-            out.extend_from_slice(&reply.position.0.to_le_bytes());
-            out.extend_from_slice(&(reply.bytes.len() as u64).to_le_bytes());
-            out.extend_from_slice(&reply.bytes);
-        }
-    }
-}
-
-/// Where a member begins, and its sessions and timers there: those of the recovered snapshot, or
-/// none at the beginning of the log.
-///
-/// # Errors
-/// [`ConfigError::Snapshot`].
-pub(super) fn beginning(
-    recovered: &Recovered,
-    limits: &Limits,
-) -> Result<(SnapshotPoint, Sessions), ConfigError> {
-    let Some(snapshot) = recovered.snapshot.as_deref() else {
-        let sessions = Sessions::new(limits.sessions_max, limits.in_flight_max, limits.timers_max);
-        return Ok((SnapshotPoint::default(), sessions));
-    };
-    let (point, at) = (snapshot.point, snapshot.point.position);
-    let sessions = restore(snapshot, recovered, limits);
-    Ok((point, sessions.map_err(|reason| ConfigError::Snapshot { at, reason })?))
-}
-
-/// The sessions and timers of a recovered snapshot, if it is one of the recovered log.
-///
-/// # Errors
-/// [`SnapshotError`]. Nothing is guessed, and no memory is taken that the bytes do not fill.
-fn restore(
-    snapshot: &Snapshot,
-    recovered: &Recovered,
-    limits: &Limits,
-) -> Result<Sessions, SnapshotError> {
-    let mut fields = Fields(&snapshot.core);
-    let point = read_point(&mut fields)?;
-    check_point(&point, snapshot, recovered)?;
-    let (lines, sessions) = (fields.u32()?, fields.u32()?);
-    let (timers, _) = (fields.u32()?, fields.u32()?);
-    let mut known = owners_before(&recovered.history, point.position);
-    for _ in 0..lines {
-        if known.next() != Some(&read_line(&mut fields)?) {
-            return Err(SnapshotError::OtherLog { what: "the term history" });
-        }
-    }
-    if known.next().is_some() {
-        return Err(SnapshotError::OtherLog { what: "the term history" });
-    }
-    let limit = |what, found: u32, key, limit: usize| match found as usize <= limit {
-        true => Ok(()),
-        false => Err(SnapshotError::Limit { what, found: found.into(), key, limit: limit as u64 }),
-    };
-    limit("sessions", sessions, "sessions_max", limits.sessions_max)?;
-    limit("timers", timers, "timers_max", limits.timers_max)?;
-    let mut restored = Sessions::new(limits.sessions_max, limits.in_flight_max, limits.timers_max);
-    for _ in 0..sessions {
-        read_session(&mut fields, point.position, limits, &mut restored)?;
-    }
-    let mut after = None;
-    for _ in 0..timers {
-        let (timer, deadline) = (fields.u64()?, LogTime(fields.u64()?));
-        if after >= Some(timer) || !restored.schedule_timer(timer, deadline) {
-            return Err(SnapshotError::Contradiction { what: "the timers" });
-        }
-        after = Some(timer);
-    }
-    if fields.0.is_empty() { Ok(restored) } else { Err(SnapshotError::Trailing) }
-}
-
-fn check_point(
-    point: &SnapshotPoint,
-    snapshot: &Snapshot,
-    recovered: &Recovered,
-) -> Result<(), SnapshotError> {
-    let contradiction = |what| Err(SnapshotError::Contradiction { what });
-    let other_log = |what| Err(SnapshotError::OtherLog { what });
-    let position = point.position;
-    if *point != snapshot.point {
-        return contradiction("where it stands");
-    }
-    if position == Position::ZERO || position.aligned_down() != position {
-        return contradiction("its position");
-    }
-    if position > recovered.log_end {
-        return other_log("the log ends before it");
-    }
-    if recovered.history.term_before(position) != point.term {
-        return other_log("the term of the byte before it");
-    }
-    if position == recovered.log_end && point.chain != recovered.chain {
-        return other_log("the chain value");
-    }
-    Ok(())
-}
-
-fn read_session(
-    fields: &mut Fields<'_>,
-    end: Position,
-    limits: &Limits,
-    restored: &mut Sessions,
-) -> Result<(), SnapshotError> {
-    let contradiction = |what| SnapshotError::Contradiction { what };
-    let (id, client) = (SessionId(fields.u64()?), ClientKey(fields.u64()?));
-    let (last_applied, count) = (fields.u64()?, fields.u64()?);
-    if count > limits.in_flight_max as u64 {
-        let (what, limit) = ("replies of a session", limits.in_flight_max as u64);
-        return Err(SnapshotError::Limit { what, found: count, key: "in_flight_max", limit });
-    }
-    // Each message took some of the log: numbers beyond are no numbers of messages.
-    if last_applied > end.0 {
-        return Err(contradiction("the number of a message"));
-    }
-    let before = last_applied.checked_sub(count);
-    let before = before.ok_or_else(|| contradiction("a reply window"))?;
-    let mut replies = Replies::behind(before, limits.in_flight_max);
-    let mut after = Position(id.0);
-    for sequence in before + 1..=last_applied {
-        let position = fields.position()?;
-        if position <= after || position >= end {
-            return Err(contradiction("the place of a reply"));
-        }
-        let length = fields.u64()?;
-        if length > u64::from(limits.reply_bytes_max) {
-            let (key, limit) = ("reply_bytes_max", u64::from(limits.reply_bytes_max));
-            return Err(SnapshotError::Limit {
-                what: "bytes of a reply",
-                found: length,
-                key,
-                limit,
-            });
-        }
-        replies.open(position);
-        replies.keep(sequence, fields.take(length as usize)?);
-        after = position;
-    }
-    match id.0 < end.0 && restored.restore(id, client, last_applied, replies) {
-        true => Ok(()),
-        false => Err(contradiction("the sessions")),
     }
 }

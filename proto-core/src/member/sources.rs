@@ -85,6 +85,28 @@ impl Sources {
         Self { end: Position::ZERO, sources, last: 0, rest }
     }
 
+    /// `id` is a source from now on, too.
+    pub(super) fn add(&mut self, id: MemberId) {
+        self.sources.get_or_insert(id, Source::default());
+    }
+
+    /// `id` is none any more; whether it was one.
+    pub(super) fn remove(&mut self, id: MemberId) -> bool {
+        self.sources.remove(id).is_some()
+    }
+
+    pub(super) fn contains(&self, id: MemberId) -> bool {
+        self.sources.get(id).is_some()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.sources.is_empty()
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = MemberId> {
+        self.sources.keys()
+    }
+
     /// What is missing below it is asked for by parts; zero when there is no catch-up.
     pub(super) const fn end(&self) -> Position {
         self.end
@@ -114,21 +136,23 @@ impl Sources {
         &mut self,
         now: Instant,
         part: PositionRange,
-        leader: MemberId,
+        leader: Option<MemberId>,
     ) -> Option<MemberId> {
-        let (count, last) = (self.sources.len(), self.last);
+        let count = self.sources.len();
+        let last = self.last.min(count.saturating_sub(1));
+        let leads = |id| Some(id) == leader;
         let places = self.sources.iter().enumerate().map(|(place, (id, source))| {
             let turn = (place + count - last - 1) % count.max(1);
             let fitness = match () {
                 () if source.lacks(now, part.start) => Fitness::Lacks(source.lacks_until),
-                () if source.rests(now) && (id == leader || source.failures >= FAILURES_MAX) => {
+                () if source.rests(now) && (leads(id) || source.failures >= FAILURES_MAX) => {
                     Fitness::Rests(source.rests_until)
                 }
-                () if id == leader => Fitness::Leads,
+                () if leads(id) => Fitness::Leads,
                 () if source.rests(now) => Fitness::Failed(source.rests_until),
                 () => Fitness::Sends,
             };
-            let is_favoured = mutant::is(mutant::LEADER_CARRIES_CATCH_UP) && id == leader;
+            let is_favoured = mutant::is(mutant::LEADER_CARRIES_CATCH_UP) && leads(id);
             ((!is_favoured, fitness, source.outstanding, turn), (place, id))
         });
         let (place, id) = places.min().map(|(_, chosen)| chosen)?;
@@ -196,6 +220,7 @@ mod tests {
 
     const REST: Duration = Duration(10);
     const LEADER: MemberId = MemberId(1);
+    const LED: Option<MemberId> = Some(LEADER);
 
     /// Members 2 to 4 and the leader, to one that is far behind.
     fn sources() -> Sources {
@@ -211,7 +236,7 @@ mod tests {
     /// Who is asked for parts from 0 on.
     fn asked(sources: &mut Sources, now: u64, parts: u64) -> Vec<u16> {
         let starts = (0..parts).map(|number| part(8 * number));
-        starts.map(|part| sources.choose(Instant(now), part, LEADER).unwrap().0).collect()
+        starts.map(|part| sources.choose(Instant(now), part, LED).unwrap().0).collect()
     }
 
     #[test]
@@ -230,7 +255,7 @@ mod tests {
         sources.note_lack(Instant(0), MemberId(2), part(16), Position(0));
         sources.note_lack(Instant(0), MemberId(3), part(0), Position(8));
         assert_eq!(asked(&mut sources, 9, 3), [2, 3, 4]);
-        let next = |sources: &mut Sources, now| sources.choose(Instant(now), part(800), LEADER);
+        let next = |sources: &mut Sources, now| sources.choose(Instant(now), part(800), LED);
         assert_eq!(next(&mut sources, 9), Some(MemberId(3)));
         assert_eq!(next(&mut sources, 9), Some(MemberId(4)));
         assert_eq!(next(&mut sources, 10), Some(MemberId(2)));
@@ -255,7 +280,7 @@ mod tests {
         assert_eq!(asked(&mut sources, 10_000, 4), [4, 4, 4, 4]);
         sources.note_lack(Instant(10_000), MemberId(4), part(0), Position(16));
         assert_eq!(asked(&mut sources, 20_000, 4), [1, 1, 4, 4]);
-        let behind = sources.choose(Instant(20_000), part(80), LEADER);
+        let behind = sources.choose(Instant(20_000), part(80), LED);
         assert!(behind.is_some_and(|id| [2, 3].contains(&id.0)), "{behind:?}");
         // An end that was told long before is not believed again for that.
         sources.note_lack(Instant(0), MemberId(2), part(800), Position(80));

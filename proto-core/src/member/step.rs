@@ -17,6 +17,7 @@ impl Member {
     pub fn step(&mut self, now: Instant, event: Event<'_>, actions: &mut Actions) {
         debug_assert!(actions.is_empty(), "take over all actions before the next event");
         if !self.begin(now) {
+            self.step_inert(&event, actions);
             return;
         }
         if matches!(event, Event::Flush) && !self.state.flush_wanted {
@@ -37,11 +38,23 @@ impl Member {
         }
     }
 
+    /// What a member takes in that stands still.
+    #[cold]
+    fn step_inert(&mut self, event: &Event<'_>, actions: &mut Actions) {
+        if self.state.fail_stop.is_none()
+            && let Err(reason) = self.step_frozen(event, actions)
+        {
+            self.stop(reason, actions);
+        }
+    }
+
     /// What comes before any event; whether the member takes it in.
     #[inline(always)]
     fn begin(&mut self, now: Instant) -> bool {
         let state = &mut self.state;
-        if state.fail_stop.is_some() && !crate::mutant::is(crate::mutant::STOPPED_GOES_ON) {
+        let stopped =
+            state.fail_stop.is_some() && !crate::mutant::is(crate::mutant::STOPPED_GOES_ON);
+        if stopped || state.fetching.is_frozen {
             return false;
         }
         // A clock that goes backwards stands still (E104).
@@ -98,6 +111,12 @@ impl Member {
             Event::SnapshotFailed { operation } => {
                 self.handle_snapshot_failed(operation, actions)?;
             }
+            Event::SnapshotRead { operation, manifest, bytes } => {
+                self.handle_snapshot_read(operation, manifest, bytes, actions)?;
+            }
+            Event::SnapshotWhole { operation, core } => {
+                self.handle_snapshot_whole(operation, core, actions)?;
+            }
             Event::StorageFailed => return Err(FailStop::StorageFailed),
             Event::ServiceFailed => return Err(FailStop::ServiceFailed),
             Event::Transfer { request, target } => {
@@ -123,7 +142,7 @@ impl Member {
         self.advance_commit(actions);
         self.settle_applied(actions)?;
         self.ask_for_holes(actions);
-        Ok(())
+        self.settle_fetching(actions)
     }
 
     /// The same, behind what happens seldom.

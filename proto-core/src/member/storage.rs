@@ -183,6 +183,9 @@ impl Member {
             self.settle_snapshot(actions);
             return self.settle_all(actions);
         }
+        if self.note_fetch_durable(operation) {
+            return self.settle_all(actions);
+        }
         let Some(write) = self.state.storage.complete(operation) else {
             self.counters.completions_ignored += 1;
             // What is due by now is done, as behind any other event that says nothing.

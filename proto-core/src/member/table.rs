@@ -59,6 +59,11 @@ impl<K: Copy + Ord, V> Table<K, V> {
         self.find(key).ok().map(|at| self.entries.remove(at).1)
     }
 
+    /// Takes out all values that do not `keep`.
+    pub(super) fn retain(&mut self, keep: impl Fn(K, &V) -> bool) {
+        self.entries.retain(|(key, value)| keep(*key, value));
+    }
+
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }

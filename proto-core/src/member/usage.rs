@@ -35,6 +35,13 @@ impl Member {
         say("reads for the service", state.reads.len() - for_others, 1);
         say("storage operations", state.storage.under_way(), OPERATIONS_MAX as usize);
         say("snapshots under way", state.snapshots.under_way(), 1);
+        let offers = state.peers.len();
+        say("members that wait for an offer", self.waiting_for_offers(), offers);
+        if let Some(fetch) = state.fetching.fetch.as_deref() {
+            let (held, room) = fetch.held();
+            say("snapshot window", held as usize, room as usize);
+            say("requests for a snapshot", fetch.requests(), crate::stream::REQUESTS_MAX);
+        }
         say("frames with the service", state.applier.touched.len(), limits.apply_batch_max);
         say("sessions", state.sessions.len(), limits.sessions_max);
         say("service timers", state.sessions.timers().count(), limits.timers_max);

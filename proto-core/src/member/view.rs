@@ -56,6 +56,9 @@ pub struct View {
     /// Whether it lost its directory and is not readmitted yet: it promises nothing, and does not
     /// count.
     pub applicant: bool,
+    /// Where the snapshot of another member stands that it fetches, and how many bytes of its
+    /// stream are here without a hole.
+    pub fetching: Option<(Position, u64)>,
     /// Why it went inert, if it did.
     pub fail_stop: Option<FailStop>,
 }

@@ -66,6 +66,8 @@ struct Asker {
 #[derive(Clone, Copy, Debug, Hash)]
 struct Recent {
     to: Destination,
+    /// Of which snapshot, by its place in the log; zero for the owner's own stream.
+    of: Position,
     range: PositionRange,
     at: Instant,
 }
@@ -97,6 +99,18 @@ impl Repairs {
         to: Destination,
         range: PositionRange,
     ) -> Admitted {
+        self.admit_of(now, timing, to, (Position::ZERO, range))
+    }
+
+    /// The same of a range of the snapshot that stands at a position: its bytes are others, and
+    /// the budget is the same one.
+    pub fn admit_of(
+        &mut self,
+        now: Instant,
+        timing: RepairTiming,
+        to: Destination,
+        (of, range): (Position, PositionRange),
+    ) -> Admitted {
         debug_assert!(!range.is_empty(), "a place would be taken for nothing");
         self.begin_interval(now, timing.interval);
         while self.recent.front().is_some_and(|old| now.since(old.at) >= timing.linger) {
@@ -105,7 +119,8 @@ impl Repairs {
         let mut parts: SmallVec<[PositionRange; 4]> = SmallVec::new();
         parts.push(range);
         let forgets = mutant::is(mutant::REPAIRS_DO_NOT_LINGER);
-        for recent in self.recent.iter().filter(|recent| recent.to == to && !forgets) {
+        let same = |recent: &&Recent| recent.to == to && recent.of == of && !forgets;
+        for recent in self.recent.iter().filter(same) {
             if !recent.range.intersection(range).is_empty() {
                 crate::mark::reached(crate::mark::REPAIR_LINGERS);
             }
@@ -126,7 +141,7 @@ impl Repairs {
             if self.recent.len() == REPAIRS_MAX {
                 self.recent.pop_front();
             }
-            self.recent.push_back(Recent { to, range: clipped, at: now });
+            self.recent.push_back(Recent { to, of, range: clipped, at: now });
             admitted.short_bytes -= clipped.len();
             admitted.parts.push(clipped);
         }
@@ -190,9 +205,10 @@ impl Repairs {
         self.recent.len()
     }
 
-    /// Forgets what was sent at and above `end`: those bytes are others now.
+    /// Forgets what was sent at and above `end`: those bytes are others now. Those of snapshots are
+    /// what they were.
     pub fn cut(&mut self, end: Position) {
-        self.recent.retain(|recent| recent.range.end <= end);
+        self.recent.retain(|recent| recent.range.end <= end || recent.of > Position::ZERO);
     }
 }
 

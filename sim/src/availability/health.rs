@@ -135,6 +135,8 @@ impl World {
         let share = limits.repair_budget_bytes / 2 / self.nodes.len() as u64;
         let each = share.min(limits.repair_request_bytes_max).max(8);
         let slowest = timing.heartbeat_interval.0 + timing.nak_retry.0 + timing.nak_delay.0;
-        replayed as u64 * self.swarm.disk.latency_max + lag.div_ceil(each) * slowest
+        // What is purged everywhere comes as a snapshot, which is written, and read at a start.
+        let fetched = self.has_to_fetch(node).map_or(0, |bytes| self.fetching_time(bytes));
+        replayed as u64 * self.swarm.disk.latency_max + lag.div_ceil(each) * slowest + fetched
     }
 }

@@ -55,7 +55,10 @@ impl World {
         let lacks =
             |node: &crate::node::Node| node.view.seen.0.saturating_sub(node.view.received.0);
         let missing = self.core_nodes().map(lacks).sum();
-        if age > age_max(&self.swarm, missing, self.slowness()) {
+        let age_max = age_max(&self.swarm, missing, self.slowness());
+        // What all others have purged does not come: a snapshot does.
+        let fetching = || self.has_to_fetch(node).map_or(0, |bytes| self.fetching_time(bytes));
+        if age > age_max && age > age_max + fetching() * self.slowness() {
             let text = format!(
                 "member {} has a hole at {received} for {age} ns; {}",
                 node + 1,

@@ -9,8 +9,8 @@ mod all_level;
 mod answers;
 mod gaps;
 mod growth;
-mod left_behind;
 mod one_leader;
+mod purged;
 mod quiet;
 mod recoverability;
 mod silence;
@@ -68,10 +68,7 @@ impl World {
         if self.finding.as_ref().is_some_and(|finding| finding.id.starts_with('L')) {
             let disks = self.core_nodes().map(|node| &node.disk);
             let chosen = self.watch.chosen_end();
-            let excuse = recoverability::excuse(disks, self.nodes.len(), chosen);
-            let is_left = excuse.is_none() && self.somebody_is_left_behind();
-            self.excused =
-                excuse.or_else(|| is_left.then_some("a member lacks what all others have purged"));
+            self.excused = recoverability::excuse(disks, self.nodes.len(), chosen);
             if self.excused.is_some() {
                 self.finding = None;
             }
@@ -168,9 +165,8 @@ impl World {
             self.swap_back(one, other);
         }
         let count = self.nodes.len();
-        let sound = (0..count).filter(|node| self.nodes[*node].disk.is_sound()).collect();
-        // Who lacks what all others have purged stays behind.
-        let sound = self.within_reach(sound);
+        let sound: Vec<usize> =
+            (0..count).filter(|node| self.nodes[*node].disk.is_sound()).collect();
         let quorum = count / 2 + 1;
         if sound.len() < quorum {
             return false;

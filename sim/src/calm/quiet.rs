@@ -69,7 +69,13 @@ const fn is_answer(incoming: &Incoming<'_>) -> bool {
 }
 
 const fn asks_for_the_log(incoming: &Incoming<'_>) -> bool {
-    matches!(incoming, Incoming::Control(Message::Nak { stream: Stream::Log, .. }))
+    matches!(
+        incoming,
+        Incoming::Control(
+            Message::Nak { stream: Stream::Log | Stream::Snapshot, .. }
+                | Message::SnapshotRequest { .. }
+        )
+    )
 }
 
 impl World {

@@ -72,6 +72,8 @@ pub enum Damage {
     OneCopy,
     /// Both copies of a record are damaged.
     BothCopies,
+    /// A bit of the newest snapshot flips.
+    SnapshotRot,
 }
 
 impl SimDisk {
@@ -112,6 +114,8 @@ impl SimDisk {
                 self.damaged_copies[dice.below(RECORD_KINDS as u64) as usize] = 0b11;
                 tally.saw(Mark::RecordLost);
             }
+            Damage::SnapshotRot if !self.rot_snapshot(dice) => return false,
+            Damage::SnapshotRot => tally.saw(Mark::SnapshotRotted),
         }
         true
     }
@@ -153,6 +157,7 @@ impl SimDisk {
         let ends = old.frames.iter().map(|frame| frame.end).filter(|end| *end > begin);
         let whole = ends.rev().find_map(|end| Some((end, readable(end)?)));
         let (end, bytes) = whole.unwrap_or((begin, Vec::new()));
+        old.drop_rotten_snapshots();
         old.snapshots.retain(|stored| stored.snapshot.point.position <= end);
         if begin > Position::ZERO && old.newest_snapshot().is_none() {
             return false;
@@ -196,6 +201,7 @@ impl SimDisk {
         !self.is_wiped
             && self.damaged_copies.iter().all(|copies| *copies != 0b11)
             && self.image.is_sound(begin..begin.max(self.marked as usize))
+            && self.has_whole_snapshots()
             && (begin == 0 || self.newest_snapshot().is_some())
             && self.verifies_to() >= self.marked
             // What a crash happened to leave behind that is read at a start, too.

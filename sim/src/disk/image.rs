@@ -67,6 +67,14 @@ impl Image {
         self.unreadable.retain(|spoilt| spoilt.end > origin);
     }
 
+    /// Replaces all there is by zeros up to `origin`, which are clean.
+    pub(super) fn begin_at(&mut self, origin: usize) {
+        self.cache = vec![0; origin];
+        self.medium = vec![0; origin];
+        self.dirty_from = origin;
+        self.unreadable.clear();
+    }
+
     /// Brings the dirty bytes before `covers` to the medium.
     pub(super) fn sync(&mut self, covers: usize) {
         let covers = covers.min(self.cache.len());

@@ -3,7 +3,7 @@
 use quorate_core::frame::{Body, FrameSeed, chain_after, parse_body, verify};
 use quorate_core::{
     BootEpoch, Chain, GroupTag, Incarnation, Life, LogTime, MemberId, OperationId, PeerRecord,
-    Position, PositionRange, Recovered, Snapshot, SnapshotPoint, Term, TermHistory, Vote,
+    Position, Recovered, SnapshotPoint, Term, TermHistory, Vote,
 };
 
 use crate::dice::{ALWAYS, Dice};
@@ -12,11 +12,16 @@ use crate::report::{Mark, Tally};
 
 mod damage;
 mod image;
+mod snapshots;
+mod work;
 
 pub use damage::{Damage, Refusal};
+pub use snapshots::Stored;
+pub use work::{Completion, Work};
 
 use damage::LostWrite;
 use image::{Image, SECTOR_BYTES};
+use snapshots::Draft;
 
 /// A whole, valid frame of a log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,50 +40,13 @@ pub struct FrameMark {
     pub time: LogTime,
 }
 
-/// An operation that completes later.
-#[derive(Clone, Debug)]
-pub enum Work {
-    /// Makes the log durable up to here; a cut in the meantime lowers it.
-    Sync {
-        /// What was written when the operation was issued.
-        covers: u64,
-    },
-    /// Replaces the vote.
-    Vote(Vote),
-    /// Replaces the history, then cuts the log.
-    History {
-        /// The new history.
-        history: TermHistory,
-        /// Where the log is cut.
-        cut: Position,
-    },
-    /// Replaces what is remembered of the others.
-    Peers(Vec<PeerRecord>),
-    /// Reads.
-    Read(PositionRange),
-    /// Stores a snapshot.
-    Snapshot(Box<Stored>),
-}
-
-/// A snapshot with both its parts.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Stored {
-    /// The core's part.
-    pub snapshot: Snapshot,
-    /// The service's state.
-    pub service: Vec<u8>,
-}
-
-/// Snapshots that are kept.
-const SNAPSHOTS_KEPT: usize = 2;
-
-/// What a completed operation did.
-#[derive(Clone, Debug)]
-pub enum Completion {
-    /// It wrote, and that is durable.
-    Durable(Work),
-    /// It read these bytes, as they are now; none when they cannot be read.
-    Read(Vec<u8>),
+impl FrameMark {
+    /// One that stands for all frames before `point`, where nobody knows them any more.
+    #[must_use]
+    pub const fn all_before(point: SnapshotPoint) -> Self {
+        let (start, end) = (Position::ZERO, point.position);
+        Self { start, end, term: point.term, checksum: 0, chain: point.chain, time: point.time }
+    }
 }
 
 /// Kinds of records that are kept in two copies: vote, history, peers, boot epoch, origin.
@@ -111,6 +79,8 @@ pub struct SimDisk {
     peers: Vec<PeerRecord>,
     /// By rising position.
     snapshots: Vec<Stored>,
+    /// The snapshot of another member that is being fetched.
+    draft: Option<Draft>,
     boot_epoch: u64,
     incarnation: Incarnation,
     /// What was durable in directories that are lost.
@@ -151,6 +121,7 @@ impl SimDisk {
             history: TermHistory::default(),
             peers: Vec::new(),
             snapshots: Vec::new(),
+            draft: None,
             boot_epoch: 0,
             incarnation: Incarnation::FIRST,
             lost: Vec::new(),
@@ -251,39 +222,6 @@ impl SimDisk {
         (&self.frames[known..], bad)
     }
 
-    /// Whether a start could begin with a snapshot at `position`; with none it always can.
-    #[must_use]
-    pub fn has_snapshot(&self, position: Position) -> bool {
-        let has = |stored: &Stored| stored.snapshot.point.position == position;
-        position == Position::ZERO || self.snapshots.iter().any(has)
-    }
-
-    /// The newest snapshot that stands in the log that is written: a start begins with it.
-    #[must_use]
-    pub fn newest_snapshot(&self) -> Option<&Stored> {
-        let stands = |stored: &&Stored| {
-            let point = stored.snapshot.point;
-            let frame = self.frame_ending_at(point.position);
-            frame.is_some_and(|frame| frame.chain == point.chain)
-        };
-        self.snapshots.iter().rfind(stands)
-    }
-
-    /// The newest snapshot does not verify any more; `false` when there is none, or it is the last
-    /// that stands for what is purged of the log.
-    pub fn break_snapshot(&mut self) -> bool {
-        let is_needed = self.origin.position > Position::ZERO && self.snapshots.len() == 1;
-        !is_needed && self.snapshots.pop().is_some()
-    }
-
-    /// The newest snapshots that a start could begin with, oldest first: they stand in what is
-    /// durable of the log.
-    pub fn usable_snapshots(&self) -> impl Iterator<Item = Position> {
-        let points = self.snapshots.iter().map(|stored| stored.snapshot.point);
-        let held = points.filter(|point| self.holds_durably(point.position, point.chain));
-        held.map(|point| point.position)
-    }
-
     /// Where the log begins.
     #[must_use]
     pub const fn origin(&self) -> SnapshotPoint {
@@ -313,15 +251,20 @@ impl SimDisk {
     pub fn complete(&mut self, operation: OperationId) -> Option<Completion> {
         let work = self.take(operation)?;
         self.carry_out_purge();
-        if let Work::Read(range) = work {
-            if range.start < self.origin.position {
+        match &work {
+            Work::Read(range) if range.start < self.origin.position => {
                 return Some(Completion::Read(Vec::new()));
             }
-            let bytes = self.image.read(range.start.0 as usize..range.end.0 as usize);
-            return Some(Completion::Read(bytes.unwrap_or_default().to_vec()));
-        }
-        if let Work::Sync { covers } = work {
-            self.choose_loss(covers);
+            Work::Read(range) => {
+                let bytes = self.image.read(range.start.0 as usize..range.end.0 as usize);
+                return Some(Completion::Read(bytes.unwrap_or_default().to_vec()));
+            }
+            Work::ReadSnapshot { position, range } => {
+                return Some(self.read_snapshot(*position, *range));
+            }
+            Work::Check(manifest) => return Some(self.check_draft(manifest)),
+            Work::Sync { covers } => self.choose_loss(*covers),
+            _ => {}
         }
         self.perform(&work);
         self.carry_out_losses();
@@ -333,7 +276,7 @@ impl SimDisk {
     pub fn fail(&mut self, operation: OperationId, dice: &mut Dice) -> bool {
         let Some(work) = self.take(operation) else { return false };
         match work {
-            Work::Read(_) => return false,
+            work if work.only_reads() => return false,
             Work::Sync { .. } => self.image.fail_sync(dice),
             work if dice.chance(ALWAYS / 2) => self.perform(&work),
             _ => {}
@@ -378,6 +321,14 @@ impl SimDisk {
             self.carry_out_purge();
         }
         let pending = core::mem::take(&mut self.pending);
+        let installs = pending.iter().find_map(|(_, work)| match work {
+            Work::Install { manifest, frames } => Some((manifest, frames)),
+            _ => None,
+        });
+        if let Some((manifest, frames)) = installs {
+            self.crash_install(manifest, frames, dice, tally);
+        }
+        self.drop_draft();
         let (mut votes, mut histories, mut peers, mut snapshots) = (true, true, true, true);
         for (_, work) in &pending {
             // Operations of one kind are done in order; once one is lost, so are those behind it.
@@ -385,8 +336,8 @@ impl SimDisk {
                 Work::Vote(_) => &mut votes,
                 Work::History { .. } => &mut histories,
                 Work::Peers(_) => &mut peers,
-                Work::Snapshot(_) => &mut snapshots,
-                Work::Sync { .. } | Work::Read(_) => continue,
+                Work::Snapshot { .. } => &mut snapshots,
+                _ => continue,
             };
             if !*alive || dice.chance(ALWAYS / 2) {
                 *alive = false;
@@ -419,6 +370,7 @@ impl SimDisk {
             return Err(Refusal::Records);
         }
         self.damaged_copies = [0; RECORD_KINDS];
+        self.drop_rotten_snapshots();
         let promised = self.frames.clone();
         self.read_again();
         self.check_read().inspect_err(|_| {
@@ -488,6 +440,11 @@ impl SimDisk {
         }
     }
 
+    /// How many operations are under way that write and sync.
+    pub(crate) fn writes_under_way(&self) -> usize {
+        self.pending.iter().filter(|(_, work)| work.syncs()).count()
+    }
+
     fn take(&mut self, operation: OperationId) -> Option<Work> {
         let index = self.pending.iter().position(|(pending, _)| *pending == operation)?;
         Some(self.pending.remove(index).1)
@@ -517,14 +474,10 @@ impl SimDisk {
                 }
                 self.damaged_copies[2] = 0;
             }
-            Work::Snapshot(stored) => {
-                let position = stored.snapshot.point.position;
-                self.snapshots.retain(|old| old.snapshot.point.position < position);
-                self.snapshots.push((**stored).clone());
-                let excess = self.snapshots.len().saturating_sub(SNAPSHOTS_KEPT);
-                self.snapshots.drain(..excess);
-            }
-            Work::Read(_) => {}
+            Work::Snapshot { stored, pinned } => self.store((**stored).clone(), *pinned),
+            Work::Part { manifest, start, bytes } => self.keep_part(*manifest, *start, bytes),
+            Work::Install { manifest, frames } => self.install(manifest, frames),
+            Work::Read(_) | Work::ReadSnapshot { .. } | Work::Check(_) => {}
         }
     }
 

@@ -1,6 +1,8 @@
+mod fetched;
+
 use super::*;
 use quorate_core::frame::{FrameFront, frame_bytes};
-use quorate_core::{RecoveryEpoch, SessionId, TermLine};
+use quorate_core::{PositionRange, RecoveryEpoch, SessionId, TermLine};
 
 const TAG: GroupTag = GroupTag(5);
 

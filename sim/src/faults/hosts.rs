@@ -69,7 +69,8 @@ impl World {
             FaultClass::SyncError => self.nodes[victim].fails_sync = true,
             FaultClass::LatentError => self.damage(&[Damage::LatentError], &mut dice),
             FaultClass::Rot => {
-                self.damage(&[Damage::Rot, Damage::Rot, Damage::BothCopies], &mut dice);
+                let kinds = [Damage::Rot, Damage::Rot, Damage::BothCopies, Damage::SnapshotRot];
+                self.damage(&kinds, &mut dice);
                 // One copy of two is no loss: it befalls anybody.
                 let disk = &mut self.nodes[victim].disk;
                 disk.damage(Damage::OneCopy, Position::ZERO, &mut dice, &mut self.tally);

@@ -95,17 +95,19 @@ pub enum Kind {
     Acknowledge,
     /// Slices of the log.
     LogData,
-    /// Requests for missing bytes, and refusals.
+    /// Requests for missing bytes and snapshots, refusals, and offers.
     Repair,
     /// Opening, keeping and closing of sessions.
     Session,
     /// Slices of session streams.
     SessionData,
+    /// Slices of snapshots.
+    SnapshotData,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Election,
         Self::Leadership,
         Self::Acknowledge,
@@ -113,12 +115,13 @@ impl Kind {
         Self::Repair,
         Self::Session,
         Self::SessionData,
+        Self::SnapshotData,
     ];
 
     /// Whether it carries data, and no control.
     #[must_use]
     pub const fn is_data(self) -> bool {
-        matches!(self, Self::LogData | Self::SessionData)
+        matches!(self, Self::LogData | Self::SessionData | Self::SnapshotData)
     }
 
     /// The kind of what was received or is sent.
@@ -126,6 +129,7 @@ impl Kind {
     pub const fn of(incoming: &Incoming<'_>) -> Self {
         match incoming {
             Incoming::Data { stream: Stream::Log, .. } => Self::LogData,
+            Incoming::Data { stream: Stream::Snapshot, .. } => Self::SnapshotData,
             Incoming::Data { .. } => Self::SessionData,
             Incoming::Control(message) => match message {
                 Message::Canvass { .. }
@@ -139,7 +143,10 @@ impl Kind {
                 | Message::Campaign { .. }
                 | Message::HistoryRequest { .. }
                 | Message::History { .. } => Self::Leadership,
-                Message::Nak { .. } | Message::Unavailable { .. } => Self::Repair,
+                Message::Nak { .. }
+                | Message::Unavailable { .. }
+                | Message::SnapshotRequest { .. }
+                | Message::SnapshotOffer { .. } => Self::Repair,
                 _ => Self::Session,
             },
         }

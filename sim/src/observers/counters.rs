@@ -54,6 +54,10 @@ impl Counters {
             | Action::PersistHistory { operation, .. }
             | Action::PersistPeers { operation, .. }
             | Action::TakeSnapshot { operation, .. }
+            | Action::ReadSnapshot { operation, .. }
+            | Action::KeepSnapshotPart { operation, .. }
+            | Action::CheckSnapshot { operation, .. }
+            | Action::InstallSnapshot { operation, .. }
             | Action::ReadLog { operation, .. } => operation,
             _ => return,
         };

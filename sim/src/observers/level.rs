@@ -38,9 +38,24 @@ impl Level {
         let intervals = lag.div_ceil(each);
         let slowest = timing.heartbeat_interval.0 + timing.nak_retry.0 + timing.nak_delay.0;
         let begin = scene.now.max(scene.rules.settled_at);
-        let until = begin + (intervals * slowest + SLACK) * scene.rules.slowness;
+        // What all others have purged comes as a snapshot, in parts that are no larger, and then a
+        // new life begins.
+        let fetched = purged(scene).map_or(0, |bytes| bytes.div_ceil(each) * 2 * slowest + SLACK);
+        let until = begin + (intervals * slowest + fetched + SLACK) * scene.rules.slowness;
         self.lagging.insert(scene.member, Lag { target, until, term: view.term });
     }
+}
+
+/// The bytes of the largest snapshot that the member may have to fetch, if what comes next at it is
+/// purged wherever it was.
+fn purged(scene: &Scene<'_>) -> Option<u64> {
+    let next = scene.view.received;
+    let ahead = || scene.disks.iter().filter(|disk| disk.durable_end() > next);
+    if ahead().any(|disk| disk.origin().position <= next) {
+        return None;
+    }
+    let stored = ahead().filter_map(crate::disk::SimDisk::newest_snapshot);
+    stored.map(|stored| stored.manifest().bytes()).max()
 }
 
 impl Observer for Level {
@@ -49,7 +64,7 @@ impl Observer for Level {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::STEPPED.and(Kinds::PHASE)
+        Kinds::STEPPED.and(Kinds::PHASE).and(Kinds::LIVES)
     }
 
     fn rests(&self) -> bool {
@@ -65,6 +80,13 @@ impl Observer for Level {
     ) {
         match *observed {
             Observed::Phase(Phase::Led) => self.begin(scene, ghost.chosen_end()),
+            // Behind a snapshot that it has installed, a member goes on in a new life.
+            Observed::Started => {
+                if let Some(lag) = self.lagging.get(scene.member).copied() {
+                    self.lagging.remove(scene.member);
+                    self.begin(scene, lag.target);
+                }
+            }
             Observed::Stepped { .. } | Observed::Phase(_) => {
                 let Some(lag) = self.lagging.get(scene.member).copied() else { return };
                 if scene.view.verified >= lag.target || scene.view.term != lag.term {

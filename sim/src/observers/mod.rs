@@ -18,6 +18,7 @@ mod deadlines;
 mod exact_delivery;
 mod exactly_once;
 mod experiment;
+mod fetches;
 mod gates;
 mod handovers;
 mod honest_acknowledgement;
@@ -166,6 +167,7 @@ fn every_observer() -> Vec<Box<dyn Observer>> {
         Box::new(honest_acknowledgement::HonestAcknowledgement::default()),
         Box::new(no_early_reply::NoEarlyReply::default()),
         Box::new(exactly_once::ExactlyOnce::default()),
+        Box::new(fetches::Fetches::default()),
         Box::new(snapshot_truth::SnapshotTruth::default()),
         Box::new(same_state::SameState::default()),
         Box::new(exact_delivery::ExactDelivery::default()),

@@ -18,6 +18,10 @@ struct Asked {
     heard: Position,
     /// What was asked for lately: when, of whom, and what.
     recent: Vec<(u64, Destination, EpochRange)>,
+    /// The same of the stream of a snapshot.
+    parts: Vec<(u64, Destination, EpochRange)>,
+    /// When each member was last asked whether it has a snapshot.
+    requests: Vec<(u64, Destination)>,
 }
 
 impl Asked {
@@ -36,7 +40,7 @@ impl Asked {
         } else if range.end > self.heard.max(view.seen) {
             format!("is above {}, the highest that was heard of", self.heard.max(view.seen))
         } else {
-            match self.asked_lately(scene, asked) {
+            match asked_lately(scene, &mut self.recent, asked) {
                 Some((ago, whom)) => format!("was asked of {whom:?} {ago} ns ago"),
                 None => {
                     self.recent.push((scene.now, to, asked));
@@ -47,20 +51,49 @@ impl Asked {
         to_report.add("S19", format!("member {} asks for {range}, which {problem}", scene.member));
     }
 
-    fn asked_lately(&mut self, scene: &Scene<'_>, asked: EpochRange) -> Option<(u64, Destination)> {
-        let retry = scene.rules.at_least(scene.rules.timing.nak_retry);
-        self.recent.retain(|(at, ..)| scene.now.saturating_sub(*at) < retry);
-        let again = self.recent.iter().find(|(_, _, old)| {
-            // Of whomever: what one was asked for may be on its way.
-            old.epoch == asked.epoch
-                && !PositionRange::intersection(old.range, asked.range).is_empty()
-        });
-        again.map(|(at, whom, _)| (scene.now - at, *whom))
+    /// Asks for a part of a snapshot: not twice within the retry interval.
+    fn ask_for_part(&mut self, scene: &Scene<'_>, to: Destination, asked: EpochRange) -> Found {
+        let again = asked_lately(scene, &mut self.parts, asked);
+        self.parts.push((scene.now, to, asked));
+        let (ago, whom) = again?;
+        Some(format!("{asked:?} of a snapshot, which was asked of {whom:?} {ago} ns ago"))
+    }
+
+    /// Asks whether there is a snapshot: not twice within a heartbeat interval.
+    fn request(&mut self, scene: &Scene<'_>, to: Destination) -> Found {
+        let retry = scene.rules.at_least(scene.rules.timing.heartbeat_interval);
+        self.requests.retain(|(at, _)| scene.now.saturating_sub(*at) < retry);
+        let again = self.requests.iter().any(|(_, whom)| *whom == to);
+        self.requests.push((scene.now, to));
+        again.then(|| format!("a snapshot of {to:?} twice within {retry} ns"))
     }
 
     fn hear(&mut self, position: Position) {
         self.heard = self.heard.max(position);
     }
+}
+
+type Found = Option<String>;
+
+fn report(scene: &Scene<'_>, problem: Found, violations: &mut Violations) {
+    if let Some(problem) = problem {
+        violations.add("S19", format!("member {} asks for {problem}", scene.member));
+    }
+}
+
+/// How long ago, and of whom, a part of `asked` was asked for within the retry interval.
+fn asked_lately(
+    scene: &Scene<'_>,
+    recent: &mut Vec<(u64, Destination, EpochRange)>,
+    asked: EpochRange,
+) -> Option<(u64, Destination)> {
+    let retry = scene.rules.at_least(scene.rules.timing.nak_retry);
+    recent.retain(|(at, ..)| scene.now.saturating_sub(*at) < retry);
+    let again = recent.iter().find(|(_, _, old)| {
+        // Of whomever: what one was asked for may be on its way.
+        old.epoch == asked.epoch && !PositionRange::intersection(old.range, asked.range).is_empty()
+    });
+    again.map(|(at, whom, _)| (scene.now - at, *whom))
 }
 
 impl Observer for NakDiscipline {
@@ -76,6 +109,7 @@ impl Observer for NakDiscipline {
             .and(Kinds::RECEIVED_ACKNOWLEDGEMENT)
             .and(Kinds::LOG_FELL)
             .and(Kinds::PERSISTS_HISTORY)
+            .and(Kinds::SNAPSHOTS)
             .and(Kinds::SENDS_OTHER)
     }
 
@@ -113,6 +147,22 @@ impl Observer for NakDiscipline {
                 for range in ranges {
                     asked.ask(scene, *to, *range, violations);
                 }
+            }
+            Observed::Acting(Action::Send {
+                to,
+                message: Message::Nak { stream: Stream::Snapshot, ranges },
+            }) => {
+                let again = |range: &EpochRange| asked.ask_for_part(scene, *to, *range);
+                let problem = ranges.iter().find_map(again);
+                report(scene, problem, violations);
+            }
+            Observed::Acting(Action::Send { to, message: Message::SnapshotRequest { .. } }) => {
+                let problem = asked.request(scene, *to);
+                report(scene, problem, violations);
+            }
+            // What comes of it may be that it begins anew.
+            Observed::Acting(Action::CheckSnapshot { .. } | Action::DropSnapshot) => {
+                asked.parts.clear();
             }
             _ => {}
         }

@@ -216,15 +216,18 @@ impl Kinds {
     pub const NOTICES: Self = Self(1 << 36);
     /// A demand of the operator is about to be taken in.
     pub const DEMANDS: Self = Self(1 << 37);
-    /// A snapshot is to be stored, a step changed which one counts, or a log is to be purged.
+    /// A snapshot is to be stored, installed or forgotten, a step changed which one counts, or a
+    /// log is to be purged.
     pub const SNAPSHOTS: Self = Self(1 << 38);
+    /// The disk's answer about a fetched snapshot is about to be taken in.
+    pub const REPORTING_SNAPSHOT: Self = Self(1 << 39);
     /// Every message between members, and to clients, that leaves.
     pub const SENDS: Self = Self::SENDS_ELECTION
         .and(Self::SENDS_HEARTBEAT)
         .and(Self::SENDS_ACKNOWLEDGEMENT)
         .and(Self::SENDS_OTHER);
     /// How many sorts there are.
-    pub(super) const COUNT: usize = 39;
+    pub(super) const COUNT: usize = 40;
 
     /// Both sets.
     #[must_use]
@@ -297,6 +300,7 @@ const fn stepping(event: &Event<'_>) -> Kinds {
         Event::Received { sender: Sender::Member { .. }, .. } => Kinds::HEARING_MEMBER,
         Event::Applied { .. } => Kinds::REPORTING,
         Event::StorageFull { .. } => Kinds::REFUSING,
+        Event::SnapshotWhole { .. } | Event::SnapshotFailed { .. } => Kinds::REPORTING_SNAPSHOT,
         Event::Transfer { .. } => Kinds::DEMANDS,
         _ => Kinds::NONE,
     })
@@ -349,14 +353,18 @@ const fn acting(action: &Action) -> Kinds {
         Action::SendData { .. } => Kinds::SENDS_DATA,
         Action::Append { .. } => Kinds::APPENDS,
         Action::PersistHistory { .. } => Kinds::PERSISTS_HISTORY.and(Kinds::OPERATIONS),
-        Action::TakeSnapshot { .. } => Kinds::SNAPSHOTS.and(Kinds::OPERATIONS),
+        Action::TakeSnapshot { .. }
+        | Action::KeepSnapshotPart { .. }
+        | Action::CheckSnapshot { .. }
+        | Action::InstallSnapshot { .. } => Kinds::SNAPSHOTS.and(Kinds::OPERATIONS),
         Action::Sync { .. }
         | Action::PersistVote { .. }
         | Action::PersistPeers { .. }
+        | Action::ReadSnapshot { .. }
         | Action::ReadLog { .. } => Kinds::OPERATIONS,
         Action::FailStop(_) => Kinds::FAIL_STOPS,
         Action::Notify(_) => Kinds::NOTICES,
-        Action::Purge { .. } => Kinds::SNAPSHOTS,
+        Action::Purge { .. } | Action::DropSnapshot | Action::Restart => Kinds::SNAPSHOTS,
         Action::Apply(_) => Kinds::NONE,
     }
 }

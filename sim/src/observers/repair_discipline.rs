@@ -23,11 +23,19 @@ pub(super) struct RepairDiscipline {
 struct Repairer {
     /// Who asked last, and before which of the member's steps.
     asker: Option<(Sender, u64)>,
-    /// What was repaired lately, of the log and of each client's replies.
-    recent: Rising<Option<ClientKey>, VecDeque<Repair>>,
+    /// What was repaired lately, of the log, of snapshots and of each client's replies.
+    recent: Rising<Repaired, VecDeque<Repair>>,
     /// What was asked for last and is purged, if nothing was said of it yet, and how many requests
     /// the member had heard before.
     refusal: Option<(PositionRange, u64)>,
+}
+
+/// What a repair is of.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+enum Repaired {
+    Log,
+    Snapshot,
+    Replies(ClientKey),
 }
 
 #[derive(Clone, Copy)]
@@ -58,12 +66,7 @@ impl Repairer {
     }
 
     /// Notes a repair; returns what is wrong with it.
-    fn repair(
-        &mut self,
-        scene: &Scene<'_>,
-        stream: Option<ClientKey>,
-        repair: Repair,
-    ) -> Option<String> {
+    fn repair(&mut self, scene: &Scene<'_>, stream: Repaired, repair: Repair) -> Option<String> {
         let timing = &scene.rules.timing;
         let linger = scene.rules.at_least(timing.repair_linger);
         let interval = scene.rules.at_least(timing.heartbeat_interval);
@@ -101,11 +104,19 @@ impl Repairer {
             // behind what it was handed already: then it may be what was just read for others.
             Action::ReadLog { range, .. } if range.start != scene.view.applied => {
                 let just_read = |old: &Repair| old.at == at && old.range.contains(*range);
-                if self.recent.get_mut(None).is_some_and(|log| log.iter().any(just_read)) {
+                if self.recent.get_mut(Repaired::Log).is_some_and(|log| log.iter().any(just_read)) {
                     return None;
                 }
                 let epoch = scene.history.owner(range.start).map_or(0, |line| line.term.0);
-                self.repair(scene, None, Repair { at, to, source: None, epoch, range: *range })
+                self.repair(
+                    scene,
+                    Repaired::Log,
+                    Repair { at, to, source: None, epoch, range: *range },
+                )
+            }
+            Action::ReadSnapshot { position, range, .. } if !range.is_empty() => {
+                let repair = Repair { at, to, source: None, epoch: position.0, range: *range };
+                self.repair(scene, Repaired::Snapshot, repair)
             }
             _ => None,
         }
@@ -126,10 +137,11 @@ fn over_budget(scene: &Scene<'_>, recent: &VecDeque<Repair>, interval: u64) -> O
     })
 }
 
-const fn key_of(stream: Stream) -> Option<ClientKey> {
+const fn key_of(stream: Stream) -> Repaired {
     match stream {
-        Stream::Log => None,
-        Stream::Ingress(key) | Stream::Egress(key) => Some(key),
+        Stream::Log => Repaired::Log,
+        Stream::Snapshot => Repaired::Snapshot,
+        Stream::Ingress(key) | Stream::Egress(key) => Repaired::Replies(key),
     }
 }
 
@@ -185,7 +197,7 @@ impl Observer for RepairDiscipline {
                 }
             }
             Observed::Acting(Action::PersistHistory { cut, .. }) => {
-                if let Some(log) = repairer.recent.get_mut(None) {
+                if let Some(log) = repairer.recent.get_mut(Repaired::Log) {
                     log.retain(|old| old.range.end <= *cut);
                 }
             }

@@ -33,6 +33,21 @@ impl SnapshotTruth {
             violations.add("S24", text);
         }
     }
+
+    fn stored(
+        &mut self,
+        scene: &Scene<'_>,
+        service: &[u8],
+        at: Position,
+        violations: &mut Violations,
+    ) {
+        let first = self.service.get_or_insert_with(at, || service.to_vec());
+        if first != service {
+            let member = scene.member;
+            let text = format!("the service of member {member} at {at} is another's not");
+            violations.add("S24", text);
+        }
+    }
 }
 
 fn purged(scene: &Scene<'_>, origin: &SnapshotPoint, violations: &mut Violations) {
@@ -78,12 +93,21 @@ impl Observer for SnapshotTruth {
                 }
             }
             Observed::Acting(Action::Purge { origin }) => purged(scene, origin, violations),
-            Observed::Durable(Work::Snapshot(stored)) => {
-                let (at, member) = (stored.snapshot.point.position, scene.member);
-                let first = self.service.get_or_insert_with(at, || stored.service.clone());
-                if *first != stored.service {
-                    let text = format!("the service of member {member} at {at} is another's not");
-                    violations.add("S24", text);
+            Observed::Durable(Work::Snapshot { stored, .. }) => {
+                self.stored(scene, &stored.service, stored.snapshot.point.position, violations);
+            }
+            // It came from others, and is none the less what applying the log gives.
+            Observed::Durable(Work::Install { manifest, .. }) => {
+                let at = manifest.point.position;
+                match scene.disk.snapshot_at(at).cloned() {
+                    Some(installed) => {
+                        self.laid_out(scene, &installed.snapshot, violations);
+                        self.stored(scene, &installed.service, at, violations);
+                    }
+                    None => {
+                        let text = format!("member {} has not installed {at}", scene.member);
+                        violations.add("S24", text);
+                    }
                 }
             }
             Observed::Stepped { .. } if !scene.disk.has_snapshot(scene.view.snapshot) => {

@@ -1,5 +1,6 @@
 mod demands;
 mod newer;
+mod of_fetches;
 
 use super::*;
 use crate::disk::{FrameMark, SimDisk, Work};

@@ -55,6 +55,9 @@ impl Swarm {
             encoded,
             candidacy_delays: draw_delays(&mut dice("swarm priorities")),
         };
+        if dice("swarm fetches").chance(ALWAYS / 8) {
+            swarm.favour_fetches(seed);
+        }
         if dice("swarm minority").chance(ALWAYS / 32) {
             swarm.spare_a_quorum();
         }
@@ -178,9 +181,11 @@ fn draw_snapshots(dice: &mut Dice) -> (SnapshotOptions, u64) {
         interval: if none { 0 } else { dice.pick(&[0, 20 * MILLI, 400 * MILLI]) },
         slowness: dice.pick(&[1, 10, 200]),
         broken: dice.pick(&[0, ALWAYS / 8, HALF]),
+        spoilt: 0,
     };
     let bytes = if none { 0 } else { dice.pick(&[0, 2 << 10, 20 << 10, 200 << 10]) };
-    (options, bytes)
+    let spoilt = dice.pick(&[0, ALWAYS / 8, HALF]);
+    (SnapshotOptions { spoilt, ..options }, bytes)
 }
 
 /// Whether logs lose their beginning, and how soon.

@@ -2,6 +2,7 @@
 
 mod classes;
 mod draw;
+mod fetches;
 mod minority;
 mod schedules;
 
@@ -101,6 +102,8 @@ pub struct SnapshotOptions {
     pub slowness: u64,
     /// How often the newest one is broken when a member starts, in millionths.
     pub broken: u32,
+    /// How often a bit of one that was fetched flips before it is checked, in millionths.
+    pub spoilt: u32,
 }
 
 /// How processes, their clocks and their services behave.

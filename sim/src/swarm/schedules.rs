@@ -150,6 +150,14 @@ pub const SCHEDULES: &[NamedSchedule] = &[
         },
     },
     NamedSchedule {
+        name: "fetches",
+        text: "Logs lose their beginning soon, and members are away for longer than that.",
+        apply: |swarm, seed| {
+            only(swarm, &[]);
+            swarm.favour_fetches(seed);
+        },
+    },
+    NamedSchedule {
         name: "minority",
         text: "Faults of a minority only, so that a quorum has to serve all the time.",
         apply: |swarm, _| swarm.spare_a_quorum(),

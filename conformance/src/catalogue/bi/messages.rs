@@ -2,8 +2,8 @@
 
 use quorate_core::message::{EpochRange, Live};
 use quorate_core::{
-    Chain, FailStop, Limits, MemberId, Message, Position, PositionRange, Role, SessionId, Stream,
-    Term, View, VoteKey,
+    Chain, FailStop, Limits, LogTime, MemberId, Message, Position, PositionRange, Role, SessionId,
+    SnapshotPoint, Stream, Term, View, VoteKey,
 };
 use quorate_sim::Dice;
 
@@ -92,11 +92,8 @@ pub(super) fn desk(beginning: Beginning) -> Result<Desk, Failure> {
 
 /// A message behind an opening frame of term 4.
 pub(super) fn message_piece(first: &LogPiece) -> LogPiece {
-    let body = quorate_core::frame::Body::Message {
-        session: SessionId(0),
-        sequence: 1,
-        time: quorate_core::LogTime(1),
-    };
+    let body =
+        quorate_core::frame::Body::Message { session: SessionId(0), sequence: 1, time: LogTime(1) };
     piece(4, first.end, first.chain, &body, &[7; 24])
 }
 
@@ -186,6 +183,7 @@ fn edges_of_position(view: &View, at: Position) -> Vec<Message> {
             oldest: at,
         },
     ];
+    all.extend(edges_of_snapshots(view, at));
     for (newest, commit, chain_at) in
         [(at, Position::ZERO, Position::ZERO), (at, at, Position::ZERO), (at, at, at)]
     {
@@ -195,6 +193,33 @@ fn edges_of_position(view: &View, at: Position) -> Vec<Message> {
     let line = line(term.0 + 1, 2, at, view.verified_chain);
     all.extend(history(term.0 + 1, view.commit, &[line]));
     all
+}
+
+/// What is said of a snapshot that stands at `at`.
+fn edges_of_snapshots(view: &View, at: Position) -> Vec<Message> {
+    let (term, chain, time) = (view.term, view.verified_chain, LogTime(1));
+    let point = SnapshotPoint { position: at, term, chain, time };
+    let range = PositionRange::new(Position::ZERO, at.min(Position(1 << 20)));
+    let offer = |core_bytes, service_bytes| Message::SnapshotOffer {
+        term,
+        point,
+        core_bytes,
+        service_bytes,
+        digest: 1,
+    };
+    vec![
+        Message::SnapshotRequest { term, above: at },
+        offer(0, 0),
+        offer(64, 64),
+        offer(u64::MAX, u64::MAX),
+        offer(at.0, 0),
+        nak(Stream::Snapshot, at.0, range),
+        Message::Unavailable {
+            stream: Stream::Snapshot,
+            range: EpochRange { epoch: at.0, range },
+            oldest: at,
+        },
+    ]
 }
 
 /// Whether a member may go inert for this when another one lies.

@@ -76,6 +76,8 @@ fn is_for_newcomers(sender: Sender, message: &Message) -> bool {
             | Message::Application { .. }
             | Message::Nak { .. }
             | Message::Unavailable { .. }
+            | Message::SnapshotRequest { .. }
+            | Message::SnapshotOffer { .. }
     );
     is_newer && is_heard
 }

@@ -2,9 +2,11 @@
 
 use quorate_core::Position;
 
+use super::super::sn_fetches::purging;
 use super::sources::{FarBehind, small_windows};
 use crate::case::Verdict;
 use crate::stage::{MILLI, SECOND};
+use crate::subject::Feature;
 use crate::trial::Trial;
 
 pub(super) fn cu_07(trial: &mut Trial<'_>) -> Verdict {
@@ -121,8 +123,12 @@ pub(super) fn cu_12(trial: &mut Trial<'_>) -> Verdict {
 }
 
 pub(super) fn cu_14(trial: &mut Trial<'_>) -> Verdict {
-    for is_empty in [true, false] {
-        let mut stage = trial.stage(small_windows(3));
+    // With logs that lose their beginning as well, where the subject has such.
+    let purges = trial.needs(Feature::Purging).is_ok();
+    let all = [(true, false), (false, false), (true, true), (false, true)];
+    for (is_empty, purges) in all.into_iter().filter(|(_, wanted)| purges || !wanted) {
+        let options = if purges { purging(3, 0) } else { small_windows(3) };
+        let mut stage = trial.stage(options);
         let members: &[u16] = if is_empty { &[1, 2] } else { &[1, 2, 3] };
         members.iter().try_for_each(|member| stage.start(*member))?;
         let settled = |stage: &crate::stage::Stage<'_>| stage.is_settled_among(members);
@@ -147,6 +153,8 @@ pub(super) fn cu_14(trial: &mut Trial<'_>) -> Verdict {
         let empty = stage.view(3).verified == Position::ZERO;
         stage.check(empty == is_empty, || "its log is not what it should be".into())?;
         stage.until_level(8 * SECOND)?;
+        let renewals = stage.renewals();
+        stage.check(renewals == u64::from(purges), || format!("{renewals} snapshots came"))?;
     }
     Ok(())
 }

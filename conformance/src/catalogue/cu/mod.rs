@@ -9,8 +9,9 @@ mod wiped;
 
 use crate::case::Case;
 
-const SNAPSHOTS_OF_OTHERS: &str = "snapshots of other members, and logs that begin above zero";
+pub(super) use self::sources::small_windows;
 
+use super::sn_fetches::{cu_03, cu_13};
 pub(super) const CASES: &[Case] = &[
     Case::cluster(
         "CU-01",
@@ -29,13 +30,14 @@ pub(super) const CASES: &[Case] = &[
     )
     .quick()
     .edges(&["E88"]),
-    Case::waits(
+    Case::cluster(
         "CU-03",
         "nobody has it",
         "Who lacks a range says so, the next is asked, and when nobody has it a snapshot brings \
          the member on.",
-        SNAPSHOTS_OF_OTHERS,
-    ),
+        cu_03,
+    )
+    .edges(&["E29"]),
     Case::core(
         "CU-04",
         "uncommitted data",
@@ -101,13 +103,14 @@ pub(super) const CASES: &[Case] = &[
          has not, and all come to have it.",
         logs::cu_12,
     ),
-    Case::waits(
+    Case::cluster(
         "CU-13",
         "retention race",
         "A range that is purged while it is asked for is passed over for a snapshot, without a \
          loop of failures.",
-        SNAPSHOTS_OF_OTHERS,
-    ),
+        cu_13,
+    )
+    .edges(&["E77"]),
     Case::cluster(
         "CU-14",
         "several terms behind",

@@ -11,7 +11,7 @@ use crate::stage::{ClientNumber, Effect, MICRO, MILLI, Options, Passing, SECOND,
 use crate::trial::Trial;
 
 /// A group with small windows, so that a little is a lot.
-pub(super) fn small_windows(members: usize) -> Options {
+pub(in crate::catalogue) fn small_windows(members: usize) -> Options {
     Options::members(members).limits(|limits| {
         limits.window_bytes = 128 << 10;
         limits.uncommitted_bytes_max = 64 << 10;

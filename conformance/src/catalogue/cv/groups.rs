@@ -133,8 +133,8 @@ pub(super) fn cv_10(_: &mut Trial<'_>) -> Verdict {
     let room = DATAGRAM_BYTES_MAX - DATA_OVERHEAD_BYTES;
     let all = vec![0x5a; room + 8];
     let key = ClientKey(7);
-    for stream in [Stream::Log, Stream::Ingress(key), Stream::Egress(key)] {
-        let step = if stream == Stream::Log { 8 } else { 1 };
+    for stream in [Stream::Log, Stream::Snapshot, Stream::Ingress(key), Stream::Egress(key)] {
+        let step = if matches!(stream, Stream::Log | Stream::Snapshot) { 8 } else { 1 };
         let most = room / step * step;
         for length in [0, step, 2 * step, most - step, most] {
             let bytes = encoded(sender, &data(stream, &all[..length]));

@@ -2,8 +2,8 @@
 
 use quorate_core::frame::{Body, SnapshotCause};
 use quorate_core::{
-    Action, Chain, ClientKey, ConfigError, Event, Instant, LogTime, Member, Message, Notice,
-    Position, Recovered, Snapshot, SnapshotPoint, Term, TermHistory,
+    Action, Chain, ClientKey, ConfigError, Destination, Duration, Event, Instant, LogTime, Member,
+    Message, Notice, Position, Recovered, Snapshot, SnapshotPoint, Stream, Term, TermHistory,
 };
 use quorate_sim::Work;
 
@@ -90,6 +90,89 @@ pub(super) fn sn_17(_: &mut Trial<'_>) -> Verdict {
     Ok(())
 }
 
+/// Lets the others refuse what the member asks them for, until it asks for a snapshot; returns
+/// beyond which position that has to stand.
+fn until_it_asks(desk: &mut Desk, oldest: Position) -> Result<Position, Failure> {
+    for round in 3..40 {
+        let mut done = desk.pass(Duration::from_millis(10));
+        let beat = match heartbeat(TERM, round) {
+            Message::Heartbeat { term, round, commit, chain_at, chain, .. } => {
+                let newest = oldest.plus(64);
+                Message::Heartbeat { term, round, newest, commit, chain_at, chain }
+            }
+            other => other,
+        };
+        done.extend_from_slice(desk.receive(2, beat));
+        let asked = |action: &Action| match action {
+            Action::Send { message: Message::SnapshotRequest { above, .. }, .. } => Some(*above),
+            _ => None,
+        };
+        while !done.is_empty() {
+            if let Some(above) = done.iter().find_map(asked) {
+                return Ok(above);
+            }
+            let naks: Vec<_> = done.drain(..).filter_map(refusal(oldest)).collect();
+            for (from, refusal) in naks {
+                done.extend_from_slice(desk.receive(from, refusal));
+            }
+        }
+    }
+    Err(Failure::broken("it should ask for a snapshot"))
+}
+
+/// What a member says of whom this one asks for bytes that it has purged.
+fn refusal(oldest: Position) -> impl Fn(Action) -> Option<(u16, Message)> {
+    move |action| match action {
+        Action::Send {
+            to: Destination::Member(to),
+            message: Message::Nak { stream: Stream::Log, ranges },
+        } => {
+            let range = *ranges.first()?;
+            Some((to.0, Message::Unavailable { stream: Stream::Log, range, oldest }))
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn sn_05(_: &mut Trial<'_>) -> Verdict {
+    let (mut desk, snapshot, _) = marked()?;
+    desk.complete_all();
+    let held = desk.view().verified;
+    let oldest = held.plus(100_000);
+    let above = until_it_asks(&mut desk, oldest)?;
+    desk.check(above == held, "it should say what it has")?;
+    let offer = |position: Position| Message::SnapshotOffer {
+        term: Term(TERM),
+        point: SnapshotPoint { position, ..snapshot.point },
+        core_bytes: 64,
+        service_bytes: 64,
+        digest: 1,
+    };
+    // One that is older than the log, and one that ends where it does.
+    let mut done = Vec::new();
+    for (from, position) in [(2, snapshot.point.position), (3, held)] {
+        done.extend_from_slice(desk.receive(from, offer(position)));
+    }
+    let takes = |action: &Action| {
+        let is_asked_for = matches!(
+            action,
+            Action::Send { message: Message::Nak { stream: Stream::Snapshot, .. }, .. }
+        );
+        is_asked_for || matches!(action, Action::KeepSnapshotPart { .. })
+    };
+    let is_ignored = !done.iter().any(takes) && desk.view().fetching.is_none();
+    desk.check(is_ignored, "an older snapshot should be ignored")?;
+    let same = desk.view().verified == held;
+    desk.check(same, "its log should stay as it is")?;
+    // A newer one is not.
+    until_it_asks(&mut desk, oldest)?;
+    for from in [2, 3] {
+        desk.receive(from, offer(oldest));
+    }
+    let fetches = desk.view().fetching == Some((oldest, 0));
+    desk.check(fetches, "a newer snapshot should be fetched")
+}
+
 pub(super) fn sn_06(_: &mut Trial<'_>) -> Verdict {
     let (desk, snapshot, marker) = marked()?;
     let history = desk.member.history().clone();
@@ -127,7 +210,7 @@ pub(super) fn sn_06(_: &mut Trial<'_>) -> Verdict {
 
 pub(super) fn sn_14(_: &mut Trial<'_>) -> Verdict {
     let (mut desk, _, marker) = marked()?;
-    let asked = desk.pending.iter().find(|(_, work)| matches!(work, Work::Snapshot(_)));
+    let asked = desk.pending.iter().find(|(_, work)| matches!(work, Work::Snapshot { .. }));
     let (operation, _) = asked.cloned().ok_or_else(|| Failure::broken("nothing is stored"))?;
     let before = desk.view();
     let position = marker.end;

@@ -3,13 +3,11 @@
 mod decisions;
 mod worlds;
 
-use self::decisions::{sn_06, sn_14, sn_16, sn_17};
+use self::decisions::{sn_05, sn_06, sn_14, sn_16, sn_17};
 use self::worlds::{sn_01, sn_03, sn_11, sn_12};
+use super::sn_fetches::{sn_04, sn_07, sn_08, sn_09, sn_10};
 use super::sn_members::sn_13;
 use crate::case::Case;
-
-/// The work that several cases wait for.
-const TRANSFER: &str = "snapshots of other members";
 
 pub(super) const CASES: &[Case] = &[
     Case::core(
@@ -34,49 +32,58 @@ pub(super) const CASES: &[Case] = &[
     )
     .quick()
     .edges(&["E79"]),
-    Case::waits(
+    Case::cluster(
         "SN-04",
         "content",
         "Sessions, kept replies, timers, members, watches and deployments survive the installation of a snapshot.",
-        TRANSFER,
-    ),
-    Case::waits(
+        sn_04,
+    )
+    .without("members, watches and deployments: membership changes, a coordination store")
+    .edges(&["E29"]),
+    Case::core(
         "SN-05",
         "older snapshot arrives",
-        "A snapshot that covers less than the log is ignored, and its position acknowledged.",
-        TRANSFER,
-    ),
+        "A snapshot that covers less than the log is ignored, and the position of the log acknowledged.",
+        sn_05,
+    )
+    .quick()
+    .edges(&["E71"]),
     Case::core(
         "SN-06",
         "boundary conflict",
-        "A snapshot is used only if the log that it was found with gives its position the term, the history and the chain value that it says (that one of another member replaces such a log is for later).",
+        "A snapshot is used only if the log that it was found with gives its position the term, the history and the chain value that it says.",
         sn_06,
     )
     .edges(&["E72"]),
-    Case::waits(
+    Case::cluster(
         "SN-07",
         "installation during apply",
         "Whenever a snapshot is installed, the service sees one order of events.",
-        TRANSFER,
-    ),
-    Case::waits(
+        sn_07,
+    )
+    .edges(&["E73"]),
+    Case::cluster(
         "SN-08",
         "transfer",
         "A transfer is completed and verified whatever becomes of its parts and of its source.",
-        TRANSFER,
-    ),
-    Case::waits(
+        sn_08,
+    )
+    .quick()
+    .edges(&["E74"]),
+    Case::cluster(
         "SN-09",
         "newer snapshot meanwhile",
         "A transfer ends though its source takes newer snapshots.",
-        TRANSFER,
-    ),
-    Case::waits(
+        sn_09,
+    )
+    .edges(&["E75"]),
+    Case::cluster(
         "SN-10",
         "term changes meanwhile",
         "Parts of different transfers are never mixed.",
-        TRANSFER,
-    ),
+        sn_10,
+    )
+    .edges(&["E76"]),
     Case::core(
         "SN-11",
         "crash at each step",

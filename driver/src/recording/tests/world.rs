@@ -135,6 +135,7 @@ impl Storage {
             | StorageRequest::PersistHistory { operation, .. }
             | StorageRequest::PersistPeers { operation, .. } => Completion::Durable { operation },
             StorageRequest::Purge { .. } => unreachable!("nothing is reported of a purge"),
+            ref other => unreachable!("nobody is behind a purge here: {other:?}"),
         }
     }
 }

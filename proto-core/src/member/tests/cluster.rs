@@ -23,7 +23,7 @@ use crate::member::Member;
 use crate::message::{Incoming, Live, Message, Sender, Stream};
 use crate::notice::{FailStop, Notice};
 use crate::position::Position;
-use crate::snapshot::{Snapshot, SnapshotPoint};
+use crate::snapshot::{Snapshot, SnapshotManifest, SnapshotPoint};
 use crate::term::{TermHistory, Vote};
 use crate::time::{Duration, Instant, LogTime};
 
@@ -47,6 +47,8 @@ pub(super) struct Disk {
     pub(super) lost: u32,
     /// Each with what the service had applied.
     pub(super) snapshots: Vec<(Snapshot, Vec<Vec<u8>>)>,
+    /// What was kept of a snapshot of another member.
+    pub(super) kept: Vec<u8>,
 }
 
 #[derive(Clone, Debug)]
@@ -56,6 +58,18 @@ pub(super) enum Write {
     History(TermHistory),
     Peers(Vec<PeerRecord>),
     Snapshot(Snapshot, Vec<Vec<u8>>),
+    Part(Vec<u8>),
+    Check(SnapshotManifest),
+    Install(SnapshotManifest),
+}
+
+/// A read that is to be reported.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) operation: OperationId,
+    pub(super) bytes: Vec<u8>,
+    /// Of a snapshot: what it consists of, if it is there.
+    pub(super) of: Option<Option<SnapshotManifest>>,
 }
 
 pub(super) struct Node {
@@ -73,6 +87,11 @@ pub(super) struct Node {
     pub(super) held_reports: Option<Vec<(Position, Outputs)>>,
     pub(super) applied: Vec<Vec<u8>>,
     pub(super) fail_stop: Option<FailStop>,
+    /// The snapshot that it was told to keep when it took the last one.
+    pub(super) pinned: Option<Position>,
+    /// It flips a bit of each part of a snapshot that it reads.
+    pub(super) flips: bool,
+    restarts: bool,
 }
 
 pub(super) struct Cluster {
@@ -174,6 +193,9 @@ impl Cluster {
                 held_reports: None,
                 applied: Vec::new(),
                 fail_stop: None,
+                pinned: None,
+                flips: false,
+                restarts: false,
             };
             cluster.nodes.insert(id(member), node);
         }
@@ -324,7 +346,7 @@ impl Cluster {
         let mut actions = Actions::new();
         let mut outputs = Outputs::new();
         let read: Vec<u8> = match &event {
-            Event::LogRead { bytes, .. } => bytes.to_vec(),
+            Event::LogRead { bytes, .. } | Event::SnapshotRead { bytes, .. } => bytes.to_vec(),
             _ => Vec::new(),
         };
         core.step(now, event, &mut actions);
@@ -335,9 +357,13 @@ impl Cluster {
             let (newly, more) = self.perform(member, &core, &mut actions, &read, &mut outputs);
             applied = newly.or(applied);
             reads.extend(more);
-            if let Some((operation, bytes)) = reads.pop_front() {
+            if let Some(Read { operation, bytes, of }) = reads.pop_front() {
                 read = bytes;
-                core.step(now, Event::LogRead { operation, bytes: &read }, &mut actions);
+                let event = match of {
+                    None => Event::LogRead { operation, bytes: &read },
+                    Some(manifest) => Event::SnapshotRead { operation, manifest, bytes: &read },
+                };
+                core.step(now, event, &mut actions);
                 core.check_invariants();
                 continue;
             }
@@ -353,6 +379,10 @@ impl Cluster {
         }
         let node = self.nodes.get_mut(&id(member)).unwrap();
         node.member = Some(core);
+        if core::mem::take(&mut node.restarts) {
+            self.crash(member);
+            self.start(member);
+        }
     }
 
     fn perform(
@@ -362,7 +392,7 @@ impl Cluster {
         actions: &mut Actions,
         read: &[u8],
         outputs: &mut Outputs,
-    ) -> (Option<Position>, Vec<(OperationId, Vec<u8>)>) {
+    ) -> (Option<Position>, Vec<Read>) {
         let life = core.view().life;
         let sender = Sender::Member {
             member: life.member,
@@ -424,9 +454,27 @@ impl Cluster {
                 }
                 Action::ReadLog { operation, range } => {
                     let end = node.disk.log.len().min(range.end.0 as usize);
-                    reads.push((operation, node.disk.log[range.start.0 as usize..end].to_vec()));
+                    let bytes = node.disk.log[range.start.0 as usize..end].to_vec();
+                    reads.push(Read { operation, bytes, of: None });
                 }
-                Action::TakeSnapshot { operation, snapshot } => {
+                Action::ReadSnapshot { operation, position, range } => {
+                    reads.push(node.read_snapshot(operation, position, range));
+                }
+                Action::KeepSnapshotPart { operation, range, .. } => {
+                    let bytes = bytes_of(Stream::Snapshot, range, Source::Member);
+                    node.keep(operation, range, bytes);
+                }
+                Action::CheckSnapshot { operation, manifest } => {
+                    node.pending.push_back((operation, Write::Check(manifest)));
+                }
+                Action::InstallSnapshot { operation, manifest } => {
+                    assert!(node.pending.is_empty(), "nothing else is under way");
+                    node.pending.push_back((operation, Write::Install(manifest)));
+                }
+                Action::DropSnapshot => node.disk.kept.clear(),
+                Action::Restart => node.restarts = true,
+                Action::TakeSnapshot { operation, snapshot, pinned } => {
+                    node.pinned = pinned;
                     let write = Write::Snapshot(*snapshot, node.applied.clone());
                     node.taken.push_back((operation, write));
                 }
@@ -452,25 +500,6 @@ impl Cluster {
             }
         }
         (applied, reads)
-    }
-
-    /// Completes the oldest operation of a member's disk; `false` if there is none.
-    pub(super) fn complete_one(&mut self, member: u16) -> bool {
-        let node = self.nodes.get_mut(&id(member)).unwrap();
-        let mut next = node.pending.pop_front();
-        if next.is_none() && !node.holds_snapshots {
-            next = node.taken.pop_front();
-        }
-        let Some((operation, write)) = next else { return false };
-        match write {
-            Write::Sync(length) => node.disk.synced = length.min(node.disk.log.len()),
-            Write::Vote(vote) => node.disk.vote = vote,
-            Write::History(history) => node.disk.history = history,
-            Write::Peers(peers) => node.disk.peers = peers,
-            Write::Snapshot(snapshot, applied) => node.disk.snapshots.push((snapshot, applied)),
-        }
-        self.step(member, Event::Durable { operation });
-        true
     }
 
     /// Delivers and completes everything that is under way, without moving time.

@@ -23,7 +23,7 @@ impl Disk {
     }
 }
 
-fn say(cluster: &mut Cluster, payload: &[u8]) {
+pub(super) fn say(cluster: &mut Cluster, payload: &[u8]) {
     let replies = cluster.replies.len();
     cluster.submit(payload);
     cluster.run_until("a reply", |cluster| cluster.replies.len() > replies);
@@ -42,7 +42,7 @@ fn cluster(change: impl FnOnce(&mut Limits)) -> Cluster {
 }
 
 /// Has a snapshot taken by all that run, behind some messages; returns where it stands.
-fn take(cluster: &mut Cluster) -> Position {
+pub(super) fn take(cluster: &mut Cluster) -> Position {
     for _ in 0..4 {
         say(cluster, &[7; 900]);
     }
@@ -234,6 +234,7 @@ fn a_member_that_lacks_what_is_purged_says_so_once() {
         let notices = cluster.nodes[&id(away)].notices.iter();
         notices.filter(|notice| matches!(notice, Notice::Purged { .. })).count()
     };
+    cluster.lose = |_, _, _, what| matches!(what, Datagram::Control(Message::SnapshotOffer { .. }));
     cluster.run_until("it says so", |cluster| told(cluster) > 0);
     let held = cluster.member(away).view().verified;
     for _ in 0..200 {

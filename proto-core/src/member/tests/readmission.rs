@@ -26,7 +26,7 @@ fn with_a_wiped_follower() -> (Cluster, u16, u16, u16) {
     (cluster, leader, others[0], others[1])
 }
 
-fn wipe(cluster: &mut Cluster, member: u16) {
+pub(super) fn wipe(cluster: &mut Cluster, member: u16) {
     cluster.crash(member);
     let disk = &mut cluster.nodes.get_mut(&id(member)).unwrap().disk;
     *disk = Disk { lost: disk.lost + 1, ..Disk::default() };
@@ -38,7 +38,7 @@ fn submit(cluster: &mut Cluster, payload: &[u8]) {
     cluster.run_until("the reply", |cluster| cluster.replies.len() > replies);
 }
 
-fn is_applicant(cluster: &Cluster, member: u16) -> bool {
+pub(super) fn is_applicant(cluster: &Cluster, member: u16) -> bool {
     cluster.member(member).view().applicant
 }
 

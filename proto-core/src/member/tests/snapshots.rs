@@ -13,7 +13,7 @@ use crate::member::Member;
 use crate::notice::{Notice, SnapshotRefusal};
 use crate::position::Position;
 use crate::snapshot::{Snapshot, SnapshotError, SnapshotPoint};
-use crate::term::{Chain, TermHistory};
+use crate::term::{Chain, TermHistory, TermLine};
 use crate::time::LogTime;
 
 fn take(cluster: &mut Cluster) -> Position {
@@ -330,8 +330,10 @@ fn damaged_bytes_of_a_snapshot_are_refused_and_never_panic() {
             let _ = begin(&cluster, &flipped);
         }
     }
-    let newer = change(&recovered, |snapshot| snapshot.core[0] = 2);
-    assert_eq!(begin(&cluster, &newer).err(), Some(SnapshotError::Version { found: 2 }));
+    for found in [1, 3] {
+        let other = change(&recovered, |snapshot| snapshot.core[0] = found as u8);
+        assert_eq!(begin(&cluster, &other).err(), Some(SnapshotError::Version { found }));
+    }
 }
 
 #[test]
@@ -349,6 +351,14 @@ fn e72_a_snapshot_of_another_log_is_refused() {
     let at_end =
         Recovered { log_end: point.position, chain: Chain(point.chain.0 ^ 1), ..recovered.clone() };
     let found = begin(&cluster, &at_end).err();
+    assert_eq!(found, Some(SnapshotError::OtherLog { what: "the chain value" }));
+    // A term that begins just there knows the chain value as well.
+    let mut lines = recovered.history.lines().to_vec();
+    let last = *lines.last().unwrap();
+    let (term, base) = (last.term.next().unwrap(), point.position);
+    lines.push(TermLine { term, base, chain: Chain(point.chain.0 ^ 1), ..last });
+    let history = TermHistory::new(lines).unwrap();
+    let found = begin(&cluster, &Recovered { history, ..recovered.clone() }).err();
     assert_eq!(found, Some(SnapshotError::OtherLog { what: "the chain value" }));
     let elsewhere = change(&recovered, |snapshot| snapshot.point.position.0 -= 8);
     let found = begin(&cluster, &elsewhere).err();

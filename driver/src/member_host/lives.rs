@@ -1,0 +1,247 @@
+//! The lives of a member in one process: the first, and one more behind each snapshot of another
+//! member that was installed. Socket, service and handles stay.
+
+use core::fmt;
+use core::time::Duration;
+use std::path::PathBuf;
+use std::sync::mpsc::TryRecvError;
+
+use quorate_core::{Instant, Member, MemberConfig, Recovered};
+
+use super::{Completions, DATAGRAMS_PER_TURN, MemberHost, Phase};
+use crate::archive_ports::{
+    ArchivePorts, ArchiveReader, ArchiveSnapshots, ArchiveStore, LogWriter,
+};
+use crate::archive_storage::{ArchiveStorage, StorageMode};
+use crate::configuration::Configuration;
+use crate::doorbell::Doorbell;
+use crate::faults::FaultyPort;
+use crate::host::ServiceHost;
+use crate::member_handle::{MemberHandle, MemberOptions, RunError, StartMemberError};
+use crate::member_loop::MemberLoop;
+use crate::port::{Clock, DatagramPort, LogPort, StoragePort, SystemClock};
+use crate::recording::Recording;
+use crate::service::{Service, ServiceError};
+use crate::turn::{Turn, Wake, random_number};
+use crate::udp_port::UdpPort;
+
+/// How long a new life waits for the disk to let go of the last one. It has nothing to write; reads
+/// may be under way.
+const RENEW_TIMEOUT: Duration = Duration::from_secs(30);
+
+type Renew<S, P, L, Q> = dyn FnMut(&mut MemberLoop<P, L, Q, S>, Instant, Completions) -> Result<(), StartMemberError>
+    + Send;
+
+/// How a member begins anew.
+pub(super) struct Renewal<S, P, L, Q>(Box<Renew<S, P, L, Q>>);
+
+impl<S, P, L, Q> fmt::Debug for Renewal<S, P, L, Q> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Renewal").finish_non_exhaustive()
+    }
+}
+
+impl<S: Service + 'static> MemberHost<S> {
+    /// Opens the member's data, recovers and binds its socket. `wake` is called only
+    /// after a turn that said [`Turn::Wait`], and once for all that is put down until the next.
+    ///
+    /// A member that installs a snapshot of another begins anew within a turn, which takes as long
+    /// as this does: with its socket, its handles, and the same service, which is restored.
+    ///
+    /// # Errors
+    /// [`StartMemberError`]: nothing is open then.
+    pub fn start(
+        options: MemberOptions,
+        mut service: S,
+        wake: Wake,
+    ) -> Result<(Self, MemberHandle<S>), StartMemberError> {
+        let began = std::time::Instant::now();
+        let MemberOptions { configuration, bootstrap, socket, storage, record } = options;
+        let ArchivePorts { recovered, writer, store, reader, snapshots, service_state } =
+            ArchivePorts::open(&configuration, bootstrap)?;
+        let clock = SystemClock::start();
+        let config = configuration.member_config(random_number());
+        let now = clock.now();
+        // Before the recording, which takes a new file each time: not for a port in use.
+        let port = UdpPort::open(configuration.bind, socket)?;
+        let mut lives = Lives { configuration, storage, record, count: 1 };
+        let recording = lives.recording(&config, &recovered, now)?;
+        let member = Member::new(config, recovered, now)?;
+        if let Some(state) = &service_state {
+            let restored = service.restore(state);
+            restored.map_err(|reason| refused(&member, reason))?;
+            tell_beginning(state, &member, began);
+        }
+        let address = port.address().unwrap_or(lives.configuration.bind);
+        let doorbell = Doorbell::new(wake);
+        let (completed, completions) = Completions::new(doorbell.clone());
+        let storage = lives.storage((store, reader, snapshots), completed)?;
+        let port = FaultyPort::new(port, lives.configuration.faults);
+        let service = ServiceHost::new(service);
+        let mut member = MemberLoop::new(member, port, writer, storage, service);
+        if let Some(recording) = recording {
+            member.record(recording);
+        }
+        let (mut host, handle) = Self::over(member, clock, completions, doorbell, address);
+        host.renew_by(move |ended, now, completed| lives.begin_again(ended, now, completed));
+        Ok((host, handle))
+    }
+}
+
+/// What all lives of a member have in common.
+#[derive(Debug)]
+struct Lives {
+    configuration: Configuration,
+    storage: StorageMode,
+    record: Option<PathBuf>,
+    count: u64,
+}
+
+impl Lives {
+    /// Begins another life in place of `ended`, whose archive is closed.
+    fn begin_again<S: Service>(
+        &mut self,
+        ended: &mut MemberLoop<UdpPort, LogWriter, ArchiveStorage, S>,
+        now: Instant,
+        completed: Completions,
+    ) -> Result<(), StartMemberError> {
+        let began = std::time::Instant::now();
+        self.count += 1;
+        let ArchivePorts { recovered, writer, store, reader, snapshots, service_state } =
+            ArchivePorts::open(&self.configuration, false)?;
+        let config = self.configuration.member_config(random_number());
+        let recording = self.recording(&config, &recovered, now).unwrap_or_else(|error| {
+            // The group needs the member more than anybody needs the file.
+            tracing::error!(%error, "the new life is not recorded");
+            None
+        });
+        let member = Member::new(config, recovered, now)?;
+        let Some(state) = service_state else {
+            let reason = ServiceError("there is no snapshot to restore it from".into());
+            return Err(refused(&member, reason));
+        };
+        tell_beginning(&state, &member, began);
+        let position = member.view().applied;
+        let storage = self.storage((store, reader, snapshots), completed)?;
+        let restored = ended.begin_again(member, writer, storage, &state);
+        restored.map_err(|reason| StartMemberError::Restore { position, reason })?;
+        if let Some(recording) = recording {
+            ended.record(recording);
+        }
+        Ok(())
+    }
+
+    fn storage(
+        &self,
+        (store, reader, snapshots): (ArchiveStore, ArchiveReader, ArchiveSnapshots),
+        completed: Completions,
+    ) -> Result<ArchiveStorage, StartMemberError> {
+        let complete = move |completion| completed.put(completion);
+        let storage = ArchiveStorage::start(self.storage, store, reader, snapshots, complete);
+        storage.map_err(StartMemberError::Thread)
+    }
+
+    /// Begins the recording of this life, if there is to be one.
+    fn recording(
+        &self,
+        config: &MemberConfig,
+        recovered: &Recovered,
+        now: Instant,
+    ) -> Result<Option<Recording>, StartMemberError> {
+        let Some(file) = &self.record else { return Ok(None) };
+        let mut name = file.clone().into_os_string();
+        if self.count > 1 {
+            name.push(format!(".{}", self.count));
+        }
+        let file = PathBuf::from(name);
+        let recording = Recording::create(&file, config, recovered, now);
+        recording.map(Some).map_err(|source| {
+            let file = file.display().to_string();
+            StartMemberError::Recording { file, source }
+        })
+    }
+}
+
+fn refused(member: &Member, reason: ServiceError) -> StartMemberError {
+    StartMemberError::Restore { position: member.view().applied, reason }
+}
+
+/// Says what `member` begins with, and what that took since `began`.
+fn tell_beginning(state: &[u8], member: &Member, began: std::time::Instant) {
+    let view = member.view();
+    tracing::info!(
+        member = view.life.member.0,
+        position = view.applied.0,
+        service_bytes = state.len(),
+        log_bytes_to_apply = view.verified.since(view.applied),
+        milliseconds = began.elapsed().as_millis() as u64,
+        "begins with a snapshot"
+    );
+}
+
+impl<S, P, L, Q, C> MemberHost<S, P, L, Q, C>
+where
+    S: Service + 'static,
+    P: DatagramPort,
+    L: LogPort,
+    Q: StoragePort<L::Cut>,
+    C: Clock,
+{
+    /// Says how the member begins anew when it has installed a snapshot of another
+    /// ([`MemberLoop::begin_again`]); the storage of the new life puts its completions into what is
+    /// handed over. It is called when all of the last storage is gone, or has been awaited for
+    /// long. A host of ports that was not told ends with [`RunError::MustRestart`].
+    pub fn renew_by<F>(&mut self, renew: F)
+    where
+        F: FnMut(&mut MemberLoop<P, L, Q, S>, Instant, Completions) -> Result<(), StartMemberError>
+            + Send
+            + 'static,
+    {
+        self.renewal = Some(Renewal(Box::new(renew)));
+    }
+
+    /// The member is inert; its storage lets go of the directory.
+    pub(super) fn end_life(&mut self) -> Turn {
+        if self.renewal.is_none() {
+            self.report.outcome = Some(Err(RunError::MustRestart));
+            let until = self.stop_at();
+            return self.close(until);
+        }
+        self.member.end_life();
+        // A member that fetches does not lead: nobody is handed over to.
+        self.transfers.waiting.clear();
+        let timeout = RENEW_TIMEOUT.as_nanos() as u64;
+        self.phase = Phase::Renewing(Instant(self.clock.now().0.saturating_add(timeout)));
+        Turn::Again
+    }
+
+    /// Waits for the last storage to end, then begins anew.
+    pub(super) fn renew(&mut self, until: Instant) -> Turn {
+        loop {
+            match self.completions.try_recv() {
+                Ok(_) => {}
+                Err(TryRecvError::Empty) if self.clock.now() < until => {
+                    // Whoever sends says it again to the new life.
+                    if self.member.discard(DATAGRAMS_PER_TURN) {
+                        return Turn::Again;
+                    }
+                    return Turn::Wait { until: Some(until), worked: false };
+                }
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            }
+        }
+        let (completed, completions) = Completions::new(self.doorbell.clone());
+        self.completions = completions;
+        let now = self.clock.now();
+        let Some(Renewal(renew)) = &mut self.renewal else { return self.close(until) };
+        match renew(&mut self.member, now, completed) {
+            Ok(()) => self.phase = Phase::Fresh,
+            Err(error) => {
+                self.report.outcome = Some(Err(RunError::Restart(error)));
+                let until = self.stop_at();
+                return self.close(until);
+            }
+        }
+        Turn::Again
+    }
+}
