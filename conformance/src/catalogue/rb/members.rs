@@ -1,11 +1,12 @@
 //! What a group does at its limits.
 
 use quorate_core::client::{ClientError, TriedOutcome};
-use quorate_core::{Duration, Position};
+use quorate_core::{Duration, Limits, Position};
 
 use crate::case::{Failure, Verdict};
 use crate::edges::Command;
-use crate::stage::{MILLI, Options, SECOND};
+use crate::stage::{MILLI, Options, SECOND, Stage};
+use crate::subject::Feature;
 use crate::trial::Trial;
 
 pub(super) fn rb_03(trial: &mut Trial<'_>) -> Verdict {
@@ -122,4 +123,63 @@ pub(super) fn rb_10(trial: &mut Trial<'_>) -> Verdict {
     stage.check(written == grown, || format!("{written} is written, {grown} committed"))?;
     trial.count("virtual_seconds", since / SECOND);
     Ok(())
+}
+
+/// Snapshots that a member's disk keeps, at most: the newest two, and one that comes.
+const SNAPSHOTS_MAX: usize = 3;
+
+pub(super) fn rb_07(trial: &mut Trial<'_>) -> Verdict {
+    trial.needs(Feature::Snapshots)?;
+    trial.needs(Feature::Purging)?;
+    trial.needs(Feature::VirtualDisk)?;
+    let window_bytes = 64 << 10;
+    let cap = 4 * window_bytes;
+    let mut stage = trial.stage(Options::members(3).limits(|limits| {
+        *limits = Limits {
+            window_bytes,
+            uncommitted_bytes_max: window_bytes / 2,
+            unapplied_bytes_max: window_bytes / 2,
+            message_bytes_max: 4 << 10,
+            log_bytes_max: cap,
+            ..limits.clone()
+        };
+    }));
+    let leader = stage.settle()?;
+    let client = stage.client();
+    let gone = stage.other_than(leader);
+    stage.kill(gone);
+    let weak = stage.other_than(leader);
+    let log = |stage: &Stage<'_>, member: u16| {
+        let view = stage.view(member);
+        view.durable.since(view.origin)
+    };
+    let (mut longest, mut failed) = (0, 0);
+    for _ in 0..trial.times(3, 6, 30) {
+        // Of one member a snapshot fails: its log grows by what the next one comes behind.
+        stage.hold(weak, "snapshot");
+        let goal = stage.view(leader).commit.0 + cap / 4 + window_bytes;
+        while stage.view(leader).commit.0 < goal {
+            stage.pour(&[client], 20, 1_000, 10 * SECOND)?;
+            longest = longest.max(log(&stage, leader));
+        }
+        failed += stage.refuse_snapshots(weak, "there is no room");
+        let goal = stage.view(leader).commit.0 + cap;
+        while stage.view(leader).commit.0 < goal {
+            stage.pour(&[client], 20, 1_000, 10 * SECOND)?;
+            longest = longest.max(log(&stage, leader));
+            let kept = stage.disk(leader, |disk| disk.usable_snapshots().count());
+            stage.check(kept <= SNAPSHOTS_MAX, || format!("{kept} snapshots are kept"))?;
+        }
+        stage.until_level(10 * SECOND)?;
+        stage.run(5 * MILLI)?;
+        let left = log(&stage, weak);
+        stage.check(left <= cap + cap / 4, || {
+            format!("behind a snapshot that failed {left} bytes are kept, of {cap}")
+        })?;
+    }
+    stage.check(failed > 0, || "no snapshot failed".to_owned())?;
+    trial.count("log_bytes_max", longest);
+    stage.check(longest > cap / 2 && longest <= cap + cap / 4, || {
+        format!("{longest} bytes are kept, of {cap}")
+    })
 }
