@@ -197,7 +197,8 @@ fn by_claims(case: &Case, claims: &[String], (outcome, reason, observer): Judged
     if outcome != Outcome::Unimplemented || !claims.iter().any(|claim| claim == group) {
         return (outcome, reason, observer);
     }
-    let reason = format!("it claims {group}, and yet: {}", reason.unwrap_or_default());
+    let reason = reason.unwrap_or_default();
+    let reason = format!("it claims {group}, and does not implement this: {reason}");
     (Outcome::Fail, Some(reason), observer)
 }
 

@@ -170,7 +170,7 @@ mod tests {
         let claimed = outcome(&["NK", "EL"]);
         assert_eq!(claimed.outcome, Outcome::Fail);
         let reason = claimed.reason.unwrap_or_default();
-        assert_eq!(reason, "it claims EL, and yet: unimplemented: to be written");
+        assert_eq!(reason, "it claims EL, and does not implement this: to be written");
     }
 
     #[test]

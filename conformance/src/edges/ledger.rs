@@ -278,14 +278,18 @@ impl Ledger {
                 let bit =
                     u32::try_from(element).ok().and_then(|element| 1_u64.checked_shl(element));
                 let mut after = self.set | bit.unwrap_or(0);
-                if self.mistake == Some(ServiceMistake::ForgetsElements) && self.applied % 5 == 0 {
+                if self.mistake == Some(ServiceMistake::ForgetsElements)
+                    && self.applied.is_multiple_of(5)
+                {
                     after = self.set;
                 }
                 core::mem::replace(&mut self.set, after)
             }
             Some(Command::Move { from, to, amount }) => {
                 let before = self.bank.transfer(from, to, amount);
-                if self.mistake == Some(ServiceMistake::LosesMoney) && self.applied % 5 == 0 {
+                if self.mistake == Some(ServiceMistake::LosesMoney)
+                    && self.applied.is_multiple_of(5)
+                {
                     self.bank.0[0] = self.bank.0[0].saturating_sub(1);
                 }
                 before

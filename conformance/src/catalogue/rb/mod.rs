@@ -61,8 +61,8 @@ pub(super) const CASES: &[Case] = &[
         "RB-07",
         "disk space",
         "With a member that is gone for good a log takes no more than its cap and what comes while a \
-         snapshot is stored, few snapshots are kept, and one that fails now and then costs no more \
-         than the next brings back.",
+         snapshot is stored, it begins before two snapshots that stand, no more than these and one \
+         are kept, and one that fails now and then costs no more than the next brings back.",
         rb_07,
     )
     .edges(&["E77"])
