@@ -76,6 +76,10 @@ function rows(filter) {
   for (const run of data.runs) for (const one of run.cases) {
     if (!seen.has(one.id)) { seen.set(one.id, all.length); all.push(one); }
   }
+  // As the catalogue has them, whichever run has a case first.
+  const order = Object.keys(GROUPS);
+  const place = (one) => order.indexOf(one.group);
+  all.sort((one, other) => place(one) - place(other) || (one.id < other.id ? -1 : 1));
   const shown = [];
   let group = "";
   for (const one of all) {

@@ -274,7 +274,9 @@ impl Stage<'_> {
         effect: Effect,
         filter: impl FnMut(&Passing<'_>) -> bool + 'static,
     ) -> u32 {
-        self.say(format!("from now on: {what} (each is {effect})"));
+        let as_said = effect == Effect::Lose && what.contains("lost");
+        let how = if as_said { String::new() } else { format!(" (each is {effect})") };
+        self.say(format!("from now on: {what}{how}"));
         let number = self.wire.add(effect, Box::new(filter));
         self.rule_names.insert(number, what.to_owned());
         number
@@ -285,9 +287,9 @@ impl Stage<'_> {
         let matched = self.wire.remove(number);
         let what = self.rule_names.remove(&number).unwrap_or_default();
         let so_many = match matched {
-            0 => "no datagram was one of these".to_owned(),
-            1 => "1 datagram was one of these".to_owned(),
-            more => format!("{more} datagrams were such"),
+            0 => "no datagram was like that".to_owned(),
+            1 => "1 datagram was like that".to_owned(),
+            more => format!("{more} datagrams were like that"),
         };
         self.say(format!("no longer: {what} ({so_many})"));
         matched
