@@ -35,6 +35,7 @@ const ELSEWHERE: &[(&str, Section)] = &[
     ("LS-09", (PROTOCOL, "3.3. Chain")),
     ("LS-11", HOST),
     ("LS-13", ARCHIVE),
+    ("LS-16", SNAPSHOTS),
     ("LS-17", STREAMS),
     ("CD-01", TERMS),
     ("CD-02", TERMS),

@@ -49,10 +49,11 @@ pub use case::{Case, Failure, Level, Script, Verdict, check};
 pub use client_node::{ClientInput, ClientNode, ClientTold, ClientTurned};
 pub use lists::Lists;
 pub use runner::{
-    CaseReport, Outcome, REPORT_SCHEMA, RunReport, Totals, run_case, run_cases, run_of, skipped,
+    CaseReport, Outcome, REPORT_SCHEMA, RunReport, Totals, quoted, repeat, run_case, run_cases,
+    run_of, skipped,
 };
-pub use shortest::{Shortest, shortest};
-pub use stage::story::{Fate, Scene, Story, Told};
+pub use shortest::{ALIKE, Shortest, shorter, shortest};
+pub use stage::story::{Call, Fate, Scene, Story, Told};
 pub use stage::{Effect, Options, Passing, Stage};
 pub use subject::{
     Description, Feature, HandedOver, Node, NodeSpec, NodeView, SpawnError, Subject, Turned,

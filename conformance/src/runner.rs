@@ -104,6 +104,9 @@ pub struct RunReport {
     pub host: String,
     /// The cases, in the order of the catalogue.
     pub cases: Vec<CaseReport>,
+    /// Skips and expected failures that no case of the run was one of: each is a failure.
+    #[serde(default)]
+    pub unused: Vec<String>,
 }
 
 /// How many cases ended how.
@@ -155,26 +158,27 @@ pub fn run_of(
         seed,
         host: host(),
         cases,
+        unused: Vec::new(),
     }
 }
 
 /// The report of a case that was left out.
 #[must_use]
-pub fn skipped(subject: &Description, case: &Case, seed: u64, reason: String) -> CaseReport {
-    report_of(
-        case,
-        &subject.name,
-        seed,
-        (Outcome::Skipped, Some(reason), None),
-        Remains::default(),
-        0,
-    )
+pub fn skipped(
+    subject: &Description,
+    case: &Case,
+    seed: u64,
+    profile: Profile,
+    reason: String,
+) -> CaseReport {
+    let judged = (Outcome::Skipped, Some(reason), None);
+    report_of(case, &subject.name, seed, profile, judged, Remains::default(), 0)
 }
 
 /// Runs one case; a panic of the script, the core or the subject is a failure.
 pub fn run_case(subject: &dyn Subject, case: &Case, seed: u64, profile: Profile) -> CaseReport {
     let begun = Instant::now();
-    let name = subject.describe().name;
+    let Description { name, claims, .. } = subject.describe();
     let mut trial = Trial::new(subject, seed, profile);
     let verdict = catch_unwind(AssertUnwindSafe(|| perform(case, &name, &mut trial)));
     let verdict = verdict.unwrap_or_else(|panic| {
@@ -182,8 +186,20 @@ pub fn run_case(subject: &dyn Subject, case: &Case, seed: u64, profile: Profile)
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Err(Failure::broken(format!("panic: {}", text.unwrap_or_default())))
     });
-    let (judged, real_ms) = (judge(case, verdict), begun.elapsed().as_millis() as u64);
-    report_of(case, &name, seed, judged, trial.into_remains(), real_ms)
+    let judged = by_claims(case, &claims, judge(case, verdict));
+    let real_ms = begun.elapsed().as_millis() as u64;
+    report_of(case, &name, seed, profile, judged, trial.into_remains(), real_ms)
+}
+
+/// What is not implemented in a group that the subject claims is a failure.
+fn by_claims(case: &Case, claims: &[String], (outcome, reason, observer): Judged) -> Judged {
+    let group = case.group();
+    if outcome != Outcome::Unimplemented || !claims.iter().any(|claim| claim == group) {
+        return (outcome, reason, observer);
+    }
+    let reason = reason.unwrap_or_default();
+    let reason = format!("it claims {group}, and does not implement this: {reason}");
+    (Outcome::Fail, Some(reason), observer)
 }
 
 pub(crate) type Judged = (Outcome, Option<String>, Option<String>);
@@ -192,6 +208,7 @@ pub(crate) fn report_of(
     case: &Case,
     subject: &str,
     seed: u64,
+    profile: Profile,
     (outcome, reason, observer): Judged,
     remains: Remains,
     real_ms: u64,
@@ -211,9 +228,27 @@ pub(crate) fn report_of(
         virtual_ns: remains.virtual_ns,
         real_ms,
         counters: remains.counters,
-        repeat: format!("quorate-conformance run {} --subject {subject} --seed {seed}", case.id),
+        repeat: repeat(case.id, subject, seed, profile.name()),
         story: remains.story.map(|story| story.shortened(outcome.is_bad())),
     }
+}
+
+/// The command that runs one case again, with as many rounds and as strictly; words that a shell
+/// would take apart stand in quotes.
+#[must_use]
+pub fn repeat(id: &str, subject: &str, seed: u64, profile: &str) -> String {
+    let subject = quoted(subject);
+    format!("quorate-conformance run {id} --subject {subject} --seed {seed} --profile {profile}")
+}
+
+/// A word as a shell takes it for one.
+#[must_use]
+pub fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:,+=@%".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 fn perform(case: &Case, subject: &str, trial: &mut Trial<'_>) -> Verdict {

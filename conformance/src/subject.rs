@@ -145,6 +145,10 @@ pub struct Description {
     pub about: String,
     /// What it can do beside running members.
     pub features: Vec<Feature>,
+    /// Groups of cases that it claims to keep, such as `EL`: within these nothing may be
+    /// unimplemented.
+    #[serde(default)]
+    pub claims: Vec<String>,
 }
 
 /// Something that not every subject can do.

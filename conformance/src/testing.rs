@@ -147,6 +147,32 @@ mod tests {
         }
     }
 
+    /// Claims a group, and does nothing of it yet.
+    struct Claims(&'static [&'static str]);
+
+    impl Subject for Claims {
+        fn describe(&self) -> Description {
+            let claims = self.0.iter().map(|group| (*group).to_owned()).collect();
+            Description { name: "claims".into(), claims, ..Description::default() }
+        }
+
+        fn spawn(&self, _: &NodeSpec, _: Edges) -> Result<Box<dyn Node>, SpawnError> {
+            Err(SpawnError::Unimplemented("to be written".into()))
+        }
+    }
+
+    #[test]
+    fn what_is_claimed_may_not_be_unimplemented() {
+        let case = catalogue::find("EL-01").expect("EL-01 is there");
+        let outcome = |claims| run_case(&Claims(claims), case, SEED, Profile::Quick);
+        assert_eq!(outcome(&[]).outcome, Outcome::Unimplemented);
+        assert_eq!(outcome(&["NK", "LS"]).outcome, Outcome::Unimplemented);
+        let claimed = outcome(&["NK", "EL"]);
+        assert_eq!(claimed.outcome, Outcome::Fail);
+        let reason = claimed.reason.unwrap_or_default();
+        assert_eq!(reason, "it claims EL, and does not implement this: to be written");
+    }
+
     #[test]
     fn a_subject_that_fails_is_told_rule_reason_and_command() {
         let case = catalogue::find("EL-01").expect("EL-01 is there");
@@ -156,7 +182,10 @@ mod tests {
         assert_eq!(lines.len(), 3, "{text}");
         assert!(lines[0].starts_with("EL-01 single voter: A group of one leads"), "{text}");
         assert!(lines[1].starts_with("Fail: not within"), "{text}");
-        assert_eq!(lines[2], "again: quorate-conformance run EL-01 --subject refuses --seed 1");
+        assert_eq!(
+            lines[2],
+            "again: quorate-conformance run EL-01 --subject refuses --seed 1 --profile quick"
+        );
     }
 
     #[test]

@@ -33,6 +33,18 @@ pub enum Profile {
     Strict,
 }
 
+impl Profile {
+    /// Its name, as `--profile` takes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Standard => "standard",
+            Self::Strict => "strict",
+        }
+    }
+}
+
 /// What stages leave behind for the report.
 #[derive(Debug, Default)]
 pub(crate) struct Remains {

@@ -67,6 +67,46 @@ fn a_seed_or_a_case_that_fails_becomes_a_small_story() {
 }
 
 #[test]
+fn a_failure_is_told_with_a_command_that_repeats_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("a list.toml").to_str().unwrap().to_owned();
+    std::fs::write(&list, "[[expect]]\ncases = \"EL-01\"\nreason = \"none\"\n").unwrap();
+    let mut run = vec!["run", "NK-01", "--subject", "broken:deaf", "--profile", "quick"];
+    run.extend(["--seed", "7", "--config", &list]);
+    let (code, said) = conformance(&run);
+    assert_eq!(code, 1, "{said}");
+    let repeat = said.lines().find_map(|line| line.split_once("repeat  ")).unwrap().1;
+    let words = repeat.strip_prefix("quorate-conformance run NK-01 --subject broken:deaf --seed ");
+    let (seed, rest) = words.unwrap().split_once(' ').unwrap();
+    assert_eq!(rest, format!("--profile quick --config '{list}'"));
+    let seed_at = run.iter().position(|word| *word == "7").unwrap();
+    run[seed_at] = seed;
+    ends(1, &run, &["rule    NK-01", repeat]);
+}
+
+#[test]
+fn a_list_of_which_nothing_comes_fails_the_run_of_a_profile() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("list.toml").to_str().unwrap().to_owned();
+    let write = |text: &str| std::fs::write(&list, text).unwrap();
+    let skip = "[[skip]]\ncases = \"*\"\nreason = \"all\"\n";
+    let (quick, one) = (["run", "--profile", "quick", "--config"], ["run", "EL-01", "--config"]);
+    write(skip);
+    ends(0, &[&quick[..], &[&list]].concat(), &["skipped"]);
+    write(&format!("{skip}[[expect]]\ncases = \"EL-01\"\nreason = \"never\"\n"));
+    let unused = "expect \"EL-01\": no case of this run matches; remove the entry";
+    ends(1, &[&quick[..], &[&list]].concat(), &["skipped", unused]);
+    // Who names cases asks for no others.
+    ends(0, &[&one[..], &[&list]].concat(), &["skipped"]);
+    write(&format!("{skip}[[skip]]\ncases = \"EL-21\"\nreason = \"in no quick run\"\n"));
+    ends(1, &[&quick[..], &[&list]].concat(), &["skip \"EL-21\": no case of this run matches"]);
+    write("[[expect]]\ncases = \"EL-01\"\nreason = \"it passes\"\n");
+    ends(1, &[&one[..], &[&list]].concat(), &["it passes, and was expected to fail"]);
+    write("[[skip]]\ncases = \"EL-01\"\nreason = \"x\"\nprofiles = [\"slow\"]\n");
+    ends(3, &[&one[..], &[&list]].concat(), &["there is no profile \"slow\"", "strict"]);
+}
+
+#[test]
 fn a_sweep_keeps_to_its_schedule_and_to_its_budget() {
     ends(3, &["sweep", "--budget", "soon"], &["\"soon\" is no duration", "90s"]);
     ends(3, &["sweep", "--schedule", "nothing"], &["there is no schedule nothing", "swizzle"]);

@@ -17,36 +17,60 @@ const PAGES: &[Page] = &[
     Page {
         name: "matrix",
         address: "",
-        elements: &["id=\"matrix\"", "class=\"chip pass\"", "class=\"chip fail\"", "NK-14"],
+        elements: &[
+            "id=\"matrix\"",
+            "class=\"chip pass\"",
+            "class=\"chip fail\"",
+            "NK-16",
+            "Snapshots",
+            "Catching up",
+        ],
     },
     Page {
         name: "passed",
-        address: "#0/NK-14",
+        address: "#0/NK-16",
         elements: &[
             "id=\"rule\"",
             "id=\"story\"",
+            "id=\"history\"",
             "id=\"space-time\"",
+            "class=\"datagram live lost\"",
             "class=\"datagram nak",
             "class=\"datagram repair",
-            "class=\"datagram repair lost\"",
             "id=\"positions\"",
         ],
     },
     Page {
         name: "failed",
-        address: "#1/NK-14",
+        address: "#1/CU-08",
         elements: &[
             "id=\"reason\"",
+            "Seen by the observer of S",
             "id=\"repeat\"",
+            "id=\"history\"",
             "class=\"first-broken\"",
             "class=\"drawing shows-break\"",
             "class=\"broken\"",
+            "id=\"positions\"",
         ],
+    },
+    Page {
+        name: "history",
+        address: "#2/CL-25",
+        elements: &["id=\"history\"", "class=\"illegal\" id=\"illegal\"", "class=\"first-broken\""],
     },
 ];
 
+/// The runs that are drawn, in the order of their columns.
+const RUNS: [&str; 3] = ["passing", "failing", "illegal"];
+
 /// Names under which distributions install Chromium.
 const BROWSERS: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
+
+/// How wide a page is drawn, in pixels.
+const WIDTH: u32 = 1_240;
+/// How high a page may be, in pixels: a picture has all of it.
+const HEIGHT_MAX: u32 = 12_000;
 
 /// Draws the pages of the fixtures and checks their elements; with `update`, leaves a picture of
 /// each in docs/figures. Without a browser it says so and is content. `program` is the suite's
@@ -68,7 +92,8 @@ pub(crate) fn run(root: &Path, update: bool, program: Option<&Path>) -> StepResu
     };
     for one in PAGES {
         let address = format!("file://{}{}", page.display(), one.address);
-        let drawn = open(browser, &["--dump-dom", &address])?;
+        let size = format!("--window-size={WIDTH},{HEIGHT_MAX}");
+        let drawn = open(browser, &[&size, "--dump-dom", &address])?;
         for element in one.elements {
             if !drawn.contains(element) {
                 return Err(format!("the page `{}` has no `{element}`: {address}", one.name));
@@ -78,11 +103,24 @@ pub(crate) fn run(root: &Path, update: bool, program: Option<&Path>) -> StepResu
         if update {
             let picture = root.join("docs/figures").join(format!("conformance-{}.png", one.name));
             let option = format!("--screenshot={}", picture.display());
-            open(browser, &["--window-size=1240,2400", &option, &address])?;
+            let size = format!("--window-size={WIDTH},{}", height(&drawn, one.name)?);
+            open(browser, &[&size, &option, &address])?;
             eprintln!("pages: wrote {}", picture.display());
         }
     }
     Ok(())
+}
+
+/// How high a page is that was drawn, as it says itself.
+fn height(drawn: &str, name: &str) -> Result<u32, String> {
+    let said = drawn.split_once("data-height=\"").and_then(|(_, rest)| rest.split_once('"'));
+    let height = said.and_then(|(height, _)| height.parse().ok()).unwrap_or(0);
+    if (1..=HEIGHT_MAX).contains(&height) {
+        return Ok(height);
+    }
+    Err(format!(
+        "the page `{name}` is {height} pixels high, and no picture has more than {HEIGHT_MAX}"
+    ))
 }
 
 fn render(root: &Path, page: &Path, program: Option<&Path>) -> StepResult {
@@ -96,7 +134,8 @@ fn render(root: &Path, page: &Path, program: Option<&Path>) -> StepResult {
     };
     let made = command
         .arg("matrix")
-        .args(["conformance/fixtures/passing.json", "conformance/fixtures/failing.json", "--html"])
+        .args(RUNS.map(|run| format!("conformance/fixtures/{run}.json")))
+        .arg("--html")
         .arg(page)
         .current_dir(root)
         .output()

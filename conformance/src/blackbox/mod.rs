@@ -153,6 +153,7 @@ pub fn describe(product: &Product) -> Description {
         version: product.version.clone(),
         about: product.about.clone(),
         features: Vec::new(),
+        claims: Vec::new(),
     }
 }
 
@@ -190,7 +191,7 @@ pub fn run_real(
     }
     let name = format!("blackbox:{}", product.path.display());
     let remains = Remains { counters, ..Remains::default() };
-    report_of(case, &name, seed, judged, remains, real_ms)
+    report_of(case, &name, seed, profile, judged, remains, real_ms)
 }
 
 /// Plays until the verdict is not one of the machine; returns it with what the report counts.

@@ -42,7 +42,7 @@ const GROUPS: &[&[Case]] = &[
 type WithMembers = fn(&Trial<'_>) -> Verdict;
 
 /// Cases that call the core directly and can be shown with members of any other subject as well.
-const WITH_MEMBERS: [(&str, WithMembers); 13] = [
+const WITH_MEMBERS: [(&str, WithMembers); 14] = [
     ("CD-05", cd::stages::cd_05),
     ("CD-06", cd::stages::cd_06),
     ("CD-07", cd::stages::cd_07),
@@ -56,6 +56,7 @@ const WITH_MEMBERS: [(&str, WithMembers); 13] = [
     ("SN-16", sn_members::sn_16),
     ("AD-25", ad::stages::ad_25),
     ("AD-31", ad::stages::ad_31),
+    ("DF-15", df::members::df_15),
 ];
 
 /// What shows, with members of any subject but the core itself, what a case shows that calls the
@@ -63,6 +64,11 @@ const WITH_MEMBERS: [(&str, WithMembers); 13] = [
 #[must_use]
 pub fn with_members(case: &Case) -> Option<WithMembers> {
     WITH_MEMBERS.iter().find(|(id, _)| *id == case.id).map(|(_, script)| *script)
+}
+
+/// The names of all groups, such as `EL`, in the order of the catalogue.
+pub fn groups() -> impl Iterator<Item = &'static str> {
+    GROUPS.iter().filter_map(|cases| cases.first()).map(Case::group)
 }
 
 /// All cases.

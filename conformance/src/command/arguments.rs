@@ -131,6 +131,10 @@ pub(crate) struct RunArguments {
     /// Where to put report.json, report.html, junit.xml and summary.md
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,
+    /// Keeps the stories of these cases only in what is put there: globs over ids and titles, or
+    /// parts of titles. All of them without it, which is much for many cases
+    #[arg(long, value_name = "PATTERN", requires = "out")]
+    pub(crate) stories: Vec<String>,
     /// Names what would run, and runs nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -157,6 +161,18 @@ pub(crate) enum ProfileName {
     Strict,
     /// The cases with a script for real processes (with --subject blackbox:FILE)
     Real,
+}
+
+impl ProfileName {
+    /// Its name, as `--profile` takes it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Standard => "standard",
+            Self::Strict => "strict",
+            Self::Real => "real",
+        }
+    }
 }
 
 impl From<ProfileName> for Profile {
@@ -273,6 +289,9 @@ pub(crate) struct ShrinkArguments {
     /// A case: the seed with which it fails
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+    /// A case: how thorough to be, as in the run that failed
+    #[arg(long, value_enum, default_value_t = ProfileName::Quick)]
+    pub(crate) profile: ProfileName,
     /// A case: how many seeds behind that one to try
     #[arg(long, default_value_t = 50)]
     pub(crate) seeds: u64,

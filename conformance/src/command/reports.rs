@@ -39,7 +39,10 @@ pub(super) fn exit_of(runs: &[RunReport], allow_unimplemented: bool) -> Exit {
         Outcome::Error => Exit::Harness,
         _ => Exit::Good,
     };
-    let all: Vec<Exit> = runs.iter().flat_map(|run| &run.cases).map(of).collect();
+    let mut all: Vec<Exit> = runs.iter().flat_map(|run| &run.cases).map(of).collect();
+    if runs.iter().any(|run| !run.unused.is_empty()) {
+        all.push(Exit::Failed);
+    }
     // A failure is worth more than a doubt, and what the suite could not do more than both.
     [Exit::Harness, Exit::Failed, Exit::Unknown]
         .into_iter()

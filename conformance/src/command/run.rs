@@ -1,8 +1,10 @@
 //! `run`: cases against a subject.
 
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::time::Duration;
 use std::fs;
 use std::path::Path;
+use std::time::Instant;
 
 use super::Exit;
 use super::arguments::{ProfileName, RunArguments};
@@ -13,13 +15,25 @@ use quorate_conformance::Profile;
 use quorate_conformance::blackbox::{self, Product};
 use quorate_conformance::catalogue;
 use quorate_conformance::report;
+use quorate_conformance::{ALIKE, shorter};
 use quorate_conformance::{Case, Level};
 use quorate_conformance::{CaseReport, Outcome, RunReport, run_case, run_of, skipped};
 use quorate_conformance::{Description, Subject};
+use quorate_conformance::{quoted, repeat};
+
+/// Seeds that a failure is looked for in, at most, to tell the one with the shortest story.
+const TRIES_MAX: u64 = 16;
+/// How long to look for it.
+const TRIES_OF_CASE: Duration = Duration::from_secs(2);
+/// Milliseconds of a case that is tried with other seeds, at most.
+const TRY_MS_MAX: u64 = 500;
+/// Milliseconds of a run behind which no failure is tried with other seeds any more.
+const TRIES_MS_MAX: u64 = 20_000;
 
 pub(super) fn run(arguments: &RunArguments) -> Result<Exit, String> {
     let lists = arguments.config.as_deref().map(lists).transpose()?.unwrap_or_default();
-    let ground = Ground::of(arguments, &lists)?;
+    let lists = lists.of_profile(arguments.profile.name());
+    let ground = Ground::of(arguments, &lists)?.check_claims()?;
     let profile = Profile::from(arguments.profile);
     let cases = chosen(arguments)?;
     if arguments.dry_run {
@@ -31,11 +45,17 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Exit, String> {
     }
     // Panics of scripts and subjects are failures, and are told as such.
     std::panic::set_hook(Box::new(|_| {}));
-    let begun = std::time::Instant::now();
-    let bench = Bench { cases: &cases, lists: &lists, arguments, profile };
+    let begun = Instant::now();
+    let spent_ms = AtomicU64::new(0);
+    let bench = Bench { cases: &cases, lists: &lists, arguments, profile, spent_ms };
     let reports = bench.run(&ground)?;
-    let run = run_of(ground.describe(), arguments.seed, profile, reports);
+    let mut run = run_of(ground.describe(), arguments.seed, profile, reports);
+    // Who names cases asks for no others: a list may be about these too.
+    if arguments.patterns.is_empty() {
+        run.unused = lists.unused(&cases);
+    }
     if let Some(folder) = &arguments.out {
+        keep_stories(&mut run, &arguments.stories)?;
         save(folder, &run)?;
     }
     if !arguments.json {
@@ -72,6 +92,16 @@ impl Ground {
         })
     }
 
+    /// Fails if the subject claims what there is not.
+    fn check_claims(self) -> Result<Self, String> {
+        let Description { name, claims, .. } = self.describe();
+        let is_group = |claim: &&String| catalogue::groups().any(|group| group == claim.as_str());
+        match claims.iter().find(|claim| !is_group(claim)) {
+            Some(claim) => Err(format!("{name} claims {claim:?}, and there is no such group")),
+            None => Ok(self),
+        }
+    }
+
     fn describe(&self) -> Description {
         match self {
             Self::Virtual(subject) => subject.describe(),
@@ -94,6 +124,8 @@ struct Bench<'a> {
     lists: &'a Lists,
     arguments: &'a RunArguments,
     profile: Profile,
+    /// Milliseconds that small stories have taken so far.
+    spent_ms: AtomicU64,
 }
 
 impl Bench<'_> {
@@ -134,14 +166,53 @@ impl Bench<'_> {
 
     fn one(&self, ground: &Ground, case: &Case) -> CaseReport {
         if let Some(reason) = self.lists.skipped(case) {
-            return skipped(&ground.describe(), case, self.arguments.seed, reason);
+            let seed = self.arguments.seed;
+            return skipped(&ground.describe(), case, seed, self.profile, reason);
         }
         let mut report = ground.run(case, self.arguments, self.profile);
         self.lists.judge(case, &mut report);
         if self.profile == Profile::Strict && report.outcome == Outcome::NonStrict {
             report.outcome = Outcome::Fail;
         }
+        if let (Ground::Virtual(subject), Outcome::Fail) = (ground, report.outcome) {
+            report = self.in_small(subject.as_ref(), case, report);
+        }
+        report.repeat = self.repeat(&report);
         report
+    }
+
+    /// A failure with the shortest story among those of a few more seeds that fail alike: only if
+    /// a try costs next to nothing, and not for more failures than anybody reads.
+    fn in_small(&self, subject: &dyn Subject, case: &Case, first: CaseReport) -> CaseReport {
+        let has_story = first.story.as_ref().is_some_and(|story| !story.scenes.is_empty());
+        let spent = &self.spent_ms;
+        let is_cheap = first.real_ms <= TRY_MS_MAX && spent.load(Ordering::Relaxed) <= TRIES_MS_MAX;
+        if !has_story || !is_cheap {
+            return first;
+        }
+        let begun = Instant::now();
+        let is_over = || begun.elapsed() >= TRIES_OF_CASE;
+        let small = shorter(subject, case, first, TRIES_MAX, self.profile, is_over);
+        spent.fetch_add(begun.elapsed().as_millis() as u64, Ordering::Relaxed);
+        let mut report = small.report;
+        report.outcome = Outcome::Fail;
+        if report.seed != self.arguments.seed {
+            report.counters.insert(ALIKE.into(), small.alike);
+        }
+        report
+    }
+
+    /// The command that runs a case of this run again, with all that was said to it.
+    fn repeat(&self, report: &CaseReport) -> String {
+        let RunArguments { subject, profile, config, no_idle_limit, .. } = self.arguments;
+        let mut command = repeat(&report.id, subject, report.seed, profile.name());
+        if let Some(config) = config {
+            command += &format!(" --config {}", quoted(&config.display().to_string()));
+        }
+        if *no_idle_limit {
+            command += " --no-idle-limit";
+        }
+        command
     }
 }
 
@@ -200,6 +271,7 @@ fn summary(run: &RunReport, seconds: f64, allowed: bool) {
         count => format!(" ({count} of the passed in part: see `list`)"),
     };
     tell!("{counted}{in_part} on {}, in {seconds:.1} s", run.subject.name);
+    run.unused.iter().for_each(|unused| tell!("FAIL    {unused}; remove the entry"));
     if run.cases.iter().any(|case| case.outcome == Outcome::Unimplemented) && !allowed {
         tell!("unimplemented is failed; --allow-unimplemented lets it pass while you write");
     }
@@ -209,6 +281,20 @@ fn summary(run: &RunReport, seconds: f64, allowed: bool) {
         let reason = reason.lines().next().unwrap_or_default();
         tell!("{:<7} {} ({}): {reason}", case.outcome.name(), case.id, case.title);
     }
+}
+
+/// Drops the stories of all cases but these; of none without patterns.
+fn keep_stories(run: &mut RunReport, patterns: &[String]) -> Result<(), String> {
+    if patterns.is_empty() {
+        return Ok(());
+    }
+    let kept = choose(patterns)?;
+    for case in &mut run.cases {
+        if !kept.iter().any(|it| it.id == case.id) {
+            case.story = None;
+        }
+    }
+    Ok(())
 }
 
 fn save(folder: &Path, run: &RunReport) -> Result<(), String> {

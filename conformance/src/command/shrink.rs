@@ -10,7 +10,7 @@ use super::Exit;
 use super::arguments::ShrinkArguments;
 use super::simulate::silence_panics;
 use quorate_conformance::report::three_lines;
-use quorate_conformance::{catalogue, shortest, subjects};
+use quorate_conformance::{Profile, catalogue, shortest, subjects};
 
 /// Scenes that are printed, at most: the last ones, which end with what broke.
 const SCENES_MAX: usize = 60;
@@ -38,7 +38,7 @@ fn shrink_world(story: Story, arguments: &ShrinkArguments) -> Exit {
 }
 
 fn shrink_case(arguments: &ShrinkArguments) -> Result<Exit, String> {
-    let ShrinkArguments { what, seed, seeds, seconds, .. } = arguments;
+    let ShrinkArguments { what, seed, seeds, seconds, profile, .. } = arguments;
     let case = catalogue::find(what).ok_or_else(|| {
         format!(
             "{what:?} is neither a seed, nor the file of a story, nor a case; `quorate-conformance \
@@ -47,8 +47,9 @@ fn shrink_case(arguments: &ShrinkArguments) -> Result<Exit, String> {
     })?;
     let subject = subjects::named(&arguments.subject).map_err(|error| error.to_string())?;
     let ends = Instant::now() + Duration::from_secs(*seconds);
-    let Some(small) = shortest(subject.as_ref(), case, *seed, *seeds, || Instant::now() >= ends)
-    else {
+    let profile = Profile::from(*profile);
+    let is_over = || Instant::now() >= ends;
+    let Some(small) = shortest(subject.as_ref(), case, *seed, *seeds, profile, is_over) else {
         tell!("{}: it does not fail with seed {seed}", case.id);
         return Ok(Exit::Good);
     };

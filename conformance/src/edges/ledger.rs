@@ -38,6 +38,21 @@ pub enum Command {
     },
     /// Takes the first value out of the queue; the reply is that, or 0 if there is none.
     Take,
+    /// Puts an element into the set; the reply is what was in it before, a bit for each element.
+    Include {
+        /// The element, below 64.
+        element: u64,
+    },
+    /// Moves money from one account of the bank to another, unless there is too little; the reply is
+    /// the balances of all accounts before, 16 bits for each, account 0 in the lowest.
+    Move {
+        /// From which account, below [`ACCOUNTS`].
+        from: u64,
+        /// To which.
+        to: u64,
+        /// How much.
+        amount: u16,
+    },
     /// Schedules a timer.
     Schedule {
         /// The timer's number.
@@ -62,6 +77,8 @@ impl Command {
             Self::Add { key, value } => (b'a', key, value),
             Self::Put { value } => (b'p', value, 0),
             Self::Take => (b't', 0, 0),
+            Self::Include { element } => (b'i', element, 0),
+            Self::Move { from, to, amount } => (b'm', from << 8 | to, u64::from(amount)),
             Self::Schedule { timer, delay } => (b's', timer, delay),
             Self::Cancel { timer } => (b'c', timer, 0),
         };
@@ -79,6 +96,27 @@ impl Command {
         }
     }
 
+    /// What the value of a reply to it says, in words.
+    #[must_use]
+    pub fn answer(self, value: u64) -> String {
+        let listed = |numbers: &mut dyn Iterator<Item = u64>| {
+            let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
+            numbers.join(", ")
+        };
+        match self {
+            Self::Include { .. } if value == 0 => "the set was empty".to_owned(),
+            Self::Include { .. } => {
+                let mut held = (0..64).filter(|element| value >> element & 1 == 1);
+                format!("in the set were {}", listed(&mut held))
+            }
+            Self::Move { .. } => {
+                let balances = Bank::unpacked(value).0;
+                format!("the accounts had {}", listed(&mut balances.into_iter().map(u64::from)))
+            }
+            _ => value.to_string(),
+        }
+    }
+
     /// What a message asks for, if that is one of these.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
@@ -92,12 +130,37 @@ impl Command {
             b'a' => Self::Add { key: one, value: two },
             b'p' => Self::Put { value: one },
             b't' => Self::Take,
+            b'i' => Self::Include { element: one },
+            b'm' => Self::Move { from: one >> 8, to: one & 0xff, amount: two as u16 },
             b's' => Self::Schedule { timer: one, delay: two },
             b'c' => Self::Cancel { timer: one },
             _ => return None,
         })
     }
 }
+
+impl core::fmt::Display for Command {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Write { key, value } => write!(f, "write {value} to register {key}"),
+            Self::Read { key } => write!(f, "read register {key}"),
+            Self::Add { key, value } => write!(f, "add {value} to register {key}"),
+            Self::Put { value } => write!(f, "put {value} into the queue"),
+            Self::Take => f.write_str("take from the queue"),
+            Self::Include { element } => write!(f, "put {element} into the set"),
+            Self::Move { from, to, amount } => {
+                write!(f, "move {amount} from account {from} to {to}")
+            }
+            Self::Schedule { timer, delay } => write!(f, "schedule timer {timer} in {delay} ns"),
+            Self::Cancel { timer } => write!(f, "cancel timer {timer}"),
+        }
+    }
+}
+
+/// Accounts of the bank.
+pub const ACCOUNTS: usize = 4;
+/// What each account has at first.
+pub const FIRST_BALANCE: u16 = 100;
 
 /// What the service replies to every message: 24 bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -106,7 +169,8 @@ pub struct LedgerReply {
     pub applied: u64,
     /// The running hash behind it.
     pub running: u64,
-    /// The former value of the register, if the message named one, or what the queue answers.
+    /// The former value of the register, if the message named one, or what queue, set or bank
+    /// answer.
     pub value: u64,
 }
 
@@ -122,6 +186,15 @@ impl LedgerReply {
     }
 }
 
+/// What the service gets wrong on every member alike, for loops that get something wrong.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ServiceMistake {
+    /// Now and then an element does not come into the set.
+    ForgetsElements,
+    /// Now and then there is less money than before.
+    LosesMoney,
+}
+
 /// The state of the suite's service on one member.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ledger {
@@ -129,7 +202,43 @@ pub(super) struct Ledger {
     running: u64,
     registers: BTreeMap<u64, u64>,
     queue: VecDeque<u64>,
+    /// A bit for each element.
+    set: u64,
+    bank: Bank,
+    mistake: Option<ServiceMistake>,
     fired: BTreeMap<u64, (Position, LogTime)>,
+}
+
+/// The balances of all accounts.
+#[derive(Clone, Copy, Debug)]
+struct Bank([u16; ACCOUNTS]);
+
+impl Default for Bank {
+    fn default() -> Self {
+        Self([FIRST_BALANCE; ACCOUNTS])
+    }
+}
+
+impl Bank {
+    fn packed(self) -> u64 {
+        self.0.iter().rev().fold(0, |packed, balance| packed << 16 | u64::from(*balance))
+    }
+
+    fn unpacked(packed: u64) -> Self {
+        Self(core::array::from_fn(|account| (packed >> (16 * account)) as u16))
+    }
+
+    /// Moves the amount if it is there and both accounts are; all that the accounts had before.
+    fn transfer(&mut self, from: u64, to: u64, amount: u16) -> u64 {
+        let before = self.packed();
+        let (from, to) = (from as usize, to as usize);
+        if from.max(to) < ACCOUNTS && self.0[from] >= amount {
+            self.0[from] -= amount;
+            // What all have together is far below the most that fits.
+            self.0[to] = self.0[to].saturating_add(amount);
+        }
+        before
+    }
 }
 
 /// Registers that the service keeps, at most; a further one replaces the smallest key.
@@ -138,6 +247,10 @@ const REGISTERS_MAX: usize = 4_096;
 const QUEUED_MAX: usize = 4_096;
 
 impl Ledger {
+    pub(super) const fn err(&mut self, mistake: ServiceMistake) {
+        self.mistake = Some(mistake);
+    }
+
     pub(super) fn note(&mut self, position: Position, time: LogTime, whom: u64, bytes: &[u8]) {
         let mut hasher = StateHasher::default();
         for word in [self.running, position.0, time.0, whom] {
@@ -161,6 +274,26 @@ impl Ledger {
             Some(Command::Read { key }) => self.registers.get(&key).copied().unwrap_or(0),
             Some(Command::Put { value }) => self.put(value),
             Some(Command::Take) => self.queue.pop_front().unwrap_or(0),
+            Some(Command::Include { element }) => {
+                let bit =
+                    u32::try_from(element).ok().and_then(|element| 1_u64.checked_shl(element));
+                let mut after = self.set | bit.unwrap_or(0);
+                if self.mistake == Some(ServiceMistake::ForgetsElements)
+                    && self.applied.is_multiple_of(5)
+                {
+                    after = self.set;
+                }
+                core::mem::replace(&mut self.set, after)
+            }
+            Some(Command::Move { from, to, amount }) => {
+                let before = self.bank.transfer(from, to, amount);
+                if self.mistake == Some(ServiceMistake::LosesMoney)
+                    && self.applied.is_multiple_of(5)
+                {
+                    self.bank.0[0] = self.bank.0[0].saturating_sub(1);
+                }
+                before
+            }
             Some(Command::Schedule { timer, delay }) => {
                 context.schedule_timer(timer, Duration(delay));
                 0
@@ -186,7 +319,8 @@ impl Ledger {
     }
 
     pub(super) fn snapshot(&self, bytes: &mut Vec<u8>) {
-        for word in [self.applied, self.running, self.queue.len() as u64] {
+        let queued = self.queue.len() as u64;
+        for word in [self.applied, self.running, self.set, self.bank.packed(), queued] {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
         self.queue.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
@@ -200,7 +334,7 @@ impl Ledger {
         let words: Vec<u64> =
             bytes.as_chunks().0.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect();
         let foreign = || format!("{} bytes are no snapshot of the suite's service", bytes.len());
-        let [applied, running, queued, rest @ ..] = words.as_slice() else {
+        let [applied, running, set, bank, queued, rest @ ..] = words.as_slice() else {
             return Err(foreign());
         };
         let (queue, registers) = rest.split_at_checked(*queued as usize).ok_or_else(foreign)?;
@@ -210,6 +344,9 @@ impl Ledger {
             running: *running,
             registers: registers.collect(),
             queue: queue.iter().copied().collect(),
+            set: *set,
+            bank: Bank::unpacked(*bank),
+            mistake: self.mistake,
             fired: BTreeMap::new(),
         };
         Ok(())

@@ -14,7 +14,7 @@ use quorate_core::{
 use quorate_driver::{Completion, ServiceError};
 use quorate_sim::{Dice, SimDisk, Tally, Work};
 
-pub use ledger::{Command, LedgerReply};
+pub use ledger::{ACCOUNTS, Command, FIRST_BALANCE, LedgerReply, ServiceMistake};
 pub use ports::{EdgeClock, EdgeCut, EdgeLog, EdgeService, EdgeSocket, EdgeStorage};
 
 use self::ledger::Ledger;
@@ -335,6 +335,11 @@ impl Edges {
         if let Some(recovered) = &mut self.state().recovered {
             change(recovered);
         }
+    }
+
+    /// The service of this life makes a mistake, for loops that get something wrong.
+    pub fn mistake_service(&self, mistake: ServiceMistake) {
+        self.state().service.err(mistake);
     }
 
     /// Looks at the disk.

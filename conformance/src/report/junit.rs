@@ -21,6 +21,9 @@ pub fn junit(run: &RunReport) -> std::io::Result<String> {
             suite(writer, &run.subject.name, group)?;
             rest = others;
         }
+        if !run.unused.is_empty() {
+            unused(writer, &run.subject.name, &run.unused)?;
+        }
         Ok(())
     })?;
     let bytes = writer.into_inner();
@@ -51,6 +54,36 @@ fn suite<W: Write>(
         .with_attribute(("errors", errors.as_str()))
         .with_attribute(("skipped", skipped.as_str()))
         .write_inner_content(|writer| cases.iter().try_for_each(|case| one(writer, &name, case)))?;
+    Ok(())
+}
+
+/// Skips and expected failures that nothing came of: a suite of their own.
+fn unused<W: Write>(
+    writer: &mut Writer<W>,
+    subject: &str,
+    entries: &[String],
+) -> std::io::Result<()> {
+    let (name, count) = (format!("lists.{subject}"), entries.len().to_string());
+    let suite = writer
+        .create_element("testsuite")
+        .with_attribute(("name", name.as_str()))
+        .with_attribute(("tests", count.as_str()))
+        .with_attribute(("failures", count.as_str()));
+    suite.write_inner_content(|writer| {
+        entries.iter().try_for_each(|entry| {
+            let case =
+                writer.create_element("testcase").with_attribute(("classname", name.as_str()));
+            let case = case.with_attribute(("name", entry.as_str()));
+            case.write_inner_content(|writer| {
+                writer
+                    .create_element("failure")
+                    .with_attribute(("message", entry.as_str()))
+                    .write_empty()?;
+                Ok(())
+            })?;
+            Ok(())
+        })
+    })?;
     Ok(())
 }
 

@@ -64,6 +64,9 @@ pub fn count(outcomes: impl Iterator<Item = Outcome>) -> String {
 }
 
 fn failures(text: &mut String, run: &RunReport) {
+    for unused in &run.unused {
+        let _ = write!(text, "\n**Not used on {}**: {unused}\n", run.subject.name);
+    }
     let failed = run
         .cases
         .iter()

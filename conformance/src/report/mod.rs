@@ -54,6 +54,10 @@ pub fn three_lines(case: &CaseReport) -> [String; 3] {
     let reason = in_short(case.reason.as_deref().unwrap_or("no reason was given"));
     let steps = case.story.as_ref().map(crate::Story::steps).unwrap_or_default();
     let last = last_steps(&steps);
+    let chosen = match case.counters.get(crate::ALIKE) {
+        Some(alike) => format!("(the shortest of {alike} seeds that fail alike) "),
+        None => String::new(),
+    };
     let before = match steps.len() - last.len() {
         0 => String::new(),
         1 => "(a step before) ".to_owned(),
@@ -62,7 +66,7 @@ pub fn three_lines(case: &CaseReport) -> [String; 3] {
     let story = if last.is_empty() {
         reason
     } else {
-        format!("{before}{}; then: {reason}", last.join("; "))
+        format!("{chosen}{before}{}; then: {reason}", last.join("; "))
     };
     [
         format!("rule    {}{observer}: {}", case.id, case.rule),

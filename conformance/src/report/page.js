@@ -10,7 +10,7 @@ const NAMES = {
 };
 const GROUPS = {
   EL: "Elections", LS: "Log sequencing", CD: "Commit and durability", NK: "NAKs and retransmission",
-  FC: "Flow control and slow members", CL: "Clients and sessions", CV: "Codecs and evolution",
+  FC: "Flow control and slow members", SN: "Snapshots", CU: "Catching up", CL: "Clients and sessions", CV: "Codecs and evolution",
   BI: "Bad input", RB: "Resource bounds", AD: "The contract of a run loop", DF: "Disk faults",
 };
 
@@ -76,6 +76,10 @@ function rows(filter) {
   for (const run of data.runs) for (const one of run.cases) {
     if (!seen.has(one.id)) { seen.set(one.id, all.length); all.push(one); }
   }
+  // As the catalogue has them, whichever run has a case first.
+  const order = Object.keys(GROUPS);
+  const place = (one) => order.indexOf(one.group);
+  all.sort((one, other) => place(one) - place(other) || (one.id < other.id ? -1 : 1));
   const shown = [];
   let group = "";
   for (const one of all) {
@@ -115,7 +119,7 @@ function casePage(runIndex, id) {
   }
   page.append(element("pre", { id: "repeat" }, one.repeat));
   if (!one.story || one.story.scenes.length === 0) {
-    page.append(element("p", { class: "faint" }, "This case calls the core directly: there is no group whose story could be told."));
+    page.append(element("p", { class: "faint" }, "No story is told here: either this case calls the core directly, without a group, or the report was made without it."));
     return;
   }
   story(one);
@@ -139,8 +143,46 @@ function story(one) {
         element("span", { class: "at" }, `${milliseconds(scene.at)} ms`), scene.told.text))));
   if (one.story.left_out) page.append(element("p", { class: "faint" },
     `${plural(one.story.left_out, "scene")} of a long story ${one.story.left_out === 1 ? "is" : "are"} not in this page.`));
+  history(one, broken);
   spaceTime(one, begin, end, broken);
   positions(one, begin, end, broken);
+}
+
+// ---- what clients asked and were answered --------------------------------------------------------
+
+const CALLS_MAX = 200;
+
+function history(one, broken) {
+  const calls = new Map();
+  for (const { at, told } of one.story.scenes) {
+    if (told.kind !== "client" || !told.call) continue;
+    const key = `${told.client}/${told.call.sequence}`;
+    const call = calls.get(key) || { key, client: told.client, sequence: told.call.sequence };
+    Object.assign(call, told.call.answers ? { answered: at, answer: told.call.what } : { asked: at, what: told.call.what });
+    calls.set(key, call);
+  }
+  if (calls.size === 0) return;
+  const began = (call) => call.asked ?? call.answered;
+  const all = [...calls.values()].sort((first, second) => began(first) - began(second));
+  const illegal = broken && broken.told.call ? broken.told.call.join("/") : "";
+  // Those around the failure, if there are too many.
+  const focus = broken ? all.findLastIndex((call) => began(call) <= broken.at) : 0;
+  const from = Math.max(0, Math.min(focus - CALLS_MAX / 2, all.length - CALLS_MAX));
+  const rows = all.slice(from, from + CALLS_MAX).map((call) => element("tr",
+    call.key === illegal ? { class: "illegal", id: "illegal" } : {},
+    element("td", {}, `client ${call.client.slice(1)}`), element("td", {}, String(call.sequence)),
+    element("td", {}, call.asked === undefined ? "before" : `${milliseconds(call.asked)} ms`),
+    element("td", {}, call.answered === undefined ? "never" : `${milliseconds(call.answered)} ms`),
+    element("td", {}, call.what || ""),
+    element("td", {}, call.answer || "", call.key === illegal ? element("b", {}, " ✗ this fits nowhere") : "")));
+  const heads = ["who", "message", "asked", "answered", "what it asks", "the answer"];
+  page.append(element("h2", {}, "What clients were answered"),
+    element("p", { class: "faint" }, "In the order in which they asked. An answer names the message's place in the order in which the group applied all of them."),
+    element("table", { id: "history" },
+      element("thead", {}, element("tr", {}, ...heads.map((head) => element("th", {}, head)))),
+      element("tbody", {}, ...rows)));
+  if (all.length > rows.length) page.append(element("p", { class: "faint" },
+    `${plural(all.length - rows.length, "message")} further away ${all.length - rows.length === 1 ? "is" : "are"} not listed.`));
 }
 
 // ---- the space-time diagram --------------------------------------------------------------------
@@ -223,7 +265,7 @@ function arrows(one, span, shown, broken) {
   if (broken && broken.at >= span.begin && broken.at <= span.end) {
     const at = y(broken.at);
     svg.append(element("line", { x1: 0, x2: width, y1: at, y2: at, stroke: color("--fail"), "stroke-width": 2, class: "first-broken" }),
-      element("text", { x: 92, y: at - 5, style: `fill:${color("--fail")};font-weight:600` }, "✗ here the rule is broken"));
+      element("text", { x: width - 8, y: at - 5, "text-anchor": "end", style: `fill:${color("--fail")};font-weight:600` }, "✗ here the rule is broken"));
   }
   return svg;
 }
@@ -348,6 +390,8 @@ function positions(one, begin, end, broken) {
   if (scenes.length === 0) return;
   const members = [...new Set(scenes.map((scene) => scene.told.member))].sort();
   const most = Math.max(...scenes.map((scene) => scene.told.verified), 1);
+  // Before the first of them nothing is to be seen.
+  begin = Math.max(begin, scenes[0].at - 0.05 * (end - scenes[0].at));
   const [width, height] = [1100, 300];
   const x = (at) => 70 + (width - 90) * (at - begin) / Math.max(1, end - begin);
   const y = (position) => 10 + (height - 40) * (1 - position / most);
@@ -390,6 +434,8 @@ function show() {
   const [run, id] = decodeURIComponent(location.hash.slice(1)).split("/");
   if (id) casePage(Number(run), id); else matrix();
   window.scrollTo(0, 0);
+  // How tall a picture of all of it has to be: `xtask pages` asks for it.
+  document.documentElement.dataset.height = String(Math.ceil(page.getBoundingClientRect().bottom));
 }
 window.addEventListener("hashchange", show);
 show();

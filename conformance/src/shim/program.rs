@@ -24,6 +24,7 @@ use super::{
     Began, Begin, EXIT_UNIMPLEMENTED, EventBody, Hello, OperateBody, PROTOCOL, TurnDone, ViewBody,
     opcode,
 };
+use crate::catalogue;
 use crate::subject::{Description, Feature, HandedOver, NodeView};
 use crate::subjects::demands::Demands;
 
@@ -138,6 +139,7 @@ impl Program {
                 Feature::Clients,
                 Feature::Snapshots,
             ],
+            claims: catalogue::groups().map(str::to_owned).collect(),
         };
         self.answer(opcode::HELLO_OK, 0, &description)
     }

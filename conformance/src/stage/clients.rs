@@ -9,10 +9,11 @@ use quorate_sim::Place;
 use quorate_sim::observers::Observed;
 
 use super::run::Happening;
-use super::story::Told;
+use super::story::{Call, Told};
 use super::{GROUP, SECOND, Stage};
 use crate::case::Failure;
 use crate::client_node::{ClientInput, ClientNode, ClientTold, ClientTurned, OwnClient};
+use crate::edges::{Command, LedgerReply};
 use crate::subject::SpawnError;
 
 /// A client of a stage, from 1 on.
@@ -260,17 +261,21 @@ impl Stage<'_> {
             ClientTold::Accepted { sequence } => {
                 let host = &mut self.clients[client];
                 let message = core::mem::take(&mut host.next);
-                let payload = hash_of(&message);
+                let (payload, what) = (hash_of(&message), asked_in_words(&message));
                 host.submitted.push((self.now, message));
                 self.watch_client(Observed::Accepted { key, sequence, payload });
-                self.tell_of_client(client, format!("submits message {sequence}"));
+                let text = format!("submits message {sequence}: {what}");
+                self.tell_of_call(client, text, Call { sequence, answers: false, what });
             }
             ClientTold::Rejected(reason) => self.clients[client].rejected.push(reason),
             ClientTold::Replied { sequence, position, bytes } => {
                 self.watch_client(Observed::Replied { key, sequence, position, reply: &bytes });
-                let at = self.now;
+                let asked = self.clients[client].submitted.get(sequence as usize - 1);
+                let asked = asked.and_then(|(_, message)| Command::parse(message));
+                let (at, what) = (self.now, answered_in_words(asked, &bytes));
                 self.clients[client].replies.push(Replied { at, sequence, position, bytes });
-                self.tell_of_client(client, format!("is answered message {sequence}"));
+                let text = format!("is answered message {sequence}: {what}");
+                self.tell_of_call(client, text, Call { sequence, answers: true, what });
             }
             ClientTold::Connected { session } => {
                 self.clients[client].connected += 1;
@@ -293,7 +298,11 @@ impl Stage<'_> {
     }
 
     fn tell_of_client(&mut self, client: usize, text: String) {
-        self.tell(Told::Client { client: format!("c{}", client + 1), text });
+        self.tell(Told::Client { client: format!("c{}", client + 1), text, call: None });
+    }
+
+    fn tell_of_call(&mut self, client: usize, text: String, call: Call) {
+        self.tell(Told::Client { client: format!("c{}", client + 1), text, call: Some(call) });
     }
 
     fn client_sends(&mut self, client: usize, to: Endpoint, bytes: Vec<u8>) {
@@ -314,6 +323,23 @@ impl Stage<'_> {
     #[must_use]
     pub const fn place_of(member: u16) -> Place {
         Place::Member(MemberId(member))
+    }
+}
+
+fn asked_in_words(message: &[u8]) -> String {
+    match Command::parse(message) {
+        Some(command) => command.to_string(),
+        None => format!("{} bytes", message.len()),
+    }
+}
+
+fn answered_in_words(asked: Option<Command>, reply: &[u8]) -> String {
+    match (asked, LedgerReply::parse(reply)) {
+        (Some(command), Some(LedgerReply { applied, value, .. })) => {
+            format!("number {applied}: {}", command.answer(value))
+        }
+        (None, Some(LedgerReply { applied, .. })) => format!("number {applied}"),
+        (_, None) => format!("{} bytes", reply.len()),
     }
 }
 

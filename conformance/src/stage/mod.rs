@@ -167,6 +167,8 @@ pub struct Stage<'a> {
     now: u64,
     queue: Scheduler<Happening>,
     wire: Wire<Filter>,
+    /// What each rule of the wire does, in the words of the script.
+    rule_names: BTreeMap<u32, String>,
     /// What senders put on the wire instead of what the codec made.
     translation: Option<Translation>,
     dice: Dice,
@@ -200,6 +202,7 @@ impl<'a> Stage<'a> {
             now: 0,
             queue: Scheduler::default(),
             wire: Wire::new(seed, options.latency),
+            rule_names: BTreeMap::new(),
             translation: None,
             dice: Dice::new(seed, "stage"),
             machines: machines.collect(),
@@ -242,7 +245,10 @@ impl Drop for Stage<'_> {
         let mut remains = self.remains.borrow_mut();
         remains.virtual_ns += self.now;
         self.story.clients = self.clients.len();
-        remains.story = Some(core::mem::take(&mut self.story));
+        // Of several stages the one on which a rule broke is told, whichever is taken down last.
+        if !remains.story.as_ref().is_some_and(Story::is_broken) {
+            remains.story = Some(core::mem::take(&mut self.story));
+        }
         for sighting in &self.sightings {
             *remains.counters.entry(sighting.kind.to_owned()).or_default() += 1;
         }

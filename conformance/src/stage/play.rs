@@ -1,18 +1,21 @@
 //! What a script does to a stage.
 
 use quorate_codecs::{Header, encode_control};
-use quorate_core::{Life, MemberId, Message, OperationId, Sender};
-use quorate_sim::{Place, SimDisk};
+use quorate_core::{Life, MemberId, Message, OperationId, Position, Sender};
+use quorate_sim::{Damage, Dice, Place, SimDisk, Tally};
 
 use super::run::Happening;
 use super::story::Told;
-use super::{Effect, MILLI, Passing, Stage, TAG, named};
+use super::{ClientNumber, Effect, MILLI, Passing, Stage, TAG, named};
 use crate::case::{Failure, Verdict};
 use crate::edges::{Input, ServiceFault};
 use crate::subject::HandedOver;
 
 /// How long [`Stage::settle`] waits for a leader that all know, in election time-outs.
 const SETTLE_TIMEOUTS: u64 = 12;
+
+/// Sectors of a log that [`Stage::spoil`] makes unreadable: some may be the same.
+const SPOILT: usize = 256;
 
 /// Time.
 impl Stage<'_> {
@@ -88,8 +91,25 @@ impl Stage<'_> {
     }
 
     pub(super) fn broken(&mut self, text: String) -> Verdict {
-        let told = Told::Broken { rule: "case".into(), text: text.clone(), member: None };
-        self.tell(told);
+        let rule = "case".into();
+        self.tell(Told::Broken { rule, text: text.clone(), member: None, call: None });
+        Err(Failure::broken(text))
+    }
+
+    /// Fails by the message of a client that fits nowhere: the story has it where it was answered,
+    /// or submitted if it never was.
+    pub(crate) fn fits_nowhere(
+        &mut self,
+        client: ClientNumber,
+        sequence: u64,
+        text: String,
+    ) -> Verdict {
+        let submitted = self.submitted(client).get(sequence as usize - 1).map(|(at, _)| *at);
+        let answered = self.replies(client).iter().find(|reply| reply.sequence == sequence);
+        let at = answered.map(|reply| reply.at).or(submitted).unwrap_or(self.now);
+        let (rule, call) = ("case".into(), Some((format!("c{}", client.0), sequence)));
+        let told = Told::Broken { rule, text: text.clone(), member: None, call };
+        self.story.tell_of(at, told);
         Err(Failure::broken(text))
     }
 
@@ -254,14 +274,24 @@ impl Stage<'_> {
         effect: Effect,
         filter: impl FnMut(&Passing<'_>) -> bool + 'static,
     ) -> u32 {
-        self.say(format!("from now on: {what} ({effect:?})"));
-        self.wire.add(effect, Box::new(filter))
+        let as_said = effect == Effect::Lose && what.contains("lost");
+        let how = if as_said { String::new() } else { format!(" (each is {effect})") };
+        self.say(format!("from now on: {what}{how}"));
+        let number = self.wire.add(effect, Box::new(filter));
+        self.rule_names.insert(number, what.to_owned());
+        number
     }
 
-    /// Takes a rule away; returns how many datagrams it matched.
+    /// Ends a rule; returns how many datagrams it matched.
     pub fn remove_rule(&mut self, number: u32) -> u64 {
         let matched = self.wire.remove(number);
-        self.say(format!("takes a rule away; it matched {matched} datagrams"));
+        let what = self.rule_names.remove(&number).unwrap_or_default();
+        let so_many = match matched {
+            0 => "no datagram was like that".to_owned(),
+            1 => "1 datagram was like that".to_owned(),
+            more => format!("{more} datagrams were like that"),
+        };
+        self.say(format!("no longer: {what} ({so_many})"));
         matched
     }
 
@@ -329,6 +359,17 @@ impl Stage<'_> {
     pub fn break_service(&mut self, member: u16, fault: ServiceFault) {
         self.say(format!("the service of member {member} is about to misbehave: {fault:?}"));
         self.machines[self.index(member)].edges.break_service(fault);
+    }
+
+    /// Sectors of a member's log do not read any more: many of them, from `from` on.
+    pub fn spoil(&mut self, member: u16, from: Position) {
+        self.say(format!("sectors of the log of member {member} do not read any more"));
+        let mut dice = Dice::new(self.seed, "sectors");
+        self.machines[self.index(member)].edges.damage_disk(|disk| {
+            for _ in 0..SPOILT {
+                disk.damage(Damage::LatentError, from, &mut dice, &mut Tally::default());
+            }
+        });
     }
 
     /// Looks at a member's disk.

@@ -52,7 +52,7 @@ impl Stage<'_> {
         }
         let Some(violation) = self.watch.violations.first() else { return Ok(()) };
         let (rule, text) = (violation.id.to_owned(), violation.message.clone());
-        self.tell(Told::Broken { rule, text, member: None });
+        self.tell(Told::Broken { rule, text, member: None, call: None });
         let what = format!("{} at {} ms: {}", violation.id, self.now / MILLI, violation.message);
         Err(Failure::Broken { what, observer: Some(violation.id) })
     }

@@ -90,6 +90,9 @@ pub enum Told {
         client: String,
         /// In words.
         text: String,
+        /// The message that it is about, if it is about one.
+        #[serde(default)]
+        call: Option<Call>,
     },
     /// A rule was broken.
     Broken {
@@ -99,7 +102,21 @@ pub enum Told {
         text: String,
         /// Where, if at one member.
         member: Option<String>,
+        /// The client and the number of its message, if it is that which fits nowhere.
+        #[serde(default)]
+        call: Option<(String, u64)>,
     },
+}
+
+/// One end of a client's message.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Call {
+    /// The number of the message.
+    pub sequence: u64,
+    /// Whether this is the answer.
+    pub answers: bool,
+    /// What was asked, or answered, in words.
+    pub what: String,
 }
 
 /// What became of a datagram.
@@ -126,6 +143,12 @@ impl Story {
         self.scenes.push(Scene { at, told });
     }
 
+    /// Puts in its place what is found out about a time that has passed.
+    pub fn tell_of(&mut self, at: u64, told: Told) {
+        let place = self.scenes.partition_point(|scene| scene.at <= at);
+        self.scenes.insert(place, Scene { at, told });
+    }
+
     /// Drops the oldest datagrams, many at a time: each pass goes over all scenes.
     fn make_room(&mut self) {
         let (before, mut left) = (self.scenes.len(), LEFT_OUT_AT_ONCE);
@@ -139,18 +162,36 @@ impl Story {
         self.left_out += before - self.scenes.len();
     }
 
-    /// The part that a report keeps: the end of a failure's story, the beginning of another's.
+    /// The part that a report keeps: of a failure's story what was up to where the rule broke, and
+    /// a little behind it, with all of what clients asked and were answered; of another's the
+    /// beginning.
     #[must_use]
     pub fn shortened(mut self, failed: bool) -> Self {
-        let most = if failed { SCENES_FAILED_MAX } else { SCENES_PASSED_MAX };
-        let extra = self.scenes.len().saturating_sub(most);
-        self.left_out += extra;
+        let before = self.scenes.len();
         if failed {
-            self.scenes.drain(..extra);
+            let broken = |scene: &Scene| matches!(scene.told, Told::Broken { .. });
+            let broken = self.scenes.iter().rposition(broken).unwrap_or(before);
+            let end = before.min(broken.saturating_add(SCENES_BEHIND));
+            let begin = end.saturating_sub(SCENES_FAILED_MAX);
+            let mut calls = CALLS_MAX;
+            let mut index = 0;
+            self.scenes.retain(|scene| {
+                let is_call = matches!(scene.told, Told::Client { call: Some(_), .. }) && calls > 0;
+                calls -= usize::from(is_call);
+                index += 1;
+                is_call || (begin..end).contains(&(index - 1))
+            });
         } else {
-            self.scenes.truncate(most);
+            self.scenes.truncate(SCENES_PASSED_MAX);
         }
+        self.left_out += before - self.scenes.len();
         self
+    }
+
+    /// Whether a rule broke in it.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.scenes.iter().any(|scene| matches!(scene.told, Told::Broken { .. }))
     }
 
     /// What the script did, step by step.
@@ -186,8 +227,8 @@ impl core::fmt::Display for Scene {
             Told::Disk { member, what, done } => {
                 write!(f, "{member} {what} {}", if *done { "is done" } else { "is asked for" })
             }
-            Told::Client { client, text } => write!(f, "{client} {text}"),
-            Told::Broken { rule, text, member } => {
+            Told::Client { client, text, .. } => write!(f, "{client} {text}"),
+            Told::Broken { rule, text, member, .. } => {
                 let at = member.as_ref().map(|member| format!(" at {member}")).unwrap_or_default();
                 write!(f, "BROKEN {rule}{at}: {text}")
             }
@@ -195,7 +236,47 @@ impl core::fmt::Display for Scene {
     }
 }
 
-/// Scenes that a report keeps of a case that failed, at most.
+/// Scenes that a report keeps of a case that failed, at most, beside what clients asked.
 const SCENES_FAILED_MAX: usize = 4_000;
+/// Of these, behind the one in which a rule broke, at most.
+const SCENES_BEHIND: usize = 500;
+/// Scenes of what clients asked and were answered that a report keeps, at most.
+const CALLS_MAX: usize = 2_000;
 /// Scenes that a report keeps of any other case, at most.
 const SCENES_PASSED_MAX: usize = 600;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent() -> Told {
+        let (from, to, what, detail) = ("m1".into(), "m2".into(), "live".into(), String::new());
+        Told::Sent { from, to, what, detail, fate: Fate::Lost }
+    }
+
+    fn asked(sequence: u64) -> Told {
+        let call = Some(Call { sequence, answers: false, what: "take".into() });
+        Told::Client { client: "c1".into(), text: String::new(), call }
+    }
+
+    #[test]
+    fn the_part_that_is_kept_of_a_failure_is_where_it_broke_with_all_calls() {
+        let mut story = Story::default();
+        for at in 0..15_000 {
+            story.tell(at, if at % 100 == 0 { asked(at) } else { sent() });
+        }
+        let text = "it fits nowhere".to_owned();
+        let call = Some(("c1".to_owned(), 6_000));
+        story.tell_of(6_000, Told::Broken { rule: "case".into(), text, member: None, call });
+        let kept = story.shortened(true);
+        assert_eq!(kept.scenes.len() + kept.left_out, 15_001);
+        assert!(kept.scenes.is_sorted_by_key(|scene| scene.at));
+        let calls = |scene: &&Scene| matches!(scene.told, Told::Client { .. });
+        assert_eq!(kept.scenes.iter().filter(calls).count(), 150);
+        let broken = kept.scenes.iter().position(|it| matches!(it.told, Told::Broken { .. }));
+        let (before, behind) = kept.scenes.split_at(broken.expect("it is kept"));
+        let is_sent = |scene: &&Scene| matches!(scene.told, Told::Sent { .. });
+        assert!(before.iter().filter(is_sent).count() > 3_000);
+        assert!((1..=SCENES_BEHIND).contains(&behind.iter().filter(is_sent).count()));
+    }
+}

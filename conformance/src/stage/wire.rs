@@ -125,6 +125,24 @@ pub enum Effect {
     Pass,
 }
 
+impl core::fmt::Display for Effect {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let milliseconds = |nanos: &u64| *nanos as f64 / 1e6;
+        match self {
+            Self::Lose => f.write_str("lost"),
+            Self::LoseSometimes(parts) => {
+                write!(f, "lost {} times in a hundred", f64::from(*parts) / 1e4)
+            }
+            Self::Repeat(1) => f.write_str("delivered twice"),
+            Self::Repeat(times) => write!(f, "delivered {times} times more"),
+            Self::Delay(by) => write!(f, "{} ms late", milliseconds(by)),
+            Self::DelayUpTo(by) => write!(f, "up to {} ms late", milliseconds(by)),
+            Self::Flip => f.write_str("delivered with one bit flipped"),
+            Self::Pass => f.write_str("left alone"),
+        }
+    }
+}
+
 /// What a rule of a stage wants.
 pub(super) type Filter = Box<dyn FnMut(&Passing<'_>) -> bool>;
 

@@ -7,7 +7,7 @@ use quorate_core::{BootEpoch, Endpoint, Incoming, Instant, Message, Sender};
 use quorate_driver::Completion;
 
 use super::Reference;
-use crate::edges::{Deed, Edges, Input};
+use crate::edges::{Deed, Edges, Input, ServiceMistake};
 use crate::stage::TAG;
 use crate::subject::{Description, Node, NodeSpec, NodeView, SpawnError, Subject, Turned};
 
@@ -77,6 +77,10 @@ mistakes! {
     OldEpoch = "old-epoch",
     /// It takes a damaged datagram for the whole one that it is nearest to.
     Credulous = "credulous",
+    /// Its service forgets an element of its set now and then, on all members alike.
+    Forgetful = "forgetful",
+    /// Its service loses money of its bank now and then, on all members alike.
+    Embezzling = "embezzling",
 }
 
 /// The reference loop with a mistake.
@@ -92,6 +96,11 @@ impl Subject for Broken {
     fn spawn(&self, spec: &NodeSpec, edges: Edges) -> Result<Box<dyn Node>, SpawnError> {
         if self.0 == Mistake::OldEpoch {
             edges.change_recovered(|recovered| recovered.life.boot_epoch = BootEpoch(1));
+        }
+        match self.0 {
+            Mistake::Forgetful => edges.mistake_service(ServiceMistake::ForgetsElements),
+            Mistake::Embezzling => edges.mistake_service(ServiceMistake::LosesMoney),
+            _ => {}
         }
         let node = Reference.spawn(spec, edges.clone())?;
         Ok(Box::new(BrokenNode {
@@ -288,6 +297,8 @@ mod tests {
         (Mistake::Undead, &["AD-21"]),
         (Mistake::OldEpoch, &["AD-08", "AD-09", "AD-32"]),
         (Mistake::Credulous, &["NK-28"]),
+        (Mistake::Forgetful, &["CL-25"]),
+        (Mistake::Embezzling, &["CL-25"]),
     ];
     /// They need a socket, which the reference loop has not.
     const NEED_A_SOCKET: [&str; 2] = ["AD-13", "AD-15"];

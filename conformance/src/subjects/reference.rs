@@ -13,6 +13,7 @@ use quorate_driver::{
     AppendError, Completion, DatagramPort, LogPort, ServiceHost, StoragePort, StorageRequest,
 };
 
+use crate::catalogue;
 use crate::edges::{EdgeCut, EdgeLog, EdgeService, EdgeSocket, EdgeStorage, Edges, Input};
 use crate::subject::{
     Description, Feature, HandedOver, Node, NodeSpec, NodeView, SpawnError, Subject, Turned,
@@ -35,6 +36,7 @@ impl Subject for Reference {
                 Feature::Snapshots,
                 Feature::Purging,
             ],
+            claims: catalogue::groups().map(str::to_owned).collect(),
         }
     }
 

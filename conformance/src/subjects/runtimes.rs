@@ -4,6 +4,7 @@ use quorate_driver::RuntimeError;
 use quorate_runtime_mio::ThreadOptions;
 
 use super::hosted::spawn;
+use crate::catalogue;
 use crate::edges::Edges;
 use crate::subject::{Description, Feature, Node, NodeSpec, SpawnError, Subject};
 
@@ -77,5 +78,6 @@ fn describe(name: &str, about: &str) -> Description {
             Feature::Purging,
             Feature::OwnThread,
         ],
+        claims: catalogue::groups().map(str::to_owned).collect(),
     }
 }

@@ -12,6 +12,7 @@ use quorate_core::{GroupTag, Incoming, Message, Sender};
 
 use self::words::Content;
 use super::reference::{Codec, Data, spawn_with};
+use crate::catalogue;
 use crate::edges::Edges;
 use crate::subject::{Description, Feature, Node, NodeSpec, SpawnError, Subject, Wording};
 
@@ -31,6 +32,7 @@ impl Subject for Text {
                 Feature::Snapshots,
                 Feature::Purging,
             ],
+            claims: catalogue::groups().map(str::to_owned).collect(),
         }
     }
 

@@ -100,7 +100,8 @@ pub(super) const CASES: &[Case] = &[
         "A reply, which is how a client waits for durability at the one level that there is, comes only when a quorum of disks has the message, and then a loss of all power loses nothing of it.",
         cd_12,
     )
-    .edges(&["E37", "E55"]),
+    .edges(&["E37", "E55"])
+    .without("to wait for a position without a message of one's own: volatile durability levels, without which nobody has to"),
     Case::core(
         "CD-13",
         "vote, term and history are always synced",

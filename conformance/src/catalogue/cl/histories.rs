@@ -1,14 +1,13 @@
 //! Histories of many clients under random faults, checked against what one sequence would give.
 
-use std::collections::VecDeque;
-
 use quorate_core::client::ClientError;
 use quorate_sim::Dice;
 use quorate_sim::linearizability::{self, Model, Operation, Verdict as Sequence};
 
 use super::answers::{check_replies, former};
+use super::models::{Bank, Change, Included, Moved, Queue, Queued, Register, Set};
 use crate::case::{Failure, Verdict, check};
-use crate::edges::Command;
+use crate::edges::{ACCOUNTS, Command};
 use crate::stage::{ClientNumber, MICRO, MILLI, Options, SECOND, Stage};
 use crate::trial::Trial;
 
@@ -69,77 +68,21 @@ pub(super) fn cl_11(trial: &mut Trial<'_>) -> Verdict {
     check(replied > 10 * unknown, || format!("{unknown} of {replied} outcomes are unknown"))
 }
 
-/// What an operation makes of a register; it is answered with what the register held before.
-#[derive(Clone, Copy, Debug)]
-enum Change {
-    Add(u64),
-    Write(u64),
-}
-
-/// A register of the suite's service.
-struct Register;
-
-impl Model for Register {
-    type State = u64;
-    type Input = Change;
-    type Output = u64;
-
-    fn initial(&self) -> u64 {
-        0
-    }
-
-    fn step(&self, state: &u64, input: &Change, output: Option<&u64>) -> Option<u64> {
-        let next = match input {
-            Change::Add(value) => state.wrapping_add(*value),
-            Change::Write(value) => *value,
-        };
-        output.is_none_or(|output| output == state).then_some(next)
-    }
-}
-
-/// What is asked of a queue.
-#[derive(Clone, Copy, Debug)]
-enum Queued {
-    Put(u64),
-    Take,
-}
-
-/// The queue of the suite's service, as long as nothing of it is refused.
-struct Queue;
-
-impl Model for Queue {
-    type State = VecDeque<u64>;
-    type Input = Queued;
-    type Output = u64;
-
-    fn initial(&self) -> VecDeque<u64> {
-        VecDeque::new()
-    }
-
-    fn step(
-        &self,
-        state: &VecDeque<u64>,
-        input: &Queued,
-        output: Option<&u64>,
-    ) -> Option<VecDeque<u64>> {
-        let mut next = state.clone();
-        let answer = match input {
-            Queued::Put(value) => {
-                next.push_back(*value);
-                next.len() as u64
-            }
-            Queued::Take => next.pop_front().unwrap_or(0),
-        };
-        output.is_none_or(|output| *output == answer).then_some(next)
-    }
-}
-
-/// Steps that a checker may take for one register or queue.
+/// Steps that a checker may take for one object.
 const STEPS_MAX: u64 = 1_000_000;
 
 const COUNTER: u64 = 1;
 const REGISTER: u64 = 2;
-const ACCOUNTS: core::ops::Range<u64> = 10..14;
+/// Registers that only have something added to them.
+const SUMS: core::ops::Range<u64> = 10..14;
+/// Elements that the set may have.
+const ELEMENTS: u64 = 64;
+
+/// Operations of one object, each with the number of its message.
+struct Past<Input> {
+    operations: Vec<Operation<Input, u64>>,
+    sequences: Vec<u64>,
+}
 
 pub(super) fn cl_25(trial: &mut Trial<'_>) -> Verdict {
     for run in 0..trial.times(6, 60, 10_000) {
@@ -151,22 +94,30 @@ pub(super) fn cl_25(trial: &mut Trial<'_>) -> Verdict {
         let clients = [stage.client(), stage.client(), stage.client()];
         let mut written = 0;
         play(&mut stage, &mut dice, &clients, |dice, _| draw(dice, &mut written).to_bytes())?;
-        for key in [COUNTER, REGISTER].into_iter().chain(ACCOUNTS) {
-            let history = history_of(&stage, &clients, |command| match command {
+        for key in [COUNTER, REGISTER].into_iter().chain(SUMS) {
+            let past = past_of(&stage, &clients, |command| match command {
                 Command::Add { key: of, value } if of == key => Some(Change::Add(value)),
                 Command::Write { key: of, value } if of == key => Some(Change::Write(value)),
                 _ => None,
             })?;
-            trial.count("operations", history.len() as u64);
-            is_of_one_sequence(&mut stage, &Register, &history, &format!("register {key}"))?;
+            is_of_one_sequence(trial, &mut stage, &Register, &past, &format!("register {key}"))?;
         }
-        let history = history_of(&stage, &clients, |command| match command {
+        let past = past_of(&stage, &clients, |command| match command {
             Command::Put { value } => Some(Queued::Put(value)),
             Command::Take => Some(Queued::Take),
             _ => None,
         })?;
-        trial.count("operations", history.len() as u64);
-        is_of_one_sequence(&mut stage, &Queue, &history, "the queue")?;
+        is_of_one_sequence(trial, &mut stage, &Queue, &past, "the queue")?;
+        let past = past_of(&stage, &clients, |command| match command {
+            Command::Include { element } => Some(Included(element)),
+            _ => None,
+        })?;
+        is_of_one_sequence(trial, &mut stage, &Set, &past, "the set")?;
+        let past = past_of(&stage, &clients, |command| match command {
+            Command::Move { from, to, amount } => Some(Moved { from, to, amount }),
+            _ => None,
+        })?;
+        is_of_one_sequence(trial, &mut stage, &Bank, &past, "the bank")?;
     }
     Ok(())
 }
@@ -175,13 +126,20 @@ pub(super) fn cl_25(trial: &mut Trial<'_>) -> Verdict {
 fn draw(dice: &mut Dice, written: &mut u64) -> Command {
     // Each value is written once, so that a former value tells who wrote it.
     *written += 1;
-    match dice.below(8) {
+    match dice.below(12) {
         0 | 1 => Command::Add { key: COUNTER, value: 1 },
         2 | 3 => Command::Write { key: REGISTER, value: *written },
-        4 => Command::Put { value: *written },
-        5 => Command::Take,
+        4 | 5 => Command::Put { value: *written },
+        6 => Command::Take,
+        7 | 8 => Command::Include { element: *written % ELEMENTS },
+        9 | 10 => {
+            let account = |dice: &mut Dice| dice.below(ACCOUNTS as u64);
+            let (from, to) = (account(dice), account(dice));
+            // Now and then there is too little.
+            Command::Move { from, to, amount: dice.between(1, 80) as u16 }
+        }
         _ => {
-            let key = ACCOUNTS.start + dice.below(ACCOUNTS.end - ACCOUNTS.start);
+            let key = SUMS.start + dice.below(SUMS.end - SUMS.start);
             // Amounts may be negative; each is drawn from so many that no two are equal.
             Command::Add { key, value: dice.below(u64::MAX) }
         }
@@ -189,19 +147,29 @@ fn draw(dice: &mut Dice, written: &mut u64) -> Command {
 }
 
 fn is_of_one_sequence<M: Model<Input: Copy + core::fmt::Debug, Output = u64>>(
+    trial: &Trial<'_>,
     stage: &mut Stage<'_>,
     model: &M,
-    history: &[Operation<M::Input, u64>],
+    past: &Past<M::Input>,
     what: &str,
 ) -> Verdict {
-    match linearizability::check(model, history, STEPS_MAX) {
+    trial.count("operations", past.operations.len() as u64);
+    match linearizability::check(model, &past.operations, STEPS_MAX) {
         Sequence::Valid => Ok(()),
         Sequence::Invalid { operation } => {
-            let found = &history[operation];
-            let (client, input, output) = (found.session, found.input, found.output);
-            stage.check(false, || {
-                format!("{what}: {input:?} of client {client} fits nowhere with {output:?}")
-            })
+            let (found, sequence) = (past.operations[operation], past.sequences[operation]);
+            let client = ClientNumber(found.session as u32);
+            let asked = stage.submitted(client).get(sequence as usize - 1);
+            let asked = asked.and_then(|(_, message)| Command::parse(message));
+            let (asked, answer) = match (asked, found.output) {
+                (Some(asked), Some(value)) => (asked.to_string(), asked.answer(value)),
+                _ => (format!("{:?}", found.input), "no answer".to_owned()),
+            };
+            let text = format!(
+                "{what}: message {sequence} of client {} fits nowhere: {asked}; {answer}",
+                client.0
+            );
+            stage.fits_nowhere(client, sequence, text)
         }
         Sequence::Unknown => {
             Err(Failure::Unknown(format!("{what}: {STEPS_MAX} steps do not tell")))
@@ -210,62 +178,22 @@ fn is_of_one_sequence<M: Model<Input: Copy + core::fmt::Debug, Output = u64>>(
 }
 
 /// The operations of all clients, as far as they are of this kind.
-fn history_of<Input>(
+fn past_of<Input>(
     stage: &Stage<'_>,
     clients: &[ClientNumber],
     of: impl Fn(Command) -> Option<Input>,
-) -> Result<Vec<Operation<Input, u64>>, Failure> {
-    let mut history = Vec::new();
+) -> Result<Past<Input>, Failure> {
+    let mut past = Past { operations: Vec::new(), sequences: Vec::new() };
     for &client in clients {
         for (index, (invoked, bytes)) in stage.submitted(client).iter().enumerate() {
             let Some(input) = Command::parse(bytes).and_then(&of) else { continue };
             let reply = stage.replies(client).get(index);
             let output = reply.map(|reply| former(&reply.bytes)).transpose()?;
-            let returned = reply.map(|reply| reply.at);
-            let session = u64::from(client.0);
-            history.push(Operation { session, invoked: *invoked, returned, input, output });
+            let (returned, session) = (reply.map(|reply| reply.at), u64::from(client.0));
+            let invoked = *invoked;
+            past.operations.push(Operation { session, invoked, returned, input, output });
+            past.sequences.push(index as u64 + 1);
         }
     }
-    Ok(history)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const fn added(session: u64, invoked: u64, output: u64) -> Operation<Change, u64> {
-        let (returned, output) = (Some(invoked + 2), Some(output));
-        Operation { session, invoked, returned, input: Change::Add(1), output }
-    }
-
-    fn is_sound(history: &[Operation<Change, u64>]) -> bool {
-        linearizability::check(&Register, history, STEPS_MAX) == Sequence::Valid
-    }
-
-    #[test]
-    fn the_model_finds_what_is_lost_doubled_and_before_its_time() {
-        assert!(is_sound(&[added(1, 0, 0), added(2, 1, 1), added(1, 6, 2)]));
-        assert!(!is_sound(&[added(1, 0, 0), added(2, 6, 0)]), "one is lost");
-        assert!(!is_sound(&[added(1, 0, 0), added(2, 6, 2)]), "one has two effects");
-        assert!(!is_sound(&[added(1, 0, 1), added(2, 6, 0)]), "it saw what was to come");
-    }
-    #[test]
-    fn the_model_of_a_queue_finds_what_is_taken_twice_or_out_of_turn() {
-        let put = |session: u64, invoked: u64, output: u64| {
-            let (returned, output) = (Some(invoked + 2), Some(output));
-            Operation { session, invoked, returned, input: Queued::Put(invoked), output }
-        };
-        let take = |session: u64, invoked: u64, output: u64| {
-            let (returned, output) = (Some(invoked + 2), Some(output));
-            Operation { session, invoked, returned, input: Queued::Take, output }
-        };
-        let is_sound = |history: &[Operation<Queued, u64>]| {
-            linearizability::check(&Queue, history, STEPS_MAX) == Sequence::Valid
-        };
-        let puts = [put(1, 10, 1), put(2, 20, 2)];
-        assert!(is_sound(&[puts[0], puts[1], take(3, 30, 10), take(3, 40, 20), take(3, 50, 0)]));
-        assert!(!is_sound(&[puts[0], puts[1], take(3, 30, 20)]), "out of turn");
-        assert!(!is_sound(&[puts[0], puts[1], take(3, 30, 10), take(3, 40, 10)]), "twice");
-        assert!(!is_sound(&[puts[0], puts[1], take(3, 30, 0)]), "lost");
-    }
+    Ok(past)
 }

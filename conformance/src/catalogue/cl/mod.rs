@@ -3,6 +3,7 @@
 mod answers;
 mod faults;
 mod histories;
+mod models;
 mod opening;
 mod search;
 mod sessions;
@@ -178,7 +179,7 @@ pub(super) const CASES: &[Case] = &[
     Case::cluster(
         "CL-25",
         "histories",
-        "Under any faults the histories of counters, registers, accounts and a queue are those of one sequence of operations: none lost, doubled, invented, or before its time.",
+        "Under any faults the histories of counters, registers, a queue, a set and a bank are those of one sequence of operations: none lost, doubled, invented, or before its time.",
         histories::cl_25,
     ),
     Case::cluster(

@@ -269,7 +269,12 @@ pub(super) fn df_12(trial: &mut Trial<'_>) -> Verdict {
     check(repaired.recovered.log_end == log.end(), || "the log is shorter now".to_owned())
 }
 
-pub(super) fn df_15(_: &mut Trial<'_>) -> Verdict {
+pub(super) fn df_15(trial: &mut Trial<'_>) -> Verdict {
+    read_only_files()?;
+    super::members::df_15(trial)
+}
+
+fn read_only_files() -> Verdict {
     let log = Log::of(6, 300);
     let disk = filled(&log, &[])?;
     let mut open = sound("open", Open::on(&disk))?;

@@ -5,6 +5,7 @@ use quorate_core::{Action, Duration, Event, Incoming, Message, Position, Role, V
 use crate::case::{Failure, Verdict, check};
 use crate::desk::{Desk, DeskOptions, member_sender, place};
 use crate::stage::{ClientNumber, Effect, MILLI, Options, SECOND, Stage};
+use crate::subject::Feature;
 use crate::trial::Trial;
 
 /// All kinds of operations of a disk.
@@ -136,7 +137,97 @@ pub(super) fn df_08(trial: &mut Trial<'_>) -> Verdict {
     stage.check(stage.leader() == Some(leader), || "the leader has changed".to_owned())?;
     stage.release(third, "read");
     stage.request(client, b"after")?;
-    all_level(&mut stage, SECOND)
+    all_level(&mut stage, SECOND)?;
+    sectors_that_do_not_read(trial)?;
+    if trial.needs(Feature::Snapshots).is_ok() {
+        return a_snapshot_that_does_not_verify(trial);
+    }
+    Ok(())
+}
+
+/// Sectors of the log of the member that is asked first do not read, while it serves and when it
+/// starts again.
+fn sectors_that_do_not_read(trial: &Trial<'_>) -> Verdict {
+    let mut stage = trial.stage_of(small_windows(), trial.seed().wrapping_add(1));
+    let leader = stage.settle()?;
+    let away = stage.other_than(leader);
+    let third = stage.numbers().find(|other| ![leader, away].contains(other)).unwrap_or(1);
+    let client = stage.client();
+    stage.request(client, b"before")?;
+    stage.power_off(away);
+    let from = stage.disk(away, |disk| disk.durable_end());
+    exchange(&mut stage, client, 160, 3 << 10)?;
+    stage.spoil(third, from);
+    let reads =
+        |stage: &Stage<'_>| stage.asked(third).iter().filter(|(_, kind)| *kind == "read").count();
+    let before = reads(&stage);
+    stage.start(away)?;
+    all_level(&mut stage, 10 * SECOND)?;
+    let asked = reads(&stage) > before;
+    stage.check(asked, || "the disk that gives nothing back was never asked".to_owned())?;
+    stage.check(stage.stopped(third).is_none(), || {
+        "a member stopped for bytes that only others asked for".to_owned()
+    })?;
+    // Its next life has to apply them again.
+    stage.kill(third);
+    stage.start(third)?;
+    stage.until("it says what does not read, and stops", 10 * SECOND, |stage| {
+        stage.stopped(third).is_some_and(|reason| reason.contains("cannot be read"))
+    })?;
+    stage.request(client, b"after")?;
+    stage.until_level(10 * SECOND)
+}
+
+/// The newest snapshot of a member does not verify when it starts.
+fn a_snapshot_that_does_not_verify(trial: &Trial<'_>) -> Verdict {
+    let options = Options::members(3).limits(|limits| limits.snapshot_interval_bytes = 4_000);
+    let mut stage = trial.stage_of(options, trial.seed().wrapping_add(2));
+    let leader = stage.settle()?;
+    let (client, member) = (stage.client(), stage.other_than(leader));
+    for _ in 0..4 {
+        stage.pour(&[client], 15, 300, 10 * SECOND)?;
+        stage.until_level(10 * SECOND)?;
+        // The disk has stored what was taken.
+        stage.run(5 * MILLI)?;
+    }
+    stage.kill(member);
+    let newest = |stage: &Stage<'_>| {
+        stage.disk(member, |disk| {
+            disk.newest_snapshot().map_or(Position::ZERO, |stored| stored.snapshot.point.position)
+        })
+    };
+    let whole = newest(&stage);
+    stage.damage(member, |disk| disk.break_snapshot());
+    let older = newest(&stage);
+    stage.start(member)?;
+    let applied = stage.view(member).applied;
+    stage.check(Position::ZERO < older && older < whole && applied == older, || {
+        format!("without its snapshot at {whole} it begins at {applied}; there is one at {older}")
+    })?;
+    all_level(&mut stage, 10 * SECOND)
+}
+
+/// The file system of the leader takes no writes any more, and then does again.
+pub(in crate::catalogue) fn df_15(trial: &Trial<'_>) -> Verdict {
+    trial.needs(Feature::VirtualDisk)?;
+    let mut stage = trial.stage(Options::members(3));
+    let victim = stage.settle()?;
+    let (client, te) = (stage.client(), stage.election_timeout());
+    stage.request(client, b"before")?;
+    stage.break_storage(victim, "the file system is read-only");
+    stage.submit(client, b"under way").map_err(|reject| Failure::broken(reject.to_string()))?;
+    stage.until("it stops, and another member leads and answers", 6 * te, |stage| {
+        stage.stopped(victim).is_some() && stage.replies(client).len() == 2
+    })?;
+    let (whole, end) = stage
+        .disk(victim, |disk| (disk.frames().last().map(|frame| frame.end), disk.written_end()));
+    stage.check(whole == Some(end), || format!("half a frame ends at {end}, not {whole:?}"))?;
+    stage.request(client, b"meanwhile")?;
+    stage.kill(victim);
+    stage.start(victim)?;
+    all_level(&mut stage, 8 * te)?;
+    stage.request(client, b"after")?;
+    Ok(())
 }
 
 pub(super) fn df_10(trial: &mut Trial<'_>) -> Verdict {

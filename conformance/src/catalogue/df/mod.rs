@@ -3,7 +3,7 @@
 mod crashes;
 mod disks;
 mod majority;
-mod members;
+pub(super) mod members;
 
 use crate::case::Case;
 use crashes::df_13;
@@ -36,10 +36,10 @@ pub(super) const CASES: &[Case] = &[
         "DF-03",
         "rot below what is known to be durable",
         "A log with a damaged bit anywhere below its durable mark is not cut: the member does not \
-         start, the refusal names the frame, and the file stays as it is (that others heal it is \
-         for later).",
+         start, the refusal names the frame, and the file stays as it is.",
         df_03,
     )
+    .without("others heal it, and it may not lead meanwhile: repair of damaged bytes by peers")
     .quick()
     .edges(&["E45"]),
     Case::waits(
@@ -76,12 +76,14 @@ pub(super) const CASES: &[Case] = &[
     .edges(&["E48"]),
     Case::cluster(
         "DF-08",
-        "unreadable bytes while serving",
-        "A member that asks for bytes which the asked one's disk does not give back gets them from \
-         another member.",
+        "unreadable sectors",
+        "What a member's disk does not give back, at once or ever, who asked for it gets from another \
+         member; a member that has to apply it stops by name, and the others go on; one whose \
+         newest snapshot does not verify begins with the one before.",
         df_08,
     )
-    .edges(&["E88"]),
+    .edges(&["E88"])
+    .without("what it stopped for comes back to it: repair of damaged bytes by peers"),
     Case::core(
         "DF-09",
         "misdirected, stale and lost writes",
@@ -138,7 +140,8 @@ pub(super) const CASES: &[Case] = &[
         "DF-15",
         "a file system turns read-only",
         "Writes that a file system refuses for good end the life without a half frame and without \
-         a promise, and a start on it is refused until it is writable again.",
+         a promise, and a start on it is refused until it is writable again; another member leads \
+         and answers meanwhile, and the one that stopped comes level once it can write.",
         df_15,
     )
     .edges(&["E43"]),

@@ -112,7 +112,8 @@ pub(super) const CASES: &[Case] = &[
         "Only a voter of the group runs at all, one that was asked to stop campaigns no more, and what strangers grant counts for nothing.",
         el_13,
     )
-    .edges(&["E14"]),
+    .edges(&["E14"])
+    .without("learners, standbys, proxies and observers, and who was removed: membership changes, there are voters only"),
     Case::cluster(
         "EL-14",
         "split votes end",
@@ -173,7 +174,7 @@ pub(super) const CASES: &[Case] = &[
     Case::cluster(
         "EL-22",
         "hindered candidate",
-        "A member whose disk is full does not canvass, one whose disk fails stops with a reason, and in both cases others lead.",
+        "A member whose disk is full does not canvass, one whose disk fails or does not give back the log that it has to apply stops with a reason and lets go, and in all cases others lead.",
         el_22,
     )
     .edges(&["E20", "E48"]),

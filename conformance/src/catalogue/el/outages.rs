@@ -83,6 +83,35 @@ pub(super) fn el_22(trial: &mut Trial<'_>) -> Verdict {
     stage.until("it says why and stops", te, |stage| stage.stopped(broken).is_some())?;
     stage.until("another leads", 4 * te, |s| s.leader().is_some_and(|new| s.view(new).serving))?;
     stage.request(client, b"after")?;
+    who_cannot_read_its_log_lets_go(trial)
+}
+
+/// The member that would lead first cannot read its log: it stops with the reason, and the others
+/// elect one of them.
+fn who_cannot_read_its_log_lets_go(trial: &Trial<'_>) -> Verdict {
+    let mut options = Options::members(3);
+    let te = options.timing.election_timeout_max.0;
+    options.candidacy_delays = vec![0, 4 * te, 4 * te];
+    let mut stage = trial.stage_of(options, trial.seed().wrapping_add(1));
+    stage.settle()?;
+    let client = stage.client();
+    for number in 0..40 {
+        stage.request(client, &[number; 500])?;
+    }
+    stage.until_level(12 * te)?;
+    stage.numbers().for_each(|member| stage.kill(member));
+    let hindered = 1;
+    stage.spoil(hindered, Position::ZERO);
+    for member in stage.numbers() {
+        stage.start(member)?;
+    }
+    stage.until("it says why and stops", 12 * te, |stage| {
+        stage.stopped(hindered).is_some_and(|reason| reason.contains("cannot be read"))
+    })?;
+    stage.until("another leads", 12 * te, |stage| {
+        stage.leader().is_some_and(|new| new != hindered && stage.view(new).serving)
+    })?;
+    stage.request(client, b"with two")?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@ mod exhaustion;
 mod leading;
 mod logs;
 mod order;
+mod purged;
 mod whole;
 
 use crate::case::Case;
@@ -117,12 +118,14 @@ pub(super) const CASES: &[Case] = &[
         whole::ls_15,
     )
     .edges(&["E88"]),
-    Case::waits(
+    Case::core(
         "LS-16",
         "purged predecessor",
-        "Bytes at or below a follower's snapshot count as a match up to the commit position, and below the leader's first position a snapshot goes instead.",
-        "snapshots and purging",
-    ),
+        "What a follower has purged counts as a match, whatever comes of it again: it is never written, denied or asked for; and who asks for what a leader has purged is told where its log begins.",
+        purged::ls_16,
+    )
+    .edges(&["E29"])
+    .without("a snapshot goes in the place of what is purged: snapshots of other members"),
     Case::core(
         "LS-17",
         "stale acknowledgements",

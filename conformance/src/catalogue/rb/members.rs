@@ -1,11 +1,12 @@
 //! What a group does at its limits.
 
 use quorate_core::client::{ClientError, TriedOutcome};
-use quorate_core::{Duration, Position};
+use quorate_core::{Duration, Limits, Position};
 
-use crate::case::{Failure, Verdict};
+use crate::case::{Failure, Verdict, check};
 use crate::edges::Command;
-use crate::stage::{MILLI, Options, SECOND};
+use crate::stage::{ClientNumber, MILLI, Options, SECOND, Stage};
+use crate::subject::Feature;
 use crate::trial::Trial;
 
 pub(super) fn rb_03(trial: &mut Trial<'_>) -> Verdict {
@@ -122,4 +123,93 @@ pub(super) fn rb_10(trial: &mut Trial<'_>) -> Verdict {
     stage.check(written == grown, || format!("{written} is written, {grown} committed"))?;
     trial.count("virtual_seconds", since / SECOND);
     Ok(())
+}
+
+/// Snapshots that a member's disk keeps, at most: the newest two, and one that comes.
+const SNAPSHOTS_MAX: usize = 3;
+
+/// Bytes of the window, of which a capped log is four at least.
+const WINDOW: u64 = 64 << 10;
+/// The cap of a log, in bytes.
+const CAP: u64 = 4 * WINDOW;
+
+pub(super) fn rb_07(trial: &mut Trial<'_>) -> Verdict {
+    trial.needs(Feature::Snapshots)?;
+    trial.needs(Feature::Purging)?;
+    trial.needs(Feature::VirtualDisk)?;
+    // As much as the cap lets be kept behind the newest snapshot, and next to nothing.
+    for keep in [u64::MAX, 1] {
+        let longest = longest_log(trial, keep)?;
+        trial.count("log_bytes_max", longest);
+        check(longest > CAP / 4 && longest <= CAP + CAP / 4, || {
+            format!("{longest} bytes are kept, of {CAP}")
+        })?;
+    }
+    Ok(())
+}
+
+fn log_bytes(stage: &Stage<'_>, member: u16) -> u64 {
+    let view = stage.view(member);
+    view.durable.since(view.origin)
+}
+
+/// How long the log of a leader becomes that keeps so much behind its newest snapshot.
+fn longest_log(trial: &Trial<'_>, keep: u64) -> Result<u64, Failure> {
+    let mut stage = trial.stage(Options::members(3).limits(|limits| {
+        *limits = Limits {
+            window_bytes: WINDOW,
+            uncommitted_bytes_max: WINDOW / 2,
+            unapplied_bytes_max: WINDOW / 2,
+            message_bytes_max: 4 << 10,
+            log_bytes_max: CAP,
+            purge_keep_bytes: keep,
+            ..limits.clone()
+        };
+    }));
+    let leader = stage.settle()?;
+    let client = stage.client();
+    let gone = stage.other_than(leader);
+    stage.kill(gone);
+    let weak = stage.other_than(leader);
+    let (mut longest, mut failed) = (0, 0);
+    for _ in 0..trial.times(2, 4, 20) {
+        // Of one member a snapshot fails: its log grows by what the next one comes behind.
+        stage.hold(weak, "snapshot");
+        let goal = stage.view(leader).commit.0 + CAP / 4 + WINDOW;
+        longest = longest.max(grows_to(&mut stage, client, leader, goal)?);
+        failed += stage.refuse_snapshots(weak, "there is no room");
+        let goal = stage.view(leader).commit.0 + CAP;
+        longest = longest.max(grows_to(&mut stage, client, leader, goal)?);
+        stage.run(5 * MILLI)?;
+        let left = log_bytes(&stage, weak);
+        stage.check(left <= CAP + CAP / 4, || {
+            format!("behind a snapshot that failed {left} bytes are kept, of {CAP}")
+        })?;
+    }
+    stage.check(failed > 0, || "no snapshot failed".to_owned())?;
+    Ok(longest)
+}
+
+/// Lets a leader commit up to `goal`; how long its log was at most.
+fn grows_to(
+    stage: &mut Stage<'_>,
+    client: ClientNumber,
+    leader: u16,
+    goal: u64,
+) -> Result<u64, Failure> {
+    let mut longest = 0;
+    while stage.view(leader).commit.0 < goal {
+        stage.pour(&[client], 20, 1_000, 10 * SECOND)?;
+        longest = longest.max(log_bytes(stage, leader));
+        let begins = stage.view(leader).origin;
+        let (kept, standing) = stage.disk(leader, |disk| {
+            let kept = disk.usable_snapshots();
+            (kept.count(), disk.usable_snapshots().filter(|at| *at >= begins).count())
+        });
+        stage.check(kept <= SNAPSHOTS_MAX, || format!("{kept} snapshots are kept"))?;
+        stage.check(begins == Position::ZERO || standing >= 2, || {
+            format!("a log begins at {begins}, and {standing} snapshots stand behind that")
+        })?;
+    }
+    Ok(longest)
 }

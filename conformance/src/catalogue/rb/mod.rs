@@ -7,7 +7,7 @@ mod pair;
 
 use crate::case::Case;
 use bounds::{rb_01, rb_04, rb_08};
-use members::{rb_03, rb_05, rb_10};
+use members::{rb_03, rb_05, rb_07, rb_10};
 use memory::{rb_02, rb_09};
 
 pub(super) const CASES: &[Case] = &[
@@ -46,24 +46,27 @@ pub(super) const CASES: &[Case] = &[
         "RB-05",
         "caps on sessions and timers",
         "A session above the limit is refused by name and given as soon as another ends, and a \
-         timer above the limit is refused under one name at the same frame by every member (keys \
-         and watches are for later).",
+         timer above the limit is refused under one name at the same frame by every member.",
         rb_05,
     )
-    .edges(&["E108"]),
+    .edges(&["E108"])
+    .without("keys and watches: the coordination store"),
     Case::real(
         "RB-06",
         "descriptors and threads",
         "After many restarts and reconnects a member's process has as many descriptors and threads \
          as before.",
     ),
-    Case::waits(
+    Case::cluster(
         "RB-07",
         "disk space",
-        "With a member that is gone for good and snapshots that fail, a log takes no more than its \
-         cap, one segment and one snapshot.",
-        "retention and snapshots",
-    ),
+        "With a member that is gone for good a log takes no more than its cap and what comes while a \
+         snapshot is stored, it begins before two snapshots that stand, no more than these and one \
+         are kept, and one that fails now and then costs no more than the next brings back.",
+        rb_07,
+    )
+    .edges(&["E77"])
+    .without("snapshots that fail for ever: no leader stops to take messages at the cap"),
     Case::core(
         "RB-08",
         "cost of an event",
