@@ -1,10 +1,10 @@
 //! From datagrams to messages and slices.
 
-use quorate_core::message::{ConnectOutcome, EpochRange, Live};
+use quorate_core::message::{ConnectOutcome, EpochRange, HistoryLines, Live};
 use quorate_core::{
     BootEpoch, Chain, ClientKey, Endpoint, GroupTag, Incarnation, Incoming, Life, LogTime,
     MemberId, Message, Position, PositionRange, RecoveryEpoch, Sender, SessionId, SnapshotPoint,
-    Stream, Term, TermLine, VoteKey,
+    Stream, Term, TermLine, VoteKey, mutant,
 };
 
 use crate::generated as wire;
@@ -69,6 +69,11 @@ macro_rules! wrap {
 }
 
 fn control(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError> {
+    if mutant::is(mutant::CLAIMED_COUNT_RESERVES) {
+        let behind = body.get(usize::from(header.block_length) + 2..).unwrap_or_default();
+        let count = behind.first_chunk().map_or(0, |bytes| u16::from_le_bytes(*bytes));
+        core::hint::black_box(HistoryLines::with_capacity(count.into()));
+    }
     match header.template_id {
         wire::CanvassDecoder::TEMPLATE_ID
         | wire::CanvassReplyDecoder::TEMPLATE_ID

@@ -2,7 +2,7 @@
 
 use quorate_core::frame::ALIGNMENT;
 use quorate_core::message::{ConnectOutcome, EpochRange, HISTORY_PARTS_MAX, Live};
-use quorate_core::{Message, Position, PositionRange, Stream};
+use quorate_core::{Message, Position, PositionRange, Stream, mutant};
 
 use crate::DecodeError;
 
@@ -70,7 +70,8 @@ pub(crate) fn check_data(
     let end = position.0.checked_add(length as u64).ok_or(DecodeError::Position)?;
     positions(&[position, Position(end)])?;
     let aligned = position.0.is_multiple_of(ALIGNMENT) && end.is_multiple_of(ALIGNMENT);
-    if matches!(stream, Stream::Log | Stream::Snapshot) && !aligned {
+    let of_words = matches!(stream, Stream::Log | Stream::Snapshot);
+    if of_words && !aligned && !mutant::is(mutant::SLICES_BETWEEN_WORDS) {
         return Err(DecodeError::Position);
     }
     live.map_or(Ok(()), |live| positions(&[live.newest, live.commit]))

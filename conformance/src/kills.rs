@@ -3,7 +3,7 @@
 use core::fmt::Write as _;
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorate_core::mutant::Mutant;
+use quorate_core::mutant::{ALL, Mutant};
 
 use crate::case::Case;
 
@@ -61,9 +61,9 @@ impl Kills {
         )
     }
 
-    /// The document, made of sources with these hashes.
+    /// The document, made at `commit` of sources with these hashes.
     #[must_use]
-    pub fn markdown(&self, made_of: &BTreeMap<String, u64>) -> String {
+    pub fn markdown(&self, made_of: &BTreeMap<String, u64>, commit: &str) -> String {
         let mut text = String::from(HEAD);
         let _ = writeln!(text, "\n{}", self.summary());
         self.tell_unnoticed(&mut text);
@@ -83,6 +83,7 @@ impl Kills {
             let _ = writeln!(text, "| {} | {} |", case.id, case.title);
         }
         text.push_str(MADE_OF);
+        let _ = writeln!(text, "{MADE_AT}{commit}.\n\n| | hash |\n|---|---|");
         for (name, hash) in made_of {
             let _ = writeln!(text, "{}", xtask::made_of_line(name, *hash));
         }
@@ -121,11 +122,43 @@ They are about what no mistake of the core gets wrong: codecs, loops, disks, lim
 const MADE_OF: &str = "
 ## Made of
 
-The sources that this was filled with; comments and white space do not count.
+The scripts of each group and the lines of the mistakes that this was filled with; comments and
+white space do not count. All else that a cell depends on is not hashed: `table --sample` runs some
+of the cells again.
 
-| | hash |
-|---|---|
 ";
+
+/// What the line begins with that says at which commit the table was filled.
+pub const MADE_AT: &str = "Filled at commit ";
+
+/// Whether the document has a mistake.
+#[must_use]
+pub fn has_mistake(document: &str, number: u32) -> bool {
+    let (by_mistake, _) = document.split_once("\n## By case\n").unwrap_or((document, ""));
+    by_mistake.lines().any(|line| line.starts_with(&format!("| {number} | ")))
+}
+
+/// The numbers of the mistakes that a case notices, as the document says; none if it does not have
+/// the case.
+#[must_use]
+pub fn noticed(document: &str, id: &str) -> Option<BTreeSet<u32>> {
+    let (by_case, behind) = document.split_once("\n## By case\n")?.1.split_once("\n## ")?;
+    let starts = format!("| {id} | ");
+    if behind.lines().any(|line| line.starts_with(&starts)) {
+        return Some(BTreeSet::new());
+    }
+    let row = by_case.lines().find_map(|line| line.strip_prefix(&starts))?;
+    let (_, spans) = row.strip_suffix(" |")?.rsplit_once(" | ")?;
+    let mut numbers = BTreeSet::new();
+    for span in spans.split(' ') {
+        let (first, last) = span.split_once('–').unwrap_or((span, span));
+        let last: u32 = last.parse().ok()?;
+        // A document cannot have more mistakes than there are numbers.
+        let most = ALL.last().map_or(0, |mutant| mutant.number) as usize;
+        numbers.extend((first.parse().ok()?..=last).take(most));
+    }
+    Some(numbers)
+}
 
 /// Ids by their groups: `EL-01 04, NK-16`.
 fn by_group(ids: &[&str]) -> String {
@@ -164,7 +197,6 @@ fn spans(numbers: &BTreeSet<u32>) -> String {
 mod tests {
     use super::*;
     use crate::catalogue;
-    use quorate_core::mutant::ALL;
 
     #[test]
     fn it_tells_who_notices_what_and_who_does_not() {
@@ -176,17 +208,33 @@ mod tests {
         assert_eq!(kills.noticing(2).collect::<Vec<_>>(), ["EL-01", "EL-09"]);
         assert_eq!(kills.unnoticed().map(|mutant| mutant.number).collect::<Vec<_>>(), [3]);
         assert_eq!(kills.idle().map(|case| case.id).collect::<Vec<_>>(), ["NK-16"]);
-        let text = kills.markdown(&BTreeMap::from([("EL".to_owned(), 0xab)]));
+        let text = kills.markdown(&BTreeMap::from([("EL".to_owned(), 0xab)]), "c0ffee");
         assert!(text.contains("\n3 of 4 mistakes are noticed by a case; 2 of 3 cases notice a"));
         assert!(text.contains("| 2 | EL-01 09 |\n"), "{text}");
         assert!(text.contains("\n- 3: leader counts itself before it is durable\n"), "{text}");
         assert!(text.contains("| EL-01 | single voter | 1 2 4 |\n"), "{text}");
+        assert!(text.contains("\nFilled at commit c0ffee.\n"), "{text}");
         assert!(text.ends_with("| EL | 00000000000000ab |\n"), "{text}");
+        let read = |id| noticed(&text, id).map(Vec::from_iter);
+        assert_eq!(read("EL-01"), Some(vec![1, 2, 4]));
+        assert_eq!(read("NK-16"), Some(vec![]));
+        assert_eq!(read("NK-17"), None);
     }
 
     #[test]
     fn lists_are_drawn_together() {
         assert_eq!(by_group(&["EL-01", "EL-04", "NK-16"]), "EL-01 04, NK-16");
         assert_eq!(spans(&BTreeSet::from([1, 2, 4, 5, 6, 9])), "1 2 4–6 9");
+    }
+
+    #[test]
+    fn the_document_says_what_a_case_notices() {
+        let document = "\n## By case\n\n| EL-01 | single voter | 1 3–5 |\n| EL-02 | a | b |\n\
+                        \n## Cases that notice none\n\n| EL-03 | idle |\n\n## Made of\n";
+        let read = |id| noticed(document, id).map(Vec::from_iter);
+        assert_eq!(read("EL-01"), Some(vec![1, 3, 4, 5]));
+        assert_eq!(read("EL-02"), None);
+        assert_eq!(read("EL-03"), Some(vec![]));
+        assert_eq!(read("EL-04"), None);
     }
 }

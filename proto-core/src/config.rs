@@ -246,7 +246,8 @@ impl MemberConfig {
     #[must_use]
     pub fn problems(&self) -> Vec<ConfigError> {
         let mut problems = Vec::new();
-        if !self.voters.contains_key(&self.member) {
+        let is_outsider = !self.voters.contains_key(&self.member);
+        if is_outsider && !crate::mutant::is(crate::mutant::OUTSIDERS_RUN) {
             problems.push(ConfigError::NotAVoter { member: self.member });
         }
         if self.voters.len() > VOTERS_MAX {
@@ -469,7 +470,8 @@ impl Recovered {
         if at > self.log_end {
             return refuse("the log ends before it");
         }
-        if self.snapshot.as_ref().is_none_or(|snapshot| snapshot.point.position < at) {
+        let is_orphan = self.snapshot.as_ref().is_none_or(|known| known.point.position < at);
+        if is_orphan && !crate::mutant::is(crate::mutant::ORPHANED_LOG_IS_TAKEN) {
             return refuse("no snapshot stands at or above it");
         }
         if self.history.term_before(at) != origin.term {

@@ -1,5 +1,6 @@
-//! Deliberate mistakes, one at a time, that the simulator must find. They exist only under
-//! `--cfg quorate_mutants`; otherwise [`is`] is a constant `false` and nothing of them is compiled.
+//! Deliberate mistakes, one at a time, that the simulator or a case must find: in the core, and in
+//! the codecs and the archive that are around it. They exist only under `--cfg quorate_mutants`;
+//! otherwise [`is`] is a constant `false` and nothing of them is compiled.
 
 /// One deliberate mistake.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -111,7 +112,7 @@ mutants! {
     COUNTS_BEFORE_READMISSION_COMMITS = 80 member_counts_before_its_readmission_is_committed [47],
     READMISSION_EXCLUDES_NOBODY = 81 former_lives_count_after_a_readmission [47],
     PURGES_UP_TO_THE_NEWEST = 82 log_is_purged_up_to_the_newest_snapshot [50],
-    PURGES_BEFORE_IT_COUNTS = 83 log_is_purged_before_the_snapshot_counts [50],
+    PURGES_BEFORE_IT_COUNTS = 83 log_is_purged_before_the_snapshot_counts [50, 78],
     PURGED_BYTES_ARE_NOT_REFUSED = 84 request_for_purged_bytes_is_not_answered [77],
     ORIGIN_OF_ANOTHER_PLACE = 85 purged_log_begins_with_the_chain_of_another_place [],
     LEADER_CARRIES_CATCH_UP = 91 catch_up_asks_the_leader_for_all [],
@@ -127,6 +128,23 @@ mutants! {
     INSTALL_DOES_NOT_RESTART = 102 installed_snapshot_begins_no_life [73],
     PURGED_HOLES_STAY = 103 what_all_have_purged_is_asked_for_for_ever [29],
     FORGETS_READMITTED_LIVES = 104 snapshot_forgets_who_was_readmitted [47],
+    CUTS_COMMITTED_BYTES = 110 adoption_cuts_committed_bytes [26],
+    SLICES_BETWEEN_WORDS = 111 slices_of_the_log_begin_and_end_anywhere [34],
+    LOST_SESSION_IS_CLOSED = 112 client_takes_a_lost_session_for_a_closed_one [35],
+    RESTART_COMMITS_ITS_LOG = 113 restart_takes_its_whole_log_for_committed [24, 42],
+    ROT_IS_CUT = 114 rot_below_the_durable_mark_is_cut [42, 45],
+    CHECKSUM_WITHOUT_PLACE = 115 checksum_of_a_frame_does_not_know_its_place [51],
+    RESTART_APPLIES_NOTHING = 116 restart_takes_its_whole_log_for_applied [52],
+    ORPHANED_LOG_IS_TAKEN = 117 log_that_lacks_its_beginning_is_taken [53, 54],
+    FOREIGN_DATAGRAMS_ARE_READ = 118 datagrams_of_other_groups_are_read [68],
+    FOREIGN_FILES_ARE_TAKEN = 119 files_of_others_are_taken [68],
+    FOREIGN_SNAPSHOT_IS_USED = 120 snapshot_of_another_log_is_used [72],
+    CLAIMED_COUNT_RESERVES = 121 claimed_count_reserves_memory [94],
+    DAMAGED_DATAGRAMS_ARE_READ = 122 checksum_of_a_datagram_is_not_looked_at [94],
+    FAILED_SYNC_IS_REPEATED = 123 failed_sync_may_be_repeated [43],
+    RECORDS_ARE_NOT_SYNCED = 124 votes_and_histories_are_reported_before_they_are_durable [2, 50],
+    MISSING_SEGMENTS_ARE_PASSED_OVER = 125 missing_segments_are_passed_over [54],
+    OUTSIDERS_RUN = 126 who_is_no_voter_runs [14],
 }
 
 #[cfg(quorate_mutants)]

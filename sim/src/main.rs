@@ -14,7 +14,7 @@ macro_rules! tell {
 
 use core::time::Duration;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use clap::{Parser, Subcommand};
 use quorate_core::mark;
@@ -106,7 +106,7 @@ enum Task {
         #[arg(long, default_value_t = 2_000)]
         steps: u64,
     },
-    /// Compiles deliberate mistakes into the core; fails when one is not found
+    /// Compiles deliberate mistakes in; fails when one is not found, by seeds or by its case
     Mutants {
         /// Seeds until a mutant counts as survivor
         #[arg(long, default_value_t = 500)]
@@ -319,23 +319,31 @@ fn hunt(seeds: u64, steps: u64, only: Option<u32>, shrinks: bool) -> bool {
         match &fate.killed {
             Some((taken, finding)) => {
                 let name = mutant.name;
-                tell!("{:>2} {name:<48} found at seed {taken} ({})", mutant.number, finding.id);
+                tell!("{:>3} {name:<60} found at seed {taken} ({})", mutant.number, finding.id);
                 if shrinks {
                     shrink_one(&Story::of(*taken, steps, None), 60);
                 }
             }
-            None => tell!("{:>2} {:<48} SURVIVED {seeds} seeds", mutant.number, mutant.name),
+            None => tell!("{:>3} {:<60} SURVIVED {seeds} seeds", mutant.number, mutant.name),
         }
     });
     let summary = mutants::Summary::of(&fates);
     tell!(
-        "{} of {} mutants found; seeds that it took: median {}, maximum {}",
+        "{} of {} mutants found by seeds; that it took: median {}, maximum {}",
         summary.killed,
         summary.all,
         summary.median,
         summary.maximum
     );
-    summary.killed == summary.all
+    let all_found = summary.killed == summary.all;
+    match only {
+        // Its case decides, whatever seeds show.
+        Some(number) if mutants::case_for(number).is_some() => {
+            succeeds(mutants::cases_command(only))
+        }
+        Some(_) => all_found,
+        None => succeeds(mutants::cases_command(None)) && all_found,
+    }
 }
 
 fn hunt_in_another_build(seeds: u64, steps: u64, only: Option<u32>, shrinks: bool) -> bool {
@@ -347,8 +355,11 @@ fn hunt_in_another_build(seeds: u64, steps: u64, only: Option<u32>, shrinks: boo
 }
 
 fn run_other_build(arguments: &[String]) -> bool {
-    let status = mutants::build_and_run(arguments).and_then(|mut command| command.status());
-    match status {
+    succeeds(mutants::build_and_run(arguments))
+}
+
+fn succeeds(command: std::io::Result<Command>) -> bool {
+    match command.and_then(|mut command| command.status()) {
         Ok(status) => status.success(),
         Err(error) => {
             tell!("cannot build with cargo: {error}; run this inside the workspace");

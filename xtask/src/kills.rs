@@ -1,7 +1,8 @@
 //! `kills`: the table of cases and deliberate mistakes must be made of those that there are.
 //!
 //! Filling it takes minutes and a build of its own, so that a check of each change compares only
-//! what it was made of: the sources of each group of cases, and those of the mistakes.
+//! what it was made of: the sources of each group of cases, and those of the mistakes. What else a
+//! cell depends on, a run of some cells shows (`quorate-conformance table --sample`).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +14,9 @@ use crate::step::StepResult;
 pub const KILLS: &str = "conformance/MUTANTS.md";
 /// The name of what the mistakes are, beside the names of the groups.
 pub const MISTAKES: &str = "mistakes";
-/// Where the cases are, in a folder for each group.
+/// The name of what is of no group, beside the names of the groups.
+const CATALOGUE: &str = "catalogue";
+/// Where the cases are, in a folder for each group, and files beside it.
 const CASES: &str = "conformance/src/catalogue/";
 /// Where the mistakes are listed.
 const LISTED: &str = "proto-core/src/mutant.rs";
@@ -73,10 +76,12 @@ fn hashes(sources: &[Source]) -> BTreeMap<String, u64> {
     hashes
 }
 
-/// The group whose cases a file has: `EL` for what is in `el/`.
+/// The group whose cases a file has: `EL` for what is in `el/`, and for `el_more.rs` beside it. What
+/// is of no group is of all: [`CATALOGUE`].
 fn group(path: &str) -> Option<String> {
-    let (folder, _) = path.strip_prefix(CASES)?.split_once('/')?;
-    Some(folder.to_uppercase())
+    let name = path.strip_prefix(CASES)?;
+    let group = name.split_once('/').or_else(|| name.split_once('_')).map(|(group, _)| group);
+    Some(group.map_or_else(|| CATALOGUE.to_owned(), str::to_uppercase))
 }
 
 /// The first value of FNV-1a.
@@ -116,6 +121,17 @@ mod tests {
             ("proto-core/src/mutant.rs", "A = 1 b [2],\n"),
         ]);
         assert_eq!(stale(&table, &after), ["EL"]);
+    }
+
+    #[test]
+    fn scripts_outside_of_the_folders_count_too() {
+        let of_one = |path: &str, text| of(&[(&format!("{CASES}{path}"), text)]);
+        for (path, group) in [("sn/mod.rs", "SN"), ("sn_members.rs", "SN"), ("mod.rs", CATALOGUE)] {
+            let before = of_one(path, "const RULE: u8 = 1;\n");
+            let after = of_one(path, "const RULE: u8 = 2;\n");
+            assert_eq!(before.keys().collect::<Vec<_>>(), [group]);
+            assert_ne!(before, after, "{path}");
+        }
     }
 
     #[test]

@@ -444,7 +444,12 @@ fn ad_19(trial: &RealTrial<'_>) -> Verdict {
 fn ad_27(trial: &RealTrial<'_>) -> Verdict {
     let mut grounds = trial.grounds(3)?;
     let leader = grounds.settle()?;
-    grounds.pause(leader);
+    // By its control group, if that can be had: then no signal tells it.
+    let by_group = super::can_halt().is_ok();
+    match by_group {
+        true => grounds.halt(leader)?,
+        false => grounds.pause(leader),
+    }
     let within = ELECTED * grounds.times().election_max();
     grounds.until("a successor", within, |grounds| {
         grounds.leader().is_some_and(|now| now != leader)
@@ -452,12 +457,19 @@ fn ad_27(trial: &RealTrial<'_>) -> Verdict {
     serves(&mut grounds)?;
     grounds.run(Duration::from_secs(trial.times(1, 3, 30)))?;
     let term = grounds.term();
-    grounds.resume(leader);
+    match by_group {
+        true => drop(grounds.set_free(leader)),
+        false => grounds.resume(leader),
+    }
     grounds.run(SECOND)?;
     serves(&mut grounds)?;
     grounds.timely(grounds.term() == term, || {
         format!("its return raised the term from {term} to {}", grounds.term())
-    })
+    })?;
+    if super::can_starve().is_ok() {
+        shapes::starved_leader(trial)?;
+    }
+    Ok(())
 }
 
 fn ad_31(trial: &RealTrial<'_>) -> Verdict {

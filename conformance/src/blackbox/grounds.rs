@@ -14,6 +14,7 @@ use quorate_sim::Place;
 
 use super::client::RealClient;
 use super::clocks::Clocks;
+use super::control::Control;
 use super::description::{Product, Times, fill};
 use super::disks::Disk;
 use super::process::{Host, Process};
@@ -256,6 +257,28 @@ impl Grounds {
         self.member(id).signal("CONT");
     }
 
+    /// Halts a member's process by its control group, until it is set free: no signal tells it.
+    ///
+    /// # Errors
+    /// The system refuses it.
+    pub fn halt(&mut self, id: u16) -> Verdict {
+        self.member(id).control(Control::Halt).map_err(Failure::Harness)
+    }
+
+    /// Gives a member's process so many hundredths of a processor, until it is set free.
+    ///
+    /// # Errors
+    /// The system refuses it.
+    pub fn starve(&mut self, id: u16, hundredths: u64) -> Verdict {
+        self.member(id).control(Control::Share(hundredths)).map_err(Failure::Harness)
+    }
+
+    /// Lets a process that is halted or starved run as it may; how often it was kept from a
+    /// processor.
+    pub fn set_free(&mut self, id: u16) -> u64 {
+        self.member(id).set_free()
+    }
+
     /// Whether a member's process has ended by itself, or was never started.
     pub fn has_ended(&mut self, id: u16) -> bool {
         self.member(id).has_ended()
@@ -335,6 +358,12 @@ impl Grounds {
         self.member(id).mend_disk().map_err(Failure::Harness)
     }
 
+    /// Says that a member's directory was replaced by an older copy of itself: whom it votes for
+    /// from now on does not contradict what it has forgotten.
+    pub fn is_as_before(&mut self, id: u16) {
+        self.switch.shared().onlooker.forget_votes_of(MemberId(id));
+    }
+
     /// Starts a second process on the directory of a member that runs; its exit code, or none when
     /// it still runs after `patience`.
     ///
@@ -348,26 +377,24 @@ impl Grounds {
     #[must_use]
     pub fn leader(&self) -> Option<u16> {
         let now = self.switch.now();
-        let shared = self.switch.shared();
-        let (_, (member, at)) = shared.leaders.last_key_value()?;
+        let (_, member, at) = self.switch.shared().onlooker.newest_leader()?;
         // Not heard for many heartbeats, it is not taken for one.
         let silent_max = self.times.election_min().as_nanos() as u64;
-        (now.saturating_sub(*at) < silent_max).then_some(member.0)
+        (now.saturating_sub(at) < silent_max).then_some(member.0)
     }
 
     /// The highest term that was heard of.
     #[must_use]
     pub fn term(&self) -> u64 {
-        self.switch.shared().leaders.last_key_value().map_or(0, |(term, _)| *term)
+        self.switch.shared().onlooker.newest_leader().map_or(0, |(term, ..)| term)
     }
 
     /// How long nobody has led this term, as far as the wire shows it.
     #[must_use]
     pub fn silence_of(&self, term: u64) -> Option<Duration> {
         let now = self.switch.now();
-        let shared = self.switch.shared();
-        let (_, at) = shared.leaders.get(&term)?;
-        Some(Duration::from_nanos(now.saturating_sub(*at)))
+        let at = self.switch.shared().onlooker.heard_in(term)?;
+        Some(Duration::from_nanos(now.saturating_sub(at)))
     }
 
     /// Another member than `id`.
@@ -528,7 +555,8 @@ impl Grounds {
         if shared.overrun > 0 {
             return Err(Failure::Harness(format!("the switch lost {} packets", shared.overrun)));
         }
-        shared.broken.clone().map_or(Ok(()), |text| Err(Failure::broken(text)))
+        let broken = shared.onlooker.broken();
+        broken.map_or(Ok(()), |text| Err(Failure::broken(text.clone())))
     }
 }
 

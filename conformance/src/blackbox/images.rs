@@ -100,6 +100,7 @@ pub(super) fn df_14(trial: &RealTrial<'_>) -> Verdict {
         let term = grounds.term();
         grounds.kill(old);
         put_back(&grounds.data_of(old), &copy)?;
+        grounds.is_as_before(old);
         // Without the leader the two others are a majority, and have less than was answered.
         grounds.pause(leader);
         grounds.start(old)?;

@@ -14,6 +14,7 @@ mod agent;
 mod cases;
 mod client;
 mod clocks;
+mod control;
 mod crowds;
 mod description;
 mod disks;
@@ -22,6 +23,7 @@ mod ends;
 mod faulty;
 mod grounds;
 mod images;
+mod onlooker;
 mod outside;
 mod packet;
 #[cfg(feature = "fault-disks")]
@@ -36,6 +38,7 @@ pub use agent::relay;
 pub use cases::{RealCase, find};
 pub use client::RealClient;
 pub use clocks::can_bend_clocks;
+pub use control::{can_halt, can_starve};
 pub use description::{ClientCommands, LogFile, MemberCommands, Product, Times};
 pub use disks::{can_lose_power, can_mount_images};
 #[cfg(feature = "fault-disks")]

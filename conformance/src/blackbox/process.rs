@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use super::agent::TUNNEL;
 use super::clocks::Clocks;
+use super::control::{Control, Group};
 use super::description::{Product, fill};
 use super::disks::{Disk, Mounted};
 
@@ -146,6 +147,8 @@ pub(super) struct Process {
     clocks: Option<Clocks>,
     running: Option<Child>,
     is_wrapped: bool,
+    /// What keeps it from a processor.
+    group: Option<Group>,
 }
 
 impl Process {
@@ -190,6 +193,7 @@ impl Process {
             clocks: None,
             running: None,
             is_wrapped: false,
+            group: None,
         })
     }
 
@@ -287,6 +291,19 @@ impl Process {
         self.clocks.as_ref().ok_or_else(|| "a member without clocks".into())
     }
 
+    /// Keeps the running process from a processor, until [`Process::set_free`].
+    pub(super) fn control(&mut self, control: Control) -> Result<(), String> {
+        self.set_free();
+        let process = self.number().ok_or("a member that does not run cannot be controlled")?;
+        self.group = Some(Group::of(process, control)?);
+        Ok(())
+    }
+
+    /// Lets the process run as it may; how often it was kept from a processor until now.
+    pub(super) fn set_free(&mut self) -> u64 {
+        self.group.take().map_or(0, |group| group.throttled())
+    }
+
     /// Whether the process has ended by itself.
     pub(super) fn has_ended(&mut self) -> bool {
         match &mut self.running {
@@ -304,6 +321,7 @@ impl Process {
             let _ = child.kill();
             let _ = child.wait();
         }
+        self.set_free();
         // A wrapper that is gone says nothing of the member, which holds its files until it is too.
         let limit = Instant::now() + UP_WITHIN;
         let count = |number: &str, what: &str| {

@@ -1,12 +1,14 @@
 //! Scripts about the shape of the network: who hears whom, and what of it is lost or doubled.
 
 use core::time::Duration;
+use std::time::Instant;
 
 use quorate_sim::Dice;
 
 use super::RealTrial;
 use super::cases::{ELECTED, answered_in_turn, counts_up, send, serves};
 use super::clocks::can_bend_clocks;
+use super::ends::is_needed;
 use super::grounds::{Grounds, PATIENCE};
 use crate::case::{Failure, Verdict, check};
 use crate::stage::{Effect, MILLION};
@@ -17,6 +19,12 @@ const HOURS_FAR: u64 = 12;
 const YEAR: i64 = 365 * 24 * 3_600;
 /// By how many parts of a million a monotonic clock is fast or slow.
 const DRIFT: i64 = 50_000;
+/// Hundredths of a processor that a starved member gets.
+const STARVED: u64 = 2;
+/// For how long it is starved.
+const WHILE_STARVED: Duration = Duration::from_secs(2);
+/// Messages that are sent meanwhile before one is answered.
+const UNDER_WAY: usize = 8;
 /// For how many election time-outs what has settled is watched.
 const SETTLED: u32 = 10;
 
@@ -112,6 +120,34 @@ pub(super) fn ad_26(trial: &RealTrial<'_>) -> Verdict {
     let other = grounds.numbers().find(|id| *id != away && *id != leader).unwrap_or(leader);
     grounds.kill(other);
     serves(&mut grounds)
+}
+
+/// The leader hardly gets a processor, so that all of its timers are late, and then does again:
+/// whoever leads meanwhile, each message is answered once.
+pub(super) fn starved_leader(trial: &RealTrial<'_>) -> Verdict {
+    let mut grounds = trial.grounds(3)?;
+    let mut starved = grounds.settle()?;
+    let mut client = grounds.client()?;
+    for _ in 0..trial.times(1, 2, 10) {
+        starved = grounds.leader().unwrap_or(starved);
+        answered_in_turn(&mut grounds, &mut client, 5)?;
+        grounds.starve(starved, STARVED)?;
+        let limit = Instant::now() + WHILE_STARVED;
+        while Instant::now() < limit {
+            if client.sent() < client.replies().len() + UNDER_WAY {
+                send(&mut client, 1)?;
+            }
+            grounds.run(Duration::from_millis(2))?;
+        }
+        let throttled = grounds.set_free(starved);
+        check(throttled > 0, || "a starved member got all that it asked for: nothing was tried")?;
+        let sent = client.sent();
+        grounds.answered(&mut client, sent, PATIENCE)?;
+        counts_up(&mut client)?;
+    }
+    check(!grounds.has_ended(starved), || "the member ended when it got no processor")?;
+    is_needed(&mut grounds, &mut client, starved)?;
+    counts_up(&mut client)
 }
 
 /// Each datagram between clients and members arrives twice.

@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use quorate_core::{GroupTag, Incoming, MemberId, Message, Sender};
+use quorate_core::GroupTag;
 use quorate_sim::{Place, Scheduler};
 
 use super::agent::PACKET_BYTES_MAX;
+use super::onlooker::Onlooker;
 use super::packet::{Packet, with_payload};
 use super::standstill::Meter;
 use crate::stage::{Passing, Wire};
@@ -25,10 +26,8 @@ pub(super) struct Shared {
     pub(super) wire: Wire<Filter>,
     /// How many datagrams of each kind were sent.
     pub(super) seen: BTreeMap<&'static str, u64>,
-    /// Who claimed to lead which term on the wire, and when last, in nanoseconds.
-    pub(super) leaders: BTreeMap<u64, (MemberId, u64)>,
-    /// What no correct group does, seen on the wire.
-    pub(super) broken: Option<String>,
+    /// Who looks at all that is sent, as it was sent.
+    pub(super) onlooker: Onlooker,
     /// Packets that the switch could not hand over in time: its own fault, which fails a case.
     pub(super) overrun: u64,
     stopped: bool,
@@ -57,11 +56,12 @@ impl Switch {
         for (_, socket) in hosts.values() {
             socket.set_nonblocking(true)?;
         }
+        let is_member = |(place, _): &&(Place, UnixDatagram)| matches!(place, Place::Member(_));
+        let members = hosts.values().filter(is_member).count();
         let shared = Arc::new(Mutex::new(Shared {
             wire: Wire::new(seed, (0, 0)),
             seen: BTreeMap::new(),
-            leaders: BTreeMap::new(),
-            broken: None,
+            onlooker: Onlooker::new(members),
             overrun: 0,
             stopped: false,
         }));
@@ -154,7 +154,7 @@ impl Work {
         let passing = Passing::new(now, (from, to), self.tag, packet.payload);
         let mut shared = lock(&self.shared);
         *shared.seen.entry(passing.kind()).or_default() += 1;
-        shared.watch(&passing);
+        shared.onlooker.look(&passing);
         let passed = shared.wire.pass(&passing);
         let waiting: usize = self.waiting.values().map(VecDeque::len).sum();
         if self.under_way.len() + waiting >= UNDER_WAY_MAX {
@@ -183,30 +183,6 @@ impl Work {
                 }
                 waiting.pop_front();
             }
-        }
-    }
-}
-
-impl Shared {
-    /// Notes who leads, and what must not be: two leaders of one term (S1), one member in two
-    /// places, a commit position that falls within a term of one leader (S10).
-    fn watch(&mut self, passing: &Passing<'_>) {
-        let Some((sender, content)) = &passing.content else { return };
-        let term = match content {
-            Incoming::Control(Message::Heartbeat { term, .. }) => term.0,
-            Incoming::Data { live: Some(_), epoch, .. } => *epoch,
-            _ => return,
-        };
-        let Sender::Member { member, .. } = sender else { return };
-        if passing.from != Place::Member(*member) {
-            let text = format!("{member} speaks from the host of {:?}", passing.from);
-            self.broken.get_or_insert(text);
-        }
-        let (leader, at) = self.leaders.entry(term).or_insert((*member, passing.at));
-        *at = passing.at;
-        if leader != member {
-            let text = format!("members {leader} and {member} both lead term {term} (S1)");
-            self.broken.get_or_insert(text);
         }
     }
 }

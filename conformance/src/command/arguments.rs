@@ -36,7 +36,7 @@ pub(crate) enum Task {
     Replay(ReplayArguments),
     /// Makes a failure a small story: of a seed of the simulator, or of a case
     Shrink(ShrinkArguments),
-    /// Hunts deliberate mistakes in the core: each must be found
+    /// Hunts deliberate mistakes: each must be found, by seeds or by the case that it is for
     Mutants(MutantsArguments),
     /// Counts how often a sweep reaches each named place of the core; fails when it misses one
     Marks {
@@ -309,6 +309,9 @@ pub(crate) struct MutantsArguments {
     /// Only the mutant with this number
     #[arg(long)]
     pub(crate) only: Option<u32>,
+    /// Those that no seed shows, each with the case that notices it; the rest calls this
+    #[arg(long, hide = true)]
+    pub(crate) by_cases: bool,
 }
 
 /// Arguments of `table`.
@@ -322,6 +325,13 @@ pub(crate) struct TableArguments {
     /// Writes nothing; fails if the table in the workspace says something else
     #[arg(long)]
     pub(crate) check: bool,
+    /// Runs some cells only, drawn from this text, such as a commit; fails if the table in the
+    /// workspace says something else of one
+    #[arg(long, value_name = "SALT", conflicts_with_all = ["only", "check"])]
+    pub(crate) sample: Option<String>,
+    /// For how long to begin with further cells
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "20s")]
+    pub(crate) budget: Duration,
     /// Processes at once; as many as there are processors without it
     #[arg(long)]
     processes: Option<usize>,

@@ -77,6 +77,18 @@ fn abilities() -> Vec<Ability> {
             quorate_conformance::blackbox::can_lose_power(),
         ),
         of(
+            "processor shares",
+            "members that hardly get a processor (AD-27)",
+            false,
+            quorate_conformance::blackbox::can_starve(),
+        ),
+        of(
+            "freezer",
+            "members that stand still and get no signal (AD-27)",
+            false,
+            quorate_conformance::blackbox::can_halt(),
+        ),
+        of(
             "preload",
             "wall clocks that jump, monotonic ones that drift (AD-11)",
             false,

@@ -6,6 +6,7 @@ mod explain;
 mod list;
 mod reports;
 mod run;
+mod sample;
 mod shrink;
 mod simulate;
 mod subject;

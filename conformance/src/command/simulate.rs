@@ -105,8 +105,12 @@ pub(super) fn replay(arguments: &ReplayArguments) -> Result<Exit, String> {
     })
 }
 
-/// The mistakes are compiled into a build of their own, beside this one.
+/// The mistakes are compiled into a build of their own, beside this one. That of the simulator comes
+/// back here, for those that are for cases.
 pub(super) fn mutants(arguments: &MutantsArguments) -> Result<Exit, String> {
+    if arguments.by_cases {
+        return super::sample::each_by_its_case(arguments.only);
+    }
     let mut passed = vec!["mutants".to_owned(), format!("--seeds={}", arguments.seeds)];
     passed.extend(arguments.only.map(|only| format!("--only={only}")));
     elsewhere(&passed)

@@ -6,6 +6,7 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +17,7 @@ use quorate_sim::mutants;
 use super::Exit;
 use super::arguments::TableArguments;
 use super::list::choose;
-use quorate_conformance::kills::Kills;
+use quorate_conformance::kills::{Kills, MADE_AT};
 use quorate_conformance::{Case, Profile, Script, run_case, subjects};
 
 /// How long a case may take before it counts as hung, in real time. The slowest takes seconds.
@@ -40,6 +41,10 @@ pub(super) fn table(arguments: &TableArguments) -> Result<Exit, String> {
         work(&cases, number, arguments.from.as_deref());
         return Ok(Exit::Good);
     }
+    if let Some(salt) = &arguments.sample {
+        let (budget, processes) = (arguments.budget, arguments.processes());
+        return super::sample::sample(&cases, salt, budget, processes);
+    }
     let wanted = |mutant: &&Mutant| arguments.only.is_none_or(|only| only == mutant.number);
     let chosen: Vec<Mutant> = ALL.iter().filter(wanted).copied().collect();
     // Cases that do not pass as it is prove nothing about mistakes.
@@ -61,22 +66,41 @@ pub(super) fn table(arguments: &TableArguments) -> Result<Exit, String> {
 fn finish(kills: &Kills, only_compares: bool) -> Result<Exit, String> {
     let root = xtask::root();
     let path = root.join(xtask::KILLS);
-    let text = kills.markdown(&xtask::made_of(&root)?);
+    let text = kills.markdown(&xtask::made_of(&root)?, &commit(&root));
     if !only_compares {
         super::reports::write(&path, &text)?;
         return Ok(Exit::Good);
     }
     let there = std::fs::read_to_string(&path)
         .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    if there == text {
+    let (before, now) = (lines(&there), lines(&text));
+    if before == now {
         tell!("{} says the same", xtask::KILLS);
         return Ok(Exit::Good);
     }
-    let (before, now): (Vec<&str>, Vec<&str>) = (there.lines().collect(), text.lines().collect());
     before.iter().filter(|line| !now.contains(line)).for_each(|line| tell!("- {line}"));
     now.iter().filter(|line| !before.contains(line)).for_each(|line| tell!("+ {line}"));
     tell!("{} is stale: run this without --check", xtask::KILLS);
     Ok(Exit::Failed)
+}
+
+/// The lines of the document but for that which says when it was filled: it may be older.
+fn lines(document: &str) -> Vec<&str> {
+    document.lines().filter(|line| !line.starts_with(MADE_AT)).collect()
+}
+
+/// The commit that is checked out below `root`, and whether something was changed since.
+fn commit(root: &Path) -> String {
+    let git = |arguments: &[&str]| {
+        let said = Command::new("git").arg("-C").arg(root).args(arguments).output().ok()?;
+        let said = said.status.success().then_some(said.stdout)?;
+        Some(String::from_utf8_lossy(&said).trim().to_owned())
+    };
+    let Some(commit) = git(&["rev-parse", "HEAD"]) else { return "unknown".into() };
+    match git(&["status", "--porcelain", "--untracked-files=no"]) {
+        Some(changed) if changed.is_empty() => format!("`{commit}`"),
+        _ => format!("`{commit}`, with changes"),
+    }
 }
 
 /// The mistakes are compiled into a build of their own, beside this one.
@@ -84,11 +108,13 @@ fn in_another_build(arguments: &TableArguments) -> Result<Exit, String> {
     let mut passed = vec!["table".to_owned(), format!("--processes={}", arguments.processes())];
     passed.extend(arguments.only.map(|only| format!("--only={only}")));
     passed.extend(arguments.check.then(|| "--check".to_owned()));
+    if let Some(salt) = &arguments.sample {
+        passed.push(format!("--sample={salt}"));
+        passed.push(format!("--budget={}s", arguments.budget.as_secs()));
+    }
     passed.extend(arguments.patterns.iter().cloned());
-    let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-    // Without the runtimes, which no case of the core needs.
-    let options = ["--bin=quorate-conformance", "--no-default-features", "--features=allocations"];
-    let command = mutants::build_and_run_of(&manifest, &options, &passed);
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let command = mutants::build_and_run_of(&manifest, &mutants::SUITE_OPTIONS, &passed);
     let status = command.and_then(|mut command| command.status());
     let status = status.map_err(|error| {
         format!("cannot build the mistakes with cargo: {error}; run this inside the workspace")
@@ -117,35 +143,47 @@ fn work(cases: &[&'static Case], number: u32, from: Option<&str>) {
 /// Fills the table, with so many processes at once.
 fn fill(cases: &[&'static Case], chosen: &[Mutant], processes: usize) -> Result<Kills, String> {
     let kills = Mutex::new(Kills::new(cases.iter().copied(), chosen.iter().copied()));
-    let left: Mutex<VecDeque<Mutant>> = Mutex::new(chosen.iter().copied().collect());
-    let one_after_another = || -> Result<(), String> {
-        loop {
-            let next = left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-            let Some(mutant) = next else { return Ok(()) };
-            let ends = ended(cases, mutant.number)?;
-            let mut kills = kills.lock().unwrap_or_else(PoisonError::into_inner);
-            for (case, end) in cases.iter().zip(&ends).filter(|(_, end)| *end != "pass") {
-                kills.note(case.id, mutant.number);
-                if matches!(end.as_str(), "hangs" | "crashes") {
-                    tell!("{:<6} {end} with {}", case.id, mutant.name);
-                }
+    for_each(chosen.to_vec(), processes, |mutant| {
+        let ends = ended(cases, mutant.number)?;
+        let mut kills = kills.lock().unwrap_or_else(PoisonError::into_inner);
+        for (case, end) in cases.iter().zip(&ends).filter(|(_, end)| *end != "pass") {
+            kills.note(case.id, mutant.number);
+            if matches!(end.as_str(), "hangs" | "crashes") {
+                tell!("{:<6} {end} with {}", case.id, mutant.name);
             }
-            let noticing = kills.noticing(mutant.number).count();
-            tell!("{:>2} {:<52} {noticing:>3} cases", mutant.number, mutant.name);
         }
-    };
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..processes).map(|_| scope.spawn(one_after_another)).collect();
-        let joined = threads.into_iter().map(|thread| {
-            thread.join().unwrap_or_else(|_| Err("a thread of the table panicked".to_owned()))
-        });
-        joined.collect::<Result<(), String>>()
+        let noticing = kills.noticing(mutant.number).count();
+        tell!("{:>3} {:<60} {noticing:>3} cases", mutant.number, mutant.name);
+        Ok(())
     })?;
     Ok(kills.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// How each of the cases ended with this mistake.
-fn ended(cases: &[&'static Case], number: u32) -> Result<Vec<String>, String> {
+/// Does `work` with each, so many at once.
+pub(super) fn for_each<T: Send>(
+    all: Vec<T>,
+    at_once: usize,
+    work: impl Fn(T) -> Result<(), String> + Sync,
+) -> Result<(), String> {
+    let left = Mutex::new(VecDeque::from(all));
+    let one_after_another = || -> Result<(), String> {
+        loop {
+            let next = left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let Some(next) = next else { return Ok(()) };
+            work(next)?;
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..at_once).map(|_| scope.spawn(one_after_another)).collect();
+        let joined = threads.into_iter().map(|thread| {
+            thread.join().unwrap_or_else(|_| Err("a thread of the table panicked".to_owned()))
+        });
+        joined.collect()
+    })
+}
+
+/// How each of the cases ended with this mistake; with none, if it is zero.
+pub(super) fn ended(cases: &[&'static Case], number: u32) -> Result<Vec<String>, String> {
     let mut ends: Vec<String> = Vec::new();
     while let Some(next) = cases.get(ends.len()) {
         let mut worker = Worker::start(cases, number, next.id)?;

@@ -3,6 +3,7 @@
 use super::{ALIGNMENT, crc};
 use crate::hash::mix;
 use crate::identity::GroupTag;
+use crate::mutant;
 use crate::position::Position;
 use crate::term::{Chain, Term};
 
@@ -81,12 +82,22 @@ impl FrameSeed {
         self.owner.0 ^ place as u32 ^ far ^ length.wrapping_mul(0x85eb_ca6b)
     }
 
+    /// What the checksum of a frame of `length` bytes (unpadded) begins with.
+    #[inline]
+    pub(super) fn begin(&self, length: u32) -> Checksum {
+        let seed = match mutant::is(mutant::CHECKSUM_WITHOUT_PLACE) {
+            true => Self { position: Position::ZERO, ..*self },
+            false => *self,
+        };
+        Checksum::continued(seed.initial(length))
+    }
+
     /// The checksum of a frame of `length` bytes (unpadded) whose bytes behind the checksum field,
     /// padding included, are `first` and `second` joined.
     #[inline]
     #[must_use]
     pub fn checksum(&self, length: u32, first: &[u8], second: &[u8]) -> u32 {
-        Checksum::continued(self.initial(length)).add(first).add(second).value()
+        self.begin(length).add(first).add(second).value()
     }
 }
 

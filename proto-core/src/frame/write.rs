@@ -2,8 +2,8 @@
 
 use super::generated::{MessageEncoder, MessageHeader, ReplyEncoder, SCHEMA_VERSION};
 use super::{
-    ALIGNMENT, BLOCK_BYTES_MAX, Body, CHECKSUM, Checksum, FrameSeed, HEADER_BYTES, SCHEMA_ID,
-    SEALED_FROM, aligned,
+    ALIGNMENT, BLOCK_BYTES_MAX, Body, CHECKSUM, FrameSeed, HEADER_BYTES, SCHEMA_ID, SEALED_FROM,
+    aligned,
 };
 
 /// The front of a frame (header and block), ready to be written before its payload.
@@ -23,7 +23,8 @@ impl FrameFront {
         let mut front = Self { bytes, length };
         let length = (front.length + payload_length) as u32;
         let padding = aligned(u64::from(length)) as usize - length as usize;
-        let sum = Checksum::continued(seed.initial(length))
+        let sum = seed
+            .begin(length)
             .add(&front.bytes[SEALED_FROM..front.length])
             .add(payload.0)
             .add(payload.1)

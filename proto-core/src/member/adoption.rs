@@ -191,7 +191,7 @@ impl Member {
             let base = self.state.history.owner(cut).map_or(cut, |line| line.base);
             cut = if base < self.state.commit { cut } else { base };
         }
-        if cut < self.state.commit {
+        if cut < self.state.commit && !mutant::is(mutant::CUTS_COMMITTED_BYTES) {
             return Err(FailStop::CutBelowCommit { cut, commit: self.state.commit });
         }
         self.state.peers.cut(self.state.history.divergence(&adopted, Position::MAX));

@@ -6,6 +6,7 @@ use super::log::{LogFrame, read_frame};
 use super::repair::Purpose;
 use super::{Handled, Member, State};
 use crate::action::{Action, Actions, Apply, Delivery, Source};
+use crate::config::Recovered;
 use crate::event::{Outputs, TimerRequest};
 use crate::frame::{Body, Frame, FrameSeed, chain_after};
 use crate::identity::SessionId;
@@ -39,6 +40,20 @@ pub(super) struct Applier {
     /// What the last batch from the archive took, twice: what the next read asks for.
     read_bytes: u64,
     batch_max: usize,
+}
+
+/// What is applied when a life begins: what its snapshot holds. To take the whole log for applied is
+/// a deliberate mistake.
+pub(super) fn begun(point: SnapshotPoint, recovered: &Recovered) -> SnapshotPoint {
+    match mutant::is(mutant::RESTART_APPLIES_NOTHING) {
+        true => SnapshotPoint {
+            position: recovered.log_end,
+            chain: recovered.chain,
+            time: recovered.log_time,
+            ..point
+        },
+        false => point,
+    }
 }
 
 #[derive(Clone, Copy, Debug, Hash)]

@@ -169,7 +169,10 @@ impl Member {
             leader: None,
             log: Log::new(config.tag(), limits, &recovered),
             // What was applied was committed, and stays so.
-            commit: point.position,
+            commit: match crate::mutant::is(crate::mutant::RESTART_COMMITS_ITS_LOG) {
+                true => recovered.log_end,
+                false => point.position,
+            },
             storage: Storage::new(recovered.life.boot_epoch, recovered.vote, last_term),
             stalls: Stalls::new(others.clone()),
             peers: Peers::new(others.clone(), &recovered.peers, &recovered.history, interval),
@@ -181,7 +184,7 @@ impl Member {
             repairs: Repairs::new(),
             sources: Sources::new(others.clone(), config.timing.heartbeat_interval),
             reads: Reads::new(limits.reads_max),
-            applier: Applier::new(limits.apply_batch_max, point),
+            applier: Applier::new(limits.apply_batch_max, apply::begun(point, &recovered)),
             sessions: restored.sessions,
             readmissions: restored.readmissions,
             snapshots: Snapshots::new(point),

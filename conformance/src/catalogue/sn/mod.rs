@@ -129,7 +129,8 @@ pub(super) const CASES: &[Case] = &[
         "A log that begins after its beginning is refused without a snapshot.",
         sn_17,
     )
-    .quick(),
+    .quick()
+    .edges(&["E53", "E54"]),
     Case::waits(
         "SN-18",
         "backup and restore",

@@ -3,8 +3,10 @@
 use alloc::vec::Vec;
 
 use super::cluster::{Cluster, Datagram, endpoint, id, no_log_data};
+use crate::config::{ConfigError, MemberConfig, Recovered};
 use crate::event::Event;
-use crate::identity::{ClientKey, Life, SessionId};
+use crate::identity::{BootEpoch, ClientKey, Incarnation, Life, SessionId};
+use crate::member::Member;
 use crate::message::{Message, Sender};
 use crate::notice::Role;
 use crate::position::Position;
@@ -22,6 +24,16 @@ fn el01_a_single_voter_leads_at_once_and_alone() {
     cluster.start(1);
     cluster.run_until_led();
     assert_eq!(cluster.member(1).view().term, Term(2));
+}
+
+#[test]
+fn e14_who_is_no_voter_does_not_run() {
+    let cluster = Cluster::new(3);
+    let member = id(4);
+    let config = MemberConfig { member, ..cluster.config(1) };
+    let life = Life { member, incarnation: Incarnation(1), boot_epoch: BootEpoch(1) };
+    let refused = Member::new(config, Recovered::empty(life), cluster.now).err();
+    assert_eq!(refused, Some(ConfigError::NotAVoter { member }));
 }
 
 #[test]
