@@ -82,8 +82,6 @@ impl<D: Disk> Snapshots<D> {
             return Err(ArchiveError::Full { path });
         }
         let draft = Draft::create(disk, path, layout)?;
-        // What has that name, and was passed over, made place: what is fetched is going to take it.
-        self.broken.remove(&position);
         self.fetched = Some(Fetched { manifest: *manifest, draft });
         Ok(())
     }

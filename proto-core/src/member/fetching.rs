@@ -125,8 +125,8 @@ impl Fetching {
     }
 
     /// The best of what was offered, and who offered it: the newest, and of those that stand at one
-    /// place the one that most have.
-    fn best(&self) -> Option<(SnapshotManifest, Sources, MemberId)> {
+    /// place the one that most have. A source that fails rests for `rest` at least.
+    fn best(&self, rest: Duration) -> Option<(SnapshotManifest, Sources, MemberId)> {
         let offers = || self.answers.iter().filter_map(|(id, offer)| offer.map(|it| (id, it)));
         let rank = |offer: &SnapshotManifest| {
             let same = offers().filter(|(_, other)| other == offer).count();
@@ -135,7 +135,7 @@ impl Fetching {
         let best = offers().map(|(_, offer)| offer).max_by_key(rank)?;
         let ids = offers().filter(|(_, offer)| *offer == best).map(|(id, _)| id);
         let ids: SmallVec<[MemberId; 8]> = ids.collect();
-        let mut sources = Sources::new(core::iter::empty(), Duration::ZERO);
+        let mut sources = Sources::new(core::iter::empty(), rest);
         match self.mismatches.checked_sub(1) {
             None => ids.iter().for_each(|id| sources.add(*id)),
             Some(turn) => sources.add(ids[turn % ids.len()]),
@@ -319,14 +319,15 @@ impl Member {
         let stands_still = self.fetch_stands_still();
         let State { fetching, now, .. } = &mut self.state;
         let one_at_a_time = fetching.mismatches > 0;
-        let best = fetching.best();
+        let rest = self.config.timing.heartbeat_interval;
+        let best = fetching.best(rest);
         if let Some(fetch) = fetching.fetch.as_deref_mut() {
             let same = |offer: &Option<SnapshotManifest>| *offer == Some(fetch.manifest);
             let mut have = fetching.answers.iter().filter(|(_, offer)| same(offer));
             if let Some((first, _)) = have.next() {
                 // The one under way goes on (E75): of those who have it now, if it stood still.
                 if stands_still || one_at_a_time {
-                    fetch.sources = Sources::new(core::iter::once(first), Duration::ZERO);
+                    fetch.sources = Sources::new(core::iter::once(first), rest);
                 }
                 fetch.sources.add(first);
                 have.filter(|_| !one_at_a_time).for_each(|(id, _)| fetch.sources.add(id));
@@ -346,12 +347,11 @@ impl Member {
     fn begin_fetch(
         &mut self,
         manifest: SnapshotManifest,
-        mut sources: Sources,
+        sources: Sources,
         from: MemberId,
         actions: &mut Actions,
     ) {
         self.drop_fetch(actions);
-        sources.set_rest(self.config.timing.heartbeat_interval);
         let fetch = Fetch::new(manifest, sources, &self.config.limits, self.state.now);
         let fetching = &mut self.state.fetching;
         fetching.fetch = Some(Box::new(fetch));

@@ -85,11 +85,6 @@ impl Sources {
         Self { end: Position::ZERO, sources, last: 0, rest }
     }
 
-    /// The shortest rest from now on.
-    pub(super) const fn set_rest(&mut self, rest: Duration) {
-        self.rest = rest;
-    }
-
     /// `id` is a source from now on, too.
     pub(super) fn add(&mut self, id: MemberId) {
         self.sources.get_or_insert(id, Source::default());

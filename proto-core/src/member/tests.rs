@@ -5,6 +5,7 @@ mod cluster;
 mod durability;
 mod elections;
 mod fetch_disk;
+mod fetch_faults;
 mod fetching;
 mod hardship;
 mod places;
