@@ -247,11 +247,6 @@ impl Desk {
                     let stored = Box::new(Stored::new((**snapshot).clone(), Vec::new()));
                     self.issue(*operation, Work::Snapshot { stored, pinned: *pinned });
                 }
-                Action::ReadSnapshot { .. }
-                | Action::KeepSnapshotPart { .. }
-                | Action::CheckSnapshot { .. }
-                | Action::DropSnapshot
-                | Action::InstallSnapshot { .. } => self.fetch(&action),
                 Action::Restart => self.restarts = true,
                 Action::Purge { origin } => self.disk.purge(*origin),
                 Action::ReadLog { operation, range } => self.issue(*operation, Work::Read(*range)),
@@ -261,6 +256,7 @@ impl Desk {
                 }
                 Action::FailStop(reason) => self.stopped = Some(*reason),
                 Action::Send { .. } | Action::SendData { .. } | Action::Notify(_) => {}
+                _ => self.fetch(&action),
             }
             self.actions.push(action);
         }
