@@ -1,9 +1,9 @@
 //! Control groups of the system: a process that gets little of a processor, or none at all.
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a group of processes is made for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
