@@ -58,8 +58,8 @@ fn what_a_shim_does_not_implement_or_leaves_out_is_told_as_that() {
         Err(SpawnError::LeftOut(_)) => {}
         other => panic!("{other:?}"),
     }
-    // It says so when a node is to begin.
-    for (status, outcome) in [(89, Outcome::Unimplemented), (90, Outcome::NotApplicable)] {
+    // It says so when a node is to begin, and has claimed the group by then.
+    for (status, outcome) in [(89, Outcome::Fail), (90, Outcome::NotApplicable)] {
         let script = format!("dd bs=1 count=60 status=none | SHIM; exit {status}");
         let shim = Shim::start_with(shell(&script)).expect("it says hello");
         assert_eq!(outcome_of(&shim, "EL-01"), outcome);

@@ -540,7 +540,7 @@ mod tests {
         recovered.history =
             TermHistory::new(vec![line(9, 2, Position(640), Chain(u64::MAX))]).unwrap();
         recovered.peers = vec![PeerRecord::default()];
-        let core = [vec![1, 0], vec![0; 6], vec![7; 32]].concat();
+        let core = [vec![2, 0], vec![0; 6], vec![7; 32]].concat();
         recovered.snapshot = Some(Box::new(snapshot(core).unwrap()));
         let begin = Begin::new(Instant(77), &config, &recovered);
         let json = serde_json::to_vec(&begin).unwrap();

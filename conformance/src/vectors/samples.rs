@@ -169,8 +169,8 @@ fn offer(value: u64) -> Message {
     Message::SnapshotOffer {
         term,
         point: SnapshotPoint { position: position(value), term, chain, time },
-        core_bytes: value / 2,
-        service_bytes: value / 2,
+        core_bytes: position(value).0 / 2,
+        service_bytes: position(value).0 / 2,
         digest: value,
     }
 }

@@ -440,9 +440,10 @@ impl SimDisk {
         }
     }
 
-    /// How many operations are under way that write and sync.
+    /// How many operations are under way that write and sync, but for an installation.
     pub(crate) fn writes_under_way(&self) -> usize {
-        self.pending.iter().filter(|(_, work)| work.syncs()).count()
+        let is_other = |work: &Work| work.syncs() && !matches!(work, Work::Install { .. });
+        self.pending.iter().filter(|(_, work)| is_other(work)).count()
     }
 
     fn take(&mut self, operation: OperationId) -> Option<Work> {
