@@ -180,6 +180,21 @@ fn e74_another_source_goes_on_at_the_same_byte() {
 }
 
 #[test]
+fn e74_who_has_it_no_more_is_left_at_once() {
+    let (mut cluster, _, away, third) = behind();
+    cluster.start(away);
+    let at = run_until_half_fetched(&mut cluster, away);
+    let disk = &mut cluster.nodes.get_mut(&id(third)).unwrap().disk;
+    disk.snapshots.retain(|(snapshot, _)| snapshot.point.position != at);
+    let refused_at = cluster.now;
+    run_until_installed(&mut cluster, away);
+    assert_eq!((begun(&cluster, away), installed(&cluster, away)), (vec![at], vec![at]));
+    // It is not waited for, as one that says nothing would be.
+    assert!(cluster.now.since(refused_at) < cluster.timing.heartbeat_interval);
+    assert_alike(&mut cluster);
+}
+
+#[test]
 fn e75_a_pruned_snapshot_is_begun_anew() {
     let (mut cluster, leader, away, third) = behind();
     cluster.start(away);
