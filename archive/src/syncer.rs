@@ -98,7 +98,8 @@ impl<D: Disk> Syncer<D> {
     /// # Errors
     /// [`ArchiveError::NotAhead`] if the log reaches as far as the snapshot;
     /// [`ArchiveError::CutPending`]; [`ArchiveError::Snapshot`] and the like if it was not checked;
-    /// [`ArchiveError::Full`]: the log is as it was after each of these. Any other poisons, as ever.
+    /// [`ArchiveError::Full`]: the log is as it was after each of these. Any other poisons, as
+    /// ever.
     pub fn install(&mut self, manifest: &SnapshotManifest) -> Result<(), ArchiveError> {
         self.shared.check()?;
         let shared = Arc::clone(&self.shared);

@@ -49,8 +49,7 @@ pub(crate) fn report(member: MemberId, notice: &Notice) {
     }
 }
 
-/// The same of members that lost their directory, and of what came of what a host asked for:
-/// transfers of leadership, and snapshots.
+/// The same of members that lost their directory, and of transfers of leadership.
 fn report_demanded(member: u16, notice: &Notice) {
     match *notice {
         Notice::Readmission { life, position } => {
@@ -71,6 +70,13 @@ fn report_demanded(member: u16, notice: &Notice) {
         Notice::Transfer { request, outcome: TransferOutcome::Refused(refusal) } => {
             tracing::warn!(member, request, %refusal, "leadership not handed over");
         }
+        _ => report_snapshots(member, notice),
+    }
+}
+
+/// The same of snapshots, and of what is purged.
+fn report_snapshots(member: u16, notice: &Notice) {
+    match *notice {
         Notice::SnapshotMarked { position, cause } => {
             tracing::info!(member, position = position.0, ?cause, "snapshot marked");
         }

@@ -199,22 +199,10 @@ impl Host<'_> {
             // `Durable` is said after the sync, and only then. In production a thread does this,
             // so that the loop goes on; full disks are told as `Event::StorageFull`, and other
             // errors as `Event::StorageFailed`. Here an error ends the member: nothing is retried.
-            Action::Sync { operation } => {
-                self.disk.sync()?;
-                self.completions.push_back(Completion::Durable(operation));
-            }
-            Action::PersistVote { operation, vote } => {
-                self.disk.keep_vote(vote)?;
-                self.completions.push_back(Completion::Durable(operation));
-            }
-            Action::PersistHistory { operation, history, cut } => {
-                self.disk.keep_history(history, cut)?;
-                self.completions.push_back(Completion::Durable(operation));
-            }
-            Action::PersistPeers { operation, peers } => {
-                self.disk.keep_peers(peers.into_iter().collect())?;
-                self.completions.push_back(Completion::Durable(operation));
-            }
+            Action::Sync { .. }
+            | Action::PersistVote { .. }
+            | Action::PersistHistory { .. }
+            | Action::PersistPeers { .. } => self.make_durable(action)?,
             Action::ReadLog { operation, range } => {
                 let bytes = self.disk.read(range)?;
                 self.completions.push_back(Completion::Read(operation, bytes));
@@ -240,6 +228,30 @@ impl Host<'_> {
             Action::FailStop(reason) => return Err(reason.into()),
             Action::Apply(_) => unreachable!("frames for the service are applied in a batch"),
         }
+        Ok(())
+    }
+
+    fn make_durable(&mut self, action: Action) -> Outcome {
+        let operation = match action {
+            Action::Sync { operation } => {
+                self.disk.sync()?;
+                operation
+            }
+            Action::PersistVote { operation, vote } => {
+                self.disk.keep_vote(vote)?;
+                operation
+            }
+            Action::PersistHistory { operation, history, cut } => {
+                self.disk.keep_history(history, cut)?;
+                operation
+            }
+            Action::PersistPeers { operation, peers } => {
+                self.disk.keep_peers(peers.into_iter().collect())?;
+                operation
+            }
+            _ => return Ok(()),
+        };
+        self.completions.push_back(Completion::Durable(operation));
         Ok(())
     }
 

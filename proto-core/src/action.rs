@@ -110,8 +110,8 @@ pub enum Action {
         operation: OperationId,
         /// The core's part.
         snapshot: Box<Snapshot>,
-        /// Others are fetching the stored one that stands here: it is not to be removed yet, however
-        /// many newer ones there are.
+        /// Others are fetching the stored one that stands here: it is not to be removed yet,
+        /// however many newer ones there are.
         pinned: Option<Position>,
     },
     /// Read these bytes of the stream of the stored snapshot that stands at `position` (none, if

@@ -15,16 +15,16 @@
 //! | 44 | 4 | sessions |
 //! | 48 | 4 | timers |
 //! | 52 | 4 | readmitted lives |
-//! | 56 | … | lines, by rising term; sessions, by rising id; timers, by rising number; lives, by rising member |
+//! | 56 | … | lines, sessions, timers and lives, by rising term, id, number and member |
 //!
 //! A **line** is one that owns bytes before the position, which all members have alike: term, base,
 //! chain, the leader's boot epoch (8 bytes each), its incarnation, the recovery epoch (4 each), the
 //! leader (2), zeros (6). A **session** is its id, its client's key, the number of its last applied
 //! message, the number of kept replies (8 each), and the replies, the one to the last message last:
 //! the message's position, the number of bytes (8 each), and the bytes. A **timer** is its number
-//! and its deadline (8 each). A **readmitted life** is the newest one that the log has readmitted of
-//! a member: the position of the frame that first did so, the boot epoch (8 each), the incarnation
-//! (4), the member (2), zeros (2). Nothing follows the last one.
+//! and its deadline (8 each). A **readmitted life** is the newest one that the log has readmitted
+//! of a member: the position of the frame that first did so, the boot epoch (8 each), the
+//! incarnation (4), the member (2), zeros (2). Nothing follows the last one.
 
 use alloc::vec::Vec;
 

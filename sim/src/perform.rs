@@ -96,16 +96,20 @@ impl World {
                 self.nodes[node].disk.purge(origin);
             }
             Action::Apply(apply) => self.apply(node, &apply, read),
-            Action::Notify(notice) => match notice {
-                Notice::SessionClosed { .. } => self.tally.saw(Mark::SessionClosed),
-                Notice::Stalled { .. } => self.tally.saw(Mark::Stalled),
-                Notice::Transfer { request, outcome } => self.note_transfer(request, outcome),
-                Notice::SnapshotFetchBegun { .. } => self.tally.saw(Mark::FetchBegun),
-                Notice::SnapshotRejected { .. } => self.tally.saw(Mark::FetchRejected),
-                Notice::SnapshotInstalled { .. } => self.tally.saw(Mark::FetchInstalled),
-                _ => {}
-            },
+            Action::Notify(notice) => self.hear(notice),
             Action::FailStop(reason) => self.stopped(node, reason),
+        }
+    }
+
+    fn hear(&mut self, notice: Notice) {
+        match notice {
+            Notice::SessionClosed { .. } => self.tally.saw(Mark::SessionClosed),
+            Notice::Stalled { .. } => self.tally.saw(Mark::Stalled),
+            Notice::Transfer { request, outcome } => self.note_transfer(request, outcome),
+            Notice::SnapshotFetchBegun { .. } => self.tally.saw(Mark::FetchBegun),
+            Notice::SnapshotRejected { .. } => self.tally.saw(Mark::FetchRejected),
+            Notice::SnapshotInstalled { .. } => self.tally.saw(Mark::FetchInstalled),
+            _ => {}
         }
     }
 

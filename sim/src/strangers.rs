@@ -112,6 +112,21 @@ fn range(dice: &mut Dice) -> EpochRange {
     EpochRange { epoch: edge(dice), range }
 }
 
+fn offer(dice: &mut Dice, term: Term) -> Message {
+    Message::SnapshotOffer {
+        term,
+        point: SnapshotPoint {
+            position: Position(edge(dice)),
+            term: Term(edge(dice)),
+            chain: Chain(dice.bits()),
+            time: LogTime(edge(dice)),
+        },
+        core_bytes: edge(dice),
+        service_bytes: edge(dice),
+        digest: dice.bits(),
+    }
+}
+
 fn message(dice: &mut Dice, key: ClientKey) -> Message {
     let term = Term(edge(dice));
     let at = |dice: &mut Dice| Position(edge(dice));
@@ -166,18 +181,7 @@ fn message(dice: &mut Dice, key: ClientKey) -> Message {
             Message::StreamNewest { stream: stream(dice, key), epoch: edge(dice), newest: at(dice) }
         }
         14 => Message::SnapshotRequest { term, above: at(dice) },
-        15 => Message::SnapshotOffer {
-            term,
-            point: SnapshotPoint {
-                position: at(dice),
-                term: Term(edge(dice)),
-                chain: Chain(dice.bits()),
-                time: LogTime(edge(dice)),
-            },
-            core_bytes: edge(dice),
-            service_bytes: edge(dice),
-            digest: dice.bits(),
-        },
+        15 => offer(dice, term),
         16 => Message::Close { connection: edge(dice), session: SessionId(edge(dice)) },
         _ => Message::Closed { connection: edge(dice), session: SessionId(edge(dice)) },
     }

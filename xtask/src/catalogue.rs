@@ -195,7 +195,8 @@ mod tests {
     fn a_sound_catalogue_passes() {
         let rows = "| E01 | a | b | covered | `e01_x`, `other`; S7 |\n\
                     | E02 | a | b | watched | S7 |\n\
-                    | E03 | a | b | later | snapshots |\n";
+                    | E03 | a | b | later | snapshots |\n\
+                    | E05 | a | b | later | a case that waits |\n";
         let none = Vec::<String>::new();
         assert_eq!(found(rows, "fn e01_x() {}\nfn other() {} // E03\n"), none);
     }

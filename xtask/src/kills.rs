@@ -76,8 +76,8 @@ fn hashes(sources: &[Source]) -> BTreeMap<String, u64> {
     hashes
 }
 
-/// The group whose cases a file has: `EL` for what is in `el/`, and for `el_more.rs` beside it. What
-/// is of no group is of all: [`CATALOGUE`].
+/// The group whose cases a file has: `EL` for what is in `el/`, and for `el_more.rs` beside it.
+/// What is of no group is of all: [`CATALOGUE`].
 fn group(path: &str) -> Option<String> {
     let name = path.strip_prefix(CASES)?;
     let group = name.split_once('/').or_else(|| name.split_once('_')).map(|(group, _)| group);

@@ -171,8 +171,8 @@ impl Onlooker {
         }
     }
 
-    /// A leader commits nothing that it has not (S10), and nothing without the acknowledgements of a
-    /// quorum (S8).
+    /// A leader commits nothing that it has not (S10), and nothing without the acknowledgements of
+    /// a quorum (S8).
     fn commits(&mut self, life: Life, term: Term, (commit, newest): (Position, Position)) {
         if commit > newest {
             self.find(format!("{life:?} has {newest} and has committed up to {commit} (S10)"));

@@ -105,8 +105,8 @@ pub(super) fn replay(arguments: &ReplayArguments) -> Result<Exit, String> {
     })
 }
 
-/// The mistakes are compiled into a build of their own, beside this one. That of the simulator comes
-/// back here, for those that are for cases.
+/// The mistakes are compiled into a build of their own, beside this one. That of the simulator
+/// comes back here, for those that are for cases.
 pub(super) fn mutants(arguments: &MutantsArguments) -> Result<Exit, String> {
     if arguments.by_cases {
         return super::sample::each_by_its_case(arguments.only);

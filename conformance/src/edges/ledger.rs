@@ -43,8 +43,8 @@ pub enum Command {
         /// The element, below 64.
         element: u64,
     },
-    /// Moves money from one account of the bank to another, unless there is too little; the reply is
-    /// the balances of all accounts before, 16 bits for each, account 0 in the lowest.
+    /// Moves money from one account of the bank to another, unless there is too little; the reply
+    /// is the balances of all accounts before, 16 bits for each, account 0 in the lowest.
     Move {
         /// From which account, below [`ACCOUNTS`].
         from: u64,

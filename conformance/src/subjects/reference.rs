@@ -317,18 +317,19 @@ impl ReferenceNode {
                 self.storage.submit(StorageRequest::Read { operation, range });
             }
             Action::Apply(apply) => self.apply(&apply, read),
-            Action::Notify(Notice::Transfer { request, outcome }) => {
-                self.handed_over.push(match outcome {
-                    TransferOutcome::Done { leader, .. } => {
-                        HandedOver { request, leader: Some(leader.0), refused: None }
-                    }
-                    TransferOutcome::Refused(refusal) => {
-                        HandedOver::refused(request, refusal.name())
-                    }
-                });
-            }
-            Action::Notify(_) => {}
+            Action::Notify(notice) => self.note(notice),
             Action::FailStop(reason) => self.stopped = Some(reason.to_string()),
+        }
+    }
+
+    fn note(&mut self, notice: Notice) {
+        if let Notice::Transfer { request, outcome } = notice {
+            self.handed_over.push(match outcome {
+                TransferOutcome::Done { leader, .. } => {
+                    HandedOver { request, leader: Some(leader.0), refused: None }
+                }
+                TransferOutcome::Refused(refusal) => HandedOver::refused(request, refusal.name()),
+            });
         }
     }
 

@@ -29,8 +29,9 @@ use crate::udp_port::UdpPort;
 /// may be under way.
 const RENEW_TIMEOUT: Duration = Duration::from_secs(30);
 
-type Renew<S, P, L, Q> = dyn FnMut(&mut MemberLoop<P, L, Q, S>, Instant, Completions) -> Result<(), StartMemberError>
-    + Send;
+type Renewed = Result<(), StartMemberError>;
+type Renew<S, P, L, Q> =
+    dyn FnMut(&mut MemberLoop<P, L, Q, S>, Instant, Completions) -> Renewed + Send;
 
 /// How a member begins anew.
 pub(super) struct Renewal<S, P, L, Q>(Box<Renew<S, P, L, Q>>);

@@ -35,8 +35,8 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
         self.restarts
     }
 
-    /// Lets go of the log and of the storage, for the life has ended: what they hold open and locked
-    /// is free once the storage has finished. The member is inert.
+    /// Lets go of the log and of the storage, for the life has ended: what they hold open and
+    /// locked is free once the storage has finished. The member is inert.
     pub fn end_life(&mut self) {
         self.storage.close();
         self.log = None;

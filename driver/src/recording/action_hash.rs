@@ -99,6 +99,31 @@ impl ActionHash {
                 self.cut(*cut);
                 (HISTORY, operation, history).hash(&mut self.hasher);
             }
+            Action::Sync { .. } | Action::PersistVote { .. } | Action::PersistPeers { .. } => {
+                self.of_records(action);
+            }
+            Action::TakeSnapshot { .. }
+            | Action::ReadSnapshot { .. }
+            | Action::KeepSnapshotPart { .. }
+            | Action::CheckSnapshot { .. }
+            | Action::DropSnapshot
+            | Action::InstallSnapshot { .. }
+            | Action::Purge { .. } => self.of_snapshots(action, member),
+            Action::ReadLog { operation, range } => {
+                (READ, operation, range).hash(&mut self.hasher);
+            }
+            Action::Apply(Apply { delivery, .. }) => {
+                if let Delivery::Message { payload, source, .. } = *delivery {
+                    self.message(member, payload, source, read);
+                }
+            }
+            Action::Notify(_) | Action::FailStop(_) | Action::Restart => {}
+        }
+    }
+
+    /// What is to become durable beside the log's bytes and the history.
+    fn of_records(&mut self, action: &Action) {
+        match action {
             Action::Sync { operation } => (SYNC, operation).hash(&mut self.hasher),
             Action::PersistVote { operation, vote } => {
                 (VOTE, operation, vote).hash(&mut self.hasher);
@@ -106,6 +131,13 @@ impl ActionHash {
             Action::PersistPeers { operation, peers } => {
                 (PEERS, operation, peers).hash(&mut self.hasher);
             }
+            _ => {}
+        }
+    }
+
+    /// An action that is about snapshots, and what they stand for.
+    fn of_snapshots(&mut self, action: &Action, member: &Member) {
+        match action {
             Action::TakeSnapshot { operation, snapshot, pinned } => {
                 (SNAPSHOT, operation, snapshot, pinned).hash(&mut self.hasher);
             }
@@ -124,15 +156,7 @@ impl ActionHash {
                 (INSTALL, operation, manifest).hash(&mut self.hasher);
             }
             Action::Purge { origin } => (PURGE, origin).hash(&mut self.hasher),
-            Action::ReadLog { operation, range } => {
-                (READ, operation, range).hash(&mut self.hasher);
-            }
-            Action::Apply(Apply { delivery, .. }) => {
-                if let Delivery::Message { payload, source, .. } = *delivery {
-                    self.message(member, payload, source, read);
-                }
-            }
-            Action::Notify(_) | Action::FailStop(_) | Action::Restart => {}
+            _ => {}
         }
     }
 

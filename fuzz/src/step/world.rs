@@ -143,22 +143,11 @@ impl World {
                 assert!(range.end.0 <= host.disk.log.len() as u64, "{range} was never appended");
                 host.disk.reads.push((operation, Read::Log(range)));
             }
-            Action::ReadSnapshot { operation, position, range } => {
-                host.disk.reads.push((operation, Read::Snapshot(position, range)));
-            }
-            Action::KeepSnapshotPart { operation, range, .. } => {
-                let bytes = bytes_of(host, Stream::Snapshot, range, Source::Member, &[]);
-                let part = Write::Part(range.start.0 as usize, bytes);
-                host.disk.writes.push((operation, part));
-            }
-            Action::CheckSnapshot { operation, manifest } => {
-                host.disk.reads.push((operation, Read::Check(manifest)));
-            }
-            Action::DropSnapshot => host.disk.draft.clear(),
-            Action::InstallSnapshot { operation, manifest } => {
-                assert!(host.disk.writes.is_empty(), "nothing else is under way");
-                host.disk.writes.push((operation, Write::Install(manifest)));
-            }
+            Action::ReadSnapshot { .. }
+            | Action::KeepSnapshotPart { .. }
+            | Action::CheckSnapshot { .. }
+            | Action::DropSnapshot
+            | Action::InstallSnapshot { .. } => fetch(host, &action),
             Action::Restart => host.restart(self.now),
             Action::Apply(apply) => hand_over(host, &apply, read),
             Action::Notify(_) => {}
@@ -327,6 +316,29 @@ fn place(to: Destination) -> Endpoint {
 }
 
 /// Hands a committed frame to the service of `host`.
+/// What is to be done about snapshots of others.
+fn fetch(host: &mut Host, action: &Action) {
+    match *action {
+        Action::ReadSnapshot { operation, position, range } => {
+            host.disk.reads.push((operation, Read::Snapshot(position, range)));
+        }
+        Action::KeepSnapshotPart { operation, range, .. } => {
+            let bytes = bytes_of(host, Stream::Snapshot, range, Source::Member, &[]);
+            let part = Write::Part(range.start.0 as usize, bytes);
+            host.disk.writes.push((operation, part));
+        }
+        Action::CheckSnapshot { operation, manifest } => {
+            host.disk.reads.push((operation, Read::Check(manifest)));
+        }
+        Action::DropSnapshot => host.disk.draft.clear(),
+        Action::InstallSnapshot { operation, manifest } => {
+            assert!(host.disk.writes.is_empty(), "nothing else is under way");
+            host.disk.writes.push((operation, Write::Install(manifest)));
+        }
+        _ => {}
+    }
+}
+
 fn hand_over(host: &mut Host, apply: &Apply, read: &[u8]) {
     assert!(host.applying.is_none_or(|before| before <= apply.position), "one batch at a time");
     host.applying = Some(apply.end);

@@ -42,8 +42,8 @@ pub(super) struct Applier {
     batch_max: usize,
 }
 
-/// What is applied when a life begins: what its snapshot holds. To take the whole log for applied is
-/// a deliberate mistake.
+/// What is applied when a life begins: what its snapshot holds. To take the whole log for applied
+/// is a deliberate mistake.
 pub(super) fn begun(point: SnapshotPoint, recovered: &Recovered) -> SnapshotPoint {
     match mutant::is(mutant::RESTART_APPLIES_NOTHING) {
         true => SnapshotPoint {

@@ -1,8 +1,9 @@
 //! The scary decisions, as pure total functions over small inputs.
 
-use crate::config::PeerRecord;
+use crate::config::{PeerRecord, Recovered};
 use crate::identity::MemberId;
 use crate::position::Position;
+use crate::snapshot::SnapshotPoint;
 use crate::term::{Term, TermHistory, Vote, VoteKey};
 
 /// How many voters make a quorum of `voters` (E22).
@@ -15,6 +16,14 @@ pub(super) fn recovered_term(vote: Vote, history: &TermHistory) -> Term {
     match crate::mutant::is(crate::mutant::VOTE_IS_FORGOTTEN) {
         true => history.last_term(),
         false => vote.term.max(history.last_term()),
+    }
+}
+
+/// What a new life knows to be committed: what was applied was so, and stays so.
+pub(super) fn recovered_commit(applied: SnapshotPoint, recovered: &Recovered) -> Position {
+    match crate::mutant::is(crate::mutant::RESTART_COMMITS_ITS_LOG) {
+        true => recovered.log_end,
+        false => applied.position,
     }
 }
 

@@ -50,6 +50,14 @@ impl Election {
 }
 
 impl Member {
+    /// The first time-out of a life; who is alone need not wait.
+    pub(super) fn schedule_first_election(&mut self) {
+        self.schedule_election();
+        if self.config.voters.len() == 1 {
+            self.state.election.deadline = self.state.now;
+        }
+    }
+
     /// Draws the next time-out anew (E01).
     pub(super) fn schedule_election(&mut self) {
         let timing = &self.config.timing;

@@ -62,8 +62,8 @@ pub(super) struct Fetching {
     rests_until: Instant,
     /// Whose snapshots could not be used: how often, and until when nothing is asked of them.
     barred: Table<MemberId, (u32, Instant)>,
-    /// What was fetched for nothing in this life, oldest first: its bytes are as they were announced,
-    /// so that the next time would end like the first.
+    /// What was fetched for nothing in this life, oldest first: its bytes are as they were
+    /// announced, so that the next time would end like the first.
     unusable: Vec<SnapshotManifest>,
     /// Transfers of more than one source whose digest was another: from then on one at a time.
     pub(super) mismatches: usize,
@@ -92,8 +92,8 @@ impl Fetching {
         self.stuck = self.stuck.or(Some((at, now)));
     }
 
-    /// What comes next is at `received`. Whose log begins behind that is not forgotten with what came
-    /// meanwhile: it is not asked for its log again (seed 420).
+    /// What comes next is at `received`. Whose log begins behind that is not forgotten with what
+    /// came meanwhile: it is not asked for its log again (seed 420).
     fn move_to(&mut self, received: Position, now: Instant, leads: bool) {
         if leads {
             self.begins = Table::new();

@@ -7,9 +7,9 @@
 //!
 //! No state of a life jumps: what is durable is replaced while nothing else is under way, and the
 //! next life comes up by the path of every start. From the request on nothing is appended, granted,
-//! adopted or acknowledged. To all others that is a crash, and the vote, the history and the records
-//! of peers stay. The bytes that go are replaced by a snapshot beyond all of them: nothing that was
-//! acknowledged is lost.
+//! adopted or acknowledged. To all others that is a crash, and the vote, the history and the
+//! records of peers stay. The bytes that go are replaced by a snapshot beyond all of them: nothing
+//! that was acknowledged is lost.
 
 use super::fetch::Stage;
 use super::snapshot_state::{LogOf, restore};

@@ -168,11 +168,7 @@ impl Member {
             role: Role::Follower,
             leader: None,
             log: Log::new(config.tag(), limits, &recovered),
-            // What was applied was committed, and stays so.
-            commit: match crate::mutant::is(crate::mutant::RESTART_COMMITS_ITS_LOG) {
-                true => recovered.log_end,
-                false => point.position,
-            },
+            commit: decisions::recovered_commit(point, &recovered),
             storage: Storage::new(recovered.life.boot_epoch, recovered.vote, last_term),
             stalls: Stalls::new(others.clone()),
             peers: Peers::new(others.clone(), &recovered.peers, &recovered.history, interval),
@@ -198,10 +194,7 @@ impl Member {
         };
         let mut member = Self { config, counters: Counters::default(), state };
         member.recall_readmissions();
-        member.schedule_election();
-        if member.config.voters.len() == 1 {
-            member.state.election.deadline = now;
-        }
+        member.schedule_first_election();
         Ok(member)
     }
 
@@ -497,8 +490,8 @@ impl Member {
     }
 
     /// A hash of the replicated state at the applied position (sessions, reply windows, timers,
-    /// readmitted lives): equal on all members at equal positions, but while frames are with the service
-    /// (`View::applying`).
+    /// readmitted lives): equal on all members at equal positions, but while frames are with the
+    /// service (`View::applying`).
     #[must_use]
     pub fn replicated_hash(&self) -> u64 {
         let mut hasher = StateHasher::default();

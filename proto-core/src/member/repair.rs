@@ -308,8 +308,8 @@ impl Member {
             return;
         }
         let at = self.state.log.image.received();
-        // Of a log there is one piece. Whatever part of it was asked for, one that begins behind what
-        // comes next lacks that, too, and may never be asked for it (seed 420).
+        // Of a log there is one piece. Whatever part of it was asked for, one that begins behind
+        // what comes next lacks that, too, and may never be asked for it (seed 420).
         if oldest > at {
             self.state.fetching.note_begins(from, at, oldest, self.state.now);
         }

@@ -1,5 +1,5 @@
-//! What the objects of the suite's service have to answer, one operation at a time. They are written
-//! apart from the service: a mistake in it is none here.
+//! What the objects of the suite's service have to answer, one operation at a time. They are
+//! written apart from the service: a mistake in it is none here.
 
 use std::collections::VecDeque;
 
