@@ -75,8 +75,8 @@ const SNAPSHOT_QUEUE_MAX: usize = 4;
 
 /// Three threads behind queues: one that makes durable, one that reads, and one that stores
 /// snapshots, this member's and what is fetched of others'. Closed or dropped, they finish what is
-/// queued and end by themselves: nobody waits for them, for a disk may hang for as long as it likes.
-/// The archive stays locked until they have ended.
+/// queued and end by themselves: nobody waits for them, for a disk may hang for as long as it
+/// likes. The archive stays locked until they have ended.
 pub struct StorageThreads<C> {
     durable: Option<SyncSender<StorageRequest<C>>>,
     reads: Option<SyncSender<StorageRequest<C>>>,
