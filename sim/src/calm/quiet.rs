@@ -3,7 +3,7 @@
 use quorate_core::{Incoming, Message, Position, Stream};
 
 use super::gaps::Gap;
-use super::{growth, silence};
+use super::{LEVEL_WITHIN, growth, silence};
 
 use crate::network::{Content, Kind, Place};
 use crate::report::Mark;
@@ -103,6 +103,10 @@ impl World {
     }
 
     fn window(&mut self, window: u64) -> Window {
+        // A session may just have ended: what is under way for that is no part of the silence.
+        if !self.run_until(self.now + LEVEL_WITHIN, Self::is_level) {
+            self.found("L3", format!("not level any more: {}", self.roles()));
+        }
         self.quiet.is_on = true;
         self.quiet.now = Counts::default();
         let log_end = self.log_end();
