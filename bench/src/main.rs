@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cluster;
 mod codec_rung;
 mod core_rung;
 mod gate;
@@ -13,7 +14,9 @@ mod line;
 mod loopback;
 mod measure;
 mod plot;
+mod progress;
 mod raft_peer;
+mod recovery_rung;
 mod room;
 mod run_all;
 
@@ -39,15 +42,17 @@ enum Rung {
     Growth(growth_rung::GrowthOptions),
     /// Three member processes and a client over UDP loopback.
     Loopback(loopback::LoopbackOptions),
+    /// A member recovers from its directory: log and snapshots, cold and warm.
+    Recovery(recovery_rung::RecoveryOptions),
     /// Compares instructions per message with the checked-in counts; fails when there are more.
     Instructions(gate::GateOptions),
     /// Draws the figures from the lines of earlier runs.
     Plot(plot::PlotOptions),
     /// Runs all rungs and draws all figures.
     RunAll(run_all::RunAllOptions),
-    /// A member process of the loopback rung.
+    /// A member process of a cluster.
     #[command(hide = true)]
-    Member(loopback::MemberProcessOptions),
+    Member(cluster::MemberProcessOptions),
     /// Runs one case so often, for the counting tool.
     #[command(hide = true)]
     Iterate(instructions::IterateOptions),
@@ -59,8 +64,9 @@ fn main() -> ExitCode {
         Rung::Codec(options) => codec_rung::run(&options),
         Rung::Growth(options) => growth_rung::run(&options),
         Rung::Loopback(options) => loopback::run(&options),
+        Rung::Recovery(options) => recovery_rung::run(&options),
         Rung::RunAll(options) => run_all::run(&options),
-        Rung::Member(options) => loopback::run_member(&options),
+        Rung::Member(options) => cluster::run_member(&options),
         Rung::Instructions(options) => gate::run(&options),
         Rung::Plot(options) => plot::run(&options).map(drop),
         Rung::Iterate(options) => instructions::iterate(&options),
