@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod catch_up;
 mod cluster;
 mod codec_rung;
 mod core_rung;
@@ -44,6 +45,8 @@ enum Rung {
     Loopback(loopback::LoopbackOptions),
     /// A member recovers from its directory: log and snapshots, cold and warm.
     Recovery(recovery_rung::RecoveryOptions),
+    /// A member that lost its directory gets everything from the others.
+    CatchUp(catch_up::CatchUpOptions),
     /// Compares instructions per message with the checked-in counts; fails when there are more.
     Instructions(gate::GateOptions),
     /// Draws the figures from the lines of earlier runs.
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Rung::Growth(options) => growth_rung::run(&options),
         Rung::Loopback(options) => loopback::run(&options),
         Rung::Recovery(options) => recovery_rung::run(&options),
+        Rung::CatchUp(options) => catch_up::run(&options),
         Rung::RunAll(options) => run_all::run(&options),
         Rung::Member(options) => cluster::run_member(&options),
         Rung::Instructions(options) => gate::run(&options),

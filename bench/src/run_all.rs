@@ -21,7 +21,7 @@ struct Part {
     quick: &'static str,
 }
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     Part { file: "core", rung: "core", arguments: "", quick: "--messages 20000 --repetitions 1" },
     Part {
         file: "codec",
@@ -52,6 +52,12 @@ const PARTS: [Part; 6] = [
         rung: "recovery",
         arguments: "",
         quick: "--log-mib 8 --payload 64 --repetitions 1",
+    },
+    Part {
+        file: "catch-up",
+        rung: "catch-up",
+        arguments: "",
+        quick: "--members 3 --log-mib 24 --state-mib 2 --seconds 0.2 --repetitions 1",
     },
 ];
 
