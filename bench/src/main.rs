@@ -20,6 +20,7 @@ mod raft_peer;
 mod recovery_rung;
 mod room;
 mod run_all;
+mod slow_member_rung;
 
 use std::process::ExitCode;
 
@@ -47,6 +48,8 @@ enum Rung {
     Recovery(recovery_rung::RecoveryOptions),
     /// A member that lost its directory gets everything from the others.
     CatchUp(catch_up::CatchUpOptions),
+    /// A cluster with a member that is slow, or away.
+    SlowMember(slow_member_rung::SlowMemberOptions),
     /// Compares instructions per message with the checked-in counts; fails when there are more.
     Instructions(gate::GateOptions),
     /// Draws the figures from the lines of earlier runs.
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Rung::Loopback(options) => loopback::run(&options),
         Rung::Recovery(options) => recovery_rung::run(&options),
         Rung::CatchUp(options) => catch_up::run(&options),
+        Rung::SlowMember(options) => slow_member_rung::run(&options),
         Rung::RunAll(options) => run_all::run(&options),
         Rung::Member(options) => cluster::run_member(&options),
         Rung::Instructions(options) => gate::run(&options),

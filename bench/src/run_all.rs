@@ -21,7 +21,7 @@ struct Part {
     quick: &'static str,
 }
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     Part { file: "core", rung: "core", arguments: "", quick: "--messages 20000 --repetitions 1" },
     Part {
         file: "codec",
@@ -58,6 +58,12 @@ const PARTS: [Part; 7] = [
         rung: "catch-up",
         arguments: "",
         quick: "--members 3 --log-mib 24 --state-mib 2 --seconds 0.2 --repetitions 1",
+    },
+    Part {
+        file: "slow-member",
+        rung: "slow-member",
+        arguments: "",
+        quick: "--window 64 --seconds 0.3 --repetitions 1",
     },
 ];
 
