@@ -21,6 +21,7 @@ mod recovery_rung;
 mod room;
 mod run_all;
 mod slow_member_rung;
+mod snapshot_rung;
 
 use std::process::ExitCode;
 
@@ -50,6 +51,8 @@ enum Rung {
     CatchUp(catch_up::CatchUpOptions),
     /// A cluster with a member that is slow, or away.
     SlowMember(slow_member_rung::SlowMemberOptions),
+    /// A service with much state, while snapshots of it are taken.
+    Snapshot(snapshot_rung::SnapshotOptions),
     /// Compares instructions per message with the checked-in counts; fails when there are more.
     Instructions(gate::GateOptions),
     /// Draws the figures from the lines of earlier runs.
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Rung::Recovery(options) => recovery_rung::run(&options),
         Rung::CatchUp(options) => catch_up::run(&options),
         Rung::SlowMember(options) => slow_member_rung::run(&options),
+        Rung::Snapshot(options) => snapshot_rung::run(&options),
         Rung::RunAll(options) => run_all::run(&options),
         Rung::Member(options) => cluster::run_member(&options),
         Rung::Instructions(options) => gate::run(&options),

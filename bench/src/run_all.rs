@@ -21,7 +21,7 @@ struct Part {
     quick: &'static str,
 }
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     Part { file: "core", rung: "core", arguments: "", quick: "--messages 20000 --repetitions 1" },
     Part {
         file: "codec",
@@ -64,6 +64,12 @@ const PARTS: [Part; 8] = [
         rung: "slow-member",
         arguments: "",
         quick: "--window 64 --seconds 0.3 --repetitions 1",
+    },
+    Part {
+        file: "snapshot",
+        rung: "snapshot",
+        arguments: "",
+        quick: "--state-mib 4 --seconds 0.3 --repetitions 1",
     },
 ];
 
