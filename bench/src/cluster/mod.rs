@@ -32,7 +32,9 @@ use self::process::Process;
 /// The group of all clusters.
 const GROUP: GroupId = GroupId(0x6265_6e63);
 /// How long whatever is waited for may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(600);
+/// A client's session outlives members that write large states for long.
+const SESSION_TIMEOUT: quorate_core::Duration = quorate_core::Duration::from_millis(600_000);
 /// How often it is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 
@@ -89,7 +91,7 @@ impl Cluster {
             members: self.addresses.clone(),
             bind: self.addresses[&member],
             data: self.directory.path().join(format!("member-{member}")),
-            timing: Timing::default(),
+            timing: Timing { session_timeout: SESSION_TIMEOUT, ..Timing::default() },
             limits: self.case.limits.clone(),
             faults: self.case.faults(u64::from(member.0)),
         }

@@ -16,8 +16,8 @@ use serde_json::Value;
 
 use super::options::ClusterCase;
 
-/// How long a member may take to answer: it may be writing a large state.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// How long a member may take to answer: it may be writing a large state to a slow disk.
+const ANSWER_WITHIN: Duration = Duration::from_secs(300);
 
 /// What a member tells of itself.
 #[derive(Clone, Debug)]
@@ -88,18 +88,20 @@ impl Process {
 
     /// Tells it something.
     pub(super) fn tell(&mut self, line: &str) -> Result<(), Box<dyn Error>> {
-        Ok(writeln!(self.told.get_mut(), "{line}")?)
+        let told = writeln!(self.told.get_mut(), "{line}");
+        told.map_err(|error| format!("`{line}`: {error}; its log: {}", self.logged()).into())
     }
 
     /// Tells it something, and returns what it answers.
     pub(super) fn ask(&mut self, line: &str) -> Result<Report, Box<dyn Error>> {
         self.tell(line)?;
-        self.hear()
+        self.hear().map_err(|error| format!("`{line}`: {error}").into())
     }
 
     fn hear(&mut self) -> Result<Report, Box<dyn Error>> {
         let mut line = String::new();
-        self.told.read_line(&mut line)?;
+        let read = self.told.read_line(&mut line);
+        read.map_err(|error| format!("no answer: {error}"))?;
         let heard = serde_json::from_str(&line);
         let heard = heard.map_err(|_| format!("said `{line}`; its log: {}", self.logged()))?;
         match Report(heard) {

@@ -18,30 +18,29 @@ fn bars(
 
 pub(super) fn recovery_panels(lines: &[&Value]) -> Vec<Panel> {
     let panel = |payload: &Value| {
-        let title = format!("messages of {payload} bytes: MiB of log a second");
-        let name = |line: &Value| format!("{}, {}", text(line, "holds"), text(line, "cache"));
-        let mut all = Vec::new();
+        let mut bars = Vec::new();
         for line in lines.iter().filter(|line| line["payload"] == *payload) {
-            let ways = [("open", "open_mib_per_s"), ("apply", "replay_mib_per_s")];
-            all.extend(ways.iter().filter_map(|(way, field)| {
-                Some((format!("{}: {way}", name(line)), number(line, field)?))
-            }));
-            if text(line, "holds") == "log" {
+            let (holds, cache) = (text(line, "holds"), text(line, "cache"));
+            for (way, field) in [("open", "open_ms"), ("apply", "replay_ms")] {
+                bars.extend(number(line, field).map(|ms| (format!("{holds}, {cache}: {way}"), ms)));
+            }
+            // The limits of the whole log; those of a part of it are shorter.
+            if holds == "log" {
                 let limits =
                     [("read", "limit_read_mib_per_s"), ("sum", "limit_checksum_mib_per_s")];
-                all.extend(limits.iter().filter_map(|(way, field)| {
-                    let name = format!("limit, {}: {way}", text(line, "cache"));
-                    Some((name, number(line, field)?))
-                }));
+                for (way, field) in limits {
+                    let ms = point(line, "log_mib", field).map(|(mib, rate)| mib * 1_000.0 / rate);
+                    bars.extend(ms.map(|ms| (format!("limit, {cache}: {way}"), ms)));
+                }
             }
         }
-        Panel::Bars(Bars { title, across: "MiB/s".to_owned(), bars: all })
+        let title = format!("messages of {payload} bytes: milliseconds");
+        Panel::Bars(Bars { title, across: "ms".to_owned(), bars })
     };
     let mut payloads: Vec<&Value> = Vec::new();
     for line in lines {
-        let payload = &line["payload"];
-        if !payload.is_null() && !payloads.contains(&payload) {
-            payloads.push(payload);
+        if !payloads.contains(&&line["payload"]) {
+            payloads.push(&line["payload"]);
         }
     }
     payloads.into_iter().map(panel).collect()
