@@ -100,6 +100,7 @@ impl Member {
             let has_room = sequence <= sequence_max && needed <= room;
             match admission(sequence, *appended, payload_bytes <= message_bytes_max, has_room) {
                 Admission::Append => {
+                    self.make_room(self.state.log.verified.plus(needed));
                     self.state.log.append(term, &body, payload);
                     self.counters.messages_appended += 1;
                     room -= needed;
