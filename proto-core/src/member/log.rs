@@ -160,7 +160,7 @@ impl Log {
     }
 
     /// Appends a frame as leader: it is held and verified at once.
-    #[inline]
+    #[inline(always)]
     pub(super) fn append(
         &mut self,
         term: crate::term::Term,
@@ -216,9 +216,17 @@ impl Log {
         let start = self.verified;
         let held = PositionRange::new(start, self.image.received().min(term_end));
         let owner = FrameOwner::new(self.tag, line.term);
-        let mut frames =
-            frame::Reader::new(owner, start, self.ring.slices(held), self.frame_bytes_max);
+        let (first, second) = self.ring.slices(held);
         let (mut chain, mut time) = (self.verified_chain, self.verified_time);
+        let mut messages = 0;
+        if start > line.base {
+            let from = Verifying { position: start, chain, time };
+            let reached = verify_messages(first, owner, line.term, self.frame_bytes_max, from);
+            messages = reached.position.since(start) as usize;
+            (chain, time) = (reached.chain, reached.time);
+        }
+        let (rest, at) = (&first[messages..], start.plus(messages as u64));
+        let mut frames = frame::Reader::new(owner, at, (rest, second), self.frame_bytes_max);
         let mut met = None;
         let verified = loop {
             let at = frames.position();
@@ -230,19 +238,14 @@ impl Log {
                 Ok(None) => break self.verify_beyond(owner.at(at), term_end)?,
                 Err(_) => break Verified::Rejected { of: None },
             };
-            match frame.message() {
-                Some(body) if at != line.base => time = time.max(body.time()),
-                _ => {
-                    let Ok(body) = frame.body() else { return Err(FailStop::NewerLog { at }) };
-                    if at == line.base || matches!(body, Body::TermOpen(_)) {
-                        check_opening(at, &body, line, chain, history)?;
-                    }
-                    time = time.max(body.time());
-                    if let Body::Readmission { life, .. } = body {
-                        let frame = PositionRange::new(at, frames.position());
-                        met = Some(Verified::Readmission { frame, life });
-                    }
-                }
+            let Ok(body) = frame.body() else { return Err(FailStop::NewerLog { at }) };
+            if at == line.base || matches!(body, Body::TermOpen(_)) {
+                check_opening(at, &body, line, chain, history)?;
+            }
+            time = time.max(body.time());
+            if let Body::Readmission { life, .. } = body {
+                let frame = PositionRange::new(at, frames.position());
+                met = Some(Verified::Readmission { frame, life });
             }
             chain = chain_after(chain, line.term, at, frame.header.checksum);
         };
@@ -348,6 +351,37 @@ impl Log {
         assert!(self.low <= self.written, "unwritten bytes were overwritten");
         assert!(self.image.received() <= self.limit(), "the window is overfull");
     }
+}
+
+/// How far verifying has come.
+#[derive(Clone, Copy)]
+struct Verifying {
+    position: Position,
+    chain: Chain,
+    time: LogTime,
+}
+
+/// Verifies the messages of `term` that `bytes` begin with, up to the first other frame, or one that
+/// is not whole or not sound. Nearly all of a busy log are verified here.
+#[inline(never)]
+fn verify_messages(
+    mut bytes: &[u8],
+    owner: FrameOwner,
+    term: crate::term::Term,
+    length_max: u64,
+    from: Verifying,
+) -> Verifying {
+    let Verifying { mut position, mut chain, mut time } = from;
+    while let Some(message) = frame::Plain::message(bytes, length_max)
+        && message.is_sealed(owner.at(position))
+    {
+        let (_, _, stamped) = message.fields();
+        time = time.max(LogTime(stamped));
+        chain = chain_after(chain, term, position, message.checksum);
+        position = position.plus(message.len() as u64);
+        bytes = &bytes[message.len()..];
+    }
+    Verifying { position, chain, time }
 }
 
 /// What came of verifying.
