@@ -10,9 +10,13 @@ use crate::stream::{Image, Ring};
 use crate::term::{Chain, TermHistory, TermLine, VoteKey};
 use crate::time::{Instant, LogTime};
 
-/// The ring is no smaller than this, however little of it is needed: late repairs come from there.
-/// Those of three members fit the cache of a processor. Tests go through all sizes.
-const RING_BYTES_MIN: u64 = if cfg!(test) { 8 << 10 } else { 256 << 10 };
+/// The ring is no smaller than this, or than a part of its window, however little of it is needed:
+/// late repairs come from there. Those of three members fit the cache of a processor.
+const RING_BYTES_MIN: u64 = 256 << 10;
+
+/// The part of the window (one of so many) that the ring always has, if that is less: so that small
+/// windows, those of tests too, go through several sizes.
+const RING_PART: u64 = 8;
 
 /// Of a ring that need not be as large, so many of the bytes are needed, at most (one of so many).
 const NEEDED_PART: u64 = 4;
@@ -25,6 +29,8 @@ const NEEDED_PART: u64 = 4;
 #[derive(Clone, Debug)]
 pub(super) struct Log {
     ring: Ring,
+    /// The least size of the ring, a power of two.
+    ring_bytes_min: u64,
     tag: GroupTag,
     frame_bytes_max: u64,
     pub(super) image: Image,
@@ -69,10 +75,12 @@ impl Log {
         recovered: &crate::config::Recovered,
     ) -> Self {
         let end = recovered.log_end;
-        let ring = Ring::growing(RING_BYTES_MIN, limits.window_bytes);
+        let ring_bytes_min = RING_BYTES_MIN.min(limits.window_bytes / RING_PART);
+        let ring = Ring::growing(ring_bytes_min, limits.window_bytes);
         Self {
             fits_to: end.plus(ring.size()),
             ring,
+            ring_bytes_min,
             tag,
             frame_bytes_max: limits.frame_bytes_max(),
             image: Image::new(end, limits.coverage_ranges_max),
@@ -115,7 +123,7 @@ impl Log {
         let held_end = behind_holes.unwrap_or_else(|| self.image.received());
         let span = held_end.max(end).since(needed);
         let mut size = self.ring.size();
-        while size > RING_BYTES_MIN && span <= size / NEEDED_PART {
+        while size > self.ring_bytes_min && span <= size / NEEDED_PART {
             size /= 2;
         }
         self.low = self.low.max(Position(held_end.0.saturating_sub(size)));
@@ -464,9 +472,7 @@ pub(super) fn read_frame(
 impl core::hash::Hash for Log {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
         (self.tag, &self.image, self.low, self.verified, self.verified_chain).hash(state);
-        if self.ring.capacity() > RING_BYTES_MIN {
-            (self.ring.size(), self.fits_to).hash(state);
-        }
+        (self.ring.size(), self.fits_to).hash(state);
         (self.origin, self.verified_time, self.written, self.durable, self.rejections).hash(state);
         let held = PositionRange::new(self.low, self.image.received());
         for &range in core::iter::once(&held).chain(self.image.beyond()) {
