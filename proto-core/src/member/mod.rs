@@ -43,6 +43,7 @@ mod timers;
 mod transfer;
 mod usage;
 mod view;
+mod window;
 
 pub use usage::Usage;
 pub use view::View;
