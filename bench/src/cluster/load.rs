@@ -191,8 +191,8 @@ impl LoadClient {
         self.phase_while(load, None, |now| now < end)
     }
 
-    /// Goes on with `load` for as long as `going` says so, which is asked in each interval of `look`
-    /// at least, if there is one.
+    /// Goes on with `load` for as long as `going` says so, which is asked at least once in each
+    /// interval of `look`, if there is one.
     fn phase_while(
         &mut self,
         load: Load,
