@@ -140,6 +140,12 @@ impl SimDisk {
         self.owner = Some(owner);
     }
 
+    /// Whose it is.
+    #[must_use]
+    pub const fn owner(&self) -> Option<MemberId> {
+        self.owner
+    }
+
     /// The end of what is written.
     #[must_use]
     pub fn written_end(&self) -> Position {

@@ -146,7 +146,8 @@ impl Scene<'_> {
     /// Which directory a member has at the moment.
     #[must_use]
     pub fn incarnation_of(&self, member: MemberId) -> Incarnation {
-        let disk = self.disks.iter().nth(usize::from(member.0.wrapping_sub(1)));
+        // Wherever it is: disks may be in the wrong machines (seed 5213).
+        let disk = self.disks.iter().find(|disk| disk.owner() == Some(member));
         disk.map_or(Incarnation::FIRST, SimDisk::incarnation)
     }
 }
