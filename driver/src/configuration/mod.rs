@@ -321,7 +321,7 @@ fn read_faults(mut section: Section<'_>) -> Faults {
     faults
 }
 
-fn durations(timing: &mut Timing) -> [(&'static str, &mut Duration); 12] {
+fn durations(timing: &mut Timing) -> [(&'static str, &mut Duration); 13] {
     [
         ("heartbeat_interval", &mut timing.heartbeat_interval),
         ("heartbeat_first", &mut timing.heartbeat_first),
@@ -335,6 +335,7 @@ fn durations(timing: &mut Timing) -> [(&'static str, &mut Duration); 12] {
         ("peer_record_interval", &mut timing.peer_record_interval),
         ("stall_timeout", &mut timing.stall_timeout),
         ("candidacy_delay", &mut timing.candidacy_delay),
+        ("log_age_max", &mut timing.log_age_max),
     ]
 }
 
