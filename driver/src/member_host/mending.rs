@@ -71,7 +71,7 @@ where
     }
 
     /// Answers requests while no life goes on; returns whether the member is to stop.
-    fn answer_unborn(&mut self) -> bool {
+    fn answer_unborn(&self) -> bool {
         for _ in 0..REQUESTS_MAX {
             match self.requests.try_recv() {
                 Ok(Request::Look(look)) => look(self.member.service(), self.member.status()),
