@@ -16,7 +16,8 @@ use crate::payload::HistoryAndCut;
 use crate::reader::Reader;
 use crate::record::Kind;
 use crate::recovery::{Beginning, Candidates, Repairs, recover};
-use crate::shared::Shared;
+use crate::scrub::Scrub;
+use crate::shared::{Ground, Shared};
 use crate::snapshots::{self, Snapshots, snapshot_directory};
 use crate::syncer::Syncer;
 use crate::writer::Writer;
@@ -78,7 +79,7 @@ pub struct Archive<D: Disk = RealDisk> {
     repairs: Repairs,
     service: Option<Vec<u8>>,
     shared: Arc<Shared<D>>,
-    snapshots_kept: usize,
+    options: Options,
 }
 
 /// Makes an archive for `identity` in `directory`, which may exist if it holds none: an explicit
@@ -201,7 +202,8 @@ impl<D: Disk> Archive<D> {
         let boot_epoch = BootEpoch(boot.0.saturating_add(1).max(options.boot_epoch_min));
         boot_copies.store(&disk, &boot_epoch)?;
         let life = Life { member: owner.member, incarnation: owner.incarnation, boot_epoch };
-        let shared = Arc::new(Shared::new(disk, log, lock, origin.position.0, found.end.0));
+        let ground = Ground { origin, history: Arc::new(history.history.clone()) };
+        let shared = Arc::new(Shared::new(disk, log, lock, ground, found.end.0));
         let syncer = Syncer {
             shared: Arc::clone(&shared),
             durable: found.end.0,
@@ -223,9 +225,8 @@ impl<D: Disk> Archive<D> {
             snapshot,
         };
         let (writer, reader) = (Writer::new(Arc::clone(&shared)), Reader::new(Arc::clone(&shared)));
-        let snapshots_kept = options.snapshots_kept;
-        let archive =
-            Self { writer, syncer, reader, identity, repairs, service, shared, snapshots_kept };
+        let options = *options;
+        let archive = Self { writer, syncer, reader, identity, repairs, service, shared, options };
         Ok((archive, recovered))
     }
 
@@ -239,7 +240,13 @@ impl<D: Disk> Archive<D> {
     #[must_use]
     pub fn snapshots(&self) -> Snapshots<D> {
         let broken = self.repairs.snapshots.iter().map(|passed_over| passed_over.position.0);
-        Snapshots::new(Arc::clone(&self.shared), self.snapshots_kept, broken.collect())
+        Snapshots::new(Arc::clone(&self.shared), self.options.snapshots_kept, broken.collect())
+    }
+
+    /// What reads all that is stored again, bit by bit, on a thread of its own.
+    #[must_use]
+    pub fn scrub(&self) -> Scrub<D> {
+        Scrub::new(Arc::clone(&self.shared), self.options.frame_bytes_max)
     }
 
     /// Whose archive it is.
@@ -366,7 +373,7 @@ fn create_directories<D: Disk>(disk: &D, path: &Path) -> Result<(), ArchiveError
 }
 
 /// Makes the names of all files durable, and that of the directory.
-fn sync_names<D: Disk>(disk: &D, directory: &Path) -> Result<(), ArchiveError> {
+pub(crate) fn sync_names<D: Disk>(disk: &D, directory: &Path) -> Result<(), ArchiveError> {
     let log = log_directory(directory);
     match sync_directory(disk, &log) {
         Err(error) if error.is_not_found() => return Err(ArchiveError::Missing { path: log }),

@@ -2,14 +2,18 @@
 //! each call fail.
 
 use core::fmt::Debug;
+use core::num::NonZeroU64;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::fs::{Advice, FallocateFlags, FlockOperation};
 use rustix::process::{Flock, FlockType};
+
+/// A multiple of what the system caches at a time, on the machines that there are.
+const PAGE_BYTES: u64 = 64 << 10;
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -98,6 +102,12 @@ pub trait Disk: Clone + Debug + Send + Sync + 'static {
 
     /// How many bytes can still be written to the file system of `directory`, if it can tell.
     fn free_bytes(&self, directory: &Path) -> Option<u64>;
+
+    /// Asks the system to keep no copy of these bytes in memory, so that the next read is of the
+    /// disk. What is not written yet stays. Where it cannot be asked for, nothing is done.
+    fn forget_cached(&self, file: &Self::File, offset: u64, bytes: u64) {
+        let _ = (file, offset, bytes);
+    }
 
     /// Locks a file for this process and all others; false if it is locked already. The lock ends
     /// when the file is closed, also by the death of the process.
@@ -192,6 +202,14 @@ impl Disk for RealDisk {
     fn free_bytes(&self, directory: &Path) -> Option<u64> {
         let found = rustix::fs::statvfs(directory).ok()?;
         Some(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
+    fn forget_cached(&self, file: &File, offset: u64, bytes: u64) {
+        // The system lets go of whole pages only.
+        let start = offset - offset % PAGE_BYTES;
+        let end = (offset + bytes).next_multiple_of(PAGE_BYTES);
+        // Advice: where it is not taken, what is cached is read.
+        let _ = rustix::fs::fadvise(file, start, NonZeroU64::new(end - start), Advice::DontNeed);
     }
 
     fn lock(&self, file: &File) -> io::Result<bool> {

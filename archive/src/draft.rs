@@ -137,7 +137,7 @@ impl<D: Disk> Draft<D> {
 }
 
 /// The running value over the chunks of a snapshot.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Digest {
     position: u64,
     index: u64,

@@ -17,17 +17,21 @@ mod log;
 mod marks;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
+mod mending;
 mod payload;
+mod purging;
 mod reader;
 mod record;
 mod recovery;
 mod salvage;
 mod scan;
+mod scrub;
 mod shared;
 mod snapshots;
 mod syncer;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod writer;
 
 pub use archive::{Archive, Options, identify, init, init_on};
@@ -37,10 +41,14 @@ pub use describe::{
 pub use disk::{Access, Disk, RealDisk};
 pub use error::{AppendError, ArchiveError};
 pub use identity::{Identity, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+pub use mending::{Filled, Hole, Mending};
+pub use purging::{PurgeError, PurgePlan, plan_purge, plan_purge_on, purge, purge_on};
 pub use reader::Reader;
 pub use record::{FORMAT, Owner};
 pub use recovery::{PassedOver, Repairs};
 pub use salvage::{Salvaged, salvage, salvage_on};
+pub use scrub::{Damage, Scrub, Scrubbed};
 pub use snapshots::Snapshots;
 pub use syncer::Syncer;
+pub use verify::{Finding, Remedy, Verification, verify, verify_on};
 pub use writer::{Cut, Writer};

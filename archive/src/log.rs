@@ -381,6 +381,24 @@ impl<D: Disk> Log<D> {
         Ok(done)
     }
 
+    /// Lets the next read of `start..end` be one of the disk, as far as the system does that.
+    pub(crate) fn forget_cached(&self, start: u64, end: u64) {
+        let (mut at, end) = (start, end.min(self.capacity()));
+        while at < end {
+            let piece = self.piece(at, (end - at) as usize);
+            if let Ok(file) = self.file(piece.segment) {
+                self.disk.forget_cached(&file, piece.offset, piece.length as u64);
+            }
+            at += piece.length as u64;
+        }
+    }
+
+    /// The file that the byte at `position` is in, and where in it.
+    pub(crate) fn place_of(&self, position: u64) -> (PathBuf, u64) {
+        let piece = self.piece(position, 1);
+        (self.path(piece.segment), piece.offset)
+    }
+
     /// Writes `bytes` at `position`; their segments exist.
     pub(crate) fn write(&self, position: u64, bytes: &[u8]) -> Result<(), ArchiveError> {
         let mut done = 0;

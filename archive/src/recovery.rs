@@ -102,6 +102,17 @@ pub(crate) struct Beginning<'a> {
     pub(crate) points: &'a [SnapshotPoint],
 }
 
+/// Up to where the log was promised to others: nothing below may be missing (rule 6).
+pub(crate) fn promised(
+    marks: &Marks,
+    generation: u64,
+    history: &HistoryAndCut,
+    begin: Position,
+) -> u64 {
+    // Nothing committed is ever cut, and only that is purged.
+    known_durable(marks.newest(), generation, history.cut).max(begin.0)
+}
+
 /// Finds the end of the log under `history`, tells a torn tail from damage (rule 6), and wipes what
 /// lies behind the end.
 pub(crate) fn recover<D: Disk>(
@@ -120,8 +131,7 @@ pub(crate) fn recover<D: Disk>(
     }
     let mark = marks.newest();
     let cut_pending = mark.history_generation < generation;
-    // Nothing committed is ever cut, and only that is purged.
-    let known = known_durable(mark, generation, history.cut).max(begin.0);
+    let known = promised(&marks, generation, history, begin);
     let limit = if cut_pending { history.cut.0 } else { u64::MAX };
     let mut scan = Scan::new(log, origin, &history.history, frame_bytes_max, limit);
     let mut confirmed: Vec<_> =

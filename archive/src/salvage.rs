@@ -19,7 +19,7 @@ use crate::marks::Marks;
 use crate::payload::{DurableMark, HistoryAndCut, Payload};
 use crate::record::Kind;
 use crate::scan::Scan;
-use crate::shared::Shared;
+use crate::shared::{Ground, Shared};
 use crate::snapshots::{self, Snapshots, snapshot_directory};
 
 /// What was saved.
@@ -178,7 +178,8 @@ impl<D: Disk> Sound<D> {
         let mut marks = Marks::find(&log)?;
         marks.write(&log, DurableMark { position: end, history_generation: FIRST_GENERATION })?;
         log.sync(marks.segment(), marks.segment())?;
-        let shared = Shared::new(disk.clone(), log, lock, start, end);
+        let ground = Ground { origin, ..Ground::default() };
+        let shared = Shared::new(disk.clone(), log, lock, ground, end);
         let mut store = Snapshots::new(shared.into(), kept, Default::default());
         for found in &self.snapshots {
             if let Ok(manifest) = &found.manifest {

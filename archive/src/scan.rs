@@ -1,7 +1,7 @@
 //! Reads the log frame by frame, each checked under the term that the history assigns to it.
 
 use quorate_core::frame::{
-    Body, FrameError, FrameHeader, FrameSeed, TermOpen, chain_after, parse_body, verify,
+    ALIGNMENT, Body, FrameError, FrameHeader, FrameSeed, TermOpen, chain_after, parse_body, verify,
 };
 use quorate_core::{
     Chain, GroupId, GroupTag, LogTime, Position, SnapshotPoint, TermHistory, TermLine,
@@ -31,6 +31,8 @@ pub(crate) struct Scan<'a, D: Disk> {
     buffer_start: u64,
     position: Position,
     chain: Chain,
+    /// Behind damage the chain is not known before the next term begins.
+    chain_known: bool,
     time: LogTime,
 }
 
@@ -53,7 +55,52 @@ impl<'a, D: Disk> Scan<'a, D> {
             buffer_start: origin.position.0,
             position: origin.position,
             chain: origin.chain,
+            chain_known: true,
             time: origin.time,
+        }
+    }
+
+    /// This walk over `bytes` in place of the file's, and no further than they go.
+    pub(crate) fn holding(mut self, bytes: Vec<u8>) -> Self {
+        self.limit = self.position.0.saturating_add(bytes.len() as u64);
+        (self.buffer, self.buffer_start) = (bytes, self.position.0);
+        self
+    }
+
+    /// Where it has come to: another walk can go on from there.
+    pub(crate) fn place(&self) -> SnapshotPoint {
+        let term = self.history.term_before(self.position);
+        SnapshotPoint { position: self.position, term, chain: self.chain, time: self.time }
+    }
+
+    /// Looks behind damage for the next place before `end` where a frame verifies, and goes on from
+    /// there; false if there is none. It may be a place within a frame, whose payload holds what
+    /// looks like another: whoever mends does not go by it.
+    pub(crate) fn skip_damage(&mut self, end: Position) -> bool {
+        self.chain_known = false;
+        let mut at = self.position.plus(ALIGNMENT);
+        while at < end {
+            self.stand_at(at);
+            let (chain, time) = (self.chain, self.time);
+            if matches!(self.next(), Ok(Some(_))) {
+                // It is to be walked over by the caller.
+                (self.chain, self.chain_known, self.time) = (chain, false, time);
+                self.stand_at(at);
+                return true;
+            }
+            at = at.plus(ALIGNMENT);
+        }
+        self.stand_at(end);
+        false
+    }
+
+    /// Goes on at `position`, with what is buffered of it.
+    fn stand_at(&mut self, position: Position) {
+        self.position = position;
+        let held = self.buffer_start + self.buffer.len() as u64;
+        if position.0 < self.buffer_start || position.0 > held {
+            self.buffer.clear();
+            self.buffer_start = position.0;
         }
     }
 
@@ -102,6 +149,9 @@ impl<'a, D: Disk> Scan<'a, D> {
             Err(_) => return Ok(None),
         };
         self.check(&line, &header, body)?;
+        if !self.chain_known && at == line.base {
+            (self.chain, self.chain_known) = (line.chain, true);
+        }
         self.chain = chain_after(self.chain, line.term, at, header.checksum);
         self.position = at.plus(header.aligned_length());
         if let Some(body) = body {
@@ -146,7 +196,7 @@ impl<'a, D: Disk> Scan<'a, D> {
         if open.previous_term != self.history.term_before(at) {
             return refuse("an opening frame follows another term");
         }
-        if open.chain != line.chain || line.chain != self.chain {
+        if open.chain != line.chain || (self.chain_known && line.chain != self.chain) {
             return refuse("the chain over the frames before a term is another");
         }
         Ok(())
@@ -164,7 +214,7 @@ impl<'a, D: Disk> Scan<'a, D> {
         let held = self.buffer.len();
         let left = self.limit.saturating_sub(self.buffer_start + held as u64);
         // No claim of a frame makes the buffer grow beyond the largest frame that is allowed.
-        if left == 0 || held as u64 >= self.frame_bytes_max + quorate_core::frame::ALIGNMENT {
+        if left == 0 || held as u64 >= self.frame_bytes_max + ALIGNMENT {
             return Ok(false);
         }
         self.buffer.resize(held + (left.min(CHUNK_BYTES as u64) as usize), 0);

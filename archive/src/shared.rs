@@ -1,9 +1,9 @@
 //! What the threads of one archive share.
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use quorate_core::mutant;
+use quorate_core::{SnapshotPoint, TermHistory, mutant};
 
 use crate::disk::Disk;
 use crate::error::ArchiveError;
@@ -17,6 +17,8 @@ pub(crate) struct Shared<D: Disk> {
     pub(crate) log: Log<D>,
     /// Where the log begins.
     origin: AtomicU64,
+    /// What the log is read by.
+    ground: Mutex<Ground>,
     /// The end of what was appended and not cut.
     written: AtomicU64,
     /// The end of what was ever written and not wiped: at or above `written`.
@@ -33,12 +35,20 @@ pub(crate) struct Shared<D: Disk> {
     _lock: Lock<D>,
 }
 
+/// What frames are verified by: where the log begins, and who owns which of its bytes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ground {
+    pub(crate) origin: SnapshotPoint,
+    pub(crate) history: Arc<TermHistory>,
+}
+
 impl<D: Disk> Shared<D> {
-    pub(crate) const fn new(disk: D, log: Log<D>, lock: Lock<D>, origin: u64, end: u64) -> Self {
+    pub(crate) fn new(disk: D, log: Log<D>, lock: Lock<D>, ground: Ground, end: u64) -> Self {
         Self {
             disk,
             log,
-            origin: AtomicU64::new(origin),
+            origin: AtomicU64::new(ground.origin.position.0),
+            ground: Mutex::new(ground),
             written: AtomicU64::new(end),
             touched: AtomicU64::new(end),
             cuts: AtomicU64::new(0),
@@ -84,8 +94,20 @@ impl<D: Disk> Shared<D> {
         self.origin.load(Ordering::Acquire)
     }
 
-    pub(crate) fn set_origin(&self, origin: u64) {
-        self.origin.store(origin, Ordering::Release);
+    pub(crate) fn set_origin(&self, origin: SnapshotPoint) {
+        self.ground.lock().unwrap_or_else(PoisonError::into_inner).origin = origin;
+        self.origin.store(origin.position.0, Ordering::Release);
+    }
+
+    /// Says under which history the log is read from now on; it is durable.
+    pub(crate) fn set_history(&self, history: TermHistory) {
+        let history = Arc::new(history);
+        self.ground.lock().unwrap_or_else(PoisonError::into_inner).history = history;
+    }
+
+    /// What the log is read by, at the moment.
+    pub(crate) fn ground(&self) -> Ground {
+        self.ground.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn written(&self) -> u64 {

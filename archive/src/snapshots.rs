@@ -177,6 +177,11 @@ impl Manifest {
         self.stream_bytes().div_ceil(u64::from(self.chunk_bytes))
     }
 
+    /// Where in the file the chunk with this number begins.
+    pub(crate) const fn offset_of(&self, index: u64) -> u64 {
+        BLOCK_BYTES + index * (CHUNK_HEADER_BYTES + self.chunk_bytes as u64)
+    }
+
     /// How long the file is; `None` for one that cannot be.
     pub(crate) fn file_bytes(&self) -> Option<u64> {
         let headers = self.chunks().checked_mul(CHUNK_HEADER_BYTES)?;
@@ -238,7 +243,10 @@ fn remove<D: Disk>(disk: &D, path: &Path) -> Result<(), ArchiveError> {
 }
 
 /// The files that are named as snapshots, by rising position.
-fn named<D: Disk>(disk: &D, directory: &Path) -> Result<Vec<(u64, PathBuf)>, ArchiveError> {
+pub(crate) fn named<D: Disk>(
+    disk: &D,
+    directory: &Path,
+) -> Result<Vec<(u64, PathBuf)>, ArchiveError> {
     let names = match disk.list(directory) {
         Ok(names) => names,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -360,7 +368,7 @@ pub(crate) fn read_through<D: Disk>(
 }
 
 /// The chunks of a snapshot's file.
-struct Chunks<'a, D: Disk> {
+pub(crate) struct Chunks<'a, D: Disk> {
     disk: &'a D,
     path: &'a Path,
     file: D::File,
@@ -369,18 +377,28 @@ struct Chunks<'a, D: Disk> {
 }
 
 impl<'a, D: Disk> Chunks<'a, D> {
-    fn open(disk: &'a D, path: &'a Path, manifest: &'a Manifest) -> Result<Self, ArchiveError> {
+    pub(crate) fn open(
+        disk: &'a D,
+        path: &'a Path,
+        manifest: &'a Manifest,
+    ) -> Result<Self, ArchiveError> {
         let file =
             disk.open(path, Access::Read).map_err(|error| ArchiveError::io("read", path, error))?;
         Ok(Self { disk, path, file, manifest, buffer: Vec::new() })
     }
 
+    /// Lets the next read of the chunk with this number be one of the disk.
+    pub(crate) fn forget_cached(&self, index: u64) {
+        let bytes = CHUNK_HEADER_BYTES + u64::from(self.manifest.chunk_bytes);
+        self.disk.forget_cached(&self.file, self.manifest.offset_of(index), bytes);
+    }
+
     /// The bytes of the chunk with this number, verified.
-    fn read(&mut self, index: u64) -> Result<&[u8], ArchiveError> {
+    pub(crate) fn read(&mut self, index: u64) -> Result<&[u8], ArchiveError> {
         let manifest = self.manifest;
         let chunk_bytes = u64::from(manifest.chunk_bytes);
         let bytes = manifest.stream_bytes().saturating_sub(index * chunk_bytes).min(chunk_bytes);
-        let at = BLOCK_BYTES + index * (CHUNK_HEADER_BYTES + chunk_bytes);
+        let at = manifest.offset_of(index);
         self.buffer.resize((CHUNK_HEADER_BYTES + bytes) as usize, 0);
         let length = disk::read_full(self.disk, &self.file, &mut self.buffer, at)
             .map_err(|error| ArchiveError::io("read", self.path, error))?;

@@ -148,7 +148,7 @@ impl<D: Disk> Syncer<D> {
         self.origin.store(&shared.disk, point).inspect_err(|error| {
             shared.poison(error.to_string());
         })?;
-        shared.set_origin(point.position.0);
+        shared.set_origin(*point);
         Ok(())
     }
 
@@ -186,7 +186,7 @@ impl<D: Disk> Syncer<D> {
         shared.log.sync(self.marks.segment(), self.marks.segment())?;
         self.marks.synced();
         self.origin.store(&shared.disk, origin)?;
-        shared.set_origin(origin.position.0);
+        shared.set_origin(*origin);
         shared.log.purge(origin.position)
     }
 
@@ -200,6 +200,7 @@ impl<D: Disk> Syncer<D> {
     fn replace_history(&mut self, history: &HistoryAndCut) -> Result<(), ArchiveError> {
         self.history.store(&self.shared.disk, history)?;
         let shared = Arc::clone(&self.shared);
+        shared.set_history(history.history.clone());
         let (log, cut, touched) = (&shared.log, history.cut.0, shared.touched());
         if cut < touched {
             // The bytes go before a mark says that the cut is done.

@@ -153,6 +153,38 @@ pub(crate) enum Tool {
         #[arg(long)]
         json: bool,
     },
+    /// Reads all that is in a data directory, and names what is damaged; changes nothing
+    ///
+    /// For each damage it says the file, the byte in it, the position in the log, and what to do.
+    /// The member may run; then a record that is just being written may be told as damaged. The exit
+    /// code is 0 if everything verifies, 1 if not, and 2 if there is nothing to read.
+    Verify {
+        /// The member's data directory
+        directory: PathBuf,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Removes the beginning of the log of a member that does not run, as far as a snapshot has it
+    ///
+    /// It says what goes, and does it only with --yes. What would lose anything is refused: a
+    /// directory in which something is damaged, and a snapshot that is the newest one, which may be
+    /// the next to be damaged. A member that runs purges by itself, with `purge_keep_bytes` or
+    /// `log_bytes_max` in its configuration.
+    Purge {
+        /// The member's data directory
+        directory: PathBuf,
+        /// The snapshot behind which the log is going to begin, by its position [default: the one
+        /// before the newest]
+        #[arg(long, value_name = "POSITION")]
+        at: Option<u64>,
+        /// Do it
+        #[arg(long)]
+        yes: bool,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Tells how members are that run on this machine: role, term, positions, counts
     ///
     /// Each is asked through a socket in its data directory. The exit code is 1 if one cannot be

@@ -11,10 +11,12 @@ mod ledger;
 mod member;
 mod metrics;
 mod operate;
+mod purge;
 mod replay;
 mod report;
 mod runtime;
 mod signals;
+mod verify;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -71,6 +73,10 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Client(client) => runtime.block_on(client::run(client)),
         Command::Tool { tool: Tool::Describe { directory, json } } => {
             describe::run(&directory, json)
+        }
+        Command::Tool { tool: Tool::Verify { directory, json } } => verify::run(&directory, json),
+        Command::Tool { tool: Tool::Purge { directory, at, yes, json } } => {
+            purge::run(&directory, at, yes, json)
         }
         Command::Tool { tool: Tool::Snapshot { directory, seconds } } => {
             let patience = core::time::Duration::from_secs(seconds);

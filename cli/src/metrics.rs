@@ -3,6 +3,7 @@
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -130,7 +131,7 @@ struct Sample {
 type Row = (&'static str, &'static str, fn(&Sample) -> u64);
 
 /// What can go up and down.
-const GAUGES: [Row; 25] = [
+const GAUGES: [Row; 27] = [
     ("term", "Current term", |s| s.status.view.term.0),
     ("leading", "Whether it leads", |s| {
         (s.status.view.leader == Some(s.status.view.life.member)).into()
@@ -175,13 +176,20 @@ const GAUGES: [Row; 25] = [
     ("unapplied_limit_bytes", "Limit of those, at a leader", |s| s.limits.unapplied_bytes_max),
     ("sessions", "Open sessions", |s| s.status.view.sessions as u64),
     ("sessions_limit", "Limit of open sessions", |s| s.limits.sessions_max as u64),
+    ("mending", "Whether its log has rotted and is mended by others", |s| {
+        s.status.scrub.mending_at.is_some().into()
+    }),
+    ("scrub_last_pass_seconds", "When it last had read everything again, since 1970", |s| {
+        let since = s.status.scrub.last_pass.map(|at| at.duration_since(UNIX_EPOCH));
+        since.and_then(Result::ok).map_or(0, |since| since.as_secs())
+    }),
     ("session_messages_limit", "Limit of unanswered messages of a session", |s| {
         s.limits.in_flight_max as u64
     }),
 ];
 
 /// What only grows.
-const COUNTERS: [Row; 40] = [
+const COUNTERS: [Row; 46] = [
     ("elections_won", "Elections won", |s| s.status.counters.elections_won),
     ("canvasses", "Canvasses begun", |s| s.status.counters.canvasses),
     ("naks_sent", "NAKs sent for the log", |s| s.status.counters.naks_sent),
@@ -250,6 +258,12 @@ const COUNTERS: [Row; 40] = [
     ("syncs", "Syncs asked for", |s| s.status.storage.syncs),
     ("persists", "Votes, histories and peer records asked for", |s| s.status.storage.persists),
     ("reads", "Reads of the log asked for", |s| s.status.storage.reads),
+    ("scrub_bytes", "Stored bytes read again", |s| s.status.scrub.bytes),
+    ("scrub_passes", "Times that everything was", |s| s.status.scrub.passes),
+    ("log_damages", "Frames that had rotted", |s| s.status.scrub.log_damages),
+    ("snapshot_damages", "Snapshots that had rotted", |s| s.status.scrub.snapshot_damages),
+    ("mendings", "Times that others mended the log", |s| s.status.scrub.mendings),
+    ("mended_bytes", "Bytes of the log written anew so", |s| s.status.scrub.mended_bytes),
 ];
 
 impl Collector for Sample {

@@ -97,7 +97,7 @@ pub(crate) async fn status(directories: &[impl AsRef<Path>], json: bool) -> Resu
 fn table(reports: &[MemberReport]) -> String {
     let unknown = || "-".to_owned();
     type Row<'a> = (&'a str, fn(&MemberReport) -> String);
-    let rows: [Row<'_>; 20] = [
+    let rows: [Row<'_>; 23] = [
         ("member", |report| report.id.to_string()),
         ("role", role),
         ("term", |report| report.term.to_string()),
@@ -118,6 +118,11 @@ fn table(reports: &[MemberReport]) -> String {
         ("datagrams dropped", |report| report.lost_datagrams.to_string()),
         ("receive overflows", |report| {
             report.overflows.map_or_else(|| "-".to_owned(), |count| count.to_string())
+        }),
+        ("damages found", |report| report.damages.to_string()),
+        ("bytes mended", |report| report.mended_bytes.to_string()),
+        ("is mended at", |report| {
+            report.mending_at.map_or_else(|| "-".to_owned(), |at| at.to_string())
         }),
         ("stopped by", |report| report.fail_stop.clone().unwrap_or_else(|| "-".to_owned())),
     ];

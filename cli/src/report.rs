@@ -33,6 +33,16 @@ pub(crate) struct MemberReport {
     pub(crate) syncs: u64,
     /// Datagrams that the system dropped from a full receive buffer, if it says so.
     pub(crate) overflows: Option<u64>,
+    /// Bytes of its directory that it has read again while it ran, to find what has rotted.
+    pub(crate) scrubbed_bytes: u64,
+    /// Times that it read everything so.
+    pub(crate) scrub_passes: u64,
+    /// Frames of the log, and snapshots, that it found damaged so.
+    pub(crate) damages: u64,
+    /// Bytes of its log that were written anew with those of others.
+    pub(crate) mended_bytes: u64,
+    /// The first frame that is missing, while it is mended so and takes part in nothing.
+    pub(crate) mending_at: Option<u64>,
     /// Why it went inert, if it did.
     pub(crate) fail_stop: Option<String>,
 }
@@ -62,6 +72,11 @@ impl MemberReport {
             lost_datagrams: status.faults.dropped,
             syncs: status.storage.syncs,
             overflows: status.datagrams.overflows,
+            scrubbed_bytes: status.scrub.bytes,
+            scrub_passes: status.scrub.passes,
+            damages: status.scrub.log_damages + status.scrub.snapshot_damages,
+            mended_bytes: status.scrub.mended_bytes,
+            mending_at: status.scrub.mending_at.map(|at| at.0),
             fail_stop: status.view.fail_stop.map(|reason| reason.to_string()),
         }
     }

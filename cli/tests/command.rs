@@ -318,7 +318,25 @@ fn a_snapshot_is_taken_on_request_and_a_restart_begins_with_it() {
         assert_eq!(newest["is_begun_with"], true, "{found}");
         assert_eq!(found["frames"]["snapshot_marks"], start);
         assert_eq!(snapshots.len() as u64, start);
+        // One alone is not enough to stand for the log.
+        let purge = quorate(&["tool", "purge", "--json"]).arg(&data).output().unwrap();
+        assert_eq!(purge.status.success(), start > 1, "{}", errors(&purge));
+        assert!(start > 1 || errors(&purge).contains("is the newest"), "{}", errors(&purge));
     }
+    let purge = |flag: &[&str]| {
+        let output = quorate(&["tool", "purge", "--json"]).args(flag).arg(&data).output().unwrap();
+        (serde_json::from_slice::<serde_json::Value>(&output.stdout).ok(), errors(&output))
+    };
+    let (plan, _) = purge(&[]);
+    let to = plan.as_ref().unwrap()["to"].as_u64().unwrap();
+    assert!(to > 0 && plan.as_ref().unwrap()["done"] == false, "{plan:?}");
+    assert_eq!(purge(&["--at", &to.to_string()]).0, plan, "nothing was done");
+    assert_eq!(purge(&["--yes"]).0.unwrap()["done"], true);
+    assert!(purge(&["--yes"]).1.contains(&format!("the log begins at {to} already")));
+    let whole = quorate(&["tool", "verify"]).arg(&data).output().unwrap();
+    let told = String::from_utf8(whole.stdout).unwrap();
+    assert!(whole.status.success() && told.contains("nothing is damaged"), "{told}");
+    assert!(told.contains(&format!("of the log from {to} to ")), "{told}");
     assert!(starts.is_sorted_by(|one, other| one < other), "each start is a life of its own");
 }
 
@@ -465,9 +483,17 @@ fn e47_a_damaged_directory_is_repaired_and_the_rest_is_fetched() {
     let mut bytes = std::fs::read(&segment).unwrap();
     bytes[(16 << 10) + 9_000] ^= 0x10;
     std::fs::write(&segment, bytes).unwrap();
-    let refused = quorate(&["member", "--config"]).arg(&configs[2]).output().unwrap();
-    assert_eq!(refused.status.code(), Some(1));
-    assert!(errors(&refused).contains("tool repair"), "{}", errors(&refused));
+    let damaged = quorate(&["tool", "verify", "--json"]).arg(&data[2]).output().unwrap();
+    assert_eq!(damaged.status.code(), Some(1));
+    let found: serde_json::Value = serde_json::from_slice(&damaged.stdout).unwrap();
+    let [finding] = found["findings"].as_array().unwrap().as_slice() else { panic!("{found}") };
+    let (at, bytes) = (finding["position"].as_u64().unwrap(), finding["bytes"].as_u64().unwrap());
+    assert!(at <= 9_000 && 9_000 < at + bytes && bytes < 1_000, "{finding}");
+    assert_eq!(
+        (&finding["path"], &finding["offset"]),
+        (&segment.to_str().unwrap().into(), &((16 << 10) + at).into())
+    );
+    assert!(finding["remedy"].as_str().unwrap().contains("tool repair"), "{finding}");
 
     let repaired = repair();
     assert!(repaired.status.success(), "{}", errors(&repaired));

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use quorate_archive::{
-    AppendError as ArchiveAppendError, Archive, ArchiveError, Cut, Identity, Options, Reader,
-    SEGMENT_BYTES_DEFAULT, Salvaged, Snapshots, Syncer, Writer, identify, init, salvage,
+    AppendError as ArchiveAppendError, Archive, ArchiveError, Cut, Identity, Mending, Options,
+    Reader, SEGMENT_BYTES_DEFAULT, Salvaged, Scrub, Snapshots, Syncer, Writer, identify, init,
+    salvage,
 };
 use quorate_core::{
     GroupId, Incarnation, MemberId, PeerRecord, Position, PositionRange, Recovered, RecoveryEpoch,
@@ -248,6 +249,8 @@ pub struct ArchivePorts {
     pub reader: ArchiveReader,
     /// For the thread that stores snapshots.
     pub snapshots: ArchiveSnapshots,
+    /// For the thread that reads everything again.
+    pub scrub: Scrub,
     /// The service's state in the snapshot that `recovered` names, if it names one.
     pub service_state: Option<Vec<u8>>,
 }
@@ -277,6 +280,7 @@ impl ArchivePorts {
             tracing::warn!(reason = passed_over.reason, "a snapshot was passed over");
         }
         let (snapshots, service_state) = (archive.snapshots(), archive.take_service_state());
+        let scrub = archive.scrub();
         let (writer, syncer, reader) = archive.split();
         Ok(Self {
             recovered,
@@ -284,9 +288,27 @@ impl ArchivePorts {
             store: ArchiveStore(syncer),
             reader: ArchiveReader(reader),
             snapshots: ArchiveSnapshots(snapshots),
+            scrub,
             service_state,
         })
     }
+}
+
+/// The configured directory, which [`ArchivePorts::open`] `refused`, to be mended by others;
+/// nothing if that is for something that they cannot mend.
+///
+/// # Errors
+/// What else is wrong with it.
+pub(crate) fn open_to_mend(
+    configuration: &Configuration,
+    refused: &ArchiveError,
+) -> Result<Option<Mending>, ArchiveError> {
+    if !refused.is_mendable() || configuration.members.len() < 2 {
+        return Ok(None);
+    }
+    let options = options_of(configuration).with_boot_epoch_min(milliseconds_since_1970());
+    let mending = Mending::open(&configuration.data, &options)?;
+    Ok(mending.hole().is_some().then_some(mending))
 }
 
 fn options_of(configuration: &Configuration) -> Options {

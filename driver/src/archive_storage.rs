@@ -1,34 +1,40 @@
 //! The storage of a member with an archive: threads, or the loop itself.
 
-use quorate_archive::Cut;
+use quorate_archive::{Cut, Scrub};
+use quorate_core::Position;
 
 use crate::archive_ports::{ArchiveReader, ArchiveSnapshots, ArchiveStore};
 use crate::port::{StoragePort, StorageRequest};
-use crate::storage::{Completion, InlineStorage, StorageThreads};
+use crate::storage::{Completion, InlineStorage, ScrubThread, Scrubbing, StorageThreads};
 
 /// Who waits for the disk.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum StorageMode {
-    /// Three threads of the member's own: right for every disk that takes time.
+    /// Three threads of the member's own, and one that reads again what is stored: right for every
+    /// disk that takes time.
     #[default]
     Threads,
     /// The member itself: for file systems in memory, and where it is to have one thread only. It
-    /// does nothing else while the disk works, so a slow disk costs a leader its leadership.
+    /// does nothing else while the disk works, so a slow disk costs a leader its leadership. What
+    /// is stored is not read again before the next start.
     Inline,
 }
 
 /// The storage that a [`StorageMode`] asks for.
 #[derive(Debug)]
 pub enum ArchiveStorage {
-    /// Threads.
-    Threads(StorageThreads<Cut>),
+    /// Threads; one of them scrubs, if that is wanted.
+    Threads(StorageThreads<Cut>, Option<ScrubThread>),
     /// The loop itself.
     Inline(Box<InlineStorage<ArchiveStore, ArchiveReader, ArchiveSnapshots>>),
+    /// The archive is not open: what is asked for is never done.
+    Absent,
 }
 
 impl ArchiveStorage {
-    /// Starts the storage over an archive; each completion is given to `complete`.
+    /// Starts the storage over an archive, which is read again as `scrubs` says; each completion is
+    /// given to `complete`.
     ///
     /// # Errors
     /// A thread could not be started.
@@ -37,11 +43,15 @@ impl ArchiveStorage {
         store: ArchiveStore,
         reader: ArchiveReader,
         snapshots: ArchiveSnapshots,
+        scrubs: (Scrub, Scrubbing),
         complete: impl Fn(Completion) + Clone + Send + 'static,
     ) -> std::io::Result<Self> {
         Ok(match mode {
             StorageMode::Threads => {
-                Self::Threads(StorageThreads::start(store, reader, snapshots, complete)?)
+                let (scrub, scrubbing) = scrubs;
+                let scrub = ScrubThread::start(scrub, scrubbing, complete.clone())?;
+                let threads = StorageThreads::start(store, reader, snapshots, complete)?;
+                Self::Threads(threads, scrub)
             }
             StorageMode::Inline => {
                 Self::Inline(Box::new(InlineStorage::new(store, reader, snapshots, complete)))
@@ -53,22 +63,34 @@ impl ArchiveStorage {
 impl StoragePort<Cut> for ArchiveStorage {
     fn submit(&mut self, request: StorageRequest<Cut>) {
         match self {
-            Self::Threads(threads) => threads.submit(request),
+            Self::Threads(threads, _) => threads.submit(request),
             Self::Inline(inline) => inline.submit(request),
+            Self::Absent => {}
         }
     }
 
     fn perform(&mut self) {
         match self {
-            Self::Threads(threads) => threads.perform(),
+            Self::Threads(threads, _) => threads.perform(),
             Self::Inline(inline) => inline.perform(),
+            Self::Absent => {}
+        }
+    }
+
+    fn set_settled(&mut self, end: Position) {
+        if let Self::Threads(_, Some(scrub)) = self {
+            scrub.set_end(end);
         }
     }
 
     fn close(&mut self) {
         match self {
-            Self::Threads(threads) => threads.close(),
+            Self::Threads(threads, scrub) => {
+                threads.close();
+                *scrub = None;
+            }
             Self::Inline(inline) => inline.close(),
+            Self::Absent => {}
         }
     }
 }

@@ -71,9 +71,7 @@ impl<S: Service> ServiceHost<S> {
     /// # Errors
     /// The service panicked over it. It was only looked at, and goes on.
     pub fn snapshot(&self) -> Result<Vec<u8>, ServiceError> {
-        let mut bytes = Vec::new();
-        let written = catch_unwind(AssertUnwindSafe(|| self.service.snapshot(&mut bytes)));
-        written.map(|()| bytes).map_err(|panic| panicked(panic.as_ref()))
+        snapshot_of(&self.service)
     }
 
     /// Begins another life of the member: the service has the state of a snapshot, whatever it had
@@ -119,6 +117,16 @@ impl<S: Service> ServiceHost<S> {
             Delivery::Timer { timer } => self.service.timer(&mut context, timer),
         }
     }
+}
+
+/// The state of `service`.
+///
+/// # Errors
+/// It panicked over it. It was only looked at, and goes on.
+pub(crate) fn snapshot_of(service: &impl Service) -> Result<Vec<u8>, ServiceError> {
+    let mut bytes = Vec::new();
+    let written = catch_unwind(AssertUnwindSafe(|| service.snapshot(&mut bytes)));
+    written.map(|()| bytes).map_err(|panic| panicked(panic.as_ref()))
 }
 
 /// A panic of a service, as an error.

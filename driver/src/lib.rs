@@ -67,6 +67,7 @@ mod mailbox;
 mod member_handle;
 mod member_host;
 mod member_loop;
+mod mender;
 mod metrics;
 mod port;
 pub mod recording;
@@ -98,13 +99,16 @@ pub use member_handle::{
 };
 pub use member_host::{Completions, MemberHost};
 pub use member_loop::{MemberLoop, Stopped};
-pub use metrics::{DatagramCounters, MemberStatus, StorageCounters};
+pub use mender::MendError;
+pub use metrics::{DatagramCounters, MemberStatus, ScrubStatus, StorageCounters};
 pub use port::{
     AppendError, Clock, DatagramPort, DurableStore, LogPort, LogReader, Received, SnapshotStore,
     StoragePort, StorageRequest, StoreError, SystemClock,
 };
 pub use sender::DATAGRAM_BYTES_MAX;
 pub use service::{Context, Service, ServiceError};
-pub use storage::{Completion, InlineStorage, StorageThreads, perform_grouped};
+pub use storage::{
+    Completion, InlineStorage, ScrubThread, Scrubbing, StorageThreads, perform_grouped,
+};
 pub use turn::{Host, RuntimeError, Turn, Wake};
 pub use udp_port::{SocketError, UdpPort};

@@ -14,6 +14,7 @@ use crate::archive_storage::StorageMode;
 use crate::configuration::Configuration;
 use crate::mailbox::Mailbox;
 use crate::member_loop::Stopped;
+use crate::mender::MendError;
 use crate::metrics::MemberStatus;
 use crate::service::ServiceError;
 use crate::turn::RuntimeError;
@@ -111,9 +112,21 @@ pub enum RunError {
     /// It went inert.
     #[error(transparent)]
     Stopped(#[from] Stopped),
-    /// It has installed a snapshot of another member, and cannot begin anew behind it.
-    #[error("a snapshot was installed, and the member cannot begin anew with it: {0}")]
+    /// It has installed a snapshot of another member, or its log was mended, and it cannot begin
+    /// anew behind that.
+    #[error("the member cannot begin anew: {0}")]
     Restart(StartMemberError),
+    /// Its log has rotted, and cannot be mended by others.
+    #[error(transparent)]
+    Unmended(#[from] MendError),
+    /// Its log has rotted, and its host does not know how to begin anew: it was made of ports.
+    #[error("the log is damaged at {at} in {path}: start the member again, so that others mend it")]
+    Damaged {
+        /// The position of the frame.
+        at: Position,
+        /// The file.
+        path: String,
+    },
     /// The same, but its host does not know how to: it was made of ports.
     #[error("a snapshot was installed; start the member again")]
     MustRestart,

@@ -15,6 +15,7 @@ use crate::doorbell::Doorbell;
 use crate::mailbox::{Mailbox, Requests};
 use crate::member_handle::{MemberHandle, Request, RunError};
 use crate::member_loop::{MemberLoop, Stopped};
+use crate::mender::Mender;
 use crate::port::{Clock, DatagramPort, LogPort, StoragePort, SystemClock};
 use crate::service::Service;
 use crate::storage::Completion;
@@ -44,6 +45,7 @@ pub struct MemberHost<S, P = UdpPort, L = LogWriter, Q = ArchiveStorage, C = Sys
     phase: Phase,
     transfers: Transfers,
     renewal: Option<Renewal<S, P, L, Q>>,
+    mender: Option<Box<Mender>>,
     /// Last, for all above is gone when the handle learns of it: files, socket and lock.
     report: Report,
 }
@@ -64,6 +66,11 @@ enum Phase {
     /// A snapshot of another member is installed: the storage is closing, and is awaited for so
     /// long; then a new life begins.
     Renewing(Instant),
+    /// Of no log: others mend it.
+    Mending,
+    /// The log has rotted: what was asked of the disk is awaited for so long, as when stopping;
+    /// then the life ends.
+    Withdrawing(Instant),
     /// Stopping: what was asked of the disk is awaited, for so long.
     Draining(Instant),
     /// The storage is closing, and is awaited for so long.
@@ -176,6 +183,7 @@ where
             phase,
             transfers,
             renewal,
+            mender: None,
             report,
         };
         (host, MemberHandle::new(mailbox, ended, address))
@@ -192,6 +200,8 @@ where
             }
             Phase::Serving => self.serve(),
             Phase::Renewing(until) => Ok(self.renew(until)),
+            Phase::Mending => Ok(self.mend()),
+            Phase::Withdrawing(until) => self.drain(until),
             Phase::Draining(until) => self.drain(until),
             Phase::Closing(until) => Ok(self.await_end(until)),
             Phase::Ended => Ok(Turn::Ended),
@@ -199,7 +209,7 @@ where
         outcome.unwrap_or_else(|stopped| {
             self.report.outcome = Some(Err(stopped.into()));
             let until = match self.phase {
-                Phase::Draining(until) => until,
+                Phase::Withdrawing(until) | Phase::Draining(until) => until,
                 _ => self.stop_at(),
             };
             self.close(until)
@@ -208,6 +218,9 @@ where
 
     fn serve(&mut self) -> Result<Turn, Stopped> {
         let mut completions = self.take_completions()?;
+        if self.member.damage().is_some() {
+            return self.withdraw();
+        }
         let Some(mut requests) = self.take_requests()? else { return self.stop() };
         let datagrams = self.member.receive(&self.clock, DATAGRAMS_PER_TURN)?;
         let now = self.clock.now();
@@ -307,7 +320,10 @@ where
         self.member.storage_mut().perform();
         let now = self.clock.now();
         if self.member.outstanding() == 0 || now >= until {
-            return Ok(self.close(until));
+            return Ok(match self.phase {
+                Phase::Withdrawing(_) => self.end_life(),
+                _ => self.close(until),
+            });
         }
         let more = self.member.discard(DATAGRAMS_PER_TURN) || completions == COMPLETIONS_PER_TURN;
         let wait = Turn::Wait { until: Some(until), worked: completions > 0 };
@@ -378,6 +394,7 @@ where
 }
 
 mod lives;
+mod mending;
 
 use self::lives::Renewal;
 

@@ -3,7 +3,8 @@
 use core::mem;
 use std::collections::VecDeque;
 
-use quorate_codecs::{Header, decode};
+use quorate_archive::Damage;
+use quorate_codecs::Header;
 use quorate_core::{
     Action, Actions, Apply, Delivery, Destination, Endpoint, Event, FailStop, Instant, Member,
     MemberId, Notice, OperationId, Position, PositionRange, Sender as Origin, SnapshotRefusal,
@@ -12,7 +13,7 @@ use quorate_core::{
 
 use crate::faults::FaultyPort;
 use crate::host::ServiceHost;
-use crate::metrics::{DatagramCounters, MemberStatus, StorageCounters};
+use crate::metrics::{DatagramCounters, MemberStatus, ScrubStatus, StorageCounters};
 use crate::port::{AppendError, Clock, DatagramPort, LogPort, StoragePort, StorageRequest};
 use crate::recording::{Recording, Tap};
 use crate::report::report;
@@ -54,6 +55,9 @@ pub struct MemberLoop<P, L, Q, S> {
     buffer: Vec<u8>,
     payload: Vec<u8>,
     storage_counters: StorageCounters,
+    scrub: ScrubStatus,
+    /// Damage of the log that was found in this life.
+    damage: Option<Damage>,
     outstanding: usize,
     stopping: bool,
     refused: Option<Position>,
@@ -82,18 +86,32 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
         storage: Q,
         host: ServiceHost<S>,
     ) -> Self {
+        let mut new = Self::without_log(member, datagrams, storage, host);
+        new.log = Some(log);
+        new
+    }
+
+    /// A loop whose log is not open: nothing may happen before [`MemberLoop::begin_again`].
+    pub(crate) fn without_log(
+        member: Member,
+        datagrams: FaultyPort<P>,
+        storage: Q,
+        host: ServiceHost<S>,
+    ) -> Self {
         let sender = Sender::new(header_of(&member), member.config().limits.slice_bytes);
         Self {
             member,
             actions: Actions::new(),
             datagrams,
-            log: Some(log),
+            log: None,
             storage,
             host,
             sender,
             buffer: vec![0; RECEIVE_BYTES],
             payload: Vec::new(),
             storage_counters: StorageCounters::default(),
+            scrub: ScrubStatus::default(),
+            damage: None,
             outstanding: 0,
             stopping: false,
             refused: None,
@@ -174,6 +192,7 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
             },
             faults: self.datagrams.counters(),
             storage: self.storage_counters,
+            scrub: self.scrub,
             digest: self.host.service().digest(),
         }
     }
@@ -266,6 +285,10 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
                 let member = self.member.config().member.0;
                 tracing::warn!(member, reason, "a snapshot was refused by the storage");
                 self.step(now, Event::SnapshotFailed { operation })
+            }
+            Completion::Scrubbed(scrubbed) => {
+                self.scrubbed(scrubbed);
+                self.stopped.clone().map_or(Ok(()), Err)
             }
             Completion::Failed { reason } => {
                 self.detail = Some(reason);
@@ -567,25 +590,7 @@ pub(crate) fn bytes_of<'a>(
     }
 }
 
-impl DatagramCounters {
-    /// Counts a received datagram and decodes it; `None` if it could not be.
-    pub(crate) fn decoded<'a>(
-        &mut self,
-        datagram: &'a [u8],
-        tag: quorate_core::GroupTag,
-    ) -> Option<(Origin, quorate_core::Incoming<'a>)> {
-        self.received += 1;
-        self.received_bytes += datagram.len() as u64;
-        match decode(datagram, tag) {
-            Ok(decoded) => Some(decoded),
-            Err(error) => {
-                *self.undecodable.entry(error.name().to_owned()).or_default() += 1;
-                None
-            }
-        }
-    }
-}
-
+mod mending;
 mod snapshots;
 
 #[cfg(test)]

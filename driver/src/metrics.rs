@@ -1,8 +1,10 @@
 //! What a loop counts. Plain numbers, copied out on request.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
-use quorate_core::{Counters, View};
+use quorate_codecs::decode;
+use quorate_core::{Counters, GroupTag, Incoming, Position, Sender, View};
 
 use crate::faults::FaultCounters;
 
@@ -44,6 +46,28 @@ pub struct StorageCounters {
     pub appends_refused: u64,
 }
 
+/// What became of reading what is stored again, in all lives of the member in this process.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct ScrubStatus {
+    /// Bytes read.
+    pub bytes: u64,
+    /// Times that all there is was read.
+    pub passes: u64,
+    /// When it last was.
+    pub last_pass: Option<SystemTime>,
+    /// Times that a frame of the log was found damaged.
+    pub log_damages: u64,
+    /// Times that a snapshot was; one that stays is found anew by each pass.
+    pub snapshot_damages: u64,
+    /// Times that the log was mended with the bytes of others, at a start as well.
+    pub mendings: u64,
+    /// Bytes of the log that were written anew.
+    pub mended_bytes: u64,
+    /// The first frame that is missing, while the log is mended: the member takes part in nothing.
+    pub mending_at: Option<Position>,
+}
+
 /// A member as its host sees it.
 #[derive(Clone, Debug, Default)]
 pub struct MemberStatus {
@@ -57,6 +81,27 @@ pub struct MemberStatus {
     pub faults: FaultCounters,
     /// What went to the storage.
     pub storage: StorageCounters,
+    /// What became of reading again what is stored.
+    pub scrub: ScrubStatus,
     /// The digest of the service's state at `view.applied`.
     pub digest: u64,
+}
+
+impl DatagramCounters {
+    /// Counts a received datagram and decodes it; `None` if it could not be.
+    pub(crate) fn decoded<'a>(
+        &mut self,
+        datagram: &'a [u8],
+        tag: GroupTag,
+    ) -> Option<(Sender, Incoming<'a>)> {
+        self.received += 1;
+        self.received_bytes += datagram.len() as u64;
+        match decode(datagram, tag) {
+            Ok(decoded) => Some(decoded),
+            Err(error) => {
+                *self.undecodable.entry(error.name().to_owned()).or_default() += 1;
+                None
+            }
+        }
+    }
 }

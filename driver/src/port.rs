@@ -135,6 +135,13 @@ pub trait StoragePort<C> {
         // Others perform them.
     }
 
+    /// The log is committed and durable up to `end`, where a frame ends: a port that reads what is
+    /// stored again, to find what has rotted, reads the log so far. Called when it has told
+    /// [`crate::Completion::Scrubbed`].
+    fn set_settled(&mut self, end: Position) {
+        let _ = end;
+    }
+
     /// Takes no further requests; those that were taken are finished.
     fn close(&mut self) {
         // Nothing is left to finish.

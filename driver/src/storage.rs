@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 
+use quorate_archive::Scrubbed;
 use quorate_core::{OperationId, SnapshotManifest};
 
 use crate::port::{
@@ -59,6 +60,8 @@ pub enum Completion {
         /// What was read of its stream.
         bytes: Vec<u8>,
     },
+    /// A part of what is stored was read again.
+    Scrubbed(Scrubbed),
     /// The store is poisoned, or a thread of the storage is gone: nothing more becomes durable
     /// (E43). Reported once.
     Failed {
@@ -402,8 +405,10 @@ fn outcome<T>(
 }
 
 mod inline;
+mod scrubbing;
 
 pub use self::inline::InlineStorage;
+pub use self::scrubbing::{ScrubThread, Scrubbing};
 
 #[cfg(test)]
 mod tests;

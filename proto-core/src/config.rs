@@ -67,6 +67,11 @@ pub struct Timing {
     /// How much longer than its time-out this member waits, once, when its leader is lost: the
     /// lower its priority as a leader, the longer. Others go first, and nothing is blocked (E19).
     pub candidacy_delay: Duration,
+    /// The log shall hold nothing older than this, by cluster time, whoever lags behind: snapshots
+    /// are taken each fourth of it at least while the log grows, and what is older than the newest
+    /// one by more than half of it is purged, however little it is. The longest span there is for
+    /// no cap.
+    pub log_age_max: Duration,
 }
 
 impl Default for Timing {
@@ -84,6 +89,7 @@ impl Default for Timing {
             peer_record_interval: Duration::from_millis(1_000),
             stall_timeout: Duration::from_millis(500),
             candidacy_delay: Duration::ZERO,
+            log_age_max: Duration(u64::MAX),
         }
     }
 }
@@ -290,6 +296,20 @@ impl Timing {
         let delay = self.candidacy_delay;
         let bounded = delay <= most.times(CANDIDACY_TIMEOUTS_MAX);
         check(bounded, "candidacy_delay", delay, "must be at most 4 times election_timeout_max");
+        let age = self.log_age_max;
+        check(age > most, "log_age_max", age, "must be above election_timeout_max");
+    }
+
+    /// How old a leader lets its last marker become while the log grows; nothing for any age.
+    #[must_use]
+    pub const fn marker_age_max(&self) -> Option<Duration> {
+        if self.log_age_max.0 == u64::MAX { None } else { Some(Duration(self.log_age_max.0 / 4)) }
+    }
+
+    /// What is older than the newest snapshot by so much is not kept; nothing for any age.
+    #[must_use]
+    pub const fn kept_age(&self) -> Option<Duration> {
+        if self.log_age_max.0 == u64::MAX { None } else { Some(Duration(self.log_age_max.0 / 2)) }
     }
 }
 

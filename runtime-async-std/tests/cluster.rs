@@ -95,6 +95,12 @@ fn e29_a_member_that_lacks_what_all_have_purged_fetches_a_snapshot() {
 }
 
 #[test]
+fn e45_what_has_rotted_is_mended_by_the_others() {
+    let mut group = Group::new([&AsyncStd; 3], None);
+    cluster::what_has_rotted_is_mended_by_the_others(&mut group);
+}
+
+#[test]
 fn leadership_is_handed_over_on_request() {
     cluster::leadership_is_handed_over(&Group::new([&AsyncStd; 3], None));
 }

@@ -73,6 +73,13 @@ fn e29_a_member_that_lacks_what_all_have_purged_fetches_a_snapshot() {
 }
 
 #[test]
+fn e45_what_has_rotted_is_mended_by_the_others() {
+    let tokio = Tokio::new();
+    let mut group = Group::new([&tokio; 3], None);
+    cluster::what_has_rotted_is_mended_by_the_others(&mut group);
+}
+
+#[test]
 fn leadership_is_handed_over_on_request() {
     let tokio = Tokio::new();
     cluster::leadership_is_handed_over(&Group::new([&tokio; 3], None));

@@ -10,4 +10,5 @@ mod purge;
 mod races;
 mod recovery;
 mod salvage;
+mod scrub;
 mod snapshots;

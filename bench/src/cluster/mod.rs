@@ -24,7 +24,7 @@ use std::thread;
 use std::time::Instant as Clock;
 
 use quorate_core::{GroupId, Incarnation, MemberId, Position, Timing};
-use quorate_driver::{Configuration, init_archive, rejoin_archive};
+use quorate_driver::{Configuration, Scrubbing, init_archive, rejoin_archive};
 use tempfile::TempDir;
 
 use self::process::Process;
@@ -93,6 +93,7 @@ impl Cluster {
             data: self.directory.path().join(format!("member-{member}")),
             timing: Timing { session_timeout: SESSION_TIMEOUT, ..Timing::default() },
             limits: self.case.limits.clone(),
+            scrubbing: Scrubbing::default(),
             faults: self.case.faults(u64::from(member.0)),
         }
     }

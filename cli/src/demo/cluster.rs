@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use quorate_core::{GroupId, Limits, MemberId, Timing};
-use quorate_driver::{Configuration, Faults, init_archive, next_incarnation, rejoin_archive};
+use quorate_driver::{
+    Configuration, Faults, Scrubbing, init_archive, next_incarnation, rejoin_archive,
+};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -80,6 +82,7 @@ impl Cluster {
                 data: directory.join(format!("member-{id}")),
                 timing: Timing::default(),
                 limits: Limits::default(),
+                scrubbing: Scrubbing::default(),
                 faults: (loss > 0.0).then(|| faults(loss, u64::from(id.0))),
             };
             Process::prepare(directory, socket, &configuration, demo.runtime)

@@ -2,6 +2,9 @@
 
 use core::time::Duration;
 use std::collections::BTreeMap;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::Instant;
 
 use quorate_faultfs::{Call, Command, Effect, Fault};
 use quorate_sim::Dice;
@@ -265,7 +268,8 @@ fn log_of<'a>(trial: &RealTrial<'a>) -> Result<&'a LogFile, Failure> {
     })
 }
 
-/// A bit of the log turns over, in the file of a member that does not run.
+/// A bit of the log turns over, in the file of a member that does not run: it names the file and
+/// does not start, or has the bit back from the others, and takes part again.
 pub(super) fn df_03(trial: &RealTrial<'_>) -> Verdict {
     let log = log_of(trial)?;
     let mut grounds = trial.grounds_with_fault_disks(3, &[1])?;
@@ -282,8 +286,23 @@ pub(super) fn df_03(trial: &RealTrial<'_>) -> Verdict {
         grounds.kill(1);
         let offset = log.begin + dice.below(FRAMES_BYTES);
         let rot = Command::Rot(log.file.clone(), offset, dice.below(8) as u8);
+        let path = grounds.data_of(1).join(&log.file);
+        let good = byte_of(&path, offset)?;
         grounds.ask(1, &rot)?;
-        let said = grounds.refuses_to_start(1)?;
+        let said = match grounds.start(1) {
+            Ok(()) => {
+                let begun = Instant::now();
+                while byte_of(&path, offset)? != good {
+                    check(begun.elapsed() < PATIENCE, || {
+                        format!("it runs with another byte at {offset} of {}", path.display())
+                    })?;
+                    answered_in_turn(&mut grounds, &mut client, 1)?;
+                }
+                continue;
+            }
+            Err(Failure::Broken { what, .. }) => what,
+            Err(other) => return Err(other),
+        };
         check(said.contains(&log.file) && !said.contains("panicked"), || {
             format!("it does not name the file that is damaged: {said}")
         })?;
@@ -294,6 +313,15 @@ pub(super) fn df_03(trial: &RealTrial<'_>) -> Verdict {
     }
     is_needed(&mut grounds, &mut client, 1)?;
     counts_up(&mut client)
+}
+
+/// What a file has at `offset`.
+fn byte_of(path: &Path, offset: u64) -> Result<u8, Failure> {
+    let read = |error| Failure::Harness(format!("{}: {error}", path.display()));
+    let mut byte = [0];
+    let file = std::fs::File::open(path).map_err(read)?;
+    file.read_exact_at(&mut byte, offset).map_err(read)?;
+    Ok(byte[0])
 }
 
 /// Writes of one of three are lost, or land elsewhere, or the names of its files are not written:

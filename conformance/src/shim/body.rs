@@ -152,7 +152,7 @@ pub(super) use numbers;
 numbers!(TimingBody of Timing {
     heartbeat_interval, heartbeat_first, election_timeout_min, election_timeout_max, nak_delay,
     nak_retry, repair_linger, progress_timeout, session_timeout, peer_record_interval,
-    stall_timeout, candidacy_delay,
+    stall_timeout, candidacy_delay, log_age_max,
 });
 numbers!(LimitsBody of Limits {
     window_bytes, message_bytes_max, uncommitted_bytes_max, unapplied_bytes_max, slice_bytes,

@@ -92,7 +92,7 @@ fn compared(key: &str) -> &'static [&'static str] {
     match key {
         "heartbeat_first" | "election_timeout_min" => &["heartbeat_interval"],
         "election_timeout_max" => &["election_timeout_min"],
-        "progress_timeout" | "session_timeout" => &["election_timeout_max"],
+        "progress_timeout" | "session_timeout" | "log_age_max" => &["election_timeout_max"],
         "message_bytes_max" => &["window_bytes", "session_window_bytes"],
         "reply_bytes_max" => &["session_window_bytes"],
         "run_bytes_max" | "repair_request_bytes_max" | "repair_budget_bytes" => &["slice_bytes"],

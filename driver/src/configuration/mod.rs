@@ -17,6 +17,10 @@
 //! [limits]                          # optional, as is each of its keys
 //! window_bytes = 16777216
 //!
+//! [scrub]                           # optional, as is each of its keys
+//! bytes_per_second = 4194304        # of what is stored, read again to find what has rotted
+//! interval = "3600s"                # between the end of a pass and the next
+//!
 //! [faults]                          # only to try out what the group bears
 //! loss_percent = 5
 //! ```
@@ -37,6 +41,7 @@ use self::members::{Members, read_address, read_members};
 use self::section::Section;
 use crate::endpoint::endpoint_of;
 use crate::faults::Faults;
+use crate::storage::Scrubbing;
 
 /// A member's configuration, checked.
 #[derive(Clone, Debug)]
@@ -55,6 +60,8 @@ pub struct Configuration {
     pub timing: Timing,
     /// Sizes and counts.
     pub limits: Limits,
+    /// How what is stored is read again.
+    pub scrubbing: Scrubbing,
     /// Deliberate faults, when there is such a section.
     pub faults: Option<Faults>,
 }
@@ -195,7 +202,8 @@ impl Configuration {
                 limits.insert(own.key().into(), own.value().cast_signed().into());
             }
         }
-        for (name, section) in [("timing", timing), ("limits", limits)] {
+        let scrub = scrub_table(self.scrubbing);
+        for (name, section) in [("timing", timing), ("limits", limits), ("scrub", scrub)] {
             if !section.is_empty() {
                 file.insert(name.into(), Value::Table(section));
             }
@@ -262,6 +270,7 @@ impl Configuration {
             }
             section.finish();
         }
+        let scrubbing = file.section("scrub").map(read_scrub).unwrap_or_default();
         let faults = file.section("faults").map(read_faults);
         file.finish();
         let unbound = SocketAddr::from(([0, 0, 0, 0], 0));
@@ -273,6 +282,7 @@ impl Configuration {
             data: data.unwrap_or_default().into(),
             timing,
             limits,
+            scrubbing,
             faults,
         };
         configuration.check(member.is_some() && complete, problems);
@@ -309,6 +319,27 @@ fn read_group(file: &mut Section<'_>, value: &Value) -> Option<GroupId> {
     group.map(GroupId)
 }
 
+fn read_scrub(mut section: Section<'_>) -> Scrubbing {
+    let mut scrubbing = Scrubbing::default();
+    section.integer_into(Integer::U64("bytes_per_second", &mut scrubbing.bytes_per_second));
+    section.duration_into("interval", &mut scrubbing.interval);
+    section.finish();
+    scrubbing
+}
+
+/// What a file has to say for these settings.
+fn scrub_table(scrubbing: Scrubbing) -> Table {
+    let (mut table, default) = (Table::new(), Scrubbing::default());
+    let Scrubbing { bytes_per_second, interval } = scrubbing;
+    if bytes_per_second != default.bytes_per_second {
+        table.insert("bytes_per_second".into(), bytes_per_second.cast_signed().into());
+    }
+    if interval != default.interval {
+        table.insert("interval".into(), section::duration_text(interval).into());
+    }
+    table
+}
+
 fn read_faults(mut section: Section<'_>) -> Faults {
     let mut faults = Faults::default();
     section.percent_into("loss_percent", &mut faults.loss_percent);
@@ -321,7 +352,7 @@ fn read_faults(mut section: Section<'_>) -> Faults {
     faults
 }
 
-fn durations(timing: &mut Timing) -> [(&'static str, &mut Duration); 12] {
+fn durations(timing: &mut Timing) -> [(&'static str, &mut Duration); 13] {
     [
         ("heartbeat_interval", &mut timing.heartbeat_interval),
         ("heartbeat_first", &mut timing.heartbeat_first),
@@ -335,6 +366,7 @@ fn durations(timing: &mut Timing) -> [(&'static str, &mut Duration); 12] {
         ("peer_record_interval", &mut timing.peer_record_interval),
         ("stall_timeout", &mut timing.stall_timeout),
         ("candidacy_delay", &mut timing.candidacy_delay),
+        ("log_age_max", &mut timing.log_age_max),
     ]
 }
 

@@ -1,24 +1,26 @@
-//! The lives of a member in one process: the first, and one more behind each snapshot of another
-//! member that was installed. Socket, service and handles stay.
+//! The lives of a member in one process: the first, one more behind each snapshot of another member
+//! that was installed, and one when its log has rotted. Socket, service and handles stay.
 
 use core::fmt;
 use core::time::Duration;
 use std::path::PathBuf;
 use std::sync::mpsc::TryRecvError;
 
-use quorate_core::{Instant, Member, MemberConfig, Recovered};
+use quorate_archive::{ArchiveError, Scrub};
+use quorate_core::{Instant, Member, MemberConfig, Position, Recovered};
 
 use super::{Completions, DATAGRAMS_PER_TURN, MemberHost, Phase};
 use crate::archive_ports::{
-    ArchivePorts, ArchiveReader, ArchiveSnapshots, ArchiveStore, LogWriter,
+    ArchivePorts, ArchiveReader, ArchiveSnapshots, ArchiveStore, LogWriter, OpenError, open_to_mend,
 };
 use crate::archive_storage::{ArchiveStorage, StorageMode};
 use crate::configuration::Configuration;
 use crate::doorbell::Doorbell;
 use crate::faults::FaultyPort;
-use crate::host::ServiceHost;
+use crate::host::{ServiceHost, snapshot_of};
 use crate::member_handle::{MemberHandle, MemberOptions, RunError, StartMemberError};
 use crate::member_loop::MemberLoop;
+use crate::mender::Mender;
 use crate::port::{Clock, DatagramPort, LogPort, StoragePort, SystemClock};
 use crate::recording::Recording;
 use crate::service::{Service, ServiceError};
@@ -29,9 +31,17 @@ use crate::udp_port::UdpPort;
 /// may be under way.
 const RENEW_TIMEOUT: Duration = Duration::from_secs(30);
 
-type Renewed = Result<(), StartMemberError>;
+type Renewed = Result<Next, StartMemberError>;
 type Renew<S, P, L, Q> =
     dyn FnMut(&mut MemberLoop<P, L, Q, S>, Instant, Completions) -> Renewed + Send;
+
+/// What comes behind a life.
+pub(super) enum Next {
+    /// Another one, which has begun.
+    Life,
+    /// None, until others have mended the log.
+    Mending(Box<Mender>),
+}
 
 /// How a member begins anew.
 pub(super) struct Renewal<S, P, L, Q>(Box<Renew<S, P, L, Q>>);
@@ -57,15 +67,23 @@ impl<S: Service + 'static> MemberHost<S> {
         wake: Wake,
     ) -> Result<(Self, MemberHandle<S>), StartMemberError> {
         let began = std::time::Instant::now();
-        let MemberOptions { configuration, bootstrap, socket, storage, record } = options;
-        let ArchivePorts { recovered, writer, store, reader, snapshots, service_state } =
-            ArchivePorts::open(&configuration, bootstrap)?;
+        let ports = match ArchivePorts::open(&options.configuration, options.bootstrap) {
+            // A sector that cannot be read is told at a start: it may be the cable.
+            Err(OpenError::Archive(refused @ ArchiveError::Damaged { .. })) => {
+                return Self::start_mending(options, refused, service, wake);
+            }
+            ports => ports?,
+        };
+        let MemberOptions { configuration, socket, storage, record, .. } = options;
+        let ArchivePorts { recovered, writer, store, reader, snapshots, scrub, service_state } =
+            ports;
         let clock = SystemClock::start();
         let config = configuration.member_config(random_number());
         let now = clock.now();
         // Before the recording, which takes a new file each time: not for a port in use.
         let port = UdpPort::open(configuration.bind, socket)?;
-        let mut lives = Lives { configuration, storage, record, count: 1 };
+        let mut lives = Lives::new(configuration, storage, record, &service);
+        lives.count = 1;
         let recording = lives.recording(&config, &recovered, now)?;
         let member = Member::new(config, recovered, now)?;
         if let Some(state) = &service_state {
@@ -76,7 +94,7 @@ impl<S: Service + 'static> MemberHost<S> {
         let address = port.address().unwrap_or(lives.configuration.bind);
         let doorbell = Doorbell::new(wake);
         let (completed, completions) = Completions::new(doorbell.clone());
-        let storage = lives.storage((store, reader, snapshots), completed)?;
+        let storage = lives.storage((store, reader, snapshots), scrub, completed)?;
         let port = FaultyPort::new(port, lives.configuration.faults);
         let service = ServiceHost::new(service);
         let mut member = MemberLoop::new(member, port, writer, storage, service);
@@ -84,7 +102,39 @@ impl<S: Service + 'static> MemberHost<S> {
             member.record(recording);
         }
         let (mut host, handle) = Self::over(member, clock, completions, doorbell, address);
-        host.renew_by(move |ended, now, completed| lives.begin_again(ended, now, completed));
+        host.renewal =
+            Some(Renewal(Box::new(move |ended, now, put| lives.begin_again(ended, now, put))));
+        Ok((host, handle))
+    }
+
+    /// Starts a member whose archive was `refused`, if others can mend it: its first life begins
+    /// when they have.
+    fn start_mending(
+        options: MemberOptions,
+        refused: ArchiveError,
+        service: S,
+        wake: Wake,
+    ) -> Result<(Self, MemberHandle<S>), StartMemberError> {
+        let MemberOptions { configuration, socket, storage, record, .. } = options;
+        let clock = SystemClock::start();
+        let now = clock.now();
+        let mut lives = Lives::new(configuration, storage, record, &service);
+        let mender = Box::new(lives.mender(refused, now)?);
+        let configuration = &lives.configuration;
+        let port = UdpPort::open(configuration.bind, socket)?;
+        let address = port.address().unwrap_or(configuration.bind);
+        let port = FaultyPort::new(port, configuration.faults);
+        // Nothing ever happens to this one.
+        let config = configuration.member_config(random_number());
+        let member = Member::new(config, Recovered::empty(mender.life()), now)?;
+        let doorbell = Doorbell::new(wake);
+        let (_, completions) = Completions::new(doorbell.clone());
+        let host = ServiceHost::new(service);
+        let member = MemberLoop::without_log(member, port, ArchiveStorage::Absent, host);
+        let (mut host, handle) = Self::over(member, clock, completions, doorbell, address);
+        host.renewal =
+            Some(Renewal(Box::new(move |ended, now, put| lives.begin_again(ended, now, put))));
+        host.begin_mending(mender);
         Ok((host, handle))
     }
 }
@@ -96,20 +146,56 @@ struct Lives {
     storage: StorageMode,
     record: Option<PathBuf>,
     count: u64,
+    /// The service's state at the beginning of the log, if it gave it.
+    beginning: Option<Vec<u8>>,
+    /// Where the log was mended from on, since the last life began.
+    mended_at: Option<Position>,
 }
 
 impl Lives {
-    /// Begins another life in place of `ended`, whose archive is closed.
+    /// None has begun; `service` has applied nothing.
+    fn new(
+        configuration: Configuration,
+        storage: StorageMode,
+        record: Option<PathBuf>,
+        service: &impl Service,
+    ) -> Self {
+        let beginning = snapshot_of(service).ok();
+        Self { configuration, storage, record, count: 0, beginning, mended_at: None }
+    }
+
+    /// Who mends the archive that was `refused`. What was mended from the same place on before, and
+    /// is damaged again, is not mended by that.
+    fn mender(&mut self, refused: ArchiveError, now: Instant) -> Result<Mender, OpenError> {
+        let mending = open_to_mend(&self.configuration, &refused)?;
+        let at = mending.as_ref().and_then(|mending| Some(mending.hole()?.at));
+        match mending {
+            Some(mending) if at != self.mended_at => {
+                self.mended_at = at;
+                Ok(Mender::new(mending, &self.configuration, now))
+            }
+            _ => Err(refused.into()),
+        }
+    }
+
+    /// Begins another life in place of `ended`, whose archive is closed, unless that has to be
+    /// mended before.
     fn begin_again<S: Service>(
         &mut self,
         ended: &mut MemberLoop<UdpPort, LogWriter, ArchiveStorage, S>,
         now: Instant,
         completed: Completions,
-    ) -> Result<(), StartMemberError> {
+    ) -> Renewed {
         let began = std::time::Instant::now();
-        self.count += 1;
-        let ArchivePorts { recovered, writer, store, reader, snapshots, service_state } =
-            ArchivePorts::open(&self.configuration, false)?;
+        let ports = match ArchivePorts::open(&self.configuration, false) {
+            Err(OpenError::Archive(refused)) => {
+                return Ok(Next::Mending(Box::new(self.mender(refused, now)?)));
+            }
+            ports => ports?,
+        };
+        (self.count, self.mended_at) = (self.count + 1, None);
+        let ArchivePorts { recovered, writer, store, reader, snapshots, scrub, service_state } =
+            ports;
         let config = self.configuration.member_config(random_number());
         let recording = self.recording(&config, &recovered, now).unwrap_or_else(|error| {
             // The group needs the member more than anybody needs the file.
@@ -117,28 +203,31 @@ impl Lives {
             None
         });
         let member = Member::new(config, recovered, now)?;
-        let Some(state) = service_state else {
+        let Some(state) = service_state.or_else(|| self.beginning.clone()) else {
             let reason = ServiceError("there is no snapshot to restore it from".into());
             return Err(refused(&member, reason));
         };
         tell_beginning(&state, &member, began);
         let position = member.view().applied;
-        let storage = self.storage((store, reader, snapshots), completed)?;
+        let storage = self.storage((store, reader, snapshots), scrub, completed)?;
         let restored = ended.begin_again(member, writer, storage, &state);
         restored.map_err(|reason| StartMemberError::Restore { position, reason })?;
         if let Some(recording) = recording {
             ended.record(recording);
         }
-        Ok(())
+        Ok(Next::Life)
     }
 
     fn storage(
         &self,
         (store, reader, snapshots): (ArchiveStore, ArchiveReader, ArchiveSnapshots),
+        scrub: Scrub,
         completed: Completions,
     ) -> Result<ArchiveStorage, StartMemberError> {
         let complete = move |completion| completed.put(completion);
-        let storage = ArchiveStorage::start(self.storage, store, reader, snapshots, complete);
+        let scrubs = (scrub, self.configuration.scrubbing);
+        let storage =
+            ArchiveStorage::start(self.storage, store, reader, snapshots, scrubs, complete);
         storage.map_err(StartMemberError::Thread)
     }
 
@@ -192,12 +281,15 @@ where
     /// ([`MemberLoop::begin_again`]); the storage of the new life puts its completions into what is
     /// handed over. It is called when all of the last storage is gone, or has been awaited for
     /// long. A host of ports that was not told ends with [`RunError::MustRestart`].
-    pub fn renew_by<F>(&mut self, renew: F)
+    pub fn renew_by<F>(&mut self, mut renew: F)
     where
         F: FnMut(&mut MemberLoop<P, L, Q, S>, Instant, Completions) -> Result<(), StartMemberError>
             + Send
             + 'static,
     {
+        let renew = move |ended: &mut MemberLoop<P, L, Q, S>, now, put| {
+            renew(ended, now, put).map(|()| Next::Life)
+        };
         self.renewal = Some(Renewal(Box::new(renew)));
     }
 
@@ -231,12 +323,21 @@ where
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
             }
         }
+        self.begin_anew()
+    }
+
+    /// Begins another life; nobody has the directory open.
+    pub(super) fn begin_anew(&mut self) -> Turn {
         let (completed, completions) = Completions::new(self.doorbell.clone());
         self.completions = completions;
         let now = self.clock.now();
-        let Some(Renewal(renew)) = &mut self.renewal else { return self.close(until) };
+        let Some(Renewal(renew)) = &mut self.renewal else {
+            let until = self.stop_at();
+            return self.close(until);
+        };
         match renew(&mut self.member, now, completed) {
-            Ok(()) => self.phase = Phase::Fresh,
+            Ok(Next::Life) => self.phase = Phase::Fresh,
+            Ok(Next::Mending(mender)) => self.begin_mending(mender),
             Err(error) => {
                 self.report.outcome = Some(Err(RunError::Restart(error)));
                 let until = self.stop_at();

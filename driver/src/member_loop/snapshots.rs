@@ -63,7 +63,8 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
         self.actions.clear();
         (self.log, self.storage) = (Some(log), storage);
         self.sender.begin(header_of(&self.member));
-        (self.outstanding, self.restarts) = (0, false);
+        (self.outstanding, self.restarts, self.stopping) = (0, false, false);
+        self.damage = None;
         (self.refused, self.broken, self.unsaved) = (None, None, None);
         (self.marked, self.detail, self.stopped) = (None, None, None);
         self.transferred.clear();

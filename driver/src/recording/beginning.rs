@@ -91,7 +91,7 @@ fn read_config(fields: &mut Reader<'_>) -> Option<MemberConfig> {
 }
 
 /// In the order in which they are written; without `..`, so that a new one is not forgotten.
-fn timing_numbers(timing: &Timing) -> [u64; 12] {
+fn timing_numbers(timing: &Timing) -> [u64; 13] {
     let Timing {
         heartbeat_interval,
         heartbeat_first,
@@ -105,6 +105,7 @@ fn timing_numbers(timing: &Timing) -> [u64; 12] {
         peer_record_interval,
         stall_timeout,
         candidacy_delay,
+        log_age_max,
     } = timing;
     [
         heartbeat_interval.0,
@@ -119,6 +120,7 @@ fn timing_numbers(timing: &Timing) -> [u64; 12] {
         peer_record_interval.0,
         stall_timeout.0,
         candidacy_delay.0,
+        log_age_max.0,
     ]
 }
 
@@ -137,6 +139,7 @@ fn read_timing(fields: &mut Reader<'_>) -> Option<Timing> {
         peer_record_interval: next()?,
         stall_timeout: next()?,
         candidacy_delay: next()?,
+        log_age_max: next()?,
     })
 }
 

@@ -9,7 +9,7 @@ use quorate_core::client::{ClientConfig, ClientLimits, ClientTiming};
 use quorate_core::{ClientKey, GroupId, Limits, MemberId, RecoveryEpoch, Timing};
 use quorate_driver::{
     ClientHandle, ClientOptions, Configuration, Context, Faults, MemberHandle, MemberOptions,
-    Service, ServiceError, StartMemberError, StorageMode, endpoint_of, next_incarnation,
+    Scrubbing, Service, ServiceError, StartMemberError, StorageMode, endpoint_of, next_incarnation,
     rejoin_archive,
 };
 
@@ -63,6 +63,8 @@ pub(crate) struct Group<'a> {
     pub(crate) storage: StorageMode,
     /// Of each member; clients fit the default ones.
     pub(crate) limits: Limits,
+    /// How each reads again what is stored.
+    pub(crate) scrubbing: Scrubbing,
     _directory: tempfile::TempDir,
     configurations: Vec<Configuration>,
     sockets: Vec<UdpSocket>,
@@ -87,22 +89,37 @@ impl<'a> Group<'a> {
             data: directory.path().join(id.to_string()),
             timing: Timing::default(),
             limits: Limits::default(),
+            scrubbing: Scrubbing::default(),
             faults: faults.map(|faults| Faults { seed: u64::from(id.0), ..faults }),
         };
         let configurations = addresses.iter().map(configure).collect();
         let (runtimes, storage) = (runtimes.to_vec(), StorageMode::Threads);
-        let limits = Limits::default();
-        Self { runtimes, storage, limits, _directory: directory, configurations, sockets, faults }
+        Self {
+            runtimes,
+            storage,
+            limits: Limits::default(),
+            scrubbing: Scrubbing::default(),
+            _directory: directory,
+            configurations,
+            sockets,
+            faults,
+        }
     }
 
     /// What the member is started with: a new group at its first start, else its old data.
     pub(crate) fn options(&self, index: usize) -> MemberOptions {
         let mut options = MemberOptions::new(self.configurations[index].clone());
         options.configuration.limits = self.limits.clone();
+        options.configuration.scrubbing = self.scrubbing;
         options.bootstrap = true;
         options.socket = Some(self.sockets[index].try_clone().unwrap());
         options.storage = self.storage;
         options
+    }
+
+    /// The first file of a member's log.
+    pub(crate) fn segment(&self, index: usize) -> PathBuf {
+        self.configurations[index].data.join("log/0000000000000000.segment")
     }
 
     /// The newest snapshot of a member: its file.

@@ -6,6 +6,7 @@
 mod fetched;
 mod group;
 mod patience;
+mod rot;
 mod snapshots;
 
 use core::ops::Range;
@@ -16,6 +17,7 @@ use quorate_driver::{ClientHandle, Faults, MemberHandle, MemberStatus, TransferE
 pub(crate) use self::fetched::a_member_that_lacks_what_all_have_purged_fetches_a_snapshot;
 pub(crate) use self::group::{Group, Keeper, Runtime};
 pub(crate) use self::patience::{in_time, in_time_or_tell};
+pub(crate) use self::rot::what_has_rotted_is_mended_by_the_others;
 pub(crate) use self::snapshots::a_restart_begins_with_the_newest_whole_snapshot;
 
 type Member = MemberHandle<Keeper>;

@@ -16,6 +16,7 @@ use crate::notice::{Notice, SnapshotRefusal};
 use crate::position::Position;
 use crate::snapshot::{Snapshot, SnapshotPoint};
 use crate::term::Term;
+use crate::time::{Duration, LogTime};
 
 /// Snapshots that are remembered as places where the log may begin, at most.
 const POINTS_MAX: usize = 8;
@@ -30,6 +31,8 @@ pub(super) struct Snapshots {
     under_way: Option<UnderWay>,
     /// The end of the newest marker that was applied, or that this leader appended.
     marked: Position,
+    /// The cluster time of that marker.
+    marked_at: LogTime,
     /// A marker that this member appended as leader of that term; until it is applied no other
     /// follows.
     appended: Option<(Term, Position)>,
@@ -52,7 +55,8 @@ impl Snapshots {
         if position > Position::ZERO {
             points.add(point);
         }
-        Self { position, points, under_way: None, marked: position, appended: None }
+        let (marked, marked_at) = (position, point.time);
+        Self { position, points, under_way: None, marked, marked_at, appended: None }
     }
 
     /// Where those stand that counted and may be there still, newest first.
@@ -124,15 +128,20 @@ impl Points {
         }
     }
 
-    /// Where the log may begin if `keep` bytes behind the newest are kept: at the one before the
-    /// newest at most, so that a start that finds the newest broken can begin with that one.
-    fn origin(&self, keep: u64) -> Option<SnapshotPoint> {
+    /// Where the log may begin if `keep` bytes behind the newest are kept, but nothing that is
+    /// older than that by `age`: at the one before the newest at most, so that a start that finds
+    /// the newest broken can begin with that one.
+    fn origin(&self, keep: u64, age: Option<Duration>) -> Option<SnapshotPoint> {
         let (newest, older) = self.0.split_last()?;
         let (newest, older) = match mutant::is(mutant::PURGES_UP_TO_THE_NEWEST) {
             true => (newest, self.0.as_slice()),
             false => (newest, older),
         };
-        let kept = |point: &&SnapshotPoint| newest.position.since(point.position) >= keep;
+        let is_old = |point: &SnapshotPoint| {
+            age.is_some_and(|age| newest.time.0.saturating_sub(point.time.0) >= age.0)
+        };
+        let kept =
+            |point: &&SnapshotPoint| newest.position.since(point.position) >= keep || is_old(point);
         let origin = older.iter().rfind(kept).copied()?;
         let elsewhere = mutant::is(mutant::ORIGIN_OF_ANOTHER_PLACE);
         Some(SnapshotPoint { chain: if elsewhere { newest.chain } else { origin.chain }, ..origin })
@@ -153,15 +162,25 @@ impl Member {
         Ok(())
     }
 
-    /// Appends a marker if the log has grown by the interval that is configured.
+    /// Appends a marker if the log has grown by the interval that is configured, or has grown and
+    /// the last one is too old.
     #[inline]
     pub(super) fn mark_snapshot_by_policy(&mut self, actions: &mut Actions) {
         let interval = self.config.limits.marker_interval_bytes();
         let grown = self.state.log.verified.since(self.state.snapshots.marked);
-        if interval > 0 && grown >= interval && self.state.leading.is_some() {
+        let is_due = (interval > 0 && grown >= interval) || self.is_marker_old(grown);
+        if is_due && self.state.leading.is_some() {
             // Whatever speaks against it, it is tried again with the next flush.
             let _ = self.mark_snapshot(SnapshotCause::Policy, actions);
         }
+    }
+
+    /// Whether the last marker is too old for a log that has `grown` since.
+    #[inline]
+    fn is_marker_old(&self, grown: u64) -> bool {
+        let Some(age) = self.config.timing.marker_age_max() else { return false };
+        let since = self.cluster_time().0.saturating_sub(self.state.snapshots.marked_at.0);
+        grown > 0 && since >= age.0
     }
 
     fn mark_snapshot(
@@ -176,14 +195,15 @@ impl Member {
         if let Some(position) = self.state.snapshots.busy_at(term) {
             return Err(SnapshotRefusal::UnderWay { position });
         }
-        let body = Body::SnapshotMark { time: self.cluster_time(), cause };
+        let time = self.cluster_time();
+        let body = Body::SnapshotMark { time, cause };
         if frame_bytes(&body, 0) > self.append_room() {
             return Err(SnapshotRefusal::NoRoom);
         }
         let position = self.append_frame(&body, &[]).end;
         let snapshots = &mut self.state.snapshots;
         snapshots.appended = Some((term, position));
-        snapshots.marked = position;
+        (snapshots.marked, snapshots.marked_at) = (position, time);
         actions.push(Action::Notify(Notice::SnapshotMarked { position, cause }));
         Ok(())
     }
@@ -198,6 +218,7 @@ impl Member {
         let position = point.position;
         let snapshots = &mut self.state.snapshots;
         snapshots.marked = snapshots.marked.max(position);
+        snapshots.marked_at = snapshots.marked_at.max(point.time);
         snapshots.appended = snapshots.appended.filter(|(_, appended)| *appended > position);
         if snapshots.under_way.is_some() {
             self.counters.snapshots_skipped += 1;
@@ -235,7 +256,8 @@ impl Member {
     #[inline(never)]
     fn purge(&mut self, actions: &mut Actions) {
         let keep = self.config.limits.kept_bytes();
-        let Some(origin) = self.state.snapshots.points.origin(keep) else { return };
+        let age = self.config.timing.kept_age();
+        let Some(origin) = self.state.snapshots.points.origin(keep, age) else { return };
         if origin.position <= self.state.log.origin {
             return;
         }

@@ -25,7 +25,7 @@ members = [
 "#;
 
 /// Every option of a section: its name, and a value that is good with the others' defaults.
-const TIMING: [(&str, &str); 12] = [
+const TIMING: [(&str, &str); 13] = [
     ("heartbeat_interval", "\"25ms\""),
     ("heartbeat_first", "\"2ms\""),
     ("election_timeout_min", "\"160ms\""),
@@ -38,6 +38,7 @@ const TIMING: [(&str, &str); 12] = [
     ("peer_record_interval", "\"2s\""),
     ("stall_timeout", "\"400ms\""),
     ("candidacy_delay", "\"100ms\""),
+    ("log_age_max", "\"3600s\""),
 ];
 const LIMITS: [(&str, &str); 17] = [
     ("window_bytes", "33554432"),

@@ -11,7 +11,7 @@ use disks::{df_02, df_03, df_09, df_12, df_15, df_16};
 use majority::df_05;
 use members::{df_01, df_07, df_08, df_10, df_11, df_14, df_17, df_19};
 
-const PEER_REPAIR: &str = "repair of damaged bytes by peers";
+const PEER_REPAIR: &str = "repair of damaged bytes by peers on the stage";
 
 pub(super) const CASES: &[Case] = &[
     Case::cluster(
@@ -39,7 +39,10 @@ pub(super) const CASES: &[Case] = &[
          start, the refusal names the frame, and the file stays as it is.",
         df_03,
     )
-    .without("others heal it, and it may not lead meanwhile: repair of damaged bytes by peers")
+    .without(
+        "others heal it, and it may not lead meanwhile: repair of damaged bytes by peers on the \
+         stage",
+    )
     .quick()
     .edges(&["E45"]),
     Case::waits(
@@ -57,8 +60,12 @@ pub(super) const CASES: &[Case] = &[
          nothing; one that a minority has lost comes back from the others.",
         df_05,
     )
-    .without("a range that most have lost comes back from one good copy: repair of damaged bytes by peers")
-    .quick(),
+    .without(
+        "a range that most have lost comes back from one good copy: repair of damaged bytes by \
+         peers on the stage",
+    )
+    .quick()
+    .edges(&["E46"]),
     Case::waits(
         "DF-06",
         "perhaps committed, and damaged",
@@ -83,7 +90,7 @@ pub(super) const CASES: &[Case] = &[
         df_08,
     )
     .edges(&["E88"])
-    .without("what it stopped for comes back to it: repair of damaged bytes by peers"),
+    .without("what it stopped for comes back to it: repair of damaged bytes by peers on the stage"),
     Case::core(
         "DF-09",
         "misdirected, stale and lost writes",
@@ -167,7 +174,7 @@ pub(super) const CASES: &[Case] = &[
         "DF-18",
         "scrub",
         "Damage of bytes that nobody reads is found and repaired within one scrub period.",
-        "scrub",
+        "a scrub of the stage's disk",
     )
     .should(),
     Case::cluster(

@@ -14,6 +14,7 @@ use crate::notice::Notice;
 use crate::position::{Position, PositionRange};
 use crate::snapshot::SnapshotPoint;
 use crate::term::{Chain, Term};
+use crate::time::Duration;
 
 impl Disk {
     /// Leaves zeros of what is before `origin`.
@@ -146,6 +147,48 @@ fn a_cap_has_snapshots_taken_and_one_dead_member_does_not_pin_the_log() {
     }
     // One message, and its marker, may come on top before the snapshot is stored.
     assert!(longest <= cap + 2_000 && longest > cap / 2, "{longest} of {cap}");
+}
+
+#[test]
+fn what_is_too_old_is_purged_however_little_it_is_and_whoever_is_away() {
+    let mut cluster = Cluster::new(3);
+    // Nothing is purged for its bytes.
+    cluster.timing.log_age_max = Duration::from_millis(2_000);
+    for member in 1..=3 {
+        cluster.start(member);
+    }
+    cluster.run_until_led();
+    cluster.connect_client();
+    let dead = *cluster.running().iter().find(|member| Some(**member) != cluster.leader()).unwrap();
+    cluster.crash(dead);
+    // When each message was answered, and where the log ended then.
+    let mut answered = Vec::new();
+    let mut purged = 0;
+    for _ in 0..200 {
+        say(&mut cluster, &[7; 100]);
+        answered.push((cluster.now, cluster.member(cluster.running()[0]).view().commit));
+        let until = cluster.now + Duration::from_millis(40);
+        cluster.run_until("a while", |cluster| cluster.now >= until);
+        let oldest = cluster.now.0.saturating_sub(2_000_000_000);
+        for member in cluster.running() {
+            let origin = cluster.member(member).view().origin;
+            purged += u32::from(origin > Position::ZERO);
+            let too_old = answered.iter().rfind(|(at, _)| at.0 < oldest);
+            assert!(too_old.is_none_or(|(_, end)| *end <= origin), "{too_old:?}, {origin}");
+        }
+    }
+    assert!(purged > 200, "{purged}");
+    // A log that does not grow is left alone.
+    let marks = |cluster: &Cluster| {
+        let notices = cluster.nodes.values().flat_map(|node| &node.notices);
+        notices.filter(|notice| matches!(notice, Notice::SnapshotMarked { .. })).count()
+    };
+    let until = cluster.now + Duration::from_millis(1_000);
+    cluster.run_until("a while", |cluster| cluster.now >= until);
+    let before = marks(&cluster);
+    let until = cluster.now + Duration::from_millis(6_000);
+    cluster.run_until("a while", |cluster| cluster.now >= until);
+    assert_eq!(marks(&cluster), before);
 }
 
 fn nak(leader: Life, term: Term, range: PositionRange) -> (Sender, Datagram) {
