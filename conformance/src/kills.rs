@@ -6,13 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use quorate_core::mutant::{ALL, Mutant};
 
 use crate::case::Case;
+use crate::catalogue;
+
+/// A case, and the numbers of the mistakes that it notices.
+pub type Row = (&'static Case, BTreeSet<u32>);
 
 /// The table of cases and mistakes.
 #[derive(Clone, Debug)]
 pub struct Kills {
     mutants: Vec<Mutant>,
-    /// In the order of the catalogue, each with the numbers of the mistakes that it notices.
-    cases: Vec<(&'static Case, BTreeSet<u32>)>,
+    /// In the order of the catalogue.
+    cases: Vec<Row>,
 }
 
 impl Kills {
@@ -32,11 +36,16 @@ impl Kills {
         }
     }
 
+    /// Takes over rows of another table of the same mistakes.
+    pub fn take_over(&mut self, rows: Vec<Row>) {
+        self.cases.extend(rows);
+        let place = |id: &str| catalogue::all().position(|case| case.id == id);
+        self.cases.sort_by_key(|(case, _)| place(case.id));
+    }
+
     /// The ids of the cases that notice a mistake.
     pub fn noticing(&self, mutant: u32) -> impl Iterator<Item = &'static str> {
-        let of = move |(case, noticed): &(&'static Case, BTreeSet<u32>)| {
-            noticed.contains(&mutant).then_some(case.id)
-        };
+        let of = move |(case, noticed): &Row| noticed.contains(&mutant).then_some(case.id);
         self.cases.iter().filter_map(of)
     }
 
@@ -196,7 +205,6 @@ fn spans(numbers: &BTreeSet<u32>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalogue;
 
     #[test]
     fn it_tells_who_notices_what_and_who_does_not() {
@@ -215,6 +223,11 @@ mod tests {
         assert!(text.contains("| EL-01 | single voter | 1 2 4 |\n"), "{text}");
         assert!(text.contains("\nFilled at commit c0ffee.\n"), "{text}");
         assert!(text.ends_with("| EL | 00000000000000ab |\n"), "{text}");
+        let rows = |id| (catalogue::find(id).unwrap(), noticed(&text, id).unwrap());
+        let mut again = Kills::new([catalogue::find("EL-09").unwrap()], ALL[..4].iter().copied());
+        again.note("EL-09", 2);
+        again.take_over(vec![rows("NK-16"), rows("EL-01")]);
+        assert_eq!(again.markdown(&BTreeMap::from([("EL".to_owned(), 0xab)]), "c0ffee"), text);
         let read = |id| noticed(&text, id).map(Vec::from_iter);
         assert_eq!(read("EL-01"), Some(vec![1, 2, 4]));
         assert_eq!(read("NK-16"), Some(vec![]));

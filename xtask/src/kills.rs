@@ -15,7 +15,7 @@ pub const KILLS: &str = "conformance/MUTANTS.md";
 /// The name of what the mistakes are, beside the names of the groups.
 pub const MISTAKES: &str = "mistakes";
 /// The name of what is of no group, beside the names of the groups.
-const CATALOGUE: &str = "catalogue";
+pub const CATALOGUE: &str = "catalogue";
 /// Where the cases are, in a folder for each group, and files beside it.
 const CASES: &str = "conformance/src/catalogue/";
 /// Where the mistakes are listed.
@@ -45,15 +45,20 @@ pub fn made_of_line(name: &str, hash: u64) -> String {
 pub(crate) fn run(root: &Path) -> StepResult {
     let text = std::fs::read_to_string(root.join(KILLS)).map_err(|e| format!("{KILLS}: {e}"))?;
     let made_of = made_of(root)?;
-    let stale = stale(&text, &made_of);
+    let stale = stale_parts(&text, &made_of);
     if stale.is_empty() {
         return Ok(());
     }
-    Err(format!("{KILLS} was filled before these were changed: {}", stale.join(", ")))
+    Err(format!(
+        "{KILLS} was filled before these were changed: {}; `quorate-conformance table --stale` fills \
+         what they stand for anew",
+        stale.join(", ")
+    ))
 }
 
-/// The names of what a table was not made of.
-fn stale<'a>(table: &str, made_of: &'a BTreeMap<String, u64>) -> Vec<&'a str> {
+/// The names of what a `table` was not made of, among those of [`made_of`].
+#[must_use]
+pub fn stale_parts<'a>(table: &str, made_of: &'a BTreeMap<String, u64>) -> Vec<&'a str> {
     let is_there = |name: &str, hash| {
         let wanted = made_of_line(name, hash);
         table.lines().any(|line| line == wanted)
@@ -114,13 +119,13 @@ mod tests {
         ]);
         let lines = before.iter().map(|(name, hash)| made_of_line(name, *hash));
         let table = lines.collect::<Vec<_>>().join("\n");
-        assert_eq!(stale(&table, &before), Vec::<&str>::new());
+        assert_eq!(stale_parts(&table, &before), Vec::<&str>::new());
         let after = of(&[
             ("conformance/src/catalogue/el/mod.rs", "const RULE: u8 = 2;\n"),
             ("conformance/src/catalogue/nk/mod.rs", "// why\nconst RULE:\n    u8 = 1;\n"),
             ("proto-core/src/mutant.rs", "A = 1 b [2],\n"),
         ]);
-        assert_eq!(stale(&table, &after), ["EL"]);
+        assert_eq!(stale_parts(&table, &after), ["EL"]);
     }
 
     #[test]

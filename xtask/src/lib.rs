@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub use kills::{KILLS, MISTAKES, made_of, made_of_line};
+pub use kills::{CATALOGUE, KILLS, MISTAKES, made_of, made_of_line, stale_parts};
 
 /// Tasks of the workspace.
 #[derive(Debug, Parser)]

@@ -325,6 +325,10 @@ pub(crate) struct TableArguments {
     /// Writes nothing; fails if the table in the workspace says something else
     #[arg(long)]
     pub(crate) check: bool,
+    /// Runs only the groups whose scripts were changed since the table was filled, and takes the
+    /// rest from there; all of them if what they share or a mistake was changed
+    #[arg(long, conflicts_with_all = ["only", "check", "sample", "patterns"])]
+    pub(crate) stale: bool,
     /// Runs some cells only, drawn from this text, such as a commit; fails if the table in the
     /// workspace says something else of one
     #[arg(long, value_name = "SALT", conflicts_with_all = ["only", "check"])]

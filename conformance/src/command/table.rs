@@ -17,7 +17,7 @@ use quorate_sim::mutants;
 use super::Exit;
 use super::arguments::TableArguments;
 use super::list::choose;
-use quorate_conformance::kills::{Kills, MADE_AT};
+use quorate_conformance::kills::{Kills, MADE_AT, Row, noticed};
 use quorate_conformance::{Case, Profile, Script, run_case, subjects};
 
 /// How long a case may take before it counts as hung, in real time. The slowest takes seconds.
@@ -45,6 +45,7 @@ pub(super) fn table(arguments: &TableArguments) -> Result<Exit, String> {
         let (budget, processes) = (arguments.budget, arguments.processes());
         return super::sample::sample(&cases, salt, budget, processes);
     }
+    let kept = if arguments.stale { keep_what_is_fresh(&mut cases)? } else { Vec::new() };
     let wanted = |mutant: &&Mutant| arguments.only.is_none_or(|only| only == mutant.number);
     let chosen: Vec<Mutant> = ALL.iter().filter(wanted).copied().collect();
     // Cases that do not pass as it is prove nothing about mistakes.
@@ -54,12 +55,37 @@ pub(super) fn table(arguments: &TableArguments) -> Result<Exit, String> {
     for (case, end) in cases.iter().zip(&sound).filter(|(_, end)| *end != "pass") {
         tell!("{:<6} is left out: {end} without a mistake", case.id);
     }
-    let kills = fill(&passing, &chosen, arguments.processes())?;
+    let mut kills = fill(&passing, &chosen, arguments.processes())?;
+    kills.take_over(kept);
     tell!("{}", kills.summary());
     if arguments.only.is_some() || !arguments.patterns.is_empty() {
         return Ok(Exit::Good);
     }
     finish(&kills, arguments.check)
+}
+
+/// Leaves in `cases` those whose scripts were changed since the table in the workspace was filled;
+/// returns the others, with what it says of them.
+fn keep_what_is_fresh(cases: &mut Vec<&'static Case>) -> Result<Vec<Row>, String> {
+    let root = xtask::root();
+    let path = root.join(xtask::KILLS);
+    let there = std::fs::read_to_string(&path)
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let made_of = xtask::made_of(&root)?;
+    let stale = xtask::stale_parts(&there, &made_of);
+    tell!("stale: {}", if stale.is_empty() { "nothing".to_owned() } else { stale.join(", ") });
+    if stale.contains(&xtask::MISTAKES) || stale.contains(&xtask::CATALOGUE) {
+        return Ok(Vec::new());
+    }
+    let mut kept = Vec::new();
+    cases.retain(|case| {
+        let group = case.id.split_once('-').map_or(case.id, |(group, _)| group);
+        let row = noticed(&there, case.id).filter(|_| !stale.contains(&group));
+        let is_stale = row.is_none();
+        kept.extend(row.map(|noticed| (*case, noticed)));
+        is_stale
+    });
+    Ok(kept)
 }
 
 /// Writes the document, or compares it with the one that is there.
@@ -108,6 +134,7 @@ fn in_another_build(arguments: &TableArguments) -> Result<Exit, String> {
     let mut passed = vec!["table".to_owned(), format!("--processes={}", arguments.processes())];
     passed.extend(arguments.only.map(|only| format!("--only={only}")));
     passed.extend(arguments.check.then(|| "--check".to_owned()));
+    passed.extend(arguments.stale.then(|| "--stale".to_owned()));
     if let Some(salt) = &arguments.sample {
         passed.push(format!("--sample={salt}"));
         passed.push(format!("--budget={}s", arguments.budget.as_secs()));
