@@ -75,13 +75,14 @@ impl Echo {
         }
     }
 
-    /// Sleeps for what is owed, if that is long enough to be slept for.
-    fn sleep(&mut self) {
+    /// What is owed for one more message, once it is long enough to be slept for.
+    fn due(&mut self) -> Option<Duration> {
         self.owed_ns += self.drag.load(Ordering::Relaxed);
-        if self.owed_ns >= DRAG_COLLECTED_NS {
-            thread::sleep(Duration::from_nanos(self.owed_ns));
+        let due = (self.owed_ns >= DRAG_COLLECTED_NS).then(|| Duration::from_nanos(self.owed_ns));
+        if due.is_some() {
             self.owed_ns = 0;
         }
+        due
     }
 }
 
@@ -95,7 +96,9 @@ impl Service for Echo {
         let word = &payload[..payload.len().min(8)];
         self.count += 1;
         self.change(word);
-        self.sleep();
+        if let Some(due) = self.due() {
+            thread::sleep(due);
+        }
         reply.extend_from_slice(word);
         Ok(())
     }
@@ -242,11 +245,8 @@ mod tests {
     fn drag_is_collected_until_it_can_be_slept_for() {
         let mut echo = Echo::default();
         echo.drag.store(DRAG_COLLECTED_NS / 2, Ordering::Relaxed);
-        echo.sleep();
-        assert_eq!(echo.owed_ns, DRAG_COLLECTED_NS / 2);
-        let begin = std::time::Instant::now();
-        echo.sleep();
-        assert_eq!(echo.owed_ns, 0);
-        assert!(begin.elapsed() >= Duration::from_nanos(DRAG_COLLECTED_NS));
+        assert_eq!(echo.due(), None);
+        assert_eq!(echo.due(), Some(Duration::from_nanos(DRAG_COLLECTED_NS)));
+        assert_eq!(echo.due(), None, "what was slept for is not owed");
     }
 }

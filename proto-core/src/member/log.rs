@@ -369,8 +369,8 @@ struct Verifying {
     time: LogTime,
 }
 
-/// Verifies the messages of `term` that `bytes` begin with, up to the first other frame, or one that
-/// is not whole or not sound. Nearly all of a busy log are verified here.
+/// Verifies the messages of `term` that `bytes` begin with, up to the first other frame, or to one
+/// that is not whole or not sound. Nearly all of a busy log are verified here.
 #[inline(never)]
 fn verify_messages(
     mut bytes: &[u8],

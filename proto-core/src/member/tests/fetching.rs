@@ -178,7 +178,9 @@ fn e29_who_has_not_purged_it_is_asked_though_bytes_keep_coming() {
     cluster.limits.purge_keep_bytes = 0;
     cluster.run_until_level();
     cluster.crash(away);
-    (0..3).for_each(|_| drop(take(&mut cluster)));
+    for _ in 0..3 {
+        take(&mut cluster);
+    }
     // A life that began behind its purge has no more at hand.
     cluster.crash(leader);
     cluster.start(leader);
