@@ -152,7 +152,8 @@ impl Ring {
 }
 
 /// The part of `held`, which is no longer than `block` bytes, that lies in blocks with an odd
-/// number: those lie behind the others in a ring of two blocks, and in the same place in a ring of one.
+/// number: those lie behind the others in a ring of two blocks, and in the same place in a ring of
+/// one.
 const fn in_odd_blocks(held: PositionRange, block: u64) -> PositionRange {
     let number = held.start.0 / block;
     let next = Position((number + 1).saturating_mul(block));
