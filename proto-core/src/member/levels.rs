@@ -3,8 +3,8 @@
 //!
 //! ```text
 //!  comes up, its mark says so ─► impaired: grants with a reserve, acknowledges nothing
-//!     leader registers this life, and says what it has ─► all before that is verified here ─► healed
-//!     or it is elected itself ───────────────────────────────────────────────────────────► healed
+//!     leader registers this life, and says what it has ─► all of that is verified ─► healed
+//!     or it is elected itself ─────────────────────────────────────────────────────► healed
 //! ```
 //!
 //! In a volatile group a member states what is in its memory. Before it does so for the first time
