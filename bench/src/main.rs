@@ -4,6 +4,8 @@
 
 #![forbid(unsafe_code)]
 
+mod catch_up;
+mod cluster;
 mod codec_rung;
 mod core_rung;
 mod gate;
@@ -13,9 +15,13 @@ mod line;
 mod loopback;
 mod measure;
 mod plot;
+mod progress;
 mod raft_peer;
+mod recovery_rung;
 mod room;
 mod run_all;
+mod slow_member_rung;
+mod snapshot_rung;
 
 use std::process::ExitCode;
 
@@ -39,15 +45,23 @@ enum Rung {
     Growth(growth_rung::GrowthOptions),
     /// Three member processes and a client over UDP loopback.
     Loopback(loopback::LoopbackOptions),
+    /// A member recovers from its directory: log and snapshots, cold and warm.
+    Recovery(recovery_rung::RecoveryOptions),
+    /// A member that lost its directory gets everything from the others.
+    CatchUp(catch_up::CatchUpOptions),
+    /// A cluster with a member that is slow, or away.
+    SlowMember(slow_member_rung::SlowMemberOptions),
+    /// A service with much state, while snapshots of it are taken.
+    Snapshot(snapshot_rung::SnapshotOptions),
     /// Compares instructions per message with the checked-in counts; fails when there are more.
     Instructions(gate::GateOptions),
     /// Draws the figures from the lines of earlier runs.
     Plot(plot::PlotOptions),
     /// Runs all rungs and draws all figures.
     RunAll(run_all::RunAllOptions),
-    /// A member process of the loopback rung.
+    /// A member process of a cluster.
     #[command(hide = true)]
-    Member(loopback::MemberProcessOptions),
+    Member(cluster::MemberProcessOptions),
     /// Runs one case so often, for the counting tool.
     #[command(hide = true)]
     Iterate(instructions::IterateOptions),
@@ -59,8 +73,12 @@ fn main() -> ExitCode {
         Rung::Codec(options) => codec_rung::run(&options),
         Rung::Growth(options) => growth_rung::run(&options),
         Rung::Loopback(options) => loopback::run(&options),
+        Rung::Recovery(options) => recovery_rung::run(&options),
+        Rung::CatchUp(options) => catch_up::run(&options),
+        Rung::SlowMember(options) => slow_member_rung::run(&options),
+        Rung::Snapshot(options) => snapshot_rung::run(&options),
         Rung::RunAll(options) => run_all::run(&options),
-        Rung::Member(options) => loopback::run_member(&options),
+        Rung::Member(options) => cluster::run_member(&options),
         Rung::Instructions(options) => gate::run(&options),
         Rung::Plot(options) => plot::run(&options).map(drop),
         Rung::Iterate(options) => instructions::iterate(&options),

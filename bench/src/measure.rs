@@ -53,6 +53,14 @@ impl Yield {
     }
 }
 
+/// Bytes of a MiB.
+pub(crate) const MIB: u64 = 1 << 20;
+
+/// How many MiB a second `bytes` in `seconds` are.
+pub(crate) fn mib_per_s(bytes: u64, seconds: f64) -> f64 {
+    bytes as f64 / MIB as f64 / seconds
+}
+
 /// The median; the mean of the middle two of an even number.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);

@@ -1,16 +1,15 @@
 //! All rungs and all figures in one go.
 
 use core::error::Error;
-use core::time::Duration;
 use std::env;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::plot::{self, PlotOptions};
+use crate::progress::{Progress, SILENT};
 
 /// A rung, or a part of one, whose lines go into one file.
 struct Part {
@@ -22,7 +21,7 @@ struct Part {
     quick: &'static str,
 }
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 9] = [
     Part { file: "core", rung: "core", arguments: "", quick: "--messages 20000 --repetitions 1" },
     Part {
         file: "codec",
@@ -48,10 +47,31 @@ const PARTS: [Part; 5] = [
         arguments: "--runtime async-std --storage memory --loss 0",
         quick: "--window 1,64 --rate 1000,5000 --seconds 0.3 --repetitions 1",
     },
+    Part {
+        file: "recovery",
+        rung: "recovery",
+        arguments: "",
+        quick: "--log-mib 8 --payload 64 --repetitions 1",
+    },
+    Part {
+        file: "catch-up",
+        rung: "catch-up",
+        arguments: "",
+        quick: "--members 3 --log-mib 24 --state-mib 2 --seconds 0.2 --repetitions 1",
+    },
+    Part {
+        file: "slow-member",
+        rung: "slow-member",
+        arguments: "",
+        quick: "--window 64 --seconds 0.3 --repetitions 1",
+    },
+    Part {
+        file: "snapshot",
+        rung: "snapshot",
+        arguments: "",
+        quick: "--state-mib 4 --seconds 0.3 --repetitions 1",
+    },
 ];
-
-/// How often the progress is drawn.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Where the results go.
 #[derive(Args, Clone, Debug)]
@@ -91,28 +111,25 @@ impl RunAllOptions {
 pub(crate) fn run(options: &RunAllOptions) -> Result<(), Box<dyn Error>> {
     let folders = options.folders();
     fs::create_dir_all(&folders.results)?;
-    let bar = ProgressBar::new(PARTS.len() as u64 + 1);
-    bar.set_style(ProgressStyle::with_template("{spinner} [{elapsed}] {pos}/{len} {msg}")?);
-    bar.enable_steady_tick(PROGRESS_INTERVAL);
+    let progress = Progress::begin(PARTS.len() + 1)?;
     for part in PARTS {
-        bar.set_message(part.file);
+        progress.step(part.file);
         let path = folders.results.join(part.file).with_extension("jsonl");
         let mut command = Command::new(env::current_exe()?);
         command.arg(part.rung).args(part.arguments.split_whitespace());
         if options.quick {
             command.args(part.quick.split_whitespace());
         }
-        let status = command.stdout(File::create(&path)?).status()?;
+        let status = command.env(SILENT, "1").stdout(File::create(&path)?).status()?;
         if !status.success() {
             return Err(format!("`{}` ended with {status}", part.file).into());
         }
-        bar.println(format!("{}: {}", part.file, path.display()));
-        bar.inc(1);
+        progress.tell(format!("{}: {}", part.file, path.display()));
+        progress.done();
     }
-    bar.set_message("figures");
+    progress.step("figures");
     for file in plot::run(&folders)? {
-        bar.println(format!("figure: {}", file.display()));
+        progress.tell(format!("figure: {}", file.display()));
     }
-    bar.finish_and_clear();
     Ok(())
 }

@@ -150,7 +150,8 @@ impl Default for Timing {
 /// Sizes and counts of a member. All memory follows from them.
 #[derive(Clone, Debug, Hash)]
 pub struct Limits {
-    /// The ring of the newest log bytes. A power of two.
+    /// The ring of the newest log bytes, at most. A power of two. Beyond 256 KiB, or an eighth of
+    /// it, as much of it is used as the disk, the service or a follower needs.
     pub window_bytes: u64,
     /// The largest payload of a message. Its frame takes at most a quarter of a window.
     pub message_bytes_max: u32,

@@ -11,7 +11,7 @@ use std::time::Instant as Clock;
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-use super::cluster::MEMBERS;
+use super::MEMBERS;
 use crate::measure::median;
 
 /// Round trips of one measurement.

@@ -1,27 +1,22 @@
 //! The rung `loopback`: three member processes and a client over UDP, beside what the machine
 //! allows.
 
-mod cluster;
 mod limits;
-mod load;
-mod member;
 mod options;
-mod runtimes;
 
-pub(crate) use member::{MemberProcessOptions, run as run_member};
 pub(crate) use options::LoopbackOptions;
 
 use core::error::Error;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use self::cluster::{Cluster, ClusterCase, MEMBERS};
 use self::limits::Waiting;
-use self::load::{Load, LoadClient};
-use self::options::{Idle, Storage};
+use crate::cluster::{Cluster, ClusterCase, Idle, Load, LoadClient, Storage};
 use crate::line::Line;
 use crate::measure::{Yield, median};
 
+/// Members of the cluster.
+const MEMBERS: u16 = 3;
 /// Round trips that a message and its reply need at least: client to leader, leader to a follower.
 const ROUND_TRIPS: f64 = 2.0;
 
@@ -58,10 +53,10 @@ pub(crate) fn run(options: &LoopbackOptions) -> Result<(), Box<dyn Error>> {
             limits.sync_us.push(limits::sync_us(&options.disk)?);
         }
         for case in &mut cases {
-            let cluster = Cluster::start(case.cluster, options)?;
+            let mut cluster = Cluster::start(&case.cluster)?;
             for (load, yields) in &mut case.loads {
                 key += 1;
-                let mut client = LoadClient::connect(&cluster, case.cluster, options, key)?;
+                let mut client = LoadClient::connect(&cluster, key)?;
                 yields.push(client.run(*load, Duration::from_secs_f64(options.seconds))?);
             }
             for (name, count) in cluster.stop()? {
@@ -87,7 +82,18 @@ fn cases(options: &LoopbackOptions) -> Vec<Case> {
             for &storage in &options.storage {
                 for &loss in &options.loss {
                     cases.push(Case {
-                        cluster: ClusterCase { runtime, idle, storage, loss },
+                        cluster: ClusterCase {
+                            runtime,
+                            idle,
+                            loss,
+                            limits: options.limits(),
+                            ..ClusterCase::new(
+                                MEMBERS,
+                                storage,
+                                options.folder(storage).clone(),
+                                options.payload,
+                            )
+                        },
                         loads: loads.iter().map(|&load| (load, Vec::new())).collect(),
                         reports: BTreeMap::new(),
                     });
@@ -116,7 +122,7 @@ impl Limits {
 
     /// The shortest time in which a message could be answered by processes that have a processor
     /// each; two that share one wake each other faster.
-    fn of(&self, case: ClusterCase) -> f64 {
+    fn of(&self, case: &ClusterCase) -> f64 {
         let round_trip = match case.idle {
             Idle::Spin => &self.spinning_us,
             Idle::Block | Idle::Backoff => &self.apart_us,
@@ -131,7 +137,7 @@ impl Limits {
 
 impl Case {
     fn print(&self, options: &LoopbackOptions, limits: &Limits) -> Result<(), Box<dyn Error>> {
-        let cluster = self.cluster;
+        let cluster = &self.cluster;
         for (load, yields) in &self.loads {
             let line =
                 Line::of("loopback").with("members", MEMBERS).with("payload", options.payload);

@@ -1,54 +1,11 @@
 //! What the loopback rung runs.
 
-use core::fmt;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use quorate_core::Limits;
 
-/// What drives members.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(crate) enum Runtime {
-    /// tokio, one thread.
-    Tokio,
-    /// mio, one thread.
-    Mio,
-    /// async-std.
-    AsyncStd,
-}
-
-/// What members do when there is nothing to do.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(crate) enum Idle {
-    /// Wait in the kernel.
-    Block,
-    /// Look again and again.
-    Spin,
-    /// Look again for a while, then wait in the kernel.
-    Backoff,
-}
-
-/// Where the archives are.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(crate) enum Storage {
-    /// On a file system in memory: nothing survives the machine.
-    Memory,
-    /// On a disk, synced.
-    Disk,
-}
-
-macro_rules! shown_as_written {
-    ($($name:ty),*) => {$(
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let value = self.to_possible_value();
-                f.write_str(value.as_ref().map_or("", |value| value.get_name()))
-            }
-        }
-    )*};
-}
-
-shown_as_written!(Runtime, Idle, Storage);
+use crate::cluster::{Idle, MEMORY_FOLDER, Runtime, Storage};
 
 /// Rates of open loops.
 const RATES: [u64; 5] = [1_000, 10_000, 50_000, 100_000, 200_000];
@@ -91,7 +48,7 @@ pub(crate) struct LoopbackOptions {
     #[arg(long)]
     pub(crate) slice_bytes: Option<u32>,
     /// A folder on a file system in memory.
-    #[arg(long, default_value = "/dev/shm")]
+    #[arg(long, default_value = MEMORY_FOLDER)]
     pub(crate) memory: PathBuf,
     /// A folder on a disk.
     #[arg(long, default_value_os_t = std::env::temp_dir())]

@@ -1,5 +1,6 @@
 //! Figures from the lines that the rungs printed: one SVG for each rung.
 
+mod hardships;
 mod panel;
 
 use core::error::Error;
@@ -30,11 +31,15 @@ pub(crate) fn run(options: &PlotOptions) -> Result<Vec<PathBuf>, Box<dyn Error>>
     let lines = read_lines(&options.results)?;
     fs::create_dir_all(&options.figures)?;
     let mut files = Vec::new();
-    let rungs: [(&str, &str, Panels); 4] = [
+    let rungs: [(&str, &str, Panels); 8] = [
         ("core", "Three members in one thread, 64-byte messages", core_panels),
         ("codec", "Datagrams and frames", codec_panels),
         ("growth", "Three members in one thread, 256 messages in flight", growth_panels),
         ("loopback", "Three processes over UDP loopback", loopback_panels),
+        ("recovery", "A member begins again from its directory", hardships::recovery_panels),
+        ("catch-up", "A member without its directory, over loopback", hardships::catch_up_panels),
+        ("slow-member", "A follower that is slow or away", hardships::slow_member_panels),
+        ("snapshot", "Clients while snapshots are taken", hardships::snapshot_panels),
     ];
     for (rung, title, panels) in rungs {
         let of_rung: Vec<&Value> = lines.iter().filter(|line| text(line, "rung") == rung).collect();

@@ -115,7 +115,9 @@ impl Curves {
 
 impl Bars {
     fn draw(&self, area: &Area<'_>) -> Drawn {
-        let most = self.bars.iter().map(|bar| bar.1).fold(0.0, f64::max) * 1.2;
+        let most = self.bars.iter().map(|bar| bar.1).fold(0.0, f64::max);
+        // Bars of nothing have an axis, too.
+        let most = if most > 0.0 { most * 1.2 } else { 1.0 };
         let count = self.bars.len() as f64;
         let mut chart = ChartBuilder::on(area)
             .caption(&self.title, ("sans-serif", 21))

@@ -46,7 +46,13 @@ impl ClientSeat {
     /// Submits `count` messages.
     pub(super) fn submit(&mut self, now: Instant, count: u64, payload: &[u8]) {
         for _ in 0..count {
-            self.step(now, ClientEvent::Submit { payload });
+            self.client.step(now, ClientEvent::Submit { payload }, &mut self.actions);
+            self.steps += 1;
+            // That it was accepted is all that follows, nearly always.
+            self.actions.take_accepted();
+            if !self.actions.is_empty() {
+                self.perform();
+            }
         }
         self.submissions.note(now.0, count);
     }

@@ -181,11 +181,15 @@ impl MemberSeat {
                 _ => panic!("{place:?} wants {action:?}"),
             }
         }
-        for apply in applies {
-            self.applied_through = Some(apply.end);
-            if let Delivery::Message { session, sequence, .. } = apply.delivery {
-                self.applied.add(session.0, sequence);
+        if let Some(last) = applies.last() {
+            self.applied_through = Some(last.end);
+            let mut applied = self.applied;
+            for apply in applies {
+                if let Delivery::Message { session, sequence, .. } = apply.delivery {
+                    applied.add(session.0, sequence);
+                }
             }
+            self.applied = applied;
         }
         self.actions.clear();
     }

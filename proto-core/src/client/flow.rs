@@ -228,29 +228,27 @@ impl Flow {
         let mut frames = self.inlet.frames();
         let mut consumed = frames.position();
         let verdict = loop {
-            let at = frames.position();
-            let frame = match frames.next() {
-                Ok(Some(frame)) => frame,
+            let reply = match frames.next_reply() {
+                Ok(Some(reply)) => reply,
                 Ok(None) => break Verdict::Heard,
                 Err(_) => break Verdict::Broken,
             };
-            let Some(Body::Reply { session, sequence, position }) = frame.reply() else {
-                break Verdict::Broken;
-            };
+            let (session, sequence, position) = reply.fields;
+            let (position, payload) = (Position(position), reply.payload_at);
             if session != link.session || sequence > unanswered {
                 break Verdict::Broken;
             }
             if sequence < unanswered {
                 context.counters.duplicates += 1;
                 if crate::mutant::is(crate::mutant::REPLIES_ARE_DELIVERED_TWICE) {
-                    context.actions.push_reply(sequence, position, frame.header.payload(at));
+                    context.actions.push_reply(sequence, position, payload);
                 }
             } else {
                 let Some(end) = self.in_flight.pop_front() else { break Verdict::Broken };
                 self.answered = end;
                 self.requests_for_released = 0;
                 unanswered += 1;
-                context.actions.push_reply(sequence, position, frame.header.payload(at));
+                context.actions.push_reply(sequence, position, payload);
             }
             consumed = frames.position();
             self.untold += 1;

@@ -21,7 +21,7 @@ mod read;
 mod write;
 
 pub use body::{Body, Level, SessionCloseReason, SnapshotCause, TermOpen};
-pub(crate) use read::{Frame, Reader, body_of};
+pub(crate) use read::{Plain, Reader, body_of};
 pub use read::{copy_front, parse_body, verify};
 pub use write::FrameFront;
 pub(crate) use write::write;

@@ -1,11 +1,12 @@
 //! From bytes to frames.
 
-use super::generated::{MessageDecoder, MessageEncoder, ReplyDecoder};
+use super::generated::{MessageDecoder, MessageEncoder, ReplyDecoder, ReplyEncoder};
 use super::{
-    BLOCK_BYTES_MAX, Body, FrameError, FrameHeader, FrameOwner, FrameSeed, HEADER_BYTES,
-    SEALED_FROM,
+    BLOCK_BYTES_MAX, Body, FrameError, FrameHeader, FrameOwner, FrameSeed, HEADER_BYTES, SCHEMA_ID,
+    SEALED_FROM, aligned,
 };
-use crate::position::Position;
+use crate::identity::SessionId;
+use crate::position::{Position, PositionRange};
 
 /// A frame that was found sound, in one piece or two.
 #[derive(Clone, Copy, Debug)]
@@ -17,38 +18,13 @@ pub(crate) struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// The frame that `bytes` begin with, which were found sound before, if it is whole.
-    #[inline(always)]
-    pub(crate) fn trusted(bytes: &'a [u8]) -> Option<Self> {
-        let header = FrameHeader::parse(bytes.first_chunk()?, bytes.len() as u64).ok()?;
-        let first = bytes.get(..header.aligned_length() as usize)?;
-        Some(Self { header, first, second: &[] })
-    }
-
-    /// What it says, if it is a client's message: as most frames are, this reads nothing that they
-    /// do not need.
-    #[inline(always)]
-    pub(crate) fn message(&self) -> Option<Body> {
-        let is_message = self.header.template == MessageDecoder::TEMPLATE_ID;
-        is_message.then(|| self.short_body())?
-    }
-
-    /// What it says, if it is a reply.
-    #[inline(always)]
-    pub(crate) fn reply(&self) -> Option<Body> {
-        let is_reply = self.header.template == ReplyDecoder::TEMPLATE_ID;
-        is_reply.then(|| self.short_body())?
-    }
-
-    #[inline(always)]
-    fn short_body(&self) -> Option<Body> {
-        const BLOCK: usize = MessageEncoder::BLOCK_LENGTH;
-        if usize::from(self.header.block_length) < BLOCK {
-            return None;
-        }
-        match self.first.get(HEADER_BYTES..HEADER_BYTES + BLOCK) {
-            Some(block) => Body::read(self.header.template, block, self.header.version).ok(),
-            None => self.body().ok(),
+    /// Session, sequence, and a message's time or a reply's position, of one of those; `None` when
+    /// its block is too short for that.
+    fn short_fields(&self) -> Option<(SessionId, u64, u64)> {
+        match self.body().ok()? {
+            Body::Message { session, sequence, time } => Some((session, sequence, time.0)),
+            Body::Reply { session, sequence, position } => Some((session, sequence, position.0)),
+            _ => None,
         }
     }
 
@@ -61,8 +37,7 @@ impl<'a> Frame<'a> {
     }
 
     /// The payload, in up to two pieces.
-    #[inline(always)]
-    pub(crate) fn payload(&self) -> (&'a [u8], &'a [u8]) {
+    fn payload(&self) -> (&'a [u8], &'a [u8]) {
         let start = HEADER_BYTES + usize::from(self.header.block_length);
         let end = self.header.length as usize;
         match self.first.get(start..end) {
@@ -78,6 +53,85 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// Bytes of the blocks that there are most of: those of messages and of replies.
+const SHORT_BLOCK: usize = MessageEncoder::BLOCK_LENGTH;
+const _: () = assert!(ReplyEncoder::BLOCK_LENGTH == SHORT_BLOCK);
+/// Bytes of header and block of such a frame.
+const SHORT_FRONT: usize = HEADER_BYTES + SHORT_BLOCK;
+
+/// A message or a reply, as this version writes it, in one piece. Nearly all frames are: what reads
+/// many of them reads these in a loop of its own, and leaves it for all others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plain<'a> {
+    length: u32,
+    pub(crate) checksum: u32,
+    /// All of it, padding included.
+    bytes: &'a [u8],
+    block: &'a [u8; SHORT_BLOCK],
+}
+
+impl<'a> Plain<'a> {
+    /// The message that `bytes` begin with, if there is a whole one of `length_max` bytes at most.
+    #[inline(always)]
+    pub(crate) fn message(bytes: &'a [u8], length_max: u64) -> Option<Self> {
+        Self::of(MessageDecoder::TEMPLATE_ID, bytes, length_max)
+    }
+
+    #[inline(always)]
+    fn of(template: u16, bytes: &'a [u8], length_max: u64) -> Option<Self> {
+        let (words, _) = bytes.first_chunk::<SHORT_FRONT>()?.as_chunks::<8>();
+        let (sizes, kind) = (u64::from_le_bytes(words[0]), u64::from_le_bytes(words[1]));
+        let expected = SHORT_BLOCK as u64 | (template as u64) << 16 | (SCHEMA_ID as u64) << 32;
+        // The rest is the version, which may be any: its writer has not put anything behind.
+        let is_short = kind & 0xffff_ffff_ffff == expected;
+        let length = sizes as u32;
+        if !is_short || (length as usize) < SHORT_FRONT || u64::from(length) > length_max {
+            return None;
+        }
+        let bytes = bytes.get(..aligned(u64::from(length)) as usize)?;
+        let block = bytes[HEADER_BYTES..].first_chunk()?;
+        Some(Self { length, checksum: (sizes >> 32) as u32, bytes, block })
+    }
+
+    /// Whether its checksum is what it says, under `seed`.
+    #[inline(always)]
+    pub(crate) fn is_sealed(&self, seed: FrameSeed) -> bool {
+        seed.checksum(self.length, &self.bytes[SEALED_FROM..], &[]) == self.checksum
+    }
+
+    /// What it says: see [`Short::fields`].
+    #[inline(always)]
+    pub(crate) fn fields(&self) -> (SessionId, u64, u64) {
+        let (words, _) = self.block.as_chunks::<8>();
+        let [session, sequence, third] = [words[0], words[1], words[2]].map(u64::from_le_bytes);
+        (SessionId(session), sequence, third)
+    }
+
+    /// Where its payload lies when it begins at `position`.
+    #[inline(always)]
+    pub(crate) const fn payload_at(&self, position: Position) -> PositionRange {
+        let start = position.plus(SHORT_FRONT as u64);
+        PositionRange::new(start, position.plus(self.length as u64))
+    }
+
+    /// Bytes that it takes, padding included.
+    #[inline(always)]
+    pub(crate) const fn len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// A message or a reply that was found sound.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Short<'a> {
+    /// Session, sequence, and a message's time or a reply's position.
+    pub(crate) fields: (SessionId, u64, u64),
+    /// In up to two pieces.
+    pub(crate) payload: (&'a [u8], &'a [u8]),
+    /// Where that lies in its stream.
+    pub(crate) payload_at: PositionRange,
+}
+
 /// The bytes `start..end` of `first` followed by `second`.
 fn split<'a>(first: &'a [u8], second: &'a [u8], start: usize, end: usize) -> (&'a [u8], &'a [u8]) {
     let before = first.len();
@@ -85,6 +139,10 @@ fn split<'a>(first: &'a [u8], second: &'a [u8], start: usize, end: usize) -> (&'
     let other = start.saturating_sub(before)..end.saturating_sub(before);
     (one, second.get(other).unwrap_or_default())
 }
+
+/// What comes next is a bad frame, or of another kind.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NotShort;
 
 /// Reads frames of one owner one after the other, and checks each.
 #[derive(Clone, Debug)]
@@ -114,35 +172,74 @@ impl<'a> Reader<'a> {
         self.position
     }
 
+    /// The next frame, which has to be a message; `None` when it is not whole. `Err` is a bad frame
+    /// or another, and the reader is of no use then.
+    #[inline(always)]
+    pub(crate) fn next_message(&mut self) -> Result<Option<Short<'a>>, NotShort> {
+        self.next_short(MessageDecoder::TEMPLATE_ID)
+    }
+
+    /// The same for replies.
+    #[inline(always)]
+    pub(crate) fn next_reply(&mut self) -> Result<Option<Short<'a>>, NotShort> {
+        self.next_short(ReplyDecoder::TEMPLATE_ID)
+    }
+
+    #[inline(always)]
+    fn next_short(&mut self, template: u16) -> Result<Option<Short<'a>>, NotShort> {
+        if let Some(plain) = Plain::of(template, self.first, self.length_max)
+            && plain.is_sealed(self.owner.at(self.position))
+        {
+            let payload_at = plain.payload_at(self.position);
+            let payload = &plain.bytes[SHORT_FRONT..plain.length as usize];
+            self.first = &self.first[plain.len()..];
+            self.position = self.position.plus(plain.len() as u64);
+            return Ok(Some(Short { fields: plain.fields(), payload: (payload, &[]), payload_at }));
+        }
+        if self.first.is_empty() && self.second.is_empty() {
+            return Ok(None);
+        }
+        // By value, and put together anew: else all would go through memory for these.
+        let (reader, found) = self.clone().next_seldom(template);
+        *self = reader;
+        match found {
+            Ok(Some(Short { fields, payload, payload_at })) => {
+                Ok(Some(Short { fields, payload, payload_at }))
+            }
+            Ok(None) => Ok(None),
+            Err(NotShort) => Err(NotShort),
+        }
+    }
+
+    /// The next message or reply, in two pieces or of another version.
+    #[inline(never)]
+    fn next_seldom(mut self, template: u16) -> (Self, Result<Option<Short<'a>>, NotShort>) {
+        let position = self.position;
+        let found = match self.next() {
+            Ok(Some(frame)) if frame.header.template == template => {
+                let payload_at = frame.header.payload(position);
+                let fields = frame.short_fields().ok_or(NotShort);
+                fields.map(|fields| Some(Short { fields, payload: frame.payload(), payload_at }))
+            }
+            Ok(None) => Ok(None),
+            Ok(Some(_)) | Err(_) => Err(NotShort),
+        };
+        (self, found)
+    }
+
     /// The next frame; `None` when it is not whole. After an error the reader stays where it is.
     ///
     /// # Errors
     /// Any [`FrameError`] but `Truncated`.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn next(&mut self) -> Result<Option<Frame<'a>>, FrameError> {
-        let Some(front) = self.first.first_chunk() else { return self.next_beyond() };
-        let header = FrameHeader::parse(front, self.length_max)?;
-        let length = header.aligned_length() as usize;
-        let Some((frame, rest)) = self.first.split_at_checked(length) else {
-            return self.next_beyond();
-        };
-        let seed = self.owner.at(self.position);
-        if seed.checksum(header.length, &frame[SEALED_FROM..], &[]) != header.checksum {
-            return Err(FrameError::Checksum);
+        if self.first.is_empty() && self.second.is_empty() {
+            return Ok(None);
         }
-        self.first = rest;
-        self.position = self.position.plus(length as u64);
-        Ok(Some(Frame { header, first: frame, second: &[] }))
+        self.next_of_two()
     }
 
-    /// The next frame, which does not lie in the first piece. Nearly always there is no other: all
-    /// was read.
-    #[inline(always)]
-    fn next_beyond(&mut self) -> Result<Option<Frame<'a>>, FrameError> {
-        if self.second.is_empty() { Ok(None) } else { self.next_of_two() }
-    }
-
-    /// The next frame, which begins in the first piece and ends in the second, or lies in that.
+    /// The next frame, in whichever pieces it lies.
     #[inline(never)]
     fn next_of_two(&mut self) -> Result<Option<Frame<'a>>, FrameError> {
         if self.first.is_empty() && !self.second.is_empty() {

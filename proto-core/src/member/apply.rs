@@ -8,7 +8,7 @@ use super::{Handled, Member, State};
 use crate::action::{Action, Actions, Apply, Delivery, Source};
 use crate::config::Recovered;
 use crate::event::{Outputs, TimerRequest};
-use crate::frame::{Body, Frame, FrameSeed, chain_after};
+use crate::frame::{Body, FrameSeed, Plain, chain_after};
 use crate::identity::SessionId;
 use crate::mutant;
 use crate::notice::{FailStop, Notice};
@@ -144,6 +144,7 @@ impl Member {
     /// Applies the messages that lie in one piece of the window before any other frame, as
     /// [`Member::walk`] does it, and up to the end of a batch of which `batch` frames are done;
     /// returns how many the service gets. Nearly all frames of a busy log are taken here.
+    #[inline(never)]
     fn walk_messages(&mut self, end: Position, batch: usize, actions: &mut Actions) -> usize {
         let State { log, applier, sessions, history, following, .. } = &mut self.state;
         let start = applier.walked.position;
@@ -156,22 +157,22 @@ impl Member {
         let room = applier.batch_max - batch;
         let mut count = 0;
         while count < room
-            && let Some(frame) = Frame::trusted(bytes)
-            && let Some(Body::Message { session, sequence, time: stamped }) = frame.message()
+            && let Some(message) = Plain::message(bytes, bytes.len() as u64)
         {
+            let (session, sequence, stamped) = message.fields();
             if !sessions.accept(session, sequence, position) {
                 // Batches end before a frame that the service does not get: see `pump_apply`.
                 break;
             }
-            chain = chain_after(chain, line.term, position, frame.header.checksum);
-            time = time.max(stamped);
-            let payload = frame.header.payload(position);
-            let after = position.plus(frame.len() as u64);
+            chain = chain_after(chain, line.term, position, message.checksum);
+            time = time.max(LogTime(stamped));
+            let payload = message.payload_at(position);
+            let after = position.plus(message.len() as u64);
             applier.touch(session);
             let delivery = Delivery::Message { session, sequence, payload, source: Source::Member };
             actions.push_apply(Apply { position, end: after, time, delivery });
             position = after;
-            bytes = &bytes[frame.len()..];
+            bytes = &bytes[message.len()..];
             count += 1;
         }
         if count > 0 {

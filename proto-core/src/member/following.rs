@@ -211,6 +211,7 @@ impl Member {
         let within = PositionRange::new(range.start, range.end.min(limit));
         // What is beyond the window is asked for again once there is room (rule 19).
         self.counters.slices_dropped += u64::from(within != range);
+        self.make_room(within.end);
         let new = self.state.log.receive(self.state.now, position, slice);
         self.counters.duplicate_bytes += within.len().saturating_sub(new);
         if new > 0 {

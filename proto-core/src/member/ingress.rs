@@ -81,25 +81,22 @@ impl Member {
         let (mut outcome, mut has_waiting, mut left) = (Ok(()), false, ADMITTED_PER_FLUSH_MAX);
         while left > 0 {
             left -= 1;
-            let frame = match frames.next() {
-                Ok(Some(frame)) => frame,
+            let message = match frames.next_message() {
+                Ok(Some(message)) => message,
                 Ok(None) => break,
                 Err(_) => {
                     outcome = Err(Breach::Protocol);
                     break;
                 }
             };
-            let Some(Body::Message { sequence, .. }) = frame.message() else {
-                outcome = Err(Breach::Protocol);
-                break;
-            };
-            let payload = frame.payload();
+            let ((_, sequence, _), payload) = (message.fields, message.payload);
             let payload_bytes = payload.0.len() + payload.1.len();
             let body = Body::Message { session, sequence, time };
             let needed = frame_bytes(&body, payload_bytes);
             let has_room = sequence <= sequence_max && needed <= room;
             match admission(sequence, *appended, payload_bytes <= message_bytes_max, has_room) {
                 Admission::Append => {
+                    self.make_room(self.state.log.verified.plus(needed));
                     self.state.log.append(term, &body, payload);
                     self.counters.messages_appended += 1;
                     room -= needed;

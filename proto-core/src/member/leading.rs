@@ -137,6 +137,11 @@ impl Leading {
         self.followers.get(member).filter(counts).map(|it| (it.held, it.limit))
     }
 
+    /// What all followers hold, as far as is known; `None` if there are none.
+    pub(super) fn held_by_all(&self) -> Option<Position> {
+        self.followers.values().map(|it| it.held).min()
+    }
+
     /// The newest heartbeat round.
     pub(super) const fn round(&self) -> u64 {
         self.round
@@ -313,6 +318,7 @@ impl Member {
     /// Appends a frame of the own term; the caller has checked that there is room.
     pub(super) fn append_frame(&mut self, body: &Body, payload: &[u8]) -> PositionRange {
         self.state.flush_wanted = true;
+        self.make_room(self.state.log.verified.plus(frame_bytes(body, payload.len())));
         self.state.log.append(self.state.term, body, (payload, &[]))
     }
 

@@ -10,11 +10,27 @@ use crate::stream::{Image, Ring};
 use crate::term::{Chain, TermHistory, TermLine, VoteKey};
 use crate::time::{Instant, LogTime};
 
+/// The ring is no smaller than this, or than a part of its window, however little of it is needed:
+/// late repairs come from there. Those of three members fit the cache of a processor.
+const RING_BYTES_MIN: u64 = 256 << 10;
+
+/// The part of the window (one of so many) that the ring always has, if that is less: so that small
+/// windows, those of tests too, go through several sizes.
+const RING_PART: u64 = 8;
+
+/// Of a ring that need not be as large, so many of the bytes are needed, at most (one of so many).
+const NEEDED_PART: u64 = 4;
+
 /// The log window. `low ≤ written` and `durable ≤ written ≤ verified ≤ received`, and the ring
 /// holds what lies between `low` and `received`, besides ranges behind holes.
+///
+/// The ring is as large as its bytes are needed: by the disk, the service, or a follower. It grows
+/// to the whole window while somebody lags.
 #[derive(Clone, Debug)]
 pub(super) struct Log {
     ring: Ring,
+    /// The least size of the ring, a power of two.
+    ring_bytes_min: u64,
     tag: GroupTag,
     frame_bytes_max: u64,
     pub(super) image: Image,
@@ -22,6 +38,8 @@ pub(super) struct Log {
     pub(super) origin: Position,
     /// The oldest byte that the ring still has.
     pub(super) low: Position,
+    /// Up to here bytes can come in without taking the place of some that are perhaps needed yet.
+    fits_to: Position,
     /// The end of the last whole, valid frame of the contiguous prefix (rule 2).
     pub(super) verified: Position,
     pub(super) verified_chain: Chain,
@@ -40,8 +58,8 @@ pub(super) struct Log {
 }
 
 /// The oldest byte that `ring` still has once it was written up to `end`.
-fn oldest_kept(ring: &Ring, end: Position) -> Position {
-    Position(end.0.saturating_sub(ring.capacity()))
+const fn oldest_kept(ring: &Ring, end: Position) -> Position {
+    Position(end.0.saturating_sub(ring.size()))
 }
 
 /// A frame read from the window or from the archive.
@@ -60,8 +78,12 @@ impl Log {
         recovered: &crate::config::Recovered,
     ) -> Self {
         let end = recovered.log_end;
+        let ring_bytes_min = RING_BYTES_MIN.min(limits.window_bytes / RING_PART);
+        let ring = Ring::growing(ring_bytes_min, limits.window_bytes);
         Self {
-            ring: Ring::new(limits.window_bytes),
+            fits_to: end.plus(ring.size()),
+            ring,
+            ring_bytes_min,
             tag,
             frame_bytes_max: limits.frame_bytes_max(),
             image: Image::new(end, limits.coverage_ranges_max),
@@ -91,6 +113,38 @@ impl Log {
         self.ring.slices(range)
     }
 
+    /// Whether [`Log::fit`] comes before bytes up to `end` do.
+    #[inline]
+    pub(super) fn is_tight(&self, end: Position) -> bool {
+        end > self.fits_to
+    }
+
+    /// Makes the ring as large as it has to be for bytes up to `end` when those from `needed` on
+    /// are needed yet.
+    pub(super) fn fit(&mut self, end: Position, needed: Position) {
+        let needed = needed.max(self.low);
+        let behind_holes = self.image.beyond().last().map(|last| last.end);
+        let held_end = behind_holes.unwrap_or_else(|| self.image.received());
+        let span = held_end.max(end).since(needed);
+        let mut size = self.ring.size();
+        while size > self.ring_bytes_min && span <= size / NEEDED_PART {
+            size /= 2;
+        }
+        self.low = self.low.max(Position(held_end.0.saturating_sub(size)));
+        let held = PositionRange::new(self.low, held_end);
+        while self.ring.size() > size {
+            self.ring.shrink(held);
+        }
+        while self.ring.size() < self.ring.capacity() && span > self.ring.size() {
+            self.ring.grow(held);
+        }
+        self.fits_to = needed.plus(self.ring.size());
+        if self.ring.size() == self.ring.capacity() {
+            // It has no more: when to look whether it needs as much still.
+            self.fits_to = self.fits_to.max(end.plus(self.ring.size() / NEEDED_PART));
+        }
+    }
+
     /// What is known to be written, here or elsewhere.
     pub(super) fn newest_known(&self) -> Position {
         self.verified.max(self.image.seen())
@@ -118,7 +172,7 @@ impl Log {
     }
 
     /// Appends a frame as leader: it is held and verified at once.
-    #[inline]
+    #[inline(always)]
     pub(super) fn append(
         &mut self,
         term: crate::term::Term,
@@ -130,6 +184,7 @@ impl Log {
         let seed = FrameSeed::new(self.tag, term, position);
         let (range, checksum) = self.ring.write_frame(seed, body, payload);
         debug_assert!(range.len() <= self.frame_bytes_max, "no follower would take the frame");
+        debug_assert!(!self.is_tight(range.end), "the ring has room for what is appended");
         self.image.extend(range.end);
         self.low = self.low.max(oldest_kept(&self.ring, range.end));
         self.verified = range.end;
@@ -173,9 +228,17 @@ impl Log {
         let start = self.verified;
         let held = PositionRange::new(start, self.image.received().min(term_end));
         let owner = FrameOwner::new(self.tag, line.term);
-        let mut frames =
-            frame::Reader::new(owner, start, self.ring.slices(held), self.frame_bytes_max);
+        let (first, second) = self.ring.slices(held);
         let (mut chain, mut time) = (self.verified_chain, self.verified_time);
+        let mut messages = 0;
+        if start > line.base {
+            let from = Verifying { position: start, chain, time };
+            let reached = verify_messages(first, owner, line.term, self.frame_bytes_max, from);
+            messages = reached.position.since(start) as usize;
+            (chain, time) = (reached.chain, reached.time);
+        }
+        let (rest, at) = (&first[messages..], start.plus(messages as u64));
+        let mut frames = frame::Reader::new(owner, at, (rest, second), self.frame_bytes_max);
         let mut met = None;
         let verified = loop {
             let at = frames.position();
@@ -187,22 +250,17 @@ impl Log {
                 Ok(None) => break self.verify_beyond(owner.at(at), term_end)?,
                 Err(_) => break Verified::Rejected { of: None },
             };
-            match frame.message() {
-                Some(body) if at != line.base => time = time.max(body.time()),
-                _ => {
-                    let Ok(body) = frame.body() else { return Err(FailStop::NewerLog { at }) };
-                    if at == line.base || matches!(body, Body::TermOpen(_)) {
-                        check_opening(at, &body, line, chain, history)?;
-                        if let Body::TermOpen(open) = body {
-                            self.opened = Some((open.term, open.level));
-                        }
-                    }
-                    time = time.max(body.time());
-                    if let Body::Readmission { life, .. } = body {
-                        let frame = PositionRange::new(at, frames.position());
-                        met = Some(Verified::Readmission { frame, life });
-                    }
+            let Ok(body) = frame.body() else { return Err(FailStop::NewerLog { at }) };
+            if at == line.base || matches!(body, Body::TermOpen(_)) {
+                check_opening(at, &body, line, chain, history)?;
+                if let Body::TermOpen(open) = body {
+                    self.opened = Some((open.term, open.level));
                 }
+            }
+            time = time.max(body.time());
+            if let Body::Readmission { life, .. } = body {
+                let frame = PositionRange::new(at, frames.position());
+                met = Some(Verified::Readmission { frame, life });
             }
             chain = chain_after(chain, line.term, at, frame.header.checksum);
         };
@@ -289,6 +347,7 @@ impl Log {
         self.written = self.written.min(end);
         self.durable = self.durable.min(end);
         self.low = self.low.min(end);
+        self.fits_to = self.fits_to.min(self.low.plus(self.ring.size()));
     }
 
     /// The archive refused the bytes at and above `end`: they are to be written again.
@@ -307,6 +366,37 @@ impl Log {
         assert!(self.low <= self.written, "unwritten bytes were overwritten");
         assert!(self.image.received() <= self.limit(), "the window is overfull");
     }
+}
+
+/// How far verifying has come.
+#[derive(Clone, Copy)]
+struct Verifying {
+    position: Position,
+    chain: Chain,
+    time: LogTime,
+}
+
+/// Verifies the messages of `term` that `bytes` begin with, up to the first other frame, or one that
+/// is not whole or not sound. Nearly all of a busy log are verified here.
+#[inline(never)]
+fn verify_messages(
+    mut bytes: &[u8],
+    owner: FrameOwner,
+    term: crate::term::Term,
+    length_max: u64,
+    from: Verifying,
+) -> Verifying {
+    let Verifying { mut position, mut chain, mut time } = from;
+    while let Some(message) = frame::Plain::message(bytes, length_max)
+        && message.is_sealed(owner.at(position))
+    {
+        let (_, _, stamped) = message.fields();
+        time = time.max(LogTime(stamped));
+        chain = chain_after(chain, term, position, message.checksum);
+        position = position.plus(message.len() as u64);
+        bytes = &bytes[message.len()..];
+    }
+    Verifying { position, chain, time }
 }
 
 /// What came of verifying.
@@ -389,6 +479,7 @@ pub(super) fn read_frame(
 impl core::hash::Hash for Log {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
         (self.tag, &self.image, self.low, self.verified, self.verified_chain).hash(state);
+        (self.ring.size(), self.fits_to).hash(state);
         (self.origin, self.verified_time, self.written, self.durable, self.rejections).hash(state);
         self.opened.hash(state);
         let held = PositionRange::new(self.low, self.image.received());

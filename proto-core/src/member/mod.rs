@@ -44,6 +44,7 @@ mod timers;
 mod transfer;
 mod usage;
 mod view;
+mod window;
 
 pub use usage::Usage;
 pub use view::View;

@@ -303,6 +303,7 @@ impl Member {
         } else if self.state.following.asked == Some(from) {
             self.state.following.asked = None;
             self.state.log.image.note_refusal(range, TRIES_PER_SOURCE);
+            self.state.sources.note_purged(from, oldest.min(self.state.log.image.seen()));
         } else {
             self.counters.datagrams_ignored += 1;
             return;

@@ -57,15 +57,24 @@ impl Sessions {
         self.find(session).map(|at| &self.sessions[at])
     }
 
+    #[inline(always)]
     fn get_mut(&mut self, session: SessionId) -> Option<&mut Session> {
-        self.last_found = self.find(session)?;
+        if self.sessions.get(self.last_found).is_none_or(|last| last.id != session) {
+            self.last_found = self.search(session)?;
+        }
         self.sessions.get_mut(self.last_found)
     }
 
+    #[inline]
     fn find(&self, session: SessionId) -> Option<usize> {
         if self.sessions.get(self.last_found).is_some_and(|last| last.id == session) {
             return Some(self.last_found);
         }
+        self.search(session)
+    }
+
+    #[inline(never)]
+    fn search(&self, session: SessionId) -> Option<usize> {
         self.sessions.binary_search_by_key(&session, |known| known.id).ok()
     }
 
@@ -141,7 +150,7 @@ impl Sessions {
 
     /// Applies the sequence rule to the message frame at `position`: whether the service gets it.
     /// Deduplication at apply is the authority (rule 17, E107).
-    #[inline]
+    #[inline(always)]
     pub(super) fn accept(&mut self, session: SessionId, sequence: u64, position: Position) -> bool {
         let Some(session) = self.get_mut(session) else { return false };
         if Some(sequence) != session.last_applied.checked_add(1) {

@@ -124,6 +124,16 @@ impl Sources {
         }
     }
 
+    /// `id`, which was asked for all, says that its log begins at `begins`: what is missing before
+    /// that is asked for by parts, of those who may have it. Asked for with the rest it would go to
+    /// the same one again and again, as long as bytes keep coming for other holes (seed 11849).
+    pub(super) fn note_purged(&mut self, id: MemberId, begins: Position) {
+        self.end = self.end.max(begins);
+        if let Some(source) = self.sources.get_mut(id) {
+            source.begins = source.begins.max(begins);
+        }
+    }
+
     /// What `source` is asked for at the moment.
     pub(super) fn note_outstanding(&mut self, outstanding: impl Fn(MemberId) -> u64) {
         for (id, source) in self.sources.iter_mut() {

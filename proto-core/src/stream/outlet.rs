@@ -44,6 +44,7 @@ impl Outlet {
     }
 
     /// Whether a frame with `body` and `payload_length` bytes of payload would fit.
+    #[inline]
     #[must_use]
     pub fn has_room(&self, body: &Body, payload_length: usize) -> bool {
         let used = self.head.since(self.start);
@@ -51,6 +52,8 @@ impl Outlet {
     }
 
     /// Appends a frame; returns where it lies, or `None` when there is no room.
+    // Inlined: what is pushed, and so how long its block is, is known where it is pushed.
+    #[inline(always)]
     pub fn push(&mut self, body: &Body, payload: &[u8]) -> Option<PositionRange> {
         if !self.has_room(body, payload.len()) {
             return None;

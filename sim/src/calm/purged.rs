@@ -9,10 +9,13 @@ pub(crate) const FETCH_SLACK: u64 = 3 * SECOND;
 
 impl World {
     /// The bytes of the snapshot that a member has to fetch, if what comes next at it is purged
-    /// wherever it was.
+    /// wherever it was; in the calm who is outside of the core may have it, but need not send it
+    /// (seed 3747).
     pub(crate) fn has_to_fetch(&self, node: usize) -> Option<u64> {
         let next = self.nodes[node].view.received;
-        let ahead = || self.nodes.iter().filter(|other| other.disk.durable_end() > next);
+        let sends = |place: &usize| self.core.is_empty() || self.core.contains(place);
+        let sources = || (0..self.nodes.len()).filter(sends).map(|place| &self.nodes[place]);
+        let ahead = || sources().filter(|other| other.disk.durable_end() > next);
         if ahead().next().is_none() || ahead().any(|other| other.disk.origin().position <= next) {
             return None;
         }

@@ -166,6 +166,49 @@ fn e29_who_refuses_what_lies_behind_refuses_what_comes_next() {
 }
 
 #[test]
+fn e29_who_has_not_purged_it_is_asked_though_bytes_keep_coming() {
+    let mut cluster = purging(3);
+    let leader = cluster.leader().unwrap();
+    let others: Vec<u16> = (1..=3).filter(|&member| member != leader).collect();
+    let (away, third) = (others[0], others[1]);
+    // The third keeps all of its log.
+    cluster.crash(third);
+    cluster.limits.purge_keep_bytes = 1 << 20;
+    cluster.start(third);
+    cluster.limits.purge_keep_bytes = 0;
+    cluster.run_until_level();
+    cluster.crash(away);
+    (0..3).for_each(|_| drop(take(&mut cluster)));
+    // A life that began behind its purge has no more at hand.
+    cluster.crash(leader);
+    cluster.start(leader);
+    if cluster.run_until_led() != leader {
+        cluster.run_until_level();
+        cluster.step(third, Event::Transfer { request: 1, target: Some(id(leader)) });
+        cluster.run_until("the other leads", |cluster| cluster.leader() == Some(leader));
+    }
+    say(&mut cluster, b"now");
+    cluster.run_until_level();
+    cluster.timing.nak_retry = cluster.timing.heartbeat_interval;
+    cluster.start(away);
+    let next = cluster.member(away).view().received;
+    let origin = |member| cluster.member(member).view().origin;
+    assert!(origin(third) < next && next < origin(leader));
+    // Each is a byte that comes behind the hole, sooner than a request is repeated (seed 11849).
+    let is_behind = |cluster: &Cluster| {
+        cluster.member(away).view().received < cluster.member(leader).view().commit
+    };
+    let mut said = 0;
+    while is_behind(&cluster) || said < 10 {
+        say(&mut cluster, b"more");
+        said += 1;
+        assert!(said < 400, "what the leader has purged was asked of nobody else");
+    }
+    assert_eq!(begun(&cluster, away), [], "no snapshot was needed");
+    assert_alike(&mut cluster);
+}
+
+#[test]
 fn e74_another_source_goes_on_at_the_same_byte() {
     let (mut cluster, _, away, third) = behind();
     cluster.start(away);

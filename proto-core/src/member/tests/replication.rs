@@ -121,6 +121,57 @@ fn a_member_behind_the_window_is_repaired_from_an_archive() {
     check_applied(&cluster, &payloads);
 }
 
+/// Bytes of the log that a member has in memory.
+fn held(cluster: &Cluster, member: u16) -> u64 {
+    let mut held = 0;
+    cluster.member(member).usage(|usage| {
+        if usage.name == "log window" {
+            held = usage.used;
+        }
+    });
+    held
+}
+
+/// Submits one message after the other, each when the one before is answered.
+fn submit_each(cluster: &mut Cluster, payloads: &[Vec<u8>]) {
+    for payload in payloads {
+        let before = cluster.replies.len();
+        cluster.submit(payload);
+        cluster.run_until("a reply", |cluster| cluster.replies.len() > before);
+    }
+}
+
+#[test]
+fn a_leader_keeps_in_memory_what_somebody_lacks_and_little_else() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.run_until_led();
+    cluster.connect_client();
+    let mut payloads = vec![vec![b'.'; 1_000]; 100];
+    submit_each(&mut cluster, &payloads[..30]);
+    cluster.run_until_level();
+    assert!(held(&cluster, leader) <= 8 << 10, "nobody lacks any of it");
+    let away = cluster.running().into_iter().find(|&m| m != leader).unwrap();
+    let other = cluster.running().into_iter().find(|&m| m != leader && m != away).unwrap();
+    let begin = cluster.member(leader).view().verified;
+    cluster.cut.isolated.push(endpoint(away));
+    submit_each(&mut cluster, &payloads[30..70]);
+    let lacked = cluster.member(leader).view().verified.since(begin);
+    assert!(lacked > 32 << 10 && lacked <= held(&cluster, leader));
+    assert!(held(&cluster, other) < lacked, "a follower serves from its archive");
+    cluster.nodes.get_mut(&id(leader)).unwrap().held_reads = Some(Vec::new());
+    cluster.cut.isolated.clear();
+    cluster.run_until_level();
+    let reads = cluster.nodes[&id(leader)].held_reads.as_ref().unwrap();
+    assert!(reads.is_empty(), "nothing of it comes from the leader's archive");
+    for number in 0..200 {
+        payloads.push(vec![number; 1_000]);
+    }
+    submit_each(&mut cluster, &payloads[70..]);
+    cluster.run_until_level();
+    assert!(held(&cluster, leader) <= 16 << 10, "nobody lacks any of it again");
+    check_applied(&cluster, &payloads);
+}
+
 #[test]
 fn e91_what_lies_beyond_the_window_is_counted_as_dropped() {
     let mut cluster = Cluster::new(3);

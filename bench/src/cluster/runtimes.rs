@@ -12,7 +12,7 @@ use super::options::{Idle, Runtime};
 /// to others as often; then it blocks.
 const BACKOFF_TURNS: u32 = 100;
 
-/// Runs a member until `wait` returns, and tells how it was then.
+/// Runs a member until `answer` returns, and tells how it was then.
 ///
 /// # Errors
 /// It did not start, or did not end well, or the runtime does not know that kind of idleness.
@@ -20,18 +20,19 @@ pub(super) fn run_member(
     runtime: Runtime,
     idle: Idle,
     options: MemberOptions,
-    wait: impl FnOnce() + Send + 'static,
+    service: Echo,
+    answer: impl FnOnce(&MemberHandle<Echo>) + Send + 'static,
 ) -> Result<MemberStatus, Box<dyn Error>> {
     match (runtime, idle) {
         (Runtime::Mio, idle) => {
             let thread = ThreadOptions { idle: idle_of(idle), ..ThreadOptions::default() };
-            let spawned = quorate_runtime_mio::spawn_member(options, Echo::default(), thread);
-            finish(spawned?, wait)
+            let spawned = quorate_runtime_mio::spawn_member(options, service, thread);
+            finish(spawned?, answer)
         }
-        (Runtime::Tokio, Idle::Block) => on_tokio(options, wait),
+        (Runtime::Tokio, Idle::Block) => on_tokio(options, service, answer),
         (Runtime::AsyncStd, Idle::Block) => {
-            let spawned = quorate_runtime_async_std::spawn_member(options, Echo::default());
-            finish(spawned?, wait)
+            let spawned = quorate_runtime_async_std::spawn_member(options, service);
+            finish(spawned?, answer)
         }
         (runtime, idle) => Err(format!("`{idle}` is not to be had under `{runtime}`").into()),
     }
@@ -47,23 +48,32 @@ const fn idle_of(idle: Idle) -> quorate_runtime_mio::Idle {
     }
 }
 
-fn finish(member: MemberHandle<Echo>, wait: impl FnOnce()) -> Result<MemberStatus, Box<dyn Error>> {
-    wait();
-    let status = member.blocking_status()?;
+fn finish(
+    member: MemberHandle<Echo>,
+    answer: impl FnOnce(&MemberHandle<Echo>),
+) -> Result<MemberStatus, Box<dyn Error>> {
+    answer(&member);
+    let status = member.blocking_status();
+    // If it has ended by itself, this says why.
     member.blocking_shutdown()?;
-    Ok(status)
+    Ok(status?)
 }
 
 fn on_tokio(
     options: MemberOptions,
-    wait: impl FnOnce() + Send + 'static,
+    service: Echo,
+    answer: impl FnOnce(&MemberHandle<Echo>) + Send + 'static,
 ) -> Result<MemberStatus, Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(async {
-        let member = quorate_runtime_tokio::spawn_member(options, Echo::default())?;
-        tokio::task::spawn_blocking(wait).await?;
-        let status = member.status().await?;
+        let member = quorate_runtime_tokio::spawn_member(options, service)?;
+        let answering = tokio::task::spawn_blocking(move || {
+            answer(&member);
+            member
+        });
+        let member = answering.await?;
+        let status = member.status().await;
         member.shutdown().await?;
-        Ok(status)
+        Ok(status?)
     })
 }

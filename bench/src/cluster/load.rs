@@ -1,18 +1,19 @@
-//! The client of the loopback rung, on this thread: closed loops and open ones.
+//! A client of a cluster, on this thread: closed loops and open ones.
 
 use core::error::Error;
 use core::net::{Ipv4Addr, SocketAddr};
 use core::time::Duration;
+use std::thread;
 
 use quorate_core::client::{ClientConfig, ClientLimits, ClientTiming};
-use quorate_core::{Client, ClientKey, Instant, RecoveryEpoch};
+use quorate_core::{Client, ClientKey, Instant, Position, RecoveryEpoch};
 use quorate_driver::{
     Alarm, ClientLoop, ClientOutcome, Clock, FaultyPort, SystemClock, UdpPort, endpoint_of,
 };
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::cluster::{Cluster, ClusterCase, GROUP};
-use super::options::{Idle, LoopbackOptions};
+use super::options::Idle;
+use super::{Cluster, GROUP};
 use crate::measure::{Latencies, Submissions, Yield};
 
 /// Datagrams that are taken before anything else is done.
@@ -22,11 +23,13 @@ const BACKOFF_TURNS: u32 = 200;
 /// How long a load runs before it is measured.
 const WARM_UP: Duration = Duration::from_millis(400);
 /// How long a cluster may take to serve its client.
-const SERVED_WITHIN: Duration = Duration::from_secs(10);
+const SERVED_WITHIN: Duration = Duration::from_secs(30);
+/// How often a client looks whether it is to go on, at least.
+const GOING_INTERVAL: Duration = Duration::from_millis(5);
 
 /// What a client is to do.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Load {
+pub(crate) enum Load {
     /// So many messages in flight.
     Closed(usize),
     /// So many messages a second. Latencies count from when a message was due, not from when there
@@ -35,7 +38,7 @@ pub(super) enum Load {
 }
 
 /// A client and its application.
-pub(super) struct LoadClient {
+pub(crate) struct LoadClient {
     client: ClientLoop<UdpPort>,
     clock: SystemClock,
     alarm: Alarm,
@@ -54,13 +57,9 @@ impl LoadClient {
     ///
     /// # Errors
     /// There is no socket or timer, or the cluster does not serve.
-    pub(super) fn connect(
-        cluster: &Cluster,
-        case: ClusterCase,
-        options: &LoopbackOptions,
-        key: u64,
-    ) -> Result<Self, Box<dyn Error>> {
-        let limits = options.limits();
+    pub(crate) fn connect(cluster: &Cluster, key: u64) -> Result<Self, Box<dyn Error>> {
+        let case = &cluster.case;
+        let limits = &case.limits;
         let members = cluster.addresses.iter();
         let config = ClientConfig {
             group: GROUP,
@@ -86,7 +85,7 @@ impl LoadClient {
             alarm: Alarm::new()?,
             idle: case.idle,
             idle_turns: 0,
-            payload: vec![0x5a; options.payload.max(8)],
+            payload: vec![0x5a; case.payload.max(8)],
             submissions: Submissions::default(),
             latencies: Latencies::new(),
             unanswered: 0,
@@ -105,20 +104,82 @@ impl LoadClient {
     ///
     /// # Errors
     /// The client ended, or a system call failed.
-    pub(super) fn run(&mut self, load: Load, measured: Duration) -> Result<Yield, Box<dyn Error>> {
+    pub(crate) fn run(&mut self, load: Load, measured: Duration) -> Result<Yield, Box<dyn Error>> {
         self.phase(load, WARM_UP)?;
-        self.latencies = Latencies::new();
-        let (begin, answered) = (self.clock.now(), self.answered);
-        self.phase(load, measured)?;
-        let elapsed = Duration::from_nanos(self.clock.now().since(begin).0);
-        let answered = self.answered - answered;
-        let measured = Yield::new(answered, elapsed, &self.latencies);
+        let measured = self.measured(|client| client.phase(load, measured))?;
         self.settle()?;
         Ok(measured)
     }
 
+    /// The same from the first message on, and without waiting for answers in the end.
+    ///
+    /// # Errors
+    /// As [`LoadClient::run`].
+    pub(crate) fn go_on(&mut self, load: Load, span: Duration) -> Result<Yield, Box<dyn Error>> {
+        self.measured(|client| client.phase(load, span))
+    }
+
+    /// Goes on with `load` while `work` is done on another thread; returns what comes
+    /// of that, and what was measured meanwhile.
+    ///
+    /// # Errors
+    /// As [`LoadClient::run`], or the work failed.
+    pub(crate) fn beside<T: Send>(
+        &mut self,
+        load: Load,
+        work: impl FnOnce() -> Result<T, Box<dyn Error>> + Send,
+    ) -> Result<(T, Yield), Box<dyn Error>> {
+        thread::scope(|scope| {
+            let worker = scope.spawn(move || work().map_err(|error| error.to_string()));
+            let going = |_| !worker.is_finished();
+            let measured =
+                self.measured(|client| client.phase_while(load, Some(GOING_INTERVAL), going));
+            let done = worker.join().map_err(|_| "what was done meanwhile panicked")??;
+            Ok((done, measured?))
+        })
+    }
+
+    /// Sends messages until the members' log is as long as `end` and all is answered.
+    ///
+    /// # Errors
+    /// As [`LoadClient::beside`].
+    pub(crate) fn fill(
+        &mut self,
+        cluster: &mut Cluster,
+        window: usize,
+        end: Position,
+    ) -> Result<(), Box<dyn Error>> {
+        let leader = cluster.leader()?;
+        self.beside(Load::Closed(window), || {
+            cluster.wait_until("the log is long enough", |cluster| {
+                Ok((cluster.status(leader)?.view("commit") >= end.0).then_some(()))
+            })
+        })?;
+        self.settle()
+    }
+
+    /// The longest that an answer took in what was measured last, in microseconds.
+    pub(crate) fn longest_us(&self) -> f64 {
+        self.latencies.micros_at(1.0)
+    }
+
+    /// What `load` yields from here on.
+    fn measured(
+        &mut self,
+        load: impl FnOnce(&mut Self) -> Result<(), Box<dyn Error>>,
+    ) -> Result<Yield, Box<dyn Error>> {
+        self.latencies = Latencies::new();
+        let (begin, answered) = (self.clock.now(), self.answered);
+        load(self)?;
+        let elapsed = Duration::from_nanos(self.clock.now().since(begin).0);
+        Ok(Yield::new(self.answered - answered, elapsed, &self.latencies))
+    }
+
     /// Waits until all is answered, so that the next load begins with nothing in flight.
-    fn settle(&mut self) -> Result<(), Box<dyn Error>> {
+    ///
+    /// # Errors
+    /// As [`LoadClient::run`].
+    pub(crate) fn settle(&mut self) -> Result<(), Box<dyn Error>> {
         while self.unanswered > 0 {
             self.turn(|_, _| None, None)?;
         }
@@ -126,32 +187,44 @@ impl LoadClient {
     }
 
     fn phase(&mut self, load: Load, span: Duration) -> Result<(), Box<dyn Error>> {
-        let begin = self.clock.now();
-        let end = Instant(begin.0 + span.as_nanos() as u64);
-        match load {
-            Load::Closed(window) => {
-                let due = |unanswered, now| (unanswered < window as u64).then_some(now);
-                while self.turn(due, None)? < end {}
-            }
-            Load::Open(rate) => {
-                let mut next = begin.0 as f64;
-                let interval = 1e9 / rate.max(1) as f64;
-                let mut now = begin;
-                while now < end {
-                    let mut reached = next;
-                    now = self.turn(
-                        |_, now| {
-                            let due = Instant(reached as u64);
-                            (due <= now).then(|| {
-                                reached += interval;
-                                due
-                            })
-                        },
-                        Some(Instant(next as u64)),
-                    )?;
-                    next = reached;
+        let end = Instant(self.clock.now().0 + span.as_nanos() as u64);
+        self.phase_while(load, None, |now| now < end)
+    }
+
+    /// Goes on with `load` for as long as `going` says so, which is asked in each interval of `look`
+    /// at least, if there is one.
+    fn phase_while(
+        &mut self,
+        load: Load,
+        look: Option<Duration>,
+        mut going: impl FnMut(Instant) -> bool,
+    ) -> Result<(), Box<dyn Error>> {
+        let mut now = self.clock.now();
+        let mut next = now.0 as f64;
+        while going(now) {
+            let look_at = look.map(|interval| Instant(now.0 + interval.as_nanos() as u64));
+            now = match load {
+                Load::Closed(window) => {
+                    let due = |unanswered, now| (unanswered < window as u64).then_some(now);
+                    self.turn(due, look_at)?
                 }
-            }
+                Load::Open(rate) => {
+                    let interval = 1e9 / rate.max(1) as f64;
+                    let mut reached = next;
+                    let due = |_, now| {
+                        let due = Instant(reached as u64);
+                        (due <= now).then(|| {
+                            reached += interval;
+                            due
+                        })
+                    };
+                    // What is due already waits for room, which comes with answers.
+                    let next_at = Some(Instant(next as u64)).filter(|&at| at > now);
+                    let now = self.turn(due, look_at.into_iter().chain(next_at).min())?;
+                    next = reached;
+                    now
+                }
+            };
         }
         Ok(())
     }

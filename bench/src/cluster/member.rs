@@ -1,0 +1,252 @@
+//! A member process: this program again, under a hidden subcommand. Its socket comes as standard
+//! input, and what it is told, and tells, goes over standard output, which is a socket too: a line
+//! for each question, and one for each answer. It ends when it is told to, and when whoever started
+//! it is gone.
+
+use core::error::Error;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::UdpSocket;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+
+use clap::Args;
+use quorate_driver::{
+    Configuration, Context, MemberHandle, MemberOptions, MemberStatus, Service, ServiceError,
+    StorageMode,
+};
+use serde_json::{Value, json};
+
+use super::options::{Idle, Runtime, Storage};
+use super::runtimes;
+
+/// What a member process is started with.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct MemberProcessOptions {
+    /// Its configuration.
+    #[arg(long)]
+    config: PathBuf,
+    /// What drives it.
+    #[arg(long, value_enum)]
+    runtime: Runtime,
+    /// What it does when there is nothing to do.
+    #[arg(long, value_enum)]
+    idle: Idle,
+    /// What its data directory is on.
+    #[arg(long, value_enum)]
+    storage: Storage,
+    /// Bytes that its service keeps, beside its count.
+    #[arg(long, default_value_t = 0)]
+    state_bytes: usize,
+}
+
+/// How much of its drag a service collects before it sleeps for it.
+const DRAG_COLLECTED_NS: u64 = 1_000_000;
+/// How far apart the bytes lie that messages change one after the other, so that no page of the
+/// state stays as it was.
+const STATE_STEP: usize = 4_096 + 64;
+
+/// Replies with the first eight bytes of each message, and writes them into its state, if it has
+/// any.
+#[derive(Debug, Default)]
+pub(crate) struct Echo {
+    count: u64,
+    state: Vec<u8>,
+    /// Nanoseconds that each message is to take.
+    drag: Arc<AtomicU64>,
+    /// Those that it has not slept for yet.
+    owed_ns: u64,
+}
+
+impl Echo {
+    /// A service that keeps so many bytes, none of them zero.
+    fn with_state(bytes: usize) -> Self {
+        Self { state: vec![0x5a; bytes], ..Self::default() }
+    }
+
+    fn change(&mut self, word: &[u8]) {
+        if let Some(last) = self.state.len().checked_sub(word.len().max(1)) {
+            let at = (self.count as usize).wrapping_mul(STATE_STEP) % (last + 1);
+            self.state[at..at + word.len()].copy_from_slice(word);
+        }
+    }
+
+    /// Sleeps for what is owed, if that is long enough to be slept for.
+    fn sleep(&mut self) {
+        self.owed_ns += self.drag.load(Ordering::Relaxed);
+        if self.owed_ns >= DRAG_COLLECTED_NS {
+            thread::sleep(Duration::from_nanos(self.owed_ns));
+            self.owed_ns = 0;
+        }
+    }
+}
+
+impl Service for Echo {
+    fn message(
+        &mut self,
+        _context: &mut Context<'_>,
+        payload: &[u8],
+        reply: &mut Vec<u8>,
+    ) -> Result<(), ServiceError> {
+        let word = &payload[..payload.len().min(8)];
+        self.count += 1;
+        self.change(word);
+        self.sleep();
+        reply.extend_from_slice(word);
+        Ok(())
+    }
+
+    fn snapshot(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.count.to_le_bytes());
+        bytes.extend_from_slice(&self.state);
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), ServiceError> {
+        let parts = bytes.split_first_chunk::<8>();
+        let (count, state) =
+            parts.ok_or_else(|| ServiceError("eight bytes expected, and the state".into()))?;
+        self.count = u64::from_le_bytes(*count);
+        state.clone_into(&mut self.state);
+        Ok(())
+    }
+
+    /// The count: whoever asks for the status does not wait for all of the state.
+    fn digest(&self) -> u64 {
+        self.count
+    }
+}
+
+/// Runs a member until it is told to stop, or nobody could tell it any more.
+///
+/// # Errors
+/// It did not start, or did not end well.
+pub(crate) fn run(options: &MemberProcessOptions) -> Result<(), Box<dyn Error>> {
+    let socket = UdpSocket::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let mut told = UnixStream::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let configuration = Configuration::load(&options.config)?;
+    let mut member = MemberOptions::new(configuration);
+    member.socket = Some(socket);
+    member.storage = match options.storage {
+        Storage::Memory => StorageMode::Inline,
+        Storage::Disk => StorageMode::Threads,
+    };
+    let service = Echo::with_state(options.state_bytes);
+    let desk = Desk { told: told.try_clone()?, drag: Arc::clone(&service.drag) };
+    let answer = move |member: &MemberHandle<Echo>| desk.answer(member);
+    let status = runtimes::run_member(options.runtime, options.idle, member, service, answer)?;
+    // Nobody reads it when whoever started this is gone.
+    let _ = writeln!(told, "{}", report(&status));
+    Ok(())
+}
+
+/// Answers who started this process.
+struct Desk {
+    told: UnixStream,
+    drag: Arc<AtomicU64>,
+}
+
+impl Desk {
+    /// Returns when the member is to stop: it was said, or nobody says anything any more.
+    fn answer(self, member: &MemberHandle<Echo>) {
+        let Ok(mut told) = self.told.try_clone() else { return };
+        for line in BufReader::new(self.told).lines() {
+            let Ok(line) = line else { return };
+            let answer = match line.split_once(' ').unwrap_or((&line, "")) {
+                ("status", _) => member.blocking_status().map(|status| report(&status)),
+                ("snapshot", _) => Ok(match member.blocking_take_snapshot() {
+                    Ok(position) => json!({ "view": { "marked": position.0 } }),
+                    Err(error) => Value::from(error.to_string()),
+                }),
+                ("drag", nanos) => {
+                    self.drag.store(nanos.parse().unwrap_or_default(), Ordering::Relaxed);
+                    Ok(json!({}))
+                }
+                _ => return,
+            };
+            // A member that has ended says why when it is waited for.
+            let Ok(answer) = answer else { return };
+            if writeln!(told, "{answer}").is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn report(MemberStatus { view, counters, datagrams, storage, .. }: &MemberStatus) -> Value {
+    json!({
+        "view": {
+            "serving": u64::from(view.serving),
+            "origin": view.origin.0,
+            "received": view.received.0,
+            "commit": view.commit.0,
+            "applied": view.applied.0,
+            "snapshot": view.snapshot.0,
+        },
+        "counts": {
+            "naks": counters.naks_sent,
+            "unsent": datagrams.unsent,
+            "sent": datagrams.sent,
+            "syncs": storage.syncs,
+            "terms": view.term.0,
+            "appended": counters.messages_appended,
+            "repair_bytes": counters.repair_bytes_sent,
+            "snapshot_bytes": counters.snapshot_bytes_sent,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restored_state_is_all_there_is() {
+        let mut one = Echo::with_state(10_000);
+        one.count = 7;
+        one.change(b"changed!");
+        let mut bytes = Vec::new();
+        one.snapshot(&mut bytes);
+        assert_eq!(bytes.len(), 10_008);
+        let mut two = Echo::with_state(20_000);
+        two.restore(&bytes).unwrap();
+        assert_eq!((two.count, two.state), (7, one.state));
+        assert!(two_fails(&bytes[..7]), "a count cut short was taken");
+    }
+
+    fn two_fails(bytes: &[u8]) -> bool {
+        Echo::default().restore(bytes).is_err()
+    }
+
+    #[test]
+    fn each_page_of_the_state_is_changed() {
+        let mut echo = Echo::with_state(64 << 10);
+        for count in 0..64 {
+            echo.count = count;
+            echo.change(b"changed!");
+        }
+        let unchanged = echo.state.chunks(4_096).filter(|page| page.iter().all(|&b| b == 0x5a));
+        assert_eq!(unchanged.count(), 0);
+        // Without a state, or with one that is too small, nothing is written.
+        for bytes in [0, 7] {
+            let mut small = Echo::with_state(bytes);
+            small.change(b"changed!");
+            assert!(small.state.iter().all(|&b| b == 0x5a));
+        }
+    }
+
+    #[test]
+    fn drag_is_collected_until_it_can_be_slept_for() {
+        let mut echo = Echo::default();
+        echo.drag.store(DRAG_COLLECTED_NS / 2, Ordering::Relaxed);
+        echo.sleep();
+        assert_eq!(echo.owed_ns, DRAG_COLLECTED_NS / 2);
+        let begin = std::time::Instant::now();
+        echo.sleep();
+        assert_eq!(echo.owed_ns, 0);
+        assert!(begin.elapsed() >= Duration::from_nanos(DRAG_COLLECTED_NS));
+    }
+}
