@@ -36,14 +36,18 @@ pub fn class(datagram: &[u8]) -> Option<Class> {
         | wire::CanvassReplyEncoder::TEMPLATE_ID
         | wire::RequestVoteEncoder::TEMPLATE_ID
         | wire::RequestSuccessionEncoder::TEMPLATE_ID
-        | wire::BallotEncoder::TEMPLATE_ID => Class::Election,
+        | wire::BallotEncoder::TEMPLATE_ID
+        | wire::ImpairedGrantEncoder::TEMPLATE_ID => Class::Election,
         wire::HeartbeatEncoder::TEMPLATE_ID
         | wire::AbdicateEncoder::TEMPLATE_ID
         | wire::CampaignEncoder::TEMPLATE_ID
         | wire::HistoryRequestEncoder::TEMPLATE_ID
         | wire::HistoryEncoder::TEMPLATE_ID
         | wire::AcknowledgeEncoder::TEMPLATE_ID
-        | wire::ApplicationEncoder::TEMPLATE_ID => Class::Leadership,
+        | wire::ApplicationEncoder::TEMPLATE_ID
+        | wire::HoldingEncoder::TEMPLATE_ID
+        | wire::ImpairedEncoder::TEMPLATE_ID
+        | wire::RegisteredEncoder::TEMPLATE_ID => Class::Leadership,
         wire::NakEncoder::TEMPLATE_ID
         | wire::UnavailableEncoder::TEMPLATE_ID
         | wire::SnapshotRequestEncoder::TEMPLATE_ID

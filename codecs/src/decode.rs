@@ -80,6 +80,10 @@ fn control(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError> {
         | wire::RequestVoteDecoder::TEMPLATE_ID
         | wire::RequestSuccessionDecoder::TEMPLATE_ID
         | wire::BallotDecoder::TEMPLATE_ID => election(header, body),
+        wire::HoldingDecoder::TEMPLATE_ID
+        | wire::ImpairedDecoder::TEMPLATE_ID
+        | wire::RegisteredDecoder::TEMPLATE_ID
+        | wire::ImpairedGrantDecoder::TEMPLATE_ID => levels(header, body),
         wire::HeartbeatDecoder::TEMPLATE_ID
         | wire::AbdicateDecoder::TEMPLATE_ID
         | wire::CampaignDecoder::TEMPLATE_ID
@@ -194,6 +198,53 @@ fn leadership(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError
                 received: Position(read.received()),
                 limit: Position(read.limit()),
                 commit: Position(read.commit()),
+            }
+        }
+        _ => return Err(DecodeError::Template),
+    })
+}
+
+fn levels(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError> {
+    Ok(match header.template_id {
+        wire::HoldingDecoder::TEMPLATE_ID => {
+            let read = wrap!(HoldingDecoder, header, body);
+            Message::Holding {
+                term: Term(read.term()),
+                sequence: read.sequence(),
+                round: read.round(),
+                held: Position(read.held()),
+                durable: Position(read.durable()),
+                received: Position(read.received()),
+                limit: Position(read.limit()),
+                commit: Position(read.commit()),
+            }
+        }
+        wire::ImpairedDecoder::TEMPLATE_ID => {
+            let read = wrap!(ImpairedDecoder, header, body);
+            Message::Impaired {
+                term: Term(read.term()),
+                sequence: read.sequence(),
+                round: read.round(),
+                received: Position(read.received()),
+                limit: Position(read.limit()),
+            }
+        }
+        wire::RegisteredDecoder::TEMPLATE_ID => {
+            let read = wrap!(RegisteredDecoder, header, body);
+            Message::Registered {
+                term: Term(read.term()),
+                boot_epoch: BootEpoch(read.boot_epoch()),
+                newest: Position(read.newest()),
+            }
+        }
+        wire::ImpairedGrantDecoder::TEMPLATE_ID => {
+            let read = wrap!(ImpairedGrantDecoder, header, body);
+            Message::ImpairedGrant {
+                term: Term(read.term()),
+                round: read.round(),
+                candidate: MemberId(read.candidate()),
+                line: Term(read.line()),
+                key: read.key().into(),
             }
         }
         _ => return Err(DecodeError::Template),

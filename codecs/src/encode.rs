@@ -116,6 +116,10 @@ impl Layout {
             }
             Message::Acknowledge { .. } => layout!(AcknowledgeEncoder, 0),
             Message::Application { .. } => layout!(ApplicationEncoder, 0),
+            Message::Holding { .. } => layout!(HoldingEncoder, 0),
+            Message::Impaired { .. } => layout!(ImpairedEncoder, 0),
+            Message::Registered { .. } => layout!(RegisteredEncoder, 0),
+            Message::ImpairedGrant { .. } => layout!(ImpairedGrantEncoder, 0),
             Message::Nak { ranges, .. } => {
                 let count = bounded(ranges.len(), NAK_RANGES_MAX)?;
                 layout!(NakEncoder, wire::NakRangesEncoder::bytes(count))
@@ -236,6 +240,47 @@ fn write_leadership(message: &Message, body: &mut [u8]) -> Option<()> {
                 .set_sequence(*sequence)
                 .set_received(received.0)
                 .set_limit(limit.0);
+        }
+        _ => return write_levels(message, body),
+    }
+    Some(())
+}
+
+/// What is said only where bytes may be in memory only.
+fn write_levels(message: &Message, body: &mut [u8]) -> Option<()> {
+    match message {
+        Message::Holding { term, sequence, round, held, durable, received, limit, commit } => {
+            wire::HoldingEncoder::wrap(body)?
+                .set_term(term.0)
+                .set_sequence(*sequence)
+                .set_round(*round)
+                .set_held(held.0)
+                .set_durable(durable.0)
+                .set_received(received.0)
+                .set_limit(limit.0)
+                .set_commit(commit.0);
+        }
+        Message::Impaired { term, sequence, round, received, limit } => {
+            wire::ImpairedEncoder::wrap(body)?
+                .set_term(term.0)
+                .set_sequence(*sequence)
+                .set_round(*round)
+                .set_received(received.0)
+                .set_limit(limit.0);
+        }
+        Message::Registered { term, boot_epoch, newest } => {
+            wire::RegisteredEncoder::wrap(body)?
+                .set_term(term.0)
+                .set_boot_epoch(boot_epoch.0)
+                .set_newest(newest.0);
+        }
+        Message::ImpairedGrant { term, round, candidate, line, key } => {
+            wire::ImpairedGrantEncoder::wrap(body)?
+                .set_term(term.0)
+                .set_round(*round)
+                .set_line(line.0)
+                .set_key((*key).into())
+                .set_candidate(candidate.0);
         }
         _ => return None,
     }

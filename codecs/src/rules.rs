@@ -12,7 +12,8 @@ pub(crate) fn check(message: &Message) -> Result<(), DecodeError> {
         Message::Canvass { key, .. }
         | Message::CanvassReply { key, .. }
         | Message::RequestVote { key, .. }
-        | Message::RequestSuccession { key, .. } => positions(&[key.position]),
+        | Message::RequestSuccession { key, .. }
+        | Message::ImpairedGrant { key, .. } => positions(&[key.position]),
         Message::Heartbeat { newest, commit, chain_at, .. } => {
             positions(&[*newest, *commit, *chain_at])
         }
@@ -27,7 +28,12 @@ pub(crate) fn check(message: &Message) -> Result<(), DecodeError> {
         Message::Acknowledge { durable, received, limit, commit, .. } => {
             positions(&[*durable, *received, *limit, *commit])
         }
-        Message::Application { received, limit, .. } => positions(&[*received, *limit]),
+        Message::Holding { held, durable, received, limit, commit, .. } => {
+            positions(&[*held, *durable, *received, *limit, *commit])
+        }
+        Message::Application { received, limit, .. }
+        | Message::Impaired { received, limit, .. } => positions(&[*received, *limit]),
+        Message::Registered { newest, .. } => positions(&[*newest]),
         Message::Nak { ranges, .. } => ranges.iter().try_for_each(range),
         Message::Unavailable { range: gone, oldest, .. } => {
             range(gone)?;

@@ -2,13 +2,13 @@
 //! operations complete when the script says so. For cases about a single decision.
 
 use quorate_core::frame::{
-    Body, Checksum, FrameFront, FrameSeed, LOG_VERSION, TermOpen, chain_after,
+    Body, Checksum, FrameFront, FrameSeed, LOG_VERSION, Level, TermOpen, chain_after,
 };
 use quorate_core::message::{HISTORY_LINES_MAX, Incoming, Live, Message, Sender, Stream};
 use quorate_core::{
-    Action, Actions, BootEpoch, Chain, Destination, Duration, Endpoint, Event, FailStop,
-    Incarnation, Instant, Life, Limits, LogTime, Member, MemberConfig, MemberId, OperationId,
-    Outputs, Position, RecoveryEpoch, Role, Term, TermLine, Timing, View, VoteKey,
+    Action, Actions, BootEpoch, Chain, Destination, Durability, Duration, Endpoint, Event,
+    FailStop, Incarnation, Instant, Life, Limits, LogTime, Member, MemberConfig, MemberId,
+    OperationId, Outputs, Position, RecoveryEpoch, Role, Term, TermLine, Timing, View, VoteKey,
 };
 use quorate_sim::{FrameMark, Place, SimDisk, Stored, Work};
 
@@ -122,6 +122,7 @@ pub fn opening(line: &TermLine, previous: Term) -> LogPiece {
         leader: line.leader,
         recovery_epoch: line.recovery_epoch,
         log_version: LOG_VERSION,
+        level: Level::Durable,
     };
     piece(line.term.0, line.base, line.chain, &Body::TermOpen(open), &[])
 }
@@ -564,12 +565,12 @@ pub const fn member_sender(member: u16, boot_epoch: u64) -> Sender {
 /// The configuration of a desk's member.
 #[must_use]
 pub fn config(options: &DeskOptions) -> MemberConfig {
-    let voters = (1..=options.members).map(|id| (MemberId(id), place(id)));
     MemberConfig {
         group: GROUP,
         recovery_epoch: RecoveryEpoch(0),
+        durability: Durability::default(),
         member: MemberId(options.member),
-        voters: voters.collect(),
+        voters: (1..=options.members).map(|id| (MemberId(id), place(id))).collect(),
         seed: options.seed,
         timing: options.timing.clone(),
         limits: options.limits.clone(),

@@ -16,9 +16,10 @@ use quorate_core::client::{
 };
 use quorate_core::random::Random;
 use quorate_core::{
-    Action, Actions, BootEpoch, Client, ClientKey, Delivery, Destination, Duration, Endpoint,
-    Event, GroupId, Incarnation, Incoming, Instant, Life, Limits, Member, MemberConfig, MemberId,
-    OperationId, Outputs, Position, Recovered, RecoveryEpoch, Sender, Source, Stream, Timing,
+    Action, Actions, BootEpoch, Client, ClientKey, Delivery, Destination, Durability, Duration,
+    Endpoint, Event, GroupId, Incarnation, Incoming, Instant, Life, Limits, Member, MemberConfig,
+    MemberId, OperationId, Outputs, Position, Recovered, RecoveryEpoch, Sender, Source, Stream,
+    Timing,
 };
 use text::Content;
 
@@ -292,6 +293,7 @@ impl Host {
         let config = MemberConfig {
             group: GroupId(1),
             recovery_epoch: RecoveryEpoch(0),
+            durability: Durability::default(),
             member: id,
             voters: places.clone(),
             seed: seed + u64::from(id.0),

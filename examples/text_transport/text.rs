@@ -135,6 +135,10 @@ messages! {
     "history" History { term above part parts checksum lines }
     "acknowledge" Acknowledge { term sequence round durable received limit commit }
     "application" Application { term sequence received limit }
+    "holding" Holding { term sequence round held durable received limit commit }
+    "impaired" Impaired { term sequence round received limit }
+    "registered" Registered { term boot_epoch newest }
+    "impaired-grant" ImpairedGrant { term round candidate line key }
     "nak" Nak { stream ranges }
     "unavailable" Unavailable { stream range oldest }
     "snapshot-request" SnapshotRequest { term above }

@@ -13,9 +13,9 @@ use std::time;
 
 use quorate_codecs::{DATAGRAM_BYTES_MAX, Header, decode, encode_control, encode_data};
 use quorate_core::{
-    Action, Actions, Apply, Delivery, Destination, Endpoint, Event, Instant, Limits, Member,
-    MemberConfig, MemberId, OperationId, Outputs, Position, PositionRange, RecoveryEpoch, Sender,
-    Source, Stream, Timing, hash,
+    Action, Actions, Apply, Delivery, Destination, Durability, Endpoint, Event, Instant, Limits,
+    Member, MemberConfig, MemberId, OperationId, Outputs, Position, PositionRange, RecoveryEpoch,
+    Sender, Source, Stream, Timing, hash,
 };
 
 use super::disk::Disk;
@@ -56,6 +56,7 @@ pub(crate) fn run(
     let config = MemberConfig {
         group: GROUP,
         recovery_epoch: RecoveryEpoch(0),
+        durability: Durability::default(),
         member: id,
         voters: places.clone(),
         seed: hash::mix(u64::from(id.0), life.boot_epoch.0),

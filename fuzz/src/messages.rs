@@ -30,7 +30,7 @@ impl Draw<'_, '_> {
 
     /// What members say to each other.
     pub(crate) fn consensus_message(&mut self) -> Message {
-        let kind = self.below(12);
+        let kind = self.below(16);
         let term = self.term();
         match kind {
             0 => Message::Canvass { term, round: self.number(), key: self.vote_key() },
@@ -65,6 +65,32 @@ impl Draw<'_, '_> {
                 received: self.position(),
                 limit: self.position(),
             },
+            11 => Message::Holding {
+                term,
+                sequence: self.number(),
+                round: self.number(),
+                held: self.position(),
+                durable: self.position(),
+                received: self.position(),
+                limit: self.position(),
+                commit: self.position(),
+            },
+            12 => Message::Impaired {
+                term,
+                sequence: self.number(),
+                round: self.number(),
+                received: self.position(),
+                limit: self.position(),
+            },
+            13 => {
+                let boot_epoch = self.life().boot_epoch;
+                Message::Registered { term, boot_epoch, newest: self.position() }
+            }
+            14 => {
+                let (round, candidate) = (self.number(), self.member());
+                let (line, key) = (self.term(), self.vote_key());
+                Message::ImpairedGrant { term, round, candidate, line, key }
+            }
             _ => Message::Acknowledge {
                 term,
                 sequence: self.number(),

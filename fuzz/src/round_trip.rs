@@ -5,7 +5,7 @@ use quorate_codecs::{
     CONTROL_BYTES_MAX, DATA_OVERHEAD_BYTES, Header, class, decode, encode_control, encode_data,
 };
 use quorate_core::frame::{
-    self, Body, FrameFront, FrameSeed, SessionCloseReason, SnapshotCause, TermOpen, aligned,
+    self, Body, FrameFront, FrameSeed, Level, SessionCloseReason, SnapshotCause, TermOpen, aligned,
     frame_bytes, parse_body,
 };
 use quorate_core::message::EpochRange;
@@ -131,6 +131,11 @@ pub(crate) fn any_body(draw: &mut Draw<'_, '_>) -> Body {
             leader: draw.life(),
             recovery_epoch: RecoveryEpoch(sequence as u32),
             log_version: draw.short(),
+            level: match draw.byte() {
+                0 => Level::Durable,
+                1 => Level::Volatile,
+                code => Level::Unknown(code),
+            },
         }),
         1 => Body::SessionOpen { time, client: draw.client() },
         2 => {

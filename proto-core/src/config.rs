@@ -5,7 +5,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
-use crate::frame::{OVERHEAD_BYTES_MAX, aligned};
+use crate::frame::{Level, OVERHEAD_BYTES_MAX, aligned};
 use crate::identity::{BootEpoch, Endpoint, GroupId, GroupTag, Life, MemberId, RecoveryEpoch};
 use crate::position::Position;
 use crate::snapshot::{Snapshot, SnapshotError, SnapshotPoint};
@@ -32,6 +32,65 @@ pub struct MemberConfig {
     pub timing: Timing,
     /// Sizes and counts.
     pub limits: Limits,
+    /// What it takes that a message is committed: the same for all members.
+    pub durability: Durability,
+}
+
+/// What holding a message means in a group (design §6, rule 12). Votes, terms and membership are
+/// durable before anybody acts on them, whatever this says.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Durability {
+    /// Committed is what a quorum has synced.
+    #[default]
+    Durable,
+    /// Committed is what a quorum has in memory; what it has synced as well is safe. A member that
+    /// comes back without having been stopped in good order is impaired
+    /// ([`crate::View::impaired`]).
+    Volatile {
+        /// How long after the last sync began the log is synced again, if it has grown. Above
+        /// zero; a second, as a rule.
+        checkpoint_interval: Duration,
+    },
+}
+
+impl Durability {
+    /// How long after the last sync of the log the next begins, in a volatile group.
+    #[must_use]
+    pub const fn checkpoint_interval(self) -> Option<Duration> {
+        match self {
+            Self::Durable => None,
+            Self::Volatile { checkpoint_interval } => Some(checkpoint_interval),
+        }
+    }
+
+    /// Whether committed bytes may be in memory only.
+    #[must_use]
+    pub const fn is_volatile(self) -> bool {
+        matches!(self, Self::Volatile { .. })
+    }
+
+    /// What the opening frame of a term says of the group.
+    #[must_use]
+    pub const fn level(self) -> Level {
+        match self {
+            Self::Durable => Level::Durable,
+            Self::Volatile { .. } => Level::Volatile,
+        }
+    }
+
+    fn problems(self, voters: usize, problems: &mut Vec<ConfigError>) {
+        let Self::Volatile { checkpoint_interval } = self else { return };
+        let key = "checkpoint_interval";
+        if checkpoint_interval.0 == 0 {
+            let reason = "must be above zero; a group that syncs all the time is a durable one";
+            problems.push(ConfigError::Value { key, value: 0, reason });
+        }
+        if voters == 1 {
+            let reason = "needs two voters at least: nobody has what a single one loses";
+            let value = checkpoint_interval.0;
+            problems.push(ConfigError::Value { key, value, reason });
+        }
+    }
 }
 
 /// Time-outs and intervals of a member.
@@ -266,6 +325,7 @@ impl MemberConfig {
         }
         self.timing.problems(&mut problems);
         self.limits.problems(&mut problems);
+        self.durability.problems(self.voters.len(), &mut problems);
         problems
     }
 }

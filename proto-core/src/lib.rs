@@ -29,7 +29,9 @@ pub mod time;
 
 pub use action::{Action, Actions, Apply, Delivery, Destination, Source};
 pub use client::Client;
-pub use config::{ConfigError, Limits, MemberConfig, PeerRecord, PeerRecords, Recovered, Timing};
+pub use config::{
+    ConfigError, Durability, Limits, MemberConfig, PeerRecord, PeerRecords, Recovered, Timing,
+};
 pub use event::{Event, OperationId, Outputs};
 pub use identity::{
     BootEpoch, ClientKey, Endpoint, GroupId, GroupTag, Incarnation, Life, MemberId, RecoveryEpoch,

@@ -139,6 +139,10 @@ marks! {
         e72_a_fetched_snapshot_of_another_log_is_rejected_by_name,
     SNAPSHOT_INSTALLED fetched_snapshot_is_installed
         e29_a_member_behind_everybodys_purge_fetches_a_snapshot,
+    IMPAIRED_REGISTERED impaired_member_is_registered
+        cd11_an_impaired_member_elects_nobody_alone_and_heals,
+    HEALED impaired_member_is_healed
+        cd11_an_impaired_member_elects_nobody_alone_and_heals,
     WINDOW_WRAPS frame_lies_around_the_end_of_a_ring
         a_full_outlet_takes_nothing_until_it_is_released,
 }

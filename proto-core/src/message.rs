@@ -192,6 +192,62 @@ pub enum Message {
         /// The follower's commit position.
         commit: Position,
     },
+    /// A follower's position in a volatile group, in the leader's term (rule 12).
+    Holding {
+        /// The leader's term.
+        term: Term,
+        /// Its number among the acknowledgements of the sender's life.
+        sequence: u64,
+        /// The newest heartbeat round that was received.
+        round: u64,
+        /// The end of what is verified and in memory: what counts for commit.
+        held: Position,
+        /// The end of what is verified and durable: what counts as safe.
+        durable: Position,
+        /// The end of what was received without a hole: what counts for flow control.
+        received: Position,
+        /// The end of what there is room for.
+        limit: Position,
+        /// The follower's commit position.
+        commit: Position,
+    },
+    /// A follower that may have lost bytes which it held is there, and asks up to where it has to
+    /// heal before it counts again (rule 5).
+    Impaired {
+        /// The leader's term.
+        term: Term,
+        /// Its number among the acknowledgements of the sender's life.
+        sequence: u64,
+        /// The newest heartbeat round that was received.
+        round: u64,
+        /// The end of what was received without a hole: what counts for flow control.
+        received: Position,
+        /// The end of what there is room for.
+        limit: Position,
+    },
+    /// The leader answers an impaired follower.
+    Registered {
+        /// The leader's term.
+        term: Term,
+        /// The follower's start that asked: to another one it means nothing.
+        boot_epoch: BootEpoch,
+        /// The end of what the leader had when it first heard of that start.
+        newest: Position,
+    },
+    /// An impaired voter grants a canvass, or durably its vote. A candidate needs unimpaired ones
+    /// besides (rule 5).
+    ImpairedGrant {
+        /// The voter's current term.
+        term: Term,
+        /// The round of the canvass that is granted; zero for a vote.
+        round: u64,
+        /// Who asked.
+        candidate: MemberId,
+        /// The newest term of its adopted history.
+        line: Term,
+        /// How complete the voter's log is.
+        key: VoteKey,
+    },
     /// Where a member is that lost its directory and is not readmitted yet: what it has on its disk
     /// counts for nothing, so it states none of it.
     Application {

@@ -145,6 +145,12 @@ mutants! {
     RECORDS_ARE_NOT_SYNCED = 124 votes_and_histories_are_reported_before_they_are_durable [2, 50],
     MISSING_SEGMENTS_ARE_PASSED_OVER = 125 missing_segments_are_passed_over [54],
     OUTSIDERS_RUN = 126 who_is_no_voter_runs [14],
+    HOLDS_UNMARKED = 127 holding_is_stated_before_the_mark_is_durable [],
+    MARK_IS_NOT_READ = 128 restart_does_not_read_the_mark [],
+    IMPAIRED_GRANTS_ARE_FULL = 129 grants_of_impaired_voters_count_in_full [],
+    HEALS_AT_ONCE = 130 impaired_member_counts_as_soon_as_it_is_registered [],
+    REGISTERED_IN_ANY_LIFE = 131 registration_of_a_former_life_counts [],
+    SAFE_IS_WHAT_IS_HELD = 132 safe_is_what_followers_hold_in_memory [],
 }
 
 #[cfg(quorate_mutants)]

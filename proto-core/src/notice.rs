@@ -60,6 +60,8 @@ pub enum TimerKind {
     PeerRecords,
     /// To try whether the storage has space again.
     Storage,
+    /// To sync the log of a volatile group.
+    Checkpoint,
     /// To ask for a snapshot of another member, or for holes in one.
     Snapshot,
 }
@@ -201,6 +203,17 @@ pub enum Notice {
     /// This member had lost its directory, and counts again.
     Readmitted {
         /// Its commit position.
+        position: Position,
+    },
+    /// This member was not stopped in good order, and may have lost bytes that it had held for the
+    /// group: it is impaired. It comes up with the log up to here.
+    Impaired {
+        /// The end of its log.
+        position: Position,
+    },
+    /// This member has all again that it may have lost, and counts in full.
+    Healed {
+        /// What a leader had when it registered this life; all before it is here.
         position: Position,
     },
     /// What came of a transfer of leadership that the host asked for with `Event::Transfer`. Each
@@ -434,6 +447,12 @@ pub enum FailStop {
     /// The service's reply is longer than a reply may be.
     #[error("the service's reply is longer than the limit")]
     ReplyTooLong,
+    /// The leader takes something else for committed than this member is configured for.
+    #[error("the leader of term {term} has another durability level; configure all members alike")]
+    OtherLevel {
+        /// The term.
+        term: Term,
+    },
     /// Another life of this very member is running.
     #[error("another process runs as this member")]
     Twin,
@@ -455,6 +474,7 @@ impl FailStop {
             Self::Exhausted => "exhausted",
             Self::TooManyTimers => "too_many_timers",
             Self::ReplyTooLong => "reply_too_long",
+            Self::OtherLevel { .. } => "other_level",
             Self::Twin => "twin",
         }
     }

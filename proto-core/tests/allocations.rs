@@ -13,10 +13,10 @@ use quorate_core::client::{
 use quorate_core::hash::mix;
 use quorate_core::message::Live;
 use quorate_core::{
-    Action, Actions, BootEpoch, Client, ClientKey, Delivery, Destination, Duration, Endpoint,
-    Event, GroupId, Incarnation, Incoming, Instant, Life, Limits, Member, MemberConfig, MemberId,
-    Message, OperationId, Outputs, Position, PositionRange, Recovered, RecoveryEpoch, Role, Sender,
-    Stream, Timing,
+    Action, Actions, BootEpoch, Client, ClientKey, Delivery, Destination, Durability, Duration,
+    Endpoint, Event, GroupId, Incarnation, Incoming, Instant, Life, Limits, Member, MemberConfig,
+    MemberId, Message, OperationId, Outputs, Position, PositionRange, Recovered, RecoveryEpoch,
+    Role, Sender, Stream, Timing,
 };
 
 const MEMBERS: u16 = 3;
@@ -170,6 +170,7 @@ fn new_host(member: u16) -> Host {
     let config = MemberConfig {
         group: GroupId(1),
         recovery_epoch: RecoveryEpoch(0),
+        durability: Durability::default(),
         member: life.member,
         voters: (1..=MEMBERS).map(|member| (MemberId(member), endpoint(member))).collect(),
         seed: u64::from(member),

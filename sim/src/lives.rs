@@ -5,7 +5,7 @@ use quorate_core::{Event, FailStop, MemberConfig, MemberId, RecoveryEpoch};
 use crate::dice::ALWAYS;
 use crate::disk::Refusal;
 use crate::network::Place;
-use crate::node::Broken;
+use crate::node::{Broken, Node};
 use crate::observers::Observed;
 use crate::report::Mark;
 use crate::swarm::{FaultClass, MILLI};
@@ -48,6 +48,7 @@ impl World {
         let config = MemberConfig {
             group: GROUP,
             recovery_epoch: RecoveryEpoch(0),
+            durability: self.swarm.durability,
             member: host.id,
             voters,
             seed,
@@ -120,12 +121,25 @@ impl World {
 
     /// The process of the member at `node` dies; the machine goes on.
     pub(crate) fn kill(&mut self, node: usize) {
-        self.end_life(node, false);
+        if self.may_end(node) {
+            self.end_life(node, false);
+        }
     }
 
     /// The power of the member at `node` fails.
     pub(crate) fn lose_power(&mut self, node: usize) {
-        self.end_life(node, true);
+        if self.may_end(node) {
+            self.end_life(node, true);
+        }
+    }
+
+    /// Whether the member at `node` may end now: in a volatile group the others would have to know
+    /// enough (the fault budget).
+    pub(crate) fn may_end(&self, node: usize) -> bool {
+        let Some(most) = self.swarm.doubtful_max().filter(|_| !self.calm) else { return true };
+        let is_doubtful = |host: &Node| host.member.is_none() || host.view.impaired;
+        let others = self.nodes.iter().enumerate().filter(|(at, _)| *at != node);
+        others.filter(|(_, host)| is_doubtful(host)).count() < most
     }
 
     fn end_life(&mut self, node: usize, power: bool) {
@@ -166,6 +180,6 @@ impl World {
             FailStop::ServiceFailed => Mark::ServiceFailed,
             _ => Mark::StoppedByDamage,
         });
-        self.kill(node);
+        self.end_life(node, false);
     }
 }

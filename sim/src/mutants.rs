@@ -109,7 +109,7 @@ pub const FOUND_BY: [(&str, u32); 53] = [
 /// Mistakes that no seed shows, and a case of the suite that notices each: those that only change
 /// who bears how much, those of the archive, for which this world has disks of its own, and those
 /// that take what no world offers.
-pub const FOUND_BY_CASES: [(u32, &str); 17] = [
+pub const FOUND_BY_CASES: [(u32, &str); 23] = [
     (mutant::LEADER_CARRIES_CATCH_UP, "CU-10"),
     (mutant::REFUSALS_ARE_FORGOTTEN, "CU-02"),
     (mutant::DEAF_SOURCES_ARE_TRUSTED, "CU-17"),
@@ -127,6 +127,12 @@ pub const FOUND_BY_CASES: [(u32, &str); 17] = [
     (mutant::RECORDS_ARE_NOT_SYNCED, "DF-13"),
     (mutant::MISSING_SEGMENTS_ARE_PASSED_OVER, "DF-12"),
     (mutant::OUTSIDERS_RUN, "EL-13"),
+    (mutant::HOLDS_UNMARKED, "CD-11"),
+    (mutant::MARK_IS_NOT_READ, "CD-11"),
+    (mutant::IMPAIRED_GRANTS_ARE_FULL, "CD-11"),
+    (mutant::HEALS_AT_ONCE, "CD-11"),
+    (mutant::REGISTERED_IN_ANY_LIFE, "CD-11"),
+    (mutant::SAFE_IS_WHAT_IS_HELD, "CD-09"),
 ];
 
 /// The case of the suite that a mistake is for, if it is none for seeds.

@@ -29,8 +29,10 @@ impl World {
     /// Performs the actions of one event; `read` holds the bytes of the read that was the event.
     pub(crate) fn perform_all(&mut self, node: usize, actions: &mut Actions, read: &[u8]) {
         for action in actions.drain() {
+            let spared = !self.may_end(node);
             let host = &mut self.nodes[node];
             match &mut host.crash_after {
+                Some(0) if spared => host.crash_after = None,
                 Some(0) => {
                     self.tally.saw(Mark::CrashBetweenActions);
                     return self.lose_power(node);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use quorate_core::frame::{Body, FrameFront, FrameSeed, LOG_VERSION, TermOpen, chain_after};
+use quorate_core::frame::{Body, FrameFront, FrameSeed, LOG_VERSION, Level, TermOpen, chain_after};
 use quorate_core::frame::{aligned, frame_bytes};
 use quorate_core::{
     BootEpoch, Chain, GroupId, GroupTag, Incarnation, Life, LogTime, MemberId, Position,
@@ -79,6 +79,7 @@ impl Builder {
             leader: line.leader,
             recovery_epoch: line.recovery_epoch,
             log_version: LOG_VERSION,
+            level: Level::Durable,
         };
         self.frame(&Body::TermOpen(open), &[]);
     }

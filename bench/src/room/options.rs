@@ -2,8 +2,8 @@
 
 use quorate_core::client::{ClientConfig, ClientLimits, ClientTiming};
 use quorate_core::{
-    BootEpoch, ClientKey, Duration, GroupId, Incarnation, Life, Limits, MemberConfig, MemberId,
-    RecoveryEpoch, Timing,
+    BootEpoch, ClientKey, Durability, Duration, GroupId, Incarnation, Life, Limits, MemberConfig,
+    MemberId, RecoveryEpoch, Timing,
 };
 
 use super::post::Place;
@@ -119,6 +119,7 @@ impl RoomOptions {
         MemberConfig {
             group: GROUP,
             recovery_epoch: RecoveryEpoch(0),
+            durability: Durability::default(),
             member: id(index),
             voters: voters.collect(),
             seed: 7 + index as u64,

@@ -105,7 +105,7 @@ impl Arbitrary for AnyMessage {
 
 fn consensus(source: &mut Gen) -> Message {
     let (term, round, granted) = (Term(any(source)), any(source), any(source));
-    match below(source, 12) {
+    match below(source, 16) {
         0 => Message::Canvass { term, round, key: vote_key(source) },
         1 => Message::CanvassReply { term, round, granted, key: vote_key(source) },
         2 => Message::RequestVote { term, key: vote_key(source) },
@@ -145,6 +145,34 @@ fn consensus(source: &mut Gen) -> Message {
             sequence: any(source),
             received: position(source),
             limit: position(source),
+        },
+        11 => Message::Holding {
+            term,
+            sequence: any(source),
+            round,
+            held: position(source),
+            durable: position(source),
+            received: position(source),
+            limit: position(source),
+            commit: position(source),
+        },
+        12 => Message::Impaired {
+            term,
+            sequence: any(source),
+            round,
+            received: position(source),
+            limit: position(source),
+        },
+        13 => {
+            let boot_epoch = BootEpoch(any(source));
+            Message::Registered { term, boot_epoch, newest: position(source) }
+        }
+        14 => Message::ImpairedGrant {
+            term,
+            round,
+            candidate: MemberId(any(source)),
+            line: Term(any(source)),
+            key: vote_key(source),
         },
         _ => Message::Acknowledge {
             term,

@@ -186,8 +186,8 @@ fn cut_before(
 
 /// Sends until a member ends of its fault, or for a while.
 fn watched(grounds: &mut Grounds, client: &mut RealClient) -> Verdict {
-    let limit = std::time::Instant::now() + WATCHED;
-    while !grounds.has_ended(1) && std::time::Instant::now() < limit {
+    let limit = Instant::now() + WATCHED;
+    while !grounds.has_ended(1) && Instant::now() < limit {
         if client.sent() < client.replies().len() + UNDER_WAY {
             send(client, 1)?;
         }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use quorate_core::{
-    BootEpoch, Chain, Counters, Duration, Endpoint, FailStop, GroupId, Incarnation, Instant, Life,
-    Limits, LogTime, MemberConfig, MemberId, PeerRecord, Position, Recovered, RecoveryEpoch, Role,
-    Snapshot, SnapshotPoint, Term, TermHistory, TermLine, Timing, View, Vote, VoteKey,
+    BootEpoch, Chain, Counters, Durability, Duration, Endpoint, FailStop, GroupId, Incarnation,
+    Instant, Life, Limits, LogTime, MemberConfig, MemberId, PeerRecord, Position, Recovered,
+    RecoveryEpoch, Role, Snapshot, SnapshotPoint, Term, TermHistory, TermLine, Timing, View, Vote,
+    VoteKey,
 };
 use serde::{Deserialize, Serialize};
 
@@ -182,6 +183,9 @@ struct ConfigBody {
     seed: u64,
     timing: TimingBody,
     limits: LimitsBody,
+    /// In nanoseconds, of a volatile group.
+    #[serde(default)]
+    checkpoint_interval: Option<u64>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -260,6 +264,10 @@ pub struct ViewBody {
     #[serde(default)]
     applicant: bool,
     #[serde(default)]
+    impaired: bool,
+    #[serde(default)]
+    safe: u64,
+    #[serde(default)]
     fetching: Option<(u64, u64)>,
     sessions: u64,
     fail_stop: Option<String>,
@@ -283,7 +291,16 @@ impl ViewBody {
 
 impl Begin {
     pub(super) fn new(now: Instant, config: &MemberConfig, recovered: &Recovered) -> Self {
-        let MemberConfig { group, recovery_epoch, member, voters, seed, timing, limits } = config;
+        let MemberConfig {
+            group,
+            recovery_epoch,
+            member,
+            voters,
+            seed,
+            timing,
+            limits,
+            durability,
+        } = config;
         let voters = voters.iter().map(|(id, endpoint)| (id.0, hex(endpoint)));
         let config = ConfigBody {
             group: group.0,
@@ -293,6 +310,7 @@ impl Begin {
             seed: *seed,
             timing: TimingBody::from(timing),
             limits: LimitsBody::from(limits),
+            checkpoint_interval: durability.checkpoint_interval().map(|interval| interval.0),
         };
         let Recovered { life, vote, history, origin, log_end, chain, log_time, peers, snapshot } =
             recovered;
@@ -323,6 +341,10 @@ impl Begin {
             MemberConfig {
                 group: GroupId(config.group),
                 recovery_epoch: RecoveryEpoch(config.recovery_epoch),
+                durability: match config.checkpoint_interval {
+                    None => Durability::Durable,
+                    Some(nanos) => Durability::Volatile { checkpoint_interval: Duration(nanos) },
+                },
                 member: MemberId(config.member),
                 voters: voters.collect::<Option<_>>()?,
                 seed: config.seed,
@@ -424,6 +446,8 @@ impl ViewBody {
             log_time: view.log_time.0,
             serving: view.serving,
             applicant: view.applicant,
+            impaired: view.impaired,
+            safe: view.safe.0,
             sessions: view.sessions as u64,
             fetching: view.fetching.map(|(position, bytes)| (position.0, bytes)),
             fail_stop: view.fail_stop.map(|reason| reason.name().to_owned()),
@@ -460,6 +484,8 @@ impl ViewBody {
             log_time: LogTime(self.log_time),
             serving: self.serving,
             applicant: self.applicant,
+            impaired: self.impaired,
+            safe: Position(self.safe),
             sessions: usize::of(self.sessions)?,
             fetching: self.fetching.map(|(position, bytes)| (Position(position), bytes)),
             fail_stop,
@@ -496,6 +522,7 @@ fn fail_stop(name: &str) -> Option<FailStop> {
         FailStop::Exhausted,
         FailStop::TooManyTimers,
         FailStop::ReplyTooLong,
+        FailStop::OtherLevel { term: Term(0) },
         FailStop::Twin,
     ];
     reasons.into_iter().find(|reason| reason.name() == name)

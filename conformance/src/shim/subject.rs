@@ -272,7 +272,9 @@ impl ShimNode {
             return Err(ShimError::Broken(fault));
         }
         while let Some(input) = self.edges.next_input() {
-            process.send(&self.frame_of(&input))?;
+            if let Some(frame) = self.frame_of(&input) {
+                process.send(&frame)?;
+            }
         }
         let now = self.edges.now().0.to_le_bytes().to_vec();
         process.send(&Frame::new(opcode::TIME, self.node, now))?;
@@ -321,7 +323,8 @@ impl ShimNode {
         Err(process.fail(&format!("{FRAMES_PER_TURN_MAX} frames in one turn")))
     }
 
-    fn frame_of(&self, input: &Input) -> Frame {
+    /// What tells the process of it; nothing of what only a real disk does.
+    fn frame_of(&self, input: &Input) -> Option<Frame> {
         let (opcode, body) = match input {
             Input::Datagram { source, bytes } => (opcode::DATAGRAM, datagram(*source, bytes)),
             Input::Storage(completion) => {
@@ -338,6 +341,7 @@ impl ShimNode {
                     }
                     Completion::Read { operation, bytes } => DiskOutcome::Done(*operation, bytes),
                     Completion::Failed { reason } => DiskOutcome::Failed(reason.as_bytes()),
+                    Completion::Scrubbed(_) => return None,
                 };
                 (opcode::DISK_DONE, outcome.to_bytes())
             }
@@ -348,7 +352,7 @@ impl ShimNode {
             }
             Input::Shutdown => (opcode::QUIT, Vec::new()),
         };
-        Frame::new(opcode, self.node, body)
+        Some(Frame::new(opcode, self.node, body))
     }
 
     fn disk(&mut self, process: &mut Process, frame: &Frame) -> Result<(), ShimError> {

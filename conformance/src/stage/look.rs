@@ -213,7 +213,10 @@ fn control(message: &Message) -> String {
         Message::Acknowledge { term, durable, received, .. } => {
             format!("term {term}, durable {durable}, received {received}")
         }
-        Message::Application { term, received, .. } => {
+        Message::Holding { term, held, durable, .. } => {
+            format!("term {term}, held {held}, durable {durable}")
+        }
+        Message::Application { term, received, .. } | Message::Impaired { term, received, .. } => {
             format!("term {term}, received {received}")
         }
         Message::Ballot { term, candidate, granted, .. } => {

@@ -31,7 +31,8 @@ use std::rc::Rc;
 
 use quorate_core::client::ClientTiming;
 use quorate_core::{
-    Duration, GroupId, GroupTag, Limits, MemberConfig, MemberId, OperationId, RecoveryEpoch, Timing,
+    Durability, Duration, GroupId, GroupTag, Limits, MemberConfig, MemberId, OperationId,
+    RecoveryEpoch, Timing,
 };
 use quorate_sim::observers::Rules;
 use quorate_sim::{Dice, Place, Scheduler, SimDisk};
@@ -86,6 +87,8 @@ pub struct Options {
     pub clock_errors: Vec<i64>,
     /// How many nanoseconds each member lets the others go first, member 1 first; none for others.
     pub candidacy_delays: Vec<u64>,
+    /// What the members take for committed.
+    pub durability: Durability,
 }
 
 impl Options {
@@ -110,7 +113,16 @@ impl Options {
             disk_latency: (50 * MICRO, 200 * MICRO),
             clock_errors: Vec::new(),
             candidacy_delays: Vec::new(),
+            durability: Durability::Durable,
         }
+    }
+
+    /// The same, volatile, with checkpoints so many nanoseconds apart.
+    #[must_use]
+    pub const fn volatile(mut self, checkpoint_interval: u64) -> Self {
+        let checkpoint_interval = Duration(checkpoint_interval);
+        self.durability = Durability::Volatile { checkpoint_interval };
+        self
     }
 
     /// The same with other timing.
@@ -265,6 +277,7 @@ fn machine(options: &Options, seed: u64, number: u16) -> Machine {
     let config = MemberConfig {
         group: GROUP,
         recovery_epoch: RecoveryEpoch(0),
+        durability: options.durability,
         member: id,
         voters,
         seed: quorate_core::hash::mix(seed, u64::from(number)),
@@ -303,6 +316,7 @@ fn rules(options: &Options) -> Rules {
         timing: options.timing.clone(),
         limits: options.limits.clone(),
         members: options.members,
+        is_volatile: options.durability.is_volatile(),
         clock_error,
         slowness: 1,
         settled_at: 0,

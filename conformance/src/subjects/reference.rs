@@ -217,6 +217,8 @@ impl ReferenceNode {
             Input::Storage(Completion::SnapshotFailed { operation, .. }) => {
                 self.step(now, Event::SnapshotFailed { operation });
             }
+            // The stage's disk has nothing that reads again what is stored.
+            Input::Storage(Completion::Scrubbed(_)) => {}
             Input::Storage(Completion::Failed { .. }) => self.step(now, Event::StorageFailed),
             Input::Transfer { request, target } => {
                 self.step(now, Event::Transfer { request, target });

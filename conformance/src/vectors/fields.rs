@@ -122,6 +122,42 @@ fn leadership(message: &Message) -> (&'static str, Value) {
                 "received": number(received.0), "limit": number(limit.0),
             }),
         ),
+        other => levels(other),
+    }
+}
+
+fn levels(message: &Message) -> (&'static str, Value) {
+    match message {
+        Message::Holding { term, sequence, round, held, durable, received, limit, commit } => (
+            "Holding",
+            json!({
+                "term": number(term.0), "sequence": number(*sequence), "round": number(*round),
+                "held": number(held.0), "durable": number(durable.0),
+                "received": number(received.0), "limit": number(limit.0),
+                "commit": number(commit.0),
+            }),
+        ),
+        Message::Impaired { term, sequence, round, received, limit } => (
+            "Impaired",
+            json!({
+                "term": number(term.0), "sequence": number(*sequence), "round": number(*round),
+                "received": number(received.0), "limit": number(limit.0),
+            }),
+        ),
+        Message::Registered { term, boot_epoch, newest } => (
+            "Registered",
+            json!({
+                "term": number(term.0), "bootEpoch": number(boot_epoch.0),
+                "newest": number(newest.0),
+            }),
+        ),
+        Message::ImpairedGrant { term, round, candidate, line, key } => (
+            "ImpairedGrant",
+            json!({
+                "term": number(term.0), "round": number(*round), "line": number(line.0),
+                "key": vote_key(*key), "candidate": number(candidate.0),
+            }),
+        ),
         other => session(other),
     }
 }

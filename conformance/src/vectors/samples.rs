@@ -112,6 +112,25 @@ fn control(value: u64) -> Vec<(&'static str, Message)> {
             },
         ),
         ("application", Message::Application { term, sequence: value, received: at, limit: at }),
+        (
+            "holding",
+            Message::Holding {
+                term,
+                sequence: value,
+                round,
+                held: at,
+                durable: at,
+                received: at,
+                limit: at,
+                commit: at,
+            },
+        ),
+        ("impaired", Message::Impaired { term, sequence: value, round, received: at, limit: at }),
+        ("registered", Message::Registered { term, boot_epoch: BootEpoch(value), newest: at }),
+        ("impaired_grant", {
+            let (candidate, line) = (MemberId(value as u16), Term(value));
+            Message::ImpairedGrant { term, round, candidate, line, key }
+        }),
         ("history", history(value)),
     ];
     all.extend(repairs(value));

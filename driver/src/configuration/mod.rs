@@ -34,7 +34,9 @@ use core::net::SocketAddr;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use quorate_core::{Duration, GroupId, Limits, MemberConfig, MemberId, RecoveryEpoch, Timing};
+use quorate_core::{
+    Durability, Duration, GroupId, Limits, MemberConfig, MemberId, RecoveryEpoch, Timing,
+};
 use toml::{Table, Value};
 
 use self::members::{Members, read_address, read_members};
@@ -226,6 +228,7 @@ impl Configuration {
         MemberConfig {
             group: self.group,
             recovery_epoch: RecoveryEpoch(0),
+            durability: Durability::Durable,
             member: self.member,
             voters: endpoints.collect(),
             seed,
@@ -250,6 +253,7 @@ impl Configuration {
             .required("data", "the directory of this member's data, such as \"member-1\"")
             .and_then(|value| file.text("data", value));
         read_security(&mut file);
+        read_durability(&mut file);
         let Members { addresses: members, complete } = read_members(&mut file);
         let bind = file.optional("bind").and_then(|value| read_address(&mut file, "bind", value));
         let bind = bind.or_else(|| members.get(&member?).copied());
@@ -301,6 +305,26 @@ fn read_security(file: &mut Section<'_>) {
             file.problem("security", Some(value), &format!("is not there: {unsealed}"), fix)
         }
         None => file.problem("security", None, &format!("is missing: {unsealed}"), fix),
+    }
+}
+
+/// A group is durable: the core knows volatile ones, too, but nobody could bring one back of which
+/// more members lost what they held than it bears.
+fn read_durability(file: &mut Section<'_>) {
+    match file.optional("durability") {
+        None => {}
+        Some(Value::String(level)) if level == "durable" => {}
+        Some(value) => {
+            let is_known = value.as_str() == Some("volatile");
+            let reason = match is_known {
+                true => {
+                    "is not there yet: a group that lost what a majority held could not be \
+                     brought back"
+                }
+                false => "is no durability level",
+            };
+            file.problem("durability", Some(value), reason, "write \"durable\", or remove it");
+        }
     }
 }
 

@@ -192,3 +192,14 @@ fn a_relative_directory_is_beside_the_file() {
     let missing = Configuration::load(&folder.path().join("other.toml")).unwrap_err();
     assert!(missing.to_string().contains("other.toml cannot be read"), "{missing}");
 }
+
+#[test]
+fn a_group_is_durable_and_another_level_is_refused() {
+    let with = |line: &str| GOOD.replace("data = ", &format!("{line}\ndata = "));
+    let durable = Configuration::parse(&with("durability = \"durable\"")).unwrap();
+    assert_eq!(durable.member_config(1).durability, Durability::Durable);
+    let volatile = problems(&with("durability = \"volatile\""));
+    assert!(volatile[0].starts_with("`durability = \"volatile\"` is not there"), "{volatile:?}");
+    let unknown = problems(&with("durability = \"none\""));
+    assert!(unknown[0].starts_with("`durability = \"none\"` is no durability"), "{unknown:?}");
+}

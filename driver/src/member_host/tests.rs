@@ -6,9 +6,9 @@ use std::rc::Rc;
 use quorate_codecs::{Header, encode_control};
 use quorate_core::message::Message;
 use quorate_core::{
-    Action, BootEpoch, Endpoint, GroupId, Incarnation, Life, Limits, Member, MemberConfig,
-    MemberId, OperationId, Position, Recovered, RecoveryEpoch, Sender as Origin, Term, Timing,
-    VoteKey,
+    Action, BootEpoch, Durability, Endpoint, GroupId, Incarnation, Life, Limits, Member,
+    MemberConfig, MemberId, OperationId, Position, Recovered, RecoveryEpoch, Sender as Origin,
+    Term, Timing, VoteKey,
 };
 
 use super::*;
@@ -130,6 +130,7 @@ fn world(voters: u16, room: bool) -> World {
     let config = MemberConfig {
         group: GroupId(9),
         recovery_epoch: RecoveryEpoch(0),
+        durability: Durability::default(),
         member: MemberId(1),
         voters: (1..=voters).map(|id| (MemberId(id), Endpoint([id as u8; 18]))).collect(),
         seed: 1,

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use quorate_codecs::encode_control;
 use quorate_core::hash::StateHasher;
 use quorate_core::{
-    BootEpoch, Duration, GroupId, Incarnation, Life, Limits, LogTime, MemberConfig, MemberId,
-    Message, OperationId, Position, Recovered, RecoveryEpoch, SessionId, Snapshot,
+    BootEpoch, Durability, Duration, GroupId, Incarnation, Life, Limits, LogTime, MemberConfig,
+    MemberId, Message, OperationId, Position, Recovered, RecoveryEpoch, SessionId, Snapshot,
     SnapshotManifest, SnapshotPoint, Term, Timing, Vote, VoteKey,
 };
 
@@ -119,6 +119,7 @@ fn member() -> Member {
     let config = MemberConfig {
         group: GroupId(9),
         recovery_epoch: RecoveryEpoch(0),
+        durability: Durability::default(),
         member: MemberId(1),
         voters,
         seed: 1,

@@ -5,7 +5,7 @@ use quorate_core::frame::{
     Body, FrameFront, FrameSeed, LOG_VERSION, TermOpen, aligned, chain_after,
 };
 use quorate_core::{
-    BootEpoch, Chain, GroupTag, Incarnation, LogTime, RecoveryEpoch, SessionId, TermHistory,
+    BootEpoch, Chain, GroupTag, Incarnation, Level, LogTime, RecoveryEpoch, SessionId, TermHistory,
     TermLine,
 };
 
@@ -33,6 +33,7 @@ fn log(configuration: &Configuration) -> Log {
         leader,
         recovery_epoch,
         log_version: LOG_VERSION,
+        level: Level::Durable,
     };
     let mut log = Log { history, bytes: Vec::new(), ends: Vec::new() };
     let tag = GroupTag::new(configuration.group, recovery_epoch);

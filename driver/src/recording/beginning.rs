@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use quorate_core::{
-    BootEpoch, Chain, ConfigError, Duration, GroupId, Instant, Limits, LogTime, Member,
+    BootEpoch, Chain, ConfigError, Durability, Duration, GroupId, Instant, Limits, LogTime, Member,
     MemberConfig, MemberId, PeerRecord, Recovered, RecoveryEpoch, Snapshot, Term, TermHistory,
     TermLine, Timing, Vote,
 };
@@ -49,20 +49,37 @@ impl Beginning {
         write_config(config, out);
         write_recovered(recovered, out);
         out.u64(now.0);
+        if let Some(interval) = config.durability.checkpoint_interval() {
+            out.u64(interval.0);
+        }
     }
 
     pub(super) fn read(fields: &mut Reader<'_>) -> Option<Self> {
         let length = fields.u32()? as usize;
         let software = core::str::from_utf8(fields.bytes(length)?).ok()?.to_owned();
-        let config = read_config(fields)?;
+        let mut config = read_config(fields)?;
         let recovered = read_recovered(fields)?;
         let now = Instant(fields.u64()?);
+        if !fields.0.is_empty() {
+            let checkpoint_interval = Duration(fields.u64()?);
+            config.durability = Durability::Volatile { checkpoint_interval };
+        }
         fields.0.is_empty().then_some(Self { software, config, recovered, now })
     }
 }
 
 fn write_config(config: &MemberConfig, out: &mut Writer) {
-    let MemberConfig { group, recovery_epoch, member, voters, seed, timing, limits } = config;
+    let MemberConfig {
+        group,
+        recovery_epoch,
+        member,
+        voters,
+        seed,
+        timing,
+        limits,
+        // Behind all else, and only where it is not what it always was.
+        durability: _,
+    } = config;
     out.u64(group.0);
     out.u32(recovery_epoch.0);
     out.u16(member.0);
@@ -87,7 +104,8 @@ fn read_config(fields: &mut Reader<'_>) -> Option<MemberConfig> {
     let seed = fields.u64()?;
     let timing = read_timing(fields)?;
     let limits = read_limits(fields)?;
-    Some(MemberConfig { group, recovery_epoch, member, voters, seed, timing, limits })
+    let durability = Durability::Durable;
+    Some(MemberConfig { group, recovery_epoch, member, voters, seed, timing, limits, durability })
 }
 
 /// In the order in which they are written; without `..`, so that a new one is not forgotten.

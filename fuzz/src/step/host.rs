@@ -1,8 +1,9 @@
 //! A member with its disk and its service.
 
 use quorate_core::{
-    Actions, BootEpoch, Delivery, Duration, Endpoint, Incarnation, Instant, Life, Limits, LogTime,
-    Member, MemberConfig, MemberId, Outputs, Position, RecoveryEpoch, Sender, Stream, Timing,
+    Actions, BootEpoch, Delivery, Durability, Duration, Endpoint, Incarnation, Instant, Life,
+    Limits, LogTime, Member, MemberConfig, MemberId, Outputs, Position, RecoveryEpoch, Sender,
+    Stream, Timing,
 };
 
 use super::disk::Disk;
@@ -136,6 +137,7 @@ fn start(number: u16, disk: &mut Disk, now: Instant) -> Member {
     let config = MemberConfig {
         group: GROUP,
         recovery_epoch: RecoveryEpoch(0),
+        durability: Durability::default(),
         member: life.member,
         voters: (1..=MEMBERS).map(|member| (MemberId(member), endpoint(member))).collect(),
         seed: u64::from(number) + (disk.boot_epoch << 16),

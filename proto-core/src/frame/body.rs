@@ -1,10 +1,11 @@
 //! What frames say, mapped to and from their SBE blocks.
 
 use super::generated::{
-    CloseReason, Malformed, MessageDecoder, MessageEncoder, ReadmissionDecoder, ReadmissionEncoder,
-    ReplyDecoder, ReplyEncoder, SessionCloseDecoder, SessionCloseEncoder, SessionOpenDecoder,
-    SessionOpenEncoder, SnapshotCause as WrittenCause, SnapshotMarkDecoder, SnapshotMarkEncoder,
-    TermOpenDecoder, TermOpenEncoder, TimerDecoder, TimerEncoder,
+    CloseReason, Level as WrittenLevel, Malformed, MessageDecoder, MessageEncoder,
+    ReadmissionDecoder, ReadmissionEncoder, ReplyDecoder, ReplyEncoder, SessionCloseDecoder,
+    SessionCloseEncoder, SessionOpenDecoder, SessionOpenEncoder, SnapshotCause as WrittenCause,
+    SnapshotMarkDecoder, SnapshotMarkEncoder, TermOpenDecoder, TermOpenEncoder, TimerDecoder,
+    TimerEncoder,
 };
 use super::{FrameError, LOG_VERSION};
 use crate::identity::{
@@ -31,6 +32,20 @@ pub struct TermOpen {
     pub recovery_epoch: RecoveryEpoch,
     /// The version of the log's layout that the leader writes.
     pub log_version: u16,
+    /// What the leader takes for committed.
+    pub level: Level,
+}
+
+/// What a leader takes for committed.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Level {
+    /// What a quorum has synced.
+    #[default]
+    Durable,
+    /// What a quorum has in memory.
+    Volatile,
+    /// Something that a newer version knows.
+    Unknown(u8),
 }
 
 /// Why a session ended.
@@ -297,7 +312,8 @@ impl TermOpen {
             .set_incarnation(self.leader.incarnation.0)
             .set_member(self.leader.member.0)
             .set_log_version(self.log_version)
-            .set_recovery_epoch(self.recovery_epoch.0);
+            .set_recovery_epoch(self.recovery_epoch.0)
+            .set_level(self.level.into());
     }
 
     fn read(block: &TermOpenDecoder<'_>) -> Self {
@@ -313,6 +329,27 @@ impl TermOpen {
             },
             recovery_epoch: RecoveryEpoch(block.recovery_epoch()),
             log_version: block.log_version(),
+            level: block.level().into(),
+        }
+    }
+}
+
+impl From<Level> for WrittenLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Durable => Self::Durable,
+            Level::Volatile => Self::Volatile,
+            Level::Unknown(code) => Self::Unknown(code),
+        }
+    }
+}
+
+impl From<WrittenLevel> for Level {
+    fn from(level: WrittenLevel) -> Self {
+        match level {
+            WrittenLevel::Durable => Self::Durable,
+            WrittenLevel::Volatile => Self::Volatile,
+            WrittenLevel::Unknown(code) => Self::Unknown(code),
         }
     }
 }

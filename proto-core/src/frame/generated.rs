@@ -82,6 +82,39 @@ impl SnapshotCause {
     }
 }
 
+/// What a leader takes for committed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Level {
+    /// What a quorum has synced.
+    Durable,
+    /// What a quorum has in memory.
+    Volatile,
+    /// A value that a newer version knows.
+    Unknown(u8),
+}
+
+impl Level {
+    /// The value on the wire.
+    #[must_use]
+    pub(super) const fn code(self) -> u8 {
+        match self {
+            Self::Durable => 0,
+            Self::Volatile => 1,
+            Self::Unknown(code) => code,
+        }
+    }
+
+    /// What the value on the wire means.
+    #[must_use]
+    pub(super) const fn from_code(code: u8) -> Self {
+        match code {
+            0 => Self::Durable,
+            1 => Self::Volatile,
+            code => Self::Unknown(code),
+        }
+    }
+}
+
 /// What every SBE message begins with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct MessageHeader {
@@ -143,7 +176,7 @@ impl<'a> TermOpenDecoder<'a> {
         _version: u16,
     ) -> Result<Self, Malformed> {
         let length = usize::from(block_length);
-        if length < 52 {
+        if length < 53 {
             return Err(Malformed::Block);
         }
         let (block, _) = bytes.split_at_checked(length).ok_or(Malformed::Truncated)?;
@@ -202,6 +235,12 @@ impl<'a> TermOpenDecoder<'a> {
     #[must_use]
     pub(super) fn recovery_epoch(&self) -> u32 {
         u32::from_le_bytes(array(self.block, 48))
+    }
+
+    /// What the leader takes for committed.
+    #[must_use]
+    pub(super) fn level(&self) -> Level {
+        Level::from_code(u8::from_le_bytes(array(self.block, 52)))
     }
 }
 
@@ -276,6 +315,12 @@ impl<'a> TermOpenEncoder<'a> {
     /// Sets: The recovery epoch.
     pub(super) fn set_recovery_epoch(&mut self, value: u32) -> &mut Self {
         self.block[48..52].copy_from_slice(&value.to_le_bytes());
+        self
+    }
+
+    /// Sets: What the leader takes for committed.
+    pub(super) fn set_level(&mut self, value: Level) -> &mut Self {
+        self.block[52..53].copy_from_slice(&value.code().to_le_bytes());
         self
     }
 }

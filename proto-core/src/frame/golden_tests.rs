@@ -49,6 +49,7 @@ fn term_open() -> Body {
         },
         recovery_epoch: RecoveryEpoch(2),
         log_version: 1,
+        level: super::Level::Durable,
     })
 }
 
@@ -135,10 +136,10 @@ fn every_shorter_block_is_refused_and_a_longer_one_is_read() {
         template: 1,
         version: 1,
     };
-    for block_length in 0..52 {
+    for block_length in 0..53 {
         assert!(parse_body(&header(block_length), &bytes).is_err(), "{block_length} bytes");
     }
-    assert_eq!(parse_body(&header(52), &bytes), Ok(term_open()));
+    assert_eq!(parse_body(&header(53), &bytes), Ok(term_open()));
     // A newer version's block: what is known of it is at hand, the rest need not be.
     assert_eq!(parse_body(&header(u16::MAX), &bytes), Ok(term_open()));
     assert!(parse_body(&header(56), &bytes[..HEADER_BYTES + 55]).is_err());

@@ -27,6 +27,21 @@ pub(super) fn recovered_commit(applied: SnapshotPoint, recovered: &Recovered) ->
     }
 }
 
+/// Whether grants elect (rule 5): a majority, and of unimpaired voters so many that one of them is
+/// in every quorum that may have committed anything. Or, for who led `led` in this life, a majority
+/// whose newest line is of no later term: nothing was committed that it does not have.
+pub(super) fn elects(
+    voters: usize,
+    granted: usize,
+    doubtful: usize,
+    led: Option<Term>,
+    newest_line: Term,
+) -> bool {
+    let needed = voters - quorum(voters) + 1;
+    let covers = led.is_some_and(|led| newest_line <= led);
+    granted >= quorum(voters) && (granted - doubtful >= needed || covers)
+}
+
 /// What a voter knows when somebody asks for its vote, or whether it would give it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
@@ -231,6 +246,36 @@ mod tests {
         assert_eq!(commit_position(&mut durable, Position(64), Position(8)), Position(8));
         let mut durable = vec![Position(72), Position(72), Position(0)];
         assert_eq!(commit_position(&mut durable, Position(64), Position(8)), Position(72));
+    }
+
+    /// Rule 5 by force: whatever quorum had committed something, and whoever of it is impaired, of
+    /// those who elect one has what was committed.
+    #[test]
+    fn cd11_one_of_those_who_elect_has_what_was_committed() {
+        for voters in 2..=5_usize {
+            for (held, impaired, grants) in triples(1 << voters) {
+                let committed = held.count_ones() as usize >= quorum(voters);
+                let (granted, doubtful) = (grants.count_ones(), (grants & impaired).count_ones());
+                let (granted, doubtful) = (granted as usize, doubtful as usize);
+                if !committed || !elects(voters, granted, doubtful, None, Term(1)) {
+                    continue;
+                }
+                assert!(granted >= quorum(voters), "{held:b} {impaired:b} {grants:b}");
+                assert_ne!(held & grants & !impaired, 0, "{held:b} {impaired:b} {grants:b}");
+            }
+        }
+        // One of two, or of three with one dead, who led before.
+        assert!(elects(2, 2, 1, None, Term(1)));
+        assert!(!elects(3, 2, 1, None, Term(1)) && elects(3, 2, 1, Some(Term(4)), Term(4)));
+        assert!(
+            !elects(3, 2, 1, Some(Term(4)), Term(5)) && !elects(3, 1, 0, Some(Term(4)), Term(4))
+        );
+    }
+
+    fn triples(end: u32) -> impl Iterator<Item = (u32, u32, u32)> {
+        (0..end).flat_map(move |one| {
+            (0..end).flat_map(move |two| (0..end).map(move |three| (one, two, three)))
+        })
     }
 
     #[test]

@@ -9,7 +9,7 @@
 
 use smallvec::SmallVec;
 
-use super::decisions::{Asked, canvass_granted, is_handed_over, quorum, vote_granted};
+use super::decisions::{Asked, canvass_granted, elects, is_handed_over, quorum, vote_granted};
 use super::{Handled, Member};
 use crate::action::{Action, Actions};
 use crate::identity::MemberId;
@@ -31,6 +31,10 @@ pub(super) struct Election {
     resend_at: Instant,
     round: u64,
     granted: SmallVec<[MemberId; 8]>,
+    /// Those of them that are impaired, each with the newest term of its history.
+    doubtful: SmallVec<[(MemberId, Term); 8]>,
+    /// The newest term that this member has led in this life.
+    pub(super) led: Option<Term>,
     /// The leader of the term before, if it has told this member to stand.
     pub(super) predecessor: Option<MemberId>,
     /// The delay of its candidacy is over, or another went first: it is not put off again before a
@@ -46,6 +50,7 @@ impl Election {
     /// A grant of a former life counts no more.
     pub(super) fn void_grant(&mut self, from: MemberId) {
         self.granted.retain(|granted| *granted != from);
+        self.doubtful.retain(|(granted, _)| *granted != from);
     }
 }
 
@@ -138,9 +143,7 @@ impl Member {
         }
         self.counters.canvasses += 1;
         self.state.election.round += 1;
-        self.state.election.granted.clear();
-        let own = self.state.life.member;
-        self.state.election.granted.push(own);
+        self.begin_count();
         self.set_role(Role::Canvasser, actions);
         self.send_canvass(actions);
         self.conclude_canvass(actions)
@@ -178,9 +181,30 @@ impl Member {
         self.state.log.key(&self.state.history)
     }
 
+    /// Counts the own grant, and none of another yet.
+    fn begin_count(&mut self) {
+        let (own, line) = (self.state.life.member, self.state.history.last_term());
+        let is_impaired = self.is_impaired();
+        let election = &mut self.state.election;
+        election.granted.clear();
+        election.doubtful.clear();
+        election.granted.push(own);
+        if is_impaired {
+            election.doubtful.push((own, line));
+        }
+    }
+
     fn has_quorum_of_grants(&self) -> bool {
         let short = usize::from(mutant::is(mutant::ELECTION_QUORUM_ONE_SHORT));
-        self.state.election.granted.len() + short >= quorum(self.config.voters.len())
+        let (election, voters) = (&self.state.election, self.config.voters.len());
+        let granted = election.granted.len() + short;
+        if election.doubtful.is_empty() {
+            return granted >= quorum(voters);
+        }
+        let newest = self.state.history.last_term();
+        let lines = election.doubtful.iter().map(|(_, line)| *line).chain([newest]);
+        let newest_line = lines.max().unwrap_or_default();
+        elects(voters, granted, election.doubtful.len(), election.led, newest_line)
     }
 
     fn conclude_canvass(&mut self, actions: &mut Actions) -> Handled {
@@ -220,8 +244,7 @@ impl Member {
             Some(candidate) if candidate == own => {
                 if self.state.role == Role::Nominee {
                     self.set_role(Role::Candidate, actions);
-                    self.state.election.granted.clear();
-                    self.state.election.granted.push(own);
+                    self.begin_count();
                     self.send_request_vote(actions);
                     return self.conclude_ballot(actions);
                 }
@@ -246,9 +269,15 @@ impl Member {
         let asked = Asked { term, key };
         let own_key = self.own_key();
         let is_whole = self.examine(from, key, actions);
-        let granted =
-            is_whole && canvass_granted(asked, self.state.term, own_key, self.has_live_leader());
-        let message = Message::CanvassReply { term: self.state.term, round, granted, key: own_key };
+        // Rounds begin at one: a grant of an impaired voter with round zero would be its vote.
+        let is_round = round != 0 || !self.is_impaired();
+        let granted = is_round
+            && is_whole
+            && canvass_granted(asked, self.state.term, own_key, self.has_live_leader());
+        let message = match granted && self.is_impaired() {
+            true => self.impaired_grant(from, round),
+            false => Message::CanvassReply { term: self.state.term, round, granted, key: own_key },
+        };
         self.send(from, message, actions);
     }
 
@@ -282,7 +311,7 @@ impl Member {
             return self.learn_from_refusal(from, term, key, actions);
         }
         if self.examine(from, key, actions) {
-            self.note_grant(from);
+            self.note_grant(from, None);
         }
         self.conclude_canvass(actions)
     }
@@ -320,12 +349,52 @@ impl Member {
         is_whole
     }
 
-    fn note_grant(&mut self, from: MemberId) {
-        let granted = &mut self.state.election.granted;
+    /// Counts a grant; of an impaired voter with the newest term of its history.
+    fn note_grant(&mut self, from: MemberId, doubtful: Option<Term>) {
+        let Election { granted, doubtful: known, .. } = &mut self.state.election;
         let is_new = !granted.contains(&from) || mutant::is(mutant::GRANTS_COUNT_TWICE);
-        if self.state.peers.counts(from) && is_new {
-            granted.push(from);
+        if !self.state.peers.counts(from) || !is_new {
+            return;
         }
+        granted.push(from);
+        if let Some(line) = doubtful.filter(|_| !mutant::is(mutant::IMPAIRED_GRANTS_ARE_FULL)) {
+            known.push((from, line));
+        }
+    }
+
+    /// An impaired voter grants a canvass of this member, or its vote.
+    pub(super) fn handle_impaired_grant(
+        &mut self,
+        from: MemberId,
+        message: &Message,
+        actions: &mut Actions,
+    ) -> Handled {
+        let &Message::ImpairedGrant { term, round, candidate, line, key } = message else {
+            return Ok(());
+        };
+        let (role, is_ballot) = (self.state.role, round == 0);
+        if is_ballot && term > self.state.term {
+            self.raise_term(term, actions);
+            return Ok(());
+        }
+        let is_awaited = match is_ballot {
+            true => role == Role::Candidate && term == self.state.term,
+            false => role == Role::Canvasser && round == self.state.election.round,
+        };
+        if !is_awaited || candidate != self.state.life.member {
+            self.counters.datagrams_ignored += 1;
+            return Ok(());
+        }
+        if self.examine(from, key, actions) {
+            self.note_grant(from, Some(line));
+        }
+        if is_ballot { self.conclude_ballot(actions) } else { self.conclude_canvass(actions) }
+    }
+
+    /// What is sent in place of a grant while this member is impaired; `round` is zero for a vote.
+    fn impaired_grant(&self, to: MemberId, round: u64) -> Message {
+        let (term, line) = (self.state.term, self.state.history.last_term());
+        Message::ImpairedGrant { term, round, candidate: to, line, key: self.own_key() }
     }
 
     pub(super) fn handle_request_vote(
@@ -368,7 +437,10 @@ impl Member {
             return;
         }
         let key = self.own_key();
-        let message = Message::Ballot { term: self.state.term, candidate: to, granted, key };
+        let message = match granted && self.is_impaired() {
+            true => self.impaired_grant(to, 0),
+            false => Message::Ballot { term: self.state.term, candidate: to, granted, key },
+        };
         self.send(to, message, actions);
     }
 
@@ -396,7 +468,7 @@ impl Member {
             return Ok(());
         }
         if self.examine(from, key, actions) {
-            self.note_grant(from);
+            self.note_grant(from, None);
         }
         self.conclude_ballot(actions)
     }

@@ -52,6 +52,8 @@ pub(super) enum Stage {
     Checked(Term),
     /// The host installs it: the member stands still.
     Installing(OperationId),
+    /// It is installed, and the mark of doubt about this member's promises is being cleared.
+    Clearing(OperationId),
     /// It is installed: the life is over.
     Ended,
 }
@@ -137,7 +139,8 @@ impl Fetch {
         match self.stage {
             Stage::Receiving { keeping: Some((operation, _)) }
             | Stage::Checking(operation)
-            | Stage::Installing(operation) => Some(operation),
+            | Stage::Installing(operation)
+            | Stage::Clearing(operation) => Some(operation),
             Stage::Receiving { keeping: None }
             | Stage::Whole
             | Stage::Checked(_)

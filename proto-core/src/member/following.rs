@@ -225,7 +225,7 @@ impl Member {
     fn verify(&mut self, actions: &mut Actions) -> Handled {
         loop {
             match self.state.log.verify(&self.state.history)? {
-                Verified::Whole => return Ok(()),
+                Verified::Whole => return self.check_level(),
                 Verified::Rejected { of } => {
                     self.counters.frames_rejected += 1;
                     if let Some(of) = of {
@@ -307,6 +307,13 @@ impl Member {
             self.apply_for_readmission(actions);
             return;
         }
+        if self.is_impaired() {
+            self.ask_to_be_registered(actions);
+            return;
+        }
+        if self.state.doubt.is_closing() {
+            return;
+        }
         let message = self.next_acknowledgement();
         self.send(leader, message, actions);
         if self.is_to_be_witnessed() {
@@ -341,18 +348,28 @@ impl Member {
         let log = &self.state.log;
         let early = mutant::is(mutant::ACKNOWLEDGE_BEFORE_DURABLE);
         let loose = mutant::is(mutant::ACKNOWLEDGES_RECEIVED);
-        Message::Acknowledge {
-            term: self.state.term,
-            sequence: self.state.following.acknowledgements,
-            round: self.state.following.round,
-            durable: match (early, loose) {
-                (true, _) => log.written,
-                (_, true) => log.image.received(),
-                _ => log.durable,
-            },
-            received: log.image.received(),
-            limit: log.limit(),
-            commit: self.state.commit,
+        let (term, sequence) = (self.state.term, self.state.following.acknowledgements);
+        let (round, commit) = (self.state.following.round, self.state.commit);
+        let (received, limit) = (log.image.received(), log.limit());
+        let durable = match (early, loose) {
+            (true, _) => log.written,
+            (_, true) => received,
+            _ => log.durable,
+        };
+        if self.config.durability.is_volatile() {
+            let held = self.held().max(durable);
+            let (held, received) = (held, received.max(held));
+            return Message::Holding {
+                term,
+                sequence,
+                round,
+                held,
+                durable,
+                received,
+                limit,
+                commit,
+            };
         }
+        Message::Acknowledge { term, sequence, round, durable, received, limit, commit }
     }
 }

@@ -48,7 +48,7 @@ impl Member {
                 actions.push(Action::InstallSnapshot { operation, manifest });
             }
             Stage::Whole | Stage::Checking(_) | Stage::Checked(_) => {}
-            Stage::Installing(_) | Stage::Ended => {}
+            Stage::Installing(_) | Stage::Clearing(_) | Stage::Ended => {}
         }
         Ok(())
     }
@@ -170,11 +170,14 @@ impl Member {
     #[cold]
     pub(super) fn step_frozen(&mut self, event: &Event<'_>, actions: &mut Actions) -> Handled {
         let stage = self.state.fetching.fetch.as_deref().map(|fetch| fetch.stage);
-        let Some(Stage::Installing(installing)) = stage else { return Ok(()) };
+        let installing = match stage {
+            Some(Stage::Installing(installing)) => installing,
+            Some(Stage::Clearing(clearing)) => return self.step_clearing(clearing, event, actions),
+            _ => return Ok(()),
+        };
         match *event {
             Event::Durable { operation } if operation == installing => {
-                self.end_life(actions);
-                Ok(())
+                self.conclude_install(actions)
             }
             Event::SnapshotFailed { operation } if operation == installing => {
                 self.state.fetching.is_frozen = false;
@@ -204,6 +207,40 @@ impl Member {
                 Ok(())
             }
         }
+    }
+
+    /// The snapshot stands for all that was promised, and is durable: the next life of a member in a
+    /// volatile group has nothing to heal, and is to know that.
+    fn conclude_install(&mut self, actions: &mut Actions) -> Handled {
+        let peers = &mut self.state.peers;
+        if self.state.doubt.is_impaired() || !peers.doubt_is_saved() {
+            self.end_life(actions);
+            return Ok(());
+        }
+        peers.set_doubt(false, self.state.now);
+        let interval = self.config.timing.peer_record_interval;
+        let peers = peers.take_records(self.state.now, interval, self.state.life);
+        let operation = self.state.storage.next_operation()?;
+        self.set_stage(Stage::Clearing(operation));
+        actions.push(Action::PersistPeers { operation, peers });
+        Ok(())
+    }
+
+    fn step_clearing(
+        &mut self,
+        clearing: OperationId,
+        event: &Event<'_>,
+        actions: &mut Actions,
+    ) -> Handled {
+        match *event {
+            Event::Durable { operation } if operation == clearing => self.end_life(actions),
+            Event::StorageFailed => return Err(FailStop::StorageFailed),
+            Event::ServiceFailed => return Err(FailStop::ServiceFailed),
+            Event::TakeSnapshot => self.handle_take_snapshot(actions)?,
+            Event::Transfer { request, target } => self.handle_transfer(request, target, actions),
+            _ => {}
+        }
+        Ok(())
     }
 
     fn end_life(&mut self, actions: &mut Actions) {

@@ -2,12 +2,13 @@
 //! it is there, and gives up when it cannot lead.
 
 mod applicants;
+mod counting;
 
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use smallvec::SmallVec;
 
-use super::decisions::{commit_position, quorum};
+use super::decisions::quorum;
 use super::table::Table;
 use super::{Handled, Member, State};
 use crate::action::{Action, Actions, Destination, Source};
@@ -36,6 +37,8 @@ pub(super) struct Leading {
     has_acknowledgements: bool,
     /// What this member held when they were.
     counted: Position,
+    /// The end of what is durable on a quorum, in a volatile group.
+    safe: Position,
     round: u64,
     heartbeat_at: Instant,
     heartbeat_pause: Duration,
@@ -68,7 +71,12 @@ struct Follower {
     is_applicant: bool,
     /// Whether it acknowledged in this term: its history is adopted, and data may flow.
     is_level: bool,
+    /// What counts for commit.
+    held: Position,
+    /// What counts as safe; the same in a durable group.
     durable: Position,
+    /// In an impaired life, what this leader had when it first heard of it.
+    registered: Option<Position>,
     /// It has room up to here.
     limit: Position,
     /// Live data was sent up to here.
@@ -123,15 +131,15 @@ impl Leading {
         self.heartbeat_at = latest.min(now + timing.heartbeat_first);
     }
 
-    /// What a follower holds durably, and up to where it has room.
-    pub(super) fn durable_and_limit(&self, member: MemberId) -> Option<(Position, Position)> {
+    /// What a follower holds, as it counts for commit, and up to where it has room.
+    pub(super) fn held_and_limit(&self, member: MemberId) -> Option<(Position, Position)> {
         let counts = |it: &&Follower| !it.is_applicant;
-        self.followers.get(member).filter(counts).map(|it| (it.durable, it.limit))
+        self.followers.get(member).filter(counts).map(|it| (it.held, it.limit))
     }
 
-    /// What all followers hold durably, as far as is known; `None` if there are none.
+    /// What all followers hold, as far as is known; `None` if there are none.
     pub(super) fn held_by_all(&self) -> Option<Position> {
-        self.followers.values().map(|it| it.durable).min()
+        self.followers.values().map(|it| it.held).min()
     }
 
     /// The newest heartbeat round.
@@ -145,7 +153,7 @@ impl Leading {
             .followers
             .iter()
             .filter(|(_, it)| it.is_level && !it.is_applicant && now.since(it.heard_at) <= span);
-        let best = level.max_by_key(|(member, follower)| (follower.durable, Reverse(*member)));
+        let best = level.max_by_key(|(member, follower)| (follower.held, Reverse(*member)));
         best.map(|(member, _)| member)
     }
 
@@ -188,7 +196,9 @@ impl Member {
             readmitted: None,
             is_applicant: false,
             is_level: false,
+            held: Position::ZERO,
             durable: Position::ZERO,
+            registered: None,
             limit: Position::ZERO,
             sent: base,
             awaits_history: None,
@@ -201,6 +211,7 @@ impl Member {
             followers: state.peers.ids().map(|id| (id, follower.clone())).collect(),
             has_acknowledgements: false,
             counted: Position::ZERO,
+            safe: Position::ZERO,
             round: 0,
             heartbeat_at: now,
             heartbeat_pause: self.config.timing.heartbeat_first,
@@ -215,12 +226,14 @@ impl Member {
             firing: Vec::new(),
         });
         state.leader = Some(state.life.member);
+        state.election.led = Some(state.term);
         self.counters.elections_won += 1;
         self.set_role(Role::Leader, actions);
         let (leader, term) = (self.state.leader, self.state.term);
         actions.push(Action::Notify(Notice::Leader { leader, term }));
         self.note_new_leader(self.state.life.member, term, actions);
         self.persist_history(base, actions)?;
+        self.heal_by_election(base, actions);
         self.send_heartbeats(actions);
         Ok(())
     }
@@ -237,6 +250,7 @@ impl Member {
             leader: self.state.life,
             recovery_epoch: self.config.recovery_epoch,
             log_version: LOG_VERSION,
+            level: self.config.durability.level(),
         };
         let body = Body::TermOpen(open);
         if self.state.log.room() < frame_bytes(&body, 0) {
@@ -398,125 +412,6 @@ impl Member {
         let is_open = self.state.leading.as_ref().is_some_and(|leading| leading.is_open);
         if is_open && self.is_to_be_witnessed() {
             self.acknowledge_to_all_but(self.state.life.member, actions);
-        }
-    }
-
-    pub(super) fn handle_acknowledge(
-        &mut self,
-        from: MemberId,
-        message: &Message,
-        actions: &mut Actions,
-    ) -> Handled {
-        let &Message::Acknowledge { term, sequence, round, durable, received, limit, .. } = message
-        else {
-            return Ok(());
-        };
-        if term > self.state.term {
-            self.raise_term(term, actions);
-            return Ok(());
-        }
-        let (received, limit) = (received.aligned_down(), limit.aligned_down());
-        let life = self.state.peers.life(from);
-        let (low, head) = (self.state.log.low, self.state.log.verified);
-        let Some(leading) = &mut self.state.leading else {
-            self.witness(from, term, durable, actions);
-            return Ok(());
-        };
-        leading.has_acknowledgements = true;
-        let Some(follower) = leading.followers.get_mut(from) else { return Ok(()) };
-        let is_new_life = follower.life != life;
-        let is_stale = !is_new_life && sequence <= follower.sequence;
-        if term < self.state.term || is_stale || durable > head || !leading.is_open {
-            crate::mark::reached(crate::mark::STALE_ACKNOWLEDGEMENT);
-            self.counters.datagrams_ignored += 1;
-            return Ok(());
-        }
-        let counted = self.state.peers.counts(from);
-        if !self.state.peers.acknowledge(from, term, durable, head) {
-            follower.durable = Position::ZERO;
-            // It is there, and this leader is who can make it whole (check-quorum).
-            follower.heard_at = self.state.now;
-            if counted {
-                actions.push(Action::Notify(Notice::PeerRegressed { member: from }));
-            }
-            return Ok(());
-        }
-        if is_new_life || !follower.is_level {
-            // What an earlier life acknowledged is void (E30); data goes on from what it has.
-            follower.is_level = true;
-            follower.durable = Position::ZERO;
-            follower.sent = if received < low { head } else { received.min(head) };
-            self.state.flush_wanted = true;
-        }
-        (follower.life, follower.sequence, follower.is_applicant) = (life, sequence, false);
-        follower.heard_at = self.state.now;
-        follower.round = follower.round.max(round);
-        follower.durable = follower.durable.max(durable);
-        follower.limit = limit;
-        self.state.flush_wanted |= follower.sent < head.min(limit);
-        self.note_target(from, actions);
-        Ok(())
-    }
-
-    /// What a former life of a member acknowledged or granted is void before the new one has said
-    /// what it holds (E30): its disk may be an older image (rule 9). One that was merely restarted
-    /// says it again.
-    pub(super) fn void_what_was_counted(&mut self, follower: MemberId) {
-        self.state.election.void_grant(follower);
-        if let Some(leading) = &mut self.state.leading
-            && let Some(follower) = leading.followers.get_mut(follower)
-        {
-            follower.durable = Position::ZERO;
-        }
-    }
-
-    /// Remembers what another member acknowledged to the leader of both (rule 9).
-    fn witness(&mut self, from: MemberId, term: Term, durable: Position, actions: &mut Actions) {
-        let state = &mut self.state;
-        if term != state.term || state.history.last_term() != term {
-            self.counters.datagrams_ignored += 1;
-            return;
-        }
-        let counted = state.peers.counts(from);
-        let newest = state.log.newest_known();
-        if !state.peers.acknowledge(from, term, durable, newest) && counted {
-            actions.push(Action::Notify(Notice::PeerRegressed { member: from }));
-        }
-    }
-
-    /// Commits what a quorum holds durably; the own disk is one voter among them (E41).
-    #[inline(always)]
-    pub(super) fn advance_leader_commit(&mut self) {
-        let state = &mut self.state;
-        let Some(leading) = &mut state.leading else { return };
-        if state.commit == state.log.verified {
-            leading.progress_at = state.now;
-        } else {
-            self.count_durable();
-        }
-    }
-
-    #[inline(never)]
-    fn count_durable(&mut self) {
-        let Some(leading) = &mut self.state.leading else { return };
-        let log = &self.state.log;
-        let early = mutant::is(mutant::LEADER_COUNTS_ITSELF_EARLY);
-        let own = if early { log.verified } else { log.durable };
-        if !core::mem::take(&mut leading.has_acknowledgements) && leading.counted == own {
-            return;
-        }
-        leading.counted = own;
-        let mut durable = [own; VOTERS_MAX];
-        for (place, follower) in durable[1..].iter_mut().zip(leading.followers.values()) {
-            *place = follower.durable;
-        }
-        let voters = leading.followers.len() + 1;
-        let commit = commit_position(&mut durable[..voters], leading.base, self.state.commit);
-        if leading.is_open && commit > self.state.commit {
-            self.state.commit = commit;
-            leading.progress_at = self.state.now;
-            self.state.election.abdications = 0;
-            leading.hasten_heartbeat(self.state.now, &self.config.timing);
         }
     }
 

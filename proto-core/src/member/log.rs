@@ -49,6 +49,9 @@ pub(super) struct Log {
     pub(super) written: Position,
     /// The end of what is known to be durable.
     pub(super) durable: Position,
+    /// The newest term whose opening frame was verified here in this life, and what its leader takes
+    /// for committed.
+    pub(super) opened: Option<(crate::term::Term, frame::Level)>,
     /// Times that received bytes were rejected since a frame was verified: whoever sent them is
     /// not the one to ask again.
     pub(super) rejections: u32,
@@ -91,6 +94,7 @@ impl Log {
             verified_time: recovered.log_time,
             written: end,
             durable: end,
+            opened: None,
             rejections: 0,
         }
     }
@@ -249,6 +253,9 @@ impl Log {
             let Ok(body) = frame.body() else { return Err(FailStop::NewerLog { at }) };
             if at == line.base || matches!(body, Body::TermOpen(_)) {
                 check_opening(at, &body, line, chain, history)?;
+                if let Body::TermOpen(open) = body {
+                    self.opened = Some((open.term, open.level));
+                }
             }
             time = time.max(body.time());
             if let Body::Readmission { life, .. } = body {
@@ -474,6 +481,7 @@ impl core::hash::Hash for Log {
         (self.tag, &self.image, self.low, self.verified, self.verified_chain).hash(state);
         (self.ring.size(), self.fits_to).hash(state);
         (self.origin, self.verified_time, self.written, self.durable, self.rejections).hash(state);
+        self.opened.hash(state);
         let held = PositionRange::new(self.low, self.image.received());
         for &range in core::iter::once(&held).chain(self.image.beyond()) {
             let (first, second) = self.ring.slices(range);

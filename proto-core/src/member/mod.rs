@@ -22,6 +22,7 @@ mod following;
 mod ingress;
 mod installing;
 mod leading;
+mod levels;
 mod log;
 mod peers;
 mod readmission;
@@ -70,6 +71,7 @@ use self::election::Election;
 use self::fetching::Fetching;
 use self::following::Following;
 use self::leading::Leading;
+use self::levels::Doubt;
 use self::log::Log;
 use self::peers::{Hearing, Peers};
 use self::readmission::{Readmissions, Standing, is_heard_of_newcomers};
@@ -96,6 +98,7 @@ struct State {
     tag: GroupTag,
     life: Life,
     standing: Standing,
+    doubt: Doubt,
     now: Instant,
     random: Random,
     term: Term,
@@ -162,6 +165,7 @@ impl Member {
             tag: config.tag(),
             life: recovered.life,
             standing: Standing::new(&recovered),
+            doubt: Doubt::new(&recovered),
             now,
             random: Random::new(config.seed),
             term,
@@ -172,7 +176,13 @@ impl Member {
             commit: decisions::recovered_commit(point, &recovered),
             storage: Storage::new(recovered.life.boot_epoch, recovered.vote, last_term),
             stalls: Stalls::new(others.clone()),
-            peers: Peers::new(others.clone(), &recovered.peers, &recovered.history, interval),
+            peers: Peers::new(
+                config.member,
+                others.clone(),
+                &recovered.peers,
+                &recovered.history,
+                interval,
+            ),
             election: Election::default(),
             following: Following::default(),
             leading: None,
@@ -195,6 +205,7 @@ impl Member {
         };
         let mut member = Self { config, counters: Counters::default(), state };
         member.recall_readmissions();
+        member.note_full_standing();
         member.schedule_first_election();
         Ok(member)
     }
@@ -285,7 +296,12 @@ impl Member {
                 self.handle_history_request(from, (term, commit), counts, actions)
             }
             Message::History { .. } => self.handle_history(from, message.clone(), actions),
-            Message::Acknowledge { .. } => self.handle_acknowledge(from, message, actions),
+            Message::Acknowledge { .. } | Message::Holding { .. } => {
+                self.handle_acknowledge(from, message, actions)
+            }
+            Message::Impaired { .. } => self.handle_impaired(from, message, actions),
+            Message::ImpairedGrant { .. } => self.handle_impaired_grant(from, message, actions),
+            Message::Registered { .. } => self.handle_registered(from, message, actions),
             Message::Abdicate { term } => self.handle_abdicate(from, term, actions),
             Message::Campaign { term, round } => self.handle_campaign(from, term, round, actions),
             Message::Nak { stream: Stream::Log, ref ranges } => {
@@ -335,10 +351,14 @@ impl Member {
             let range = PositionRange::new(log.written, end);
             log.written = end;
             actions.push(Action::Append { range });
+            if self.config.durability.is_volatile() {
+                self.want_acknowledgement();
+            }
         }
-        if log.durable < log.written && !state.storage.log_is_pending() {
-            let operation = state.storage.begin(state.now, Write::Log(log.written))?;
-            actions.push(Action::Sync { operation });
+        let state = &self.state;
+        let is_pending = state.storage.log_is_pending();
+        if state.log.durable < state.log.written && !is_pending && self.is_to_be_synced() {
+            self.sync_log(actions)?;
         }
         Ok(())
     }
@@ -366,7 +386,7 @@ impl Member {
         if state.peers.is_due(state.now) && !state.storage.is_pending(Write::Peers) {
             let operation = state.storage.begin(state.now, Write::Peers)?;
             let interval = self.config.timing.peer_record_interval;
-            let peers = state.peers.take_records(state.now, interval);
+            let peers = state.peers.take_records(state.now, interval, state.life);
             actions.push(Action::PersistPeers { operation, peers });
         }
         Ok(())
@@ -412,6 +432,7 @@ impl Member {
             (self.holes_deadline(), TimerKind::Holes),
             (records.filter(|_| !state.storage.is_pending(Write::Peers)), TimerKind::PeerRecords),
             (state.space.retry_at(), TimerKind::Storage),
+            (self.checkpoint_deadline(), TimerKind::Checkpoint),
             (self.fetching_deadline(), TimerKind::Snapshot),
         ];
         let set = timers.into_iter().filter_map(|(at, kind)| at.map(|at| (at, kind)));
@@ -459,6 +480,8 @@ impl Member {
             serving: self.is_serving(),
             sessions: state.sessions.len(),
             applicant: state.standing != Standing::Full,
+            impaired: self.is_impaired(),
+            safe: self.safe(),
             fetching: self.fetching_progress(),
             fail_stop: state.fail_stop,
         }

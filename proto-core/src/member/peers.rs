@@ -24,12 +24,22 @@ pub(super) struct Peers {
     own: Option<PeerRecord>,
     /// Whether the own mark is in no records, on its way, or durable.
     own_saved: Saved,
+    /// Whether what this member promises may exceed its disk.
+    doubt: OwnDoubt,
     /// Where the log must stop on its way to the disk until the records are durable.
     log_waits_at: Option<Position>,
     /// Something is remembered that is not durable yet.
     is_dirty: bool,
     /// When that is made durable, if there is something.
     due_at: Instant,
+}
+
+/// The dirty mark of rule 5: what it is to be, what is on its way, and what is durable.
+#[derive(Clone, Copy, Debug, Default, Hash)]
+struct OwnDoubt {
+    wanted: bool,
+    saving: bool,
+    saved: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -94,6 +104,7 @@ impl Peer {
 impl Peers {
     /// `interval` is the shortest time from one time that records are taken to the next.
     pub(super) fn new(
+        own: MemberId,
         others: impl Iterator<Item = MemberId>,
         recovered: &[PeerRecord],
         history: &TermHistory,
@@ -111,13 +122,13 @@ impl Peers {
             let (saved, has_regressed) = (record.life, record.tells_of_a_fall());
             (id, Peer { record, has_regressed, saved, saving: saved, unsaved: None })
         };
-        let own = |others: &Table<MemberId, Peer>| {
-            recovered.iter().find(|record| others.get(record.life.member).is_none()).copied()
-        };
         let peers = others.map(peer).collect();
+        let own = recovered.iter().find(|record| record.life.member == own).copied();
+        let is_doubted = own.is_some_and(|own| own.tells_of_a_fall());
         Self {
-            own: own(&peers),
+            own: own.filter(|_| !is_doubted).or_else(|| own.and_then(readmission_mark)),
             own_saved: Saved::No,
+            doubt: OwnDoubt { wanted: is_doubted, saving: is_doubted, saved: is_doubted },
             log_waits_at: None,
             is_dirty: false,
             due_at: Instant(0) + interval,
@@ -217,6 +228,27 @@ impl Peers {
         self.due_at = now;
     }
 
+    /// What this member promises from now on may exceed its disk, or does not any more: to be
+    /// written down at once.
+    pub(super) fn set_doubt(&mut self, wanted: bool, now: Instant) {
+        if self.doubt.wanted != wanted {
+            self.doubt.wanted = wanted;
+            self.is_dirty = true;
+            self.due_at = now;
+        }
+    }
+
+    /// Whether it is durable that what this member promises may exceed its disk.
+    #[inline]
+    pub(super) fn doubt_is_saved(&self) -> bool {
+        self.doubt.wanted && self.doubt.saved
+    }
+
+    /// Whether it is durable that this member's disk has all that it promised.
+    pub(super) fn doubt_is_over(&self) -> bool {
+        !self.doubt.wanted && !self.doubt.saved
+    }
+
     /// Whether it is durable that this member was readmitted.
     pub(super) fn own_is_saved(&self) -> bool {
         self.own_saved == Saved::Yes
@@ -228,6 +260,7 @@ impl Peers {
             peer.saved = peer.saving;
             peer.unsaved = peer.unsaved.filter(|(_, life)| *life > peer.saved);
         }
+        self.doubt.saved = self.doubt.saving;
         self.find_where_the_log_waits();
         if self.own_saved == Saved::UnderWay {
             self.own_saved = Saved::Yes;
@@ -322,7 +355,13 @@ impl Peers {
     }
 
     /// Takes the records at `now`; the next are due after `interval` at the earliest.
-    pub(super) fn take_records(&mut self, now: Instant, interval: Duration) -> PeerRecords {
+    pub(super) fn take_records(
+        &mut self,
+        now: Instant,
+        interval: Duration,
+        life: Life,
+    ) -> PeerRecords {
+        self.doubt.saving = self.doubt.wanted;
         self.is_dirty = false;
         self.due_at = now + interval;
         for peer in self.peers.values_mut() {
@@ -332,8 +371,25 @@ impl Peers {
             self.own_saved = Saved::UnderWay;
         }
         let heard = self.peers.values().filter(|peer| peer.record.life.boot_epoch.0 != 0);
-        heard.map(|peer| peer.record).chain(self.own).collect()
+        let own = match self.doubt.wanted {
+            true => Some(doubted(life)),
+            false => self.own,
+        };
+        heard.map(|peer| peer.record).chain(own).collect()
     }
+}
+
+/// The record of a member about itself, while what it promises may exceed its disk: as of one that
+/// was found to have lost something.
+fn doubted(life: Life) -> PeerRecord {
+    PeerRecord { life, acknowledged_in: FALLEN, term: Term(0), acknowledged: Position::MAX }
+}
+
+/// What a doubted record says besides: in a later incarnation, that the member was readmitted.
+fn readmission_mark(own: PeerRecord) -> Option<PeerRecord> {
+    let life = own.life;
+    let mark = PeerRecord { life, acknowledged_in: life.boot_epoch, ..PeerRecord::default() };
+    (life.incarnation > Incarnation::FIRST).then_some(mark)
 }
 
 #[cfg(test)]
@@ -362,8 +418,20 @@ mod tests {
         assert_eq!(peers.hear(life(2, 1, 4)), Hearing::New);
     }
 
+    #[test]
+    fn what_is_remembered_of_a_stranger_is_not_taken_for_the_own_mark() {
+        let fallen = |member| PeerRecord {
+            life: life(member, 1, 3),
+            acknowledged_in: FALLEN,
+            acknowledged: Position(64),
+            ..PeerRecord::default()
+        };
+        assert!(!peers(&[fallen(3)]).doubt_is_saved());
+        assert!(peers(&[fallen(1)]).doubt_is_saved());
+    }
+
     fn peers(recovered: &[PeerRecord]) -> Peers {
-        Peers::new([MemberId(2)].into_iter(), recovered, &history(&[]), Duration(1))
+        Peers::new(MemberId(1), [MemberId(2)].into_iter(), recovered, &history(&[]), Duration(1))
     }
 
     fn history(lines: &[(u64, u64)]) -> TermHistory {
@@ -396,12 +464,12 @@ mod tests {
         assert!(!peers.counts(TWO));
         // What is remembered may be less than what it had acknowledged: all that is known counts.
         assert!(!peers.acknowledge(TWO, Term(1), Position(80), Position(104)));
-        peers.take_records(Instant(0), Duration(1));
+        peers.take_records(Instant(0), Duration(1), life(1, 1, 1));
         assert!(peers.acknowledge(TWO, Term(1), Position(96), Position(112)));
         assert!(peers.counts(TWO));
         // Though it holds what the record said already, the record is another.
         assert!(peers.deadline().is_some());
-        let records = peers.take_records(Instant(1), Duration(1));
+        let records = peers.take_records(Instant(1), Duration(1), life(1, 1, 1));
         assert!(self::peers(&records).counts(TWO));
     }
 
@@ -421,7 +489,7 @@ mod tests {
         let mut first = started_anew();
         let key = VoteKey { term: Term(1), position: Position(72) };
         assert!(!first.examine(TWO, key, &history(&[(1, 0)]), Position(96)));
-        let records = first.take_records(Instant(0), Duration(1));
+        let records = first.take_records(Instant(0), Duration(1), life(1, 1, 1));
         let mut second = peers(&records);
         assert!(!second.counts(TWO));
         let key = VoteKey { term: Term(1), position: Position(96) };
@@ -459,7 +527,7 @@ mod tests {
             acknowledged_in: BootEpoch(1),
         };
         let newer = history(&[(1, 0), (2, 64)]);
-        let mut peers = Peers::new([TWO].into_iter(), &[record], &newer, Duration(1));
+        let mut peers = Peers::new(MemberId(1), [TWO].into_iter(), &[record], &newer, Duration(1));
         peers.hear(life(2, 1, 2));
         let key = VoteKey { term: Term(1), position: Position(64) };
         assert!(peers.examine(TWO, key, &newer, Position(64)));

@@ -138,6 +138,7 @@ impl Member {
                 | Message::RequestVote { .. }
                 | Message::RequestSuccession { .. }
                 | Message::Ballot { .. }
+                | Message::ImpairedGrant { .. }
                 | Message::Campaign { .. } => true,
                 Message::History { term, .. } => *term > self.state.term,
                 _ => false,
@@ -255,9 +256,11 @@ impl Member {
         if lagged {
             self.want_acknowledgement();
         }
+        self.note_doubt_durable(actions);
         if self.is_applicant() && self.state.peers.own_is_saved() {
             crate::mark::reached(crate::mark::READMITTED);
             self.state.standing = Standing::Full;
+            self.note_full_standing();
             self.schedule_election();
             self.want_acknowledgement();
             actions.push(Action::Notify(Notice::Readmitted { position: self.state.commit }));

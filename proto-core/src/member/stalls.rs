@@ -96,7 +96,7 @@ impl Member {
         tell(stalls.service.look(now, [applier.applied.0, 0], waits, patience));
         let Some(leading) = leading else { return };
         for (member, watch) in stalls.followers.iter_mut() {
-            let Some((durable, limit)) = leading.durable_and_limit(member) else { continue };
+            let Some((durable, limit)) = leading.held_and_limit(member) else { continue };
             let cause = match limit < log.verified && limit.0 > 0 {
                 true => Stall::Window { member },
                 false => Stall::Acknowledgement { member },

@@ -138,6 +138,7 @@ impl Member {
     pub(super) fn settle(&mut self, actions: &mut Actions) -> Handled {
         self.write_log(actions)?;
         self.settle_standing();
+        self.settle_doubt(actions);
         self.write_metadata(actions)?;
         self.advance_commit(actions);
         self.settle_applied(actions)?;

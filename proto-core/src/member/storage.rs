@@ -23,6 +23,8 @@ pub(super) struct Storage {
     pub(super) vote: Vote,
     /// The newest term of the history that is known to be durable.
     pub(super) history_term: Term,
+    /// When the next sync of the log may begin, in a volatile group.
+    pub(super) checkpoint_at: Instant,
 }
 
 /// An operation under way.
@@ -59,7 +61,8 @@ impl Write {
 
 impl Storage {
     pub(super) fn new(boot_epoch: BootEpoch, vote: Vote, history_term: Term) -> Self {
-        Self { boot_epoch, sequence: 0, pending: Vec::with_capacity(4), vote, history_term }
+        let (pending, checkpoint_at) = (Vec::with_capacity(4), Instant(0));
+        Self { boot_epoch, sequence: 0, pending, vote, history_term, checkpoint_at }
     }
 
     /// Numbers a new operation.
@@ -195,10 +198,11 @@ impl Member {
         match write {
             Write::Log(through) => {
                 self.state.log.durable = self.state.log.durable.max(through);
+                self.count_safe();
                 self.want_acknowledgement();
                 self.note_storage_freed(actions);
                 self.settle_snapshot(actions);
-                if !self.is_applicant() {
+                if !self.is_applicant() && !self.state.doubt.awaits_disk() {
                     self.settle_log(actions)?;
                     self.ask_for_holes(actions);
                     return Ok(());

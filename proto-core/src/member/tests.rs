@@ -8,6 +8,7 @@ mod fetch_disk;
 mod fetch_faults;
 mod fetching;
 mod hardship;
+mod levels;
 mod places;
 mod purging;
 mod readmission;

@@ -91,7 +91,7 @@ impl Member {
     pub(super) fn pursue_transfer(&mut self, actions: &mut Actions) {
         let Some(transfer) = &mut self.state.transfer else { return };
         let Some(leading) = &self.state.leading else { return };
-        let held = leading.durable_and_limit(transfer.target).map_or(Position::ZERO, |held| held.0);
+        let held = leading.held_and_limit(transfer.target).map_or(Position::ZERO, |held| held.0);
         let is_whole = held >= self.state.log.verified;
         if !is_whole && !mutant::is(mutant::TRANSFER_DOES_NOT_WAIT) {
             return;
@@ -204,6 +204,9 @@ impl Member {
     pub(super) fn handle_shutdown(&mut self, actions: &mut Actions) -> Handled {
         self.send_collected(actions);
         self.state.election.is_barred = true;
+        if self.config.durability.is_volatile() {
+            self.state.doubt.close();
+        }
         match self.state.role {
             Role::Leader => self.abdicate(Abdication::Shutdown, actions),
             // Late grants must not make it lead now.

@@ -56,6 +56,12 @@ pub struct View {
     /// Whether it lost its directory and is not readmitted yet: it promises nothing, and does not
     /// count.
     pub applicant: bool,
+    /// Whether it may have lost bytes that it held, and has not healed yet: its vote alone elects
+    /// nobody, and it acknowledges nothing.
+    pub impaired: bool,
+    /// The end of what is committed and durable on a quorum: what is committed, in a durable group;
+    /// in a volatile one only the leader knows it, and zero stands for the others.
+    pub safe: Position,
     /// Where the snapshot of another member stands that it fetches, and how many bytes of its
     /// stream are here without a hole.
     pub fetching: Option<(Position, u64)>,

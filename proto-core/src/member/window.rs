@@ -17,10 +17,11 @@ impl Member {
     #[cold]
     #[inline(never)]
     fn fit_window(&mut self, end: Position) {
+        let held = self.held();
         let state = &mut self.state;
         // What the disk or the service may want, and what a follower may ask for, at a leader. All
         // else is in the archive, should somebody ask.
-        let own = state.log.durable.min(state.applier.applied);
+        let own = held.min(state.applier.applied);
         let followers = state.leading.as_ref().and_then(|leading| leading.held_by_all());
         state.log.fit(end, followers.map_or(own, |held| own.min(held)));
     }

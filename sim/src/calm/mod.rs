@@ -185,6 +185,16 @@ impl World {
         if core.iter().filter(is_full).count() < quorum {
             core = sound;
         }
+        // Nor does who may have lost what it held, before a leader has told it what that may be.
+        if let Some(most) = self.swarm.doubtful_max() {
+            let knows = |node: &&usize| {
+                let host = &self.nodes[**node];
+                host.member.is_some() && !host.view.impaired
+            };
+            if core.iter().filter(knows).count() + most < count {
+                core = (0..count).filter(|node| self.nodes[*node].disk.is_sound()).collect();
+            }
+        }
         self.core = core;
         true
     }

@@ -137,6 +137,10 @@ impl World {
             followers: self.core.len() as u64 - 1,
             rounds: ticks / self.swarm.timing.heartbeat_interval.0 + 16,
             members: self.nodes.len() as u64,
+            syncs: match self.swarm.durability.is_volatile() {
+                true => self.nodes.len() as u64,
+                false => 0,
+            },
         }
     }
 

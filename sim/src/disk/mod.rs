@@ -85,6 +85,8 @@ pub struct SimDisk {
     incarnation: Incarnation,
     /// What was durable in directories that are lost.
     lost: Vec<FrameMark>,
+    /// What was written and not durable when a life ended, and is not there any more.
+    unsynced: Vec<FrameMark>,
     pending: Vec<(OperationId, Work)>,
     owner: Option<MemberId>,
     is_wiped: bool,
@@ -125,6 +127,7 @@ impl SimDisk {
             boot_epoch: 0,
             incarnation: Incarnation::FIRST,
             lost: Vec::new(),
+            unsynced: Vec::new(),
             pending: Vec::new(),
             owner: None,
             is_wiped: false,
@@ -198,6 +201,14 @@ impl SimDisk {
             || self.lost.iter().any(|frame| frame.end == end && frame.chain == chain)
     }
 
+    /// Whether the bytes before `end` are written, or were in a life that is over, and end with a
+    /// frame of this chain value.
+    #[must_use]
+    pub fn holds_or_held_in_memory(&self, end: Position, chain: Chain) -> bool {
+        self.frame_ending_at(end).is_some_and(|frame| frame.chain == chain)
+            || self.unsynced.iter().any(|frame| frame.end == end && frame.chain == chain)
+    }
+
     /// Which of the member's directories this is.
     #[must_use]
     pub const fn incarnation(&self) -> Incarnation {
@@ -210,6 +221,13 @@ impl SimDisk {
     pub fn is_of_a_full_member(&self) -> bool {
         let is_own = |life: Life| Some(life.member) == self.owner;
         self.incarnation == Incarnation::FIRST || self.peers.iter().any(|peer| is_own(peer.life))
+    }
+
+    /// Whether the durable records of `member` tell that what it promises may exceed its disk.
+    #[must_use]
+    pub fn is_marked(&self, member: MemberId) -> bool {
+        let is_own = |peer: &&PeerRecord| peer.life.member == member;
+        self.peers.iter().find(is_own).is_some_and(|own| own.acknowledged_in == BootEpoch(0))
     }
 
     /// The newest start that was written down.
@@ -379,6 +397,8 @@ impl SimDisk {
         self.drop_rotten_snapshots();
         let promised = self.frames.clone();
         self.read_again();
+        let kept = self.frames.len().min(promised.len());
+        self.unsynced.extend_from_slice(&promised[kept..]);
         self.check_read().inspect_err(|_| {
             // Who does not start breaks no promise either: what it acknowledged stays counted.
             self.frames = promised;
@@ -450,6 +470,11 @@ impl SimDisk {
     pub(crate) fn writes_under_way(&self) -> usize {
         let is_other = |work: &Work| work.syncs() && !matches!(work, Work::Install { .. });
         self.pending.iter().filter(|(_, work)| is_other(work)).count()
+    }
+
+    /// Whether a snapshot of another member is being installed.
+    pub(crate) fn is_installing(&self) -> bool {
+        self.pending.iter().any(|(_, work)| matches!(work, Work::Install { .. }))
     }
 
     fn take(&mut self, operation: OperationId) -> Option<Work> {

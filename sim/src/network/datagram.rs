@@ -136,11 +136,16 @@ impl Kind {
                 | Message::CanvassReply { .. }
                 | Message::RequestVote { .. }
                 | Message::RequestSuccession { .. }
+                | Message::ImpairedGrant { .. }
                 | Message::Ballot { .. } => Self::Election,
-                Message::Acknowledge { .. } | Message::Application { .. } => Self::Acknowledge,
+                Message::Acknowledge { .. }
+                | Message::Holding { .. }
+                | Message::Impaired { .. }
+                | Message::Application { .. } => Self::Acknowledge,
                 Message::Heartbeat { .. }
                 | Message::Abdicate { .. }
                 | Message::Campaign { .. }
+                | Message::Registered { .. }
                 | Message::HistoryRequest { .. }
                 | Message::History { .. } => Self::Leadership,
                 Message::Nak { .. }

@@ -1,9 +1,11 @@
 //! S8: when a leader commits, a quorum of disks has those bytes for certain, and they are of its
-//! own term.
+//! own term. In a volatile group a quorum has them in memory, and what is safe is on a quorum of
+//! disks.
 
 use quorate_core::{Position, Role};
 
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
+use crate::disk::SimDisk;
 
 pub(super) struct BackedCommit;
 
@@ -24,6 +26,7 @@ impl Observer for BackedCommit {
         violations: &mut Violations,
     ) {
         let Observed::Stepped { .. } = *observed else { return };
+        Self::look_at_safe(scene, ghost, violations);
         let commit = scene.view.commit;
         // What was chosen before is backed already, and a new leader may hear of it again.
         if scene.view.role != Role::Leader
@@ -43,10 +46,40 @@ impl Observer for BackedCommit {
         let Some(chain) = ghost.chain_at(commit, scene.history) else {
             return violations.add("S8", format!("no disk ever had a frame that ends at {commit}"));
         };
-        let copies = scene.disks.iter().filter(|disk| disk.holds_or_held(commit, chain)).count();
+        let (is_volatile, sort) = match scene.rules.is_volatile {
+            true => (true, "written"),
+            false => (false, "durable"),
+        };
+        let backs = |disk: &&SimDisk| match is_volatile {
+            true => disk.holds_or_held_in_memory(commit, chain),
+            false => disk.holds_or_held(commit, chain),
+        };
+        let copies = scene.disks.iter().filter(backs).count();
         if copies * 2 <= scene.disks.count() {
             let text = format!(
-                "leader {} commits {commit} with {copies} durable copies of {}",
+                "leader {} commits {commit} with {copies} {sort} copies of {}",
+                scene.member,
+                scene.disks.count()
+            );
+            violations.add("S8", text);
+        }
+    }
+}
+
+impl BackedCommit {
+    /// What a leader of a volatile group calls safe.
+    fn look_at_safe(scene: &Scene<'_>, ghost: &Ghost, violations: &mut Violations) {
+        let (safe, leads) = (scene.view.safe, scene.view.role == Role::Leader);
+        if !scene.rules.is_volatile || !leads || safe <= scene.before.safe {
+            return;
+        }
+        let Some(chain) = ghost.chain_at(safe, scene.history) else {
+            return violations.add("S8", format!("no disk ever had a frame that ends at {safe}"));
+        };
+        let copies = scene.disks.iter().filter(|disk| disk.holds_durably(safe, chain)).count();
+        if copies * 2 <= scene.disks.count() {
+            let text = format!(
+                "leader {} calls {safe} safe with {copies} durable copies of {}",
                 scene.member,
                 scene.disks.count()
             );

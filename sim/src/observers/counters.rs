@@ -46,7 +46,13 @@ impl Counters {
             Action::Send { message: Message::Canvass { round, .. }, .. } => {
                 return self.count(scene, Counter::Canvass, *round, violations);
             }
-            Action::Send { message: Message::Acknowledge { sequence, .. }, .. } => {
+            Action::Send {
+                message:
+                    Message::Acknowledge { sequence, .. }
+                    | Message::Holding { sequence, .. }
+                    | Message::Impaired { sequence, .. },
+                ..
+            } => {
                 return self.count(scene, Counter::Acknowledgement, *sequence, violations);
             }
             Action::Sync { operation }

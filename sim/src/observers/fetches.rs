@@ -75,8 +75,13 @@ impl Fetch {
     }
 
     fn acts(&mut self, scene: &Scene<'_>, ghost: &Ghost, action: &Action) -> Found {
+        // In a volatile group it is written down, behind that, that the new life is in no doubt.
+        let clears = scene.rules.is_volatile
+            && matches!(action, Action::PersistPeers { .. })
+            && !scene.disk.is_installing();
         if let Some(installing) = self.installing
             && is_more(action)
+            && !clears
         {
             return Some(("E73", format!("installs {:?}, and does {action:?}", installing.point)));
         }

@@ -33,7 +33,8 @@ impl Observer for Gates {
                 violations.add("S36", text);
             }
             Observed::Acting(Action::Send {
-                message: Message::Acknowledge { term, .. }, ..
+                message: Message::Acknowledge { term, .. } | Message::Holding { term, .. },
+                ..
             }) if scene.disk.history().last_term() != *term => {
                 let text = format!(
                     "member {} acknowledges in term {term}, and its durable history is of {}",

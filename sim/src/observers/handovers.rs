@@ -92,7 +92,9 @@ impl Observer for Handovers {
             }
             Observed::Received {
                 sender: Sender::Member { member, .. },
-                message: &Message::Acknowledge { term, durable, .. },
+                message:
+                    &(Message::Acknowledge { term, durable, .. }
+                    | Message::Holding { term, held: durable, .. }),
             } => {
                 let held = office.held.entry(member).or_default();
                 *held = (term, durable).max(*held);

@@ -1,6 +1,8 @@
-//! S12: an acknowledged position is durable on the acknowledger, as the leader of that term has it.
+//! S12: an acknowledged position is durable on the acknowledger, as the leader of that term has it;
+//! and one that is said to be held is written, under a mark that is durable. Who may have lost
+//! bytes acknowledges nothing.
 
-use quorate_core::{Action, Message, Position, Term, TermHistory};
+use quorate_core::{Action, Destination, Message, Position, Term, TermHistory};
 
 use super::rising::Rising;
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
@@ -34,6 +36,27 @@ impl Observer for HonestAcknowledgement {
                 self.histories.get_or_insert_with(history.last_term(), || history.clone());
             }
             Observed::Acting(Action::Send {
+                message: Message::Holding { term, held, durable, .. },
+                ..
+            }) => {
+                let problem = self.look_at_held(scene, ghost, *term, *held);
+                problem.into_iter().for_each(|text| violations.add("S12", text));
+                let message = &Message::Acknowledge {
+                    term: *term,
+                    sequence: 0,
+                    round: 0,
+                    durable: *durable,
+                    received: *durable,
+                    limit: *durable,
+                    commit: Position::ZERO,
+                };
+                let action = Action::Send {
+                    to: Destination::Member(scene.member),
+                    message: message.clone(),
+                };
+                self.observe(scene, ghost, &Observed::Acting(&action), violations);
+            }
+            Observed::Acting(Action::Send {
                 message: Message::Acknowledge { term, durable, .. },
                 ..
             }) if *durable > Position::ZERO => {
@@ -57,5 +80,32 @@ impl Observer for HonestAcknowledgement {
             }
             _ => {}
         }
+    }
+}
+
+impl HonestAcknowledgement {
+    /// What is wrong with what a member says that it holds in memory.
+    fn look_at_held(
+        &self,
+        scene: &Scene<'_>,
+        ghost: &Ghost,
+        term: Term,
+        held: Position,
+    ) -> Option<String> {
+        let member = scene.member;
+        if scene.view.impaired {
+            return Some(format!("member {member} is impaired, and says that it holds {held}"));
+        }
+        if held > scene.disk.durable_end() && !scene.disk.is_marked(member) {
+            return Some(format!("member {member} holds {held} without a durable mark"));
+        }
+        let history = self.histories.get(term).filter(|_| held > Position::ZERO)?;
+        let chain = ghost.chain_at(held, history);
+        let own = scene.disk.frame_ending_at(held).map(|frame| frame.chain);
+        (chain.is_none() || chain != own).then(|| {
+            format!(
+                "member {member} says that it holds {held} in term {term}: {own:?} of {chain:?}"
+            )
+        })
     }
 }

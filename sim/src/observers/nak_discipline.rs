@@ -130,7 +130,10 @@ impl Observer for NakDiscipline {
                 | Message::RequestSuccession { key, .. }
                 | Message::RequestVote { key, .. } => asked.hear(key.position),
                 Message::Heartbeat { newest, .. } => asked.hear(*newest),
-                Message::Acknowledge { received, .. } | Message::Application { received, .. } => {
+                Message::Acknowledge { received, .. }
+                | Message::Holding { received, .. }
+                | Message::Impaired { received, .. }
+                | Message::Application { received, .. } => {
                     asked.hear(*received);
                 }
                 _ => {}

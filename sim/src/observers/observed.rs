@@ -313,7 +313,7 @@ fn stepped(before: &View, view: &View) -> Kinds {
     Kinds::STEPPED
         .and(Kinds::TERM_CHANGED.when(term))
         .and(Kinds::SNAPSHOTS.when(view.snapshot != before.snapshot))
-        .and(Kinds::COMMIT_CHANGED.when(view.commit != before.commit))
+        .and(Kinds::COMMIT_CHANGED.when(view.commit != before.commit || view.safe != before.safe))
         .and(Kinds::LOG_FELL.when(fell))
         .and(Kinds::VOTED.when(view.vote != before.vote))
         .and(Kinds::STOPPED.when(view.fail_stop.is_some()))
@@ -326,11 +326,13 @@ const fn received(message: &Message) -> Kinds {
         | Message::CanvassReply { .. }
         | Message::RequestVote { .. }
         | Message::RequestSuccession { .. }
+        | Message::ImpairedGrant { .. }
         | Message::Ballot { .. } => Kinds::RECEIVED_ELECTION,
         Message::Heartbeat { .. } => Kinds::RECEIVED_HEARTBEAT,
-        Message::Acknowledge { .. } | Message::Application { .. } => {
-            Kinds::RECEIVED_ACKNOWLEDGEMENT
-        }
+        Message::Acknowledge { .. }
+        | Message::Holding { .. }
+        | Message::Impaired { .. }
+        | Message::Application { .. } => Kinds::RECEIVED_ACKNOWLEDGEMENT,
         Message::Nak { .. } => Kinds::RECEIVED_NAK,
         _ => Kinds::RECEIVED_OTHER,
     }
@@ -343,11 +345,13 @@ const fn acting(action: &Action) -> Kinds {
             | Message::CanvassReply { .. }
             | Message::RequestVote { .. }
             | Message::RequestSuccession { .. }
+            | Message::ImpairedGrant { .. }
             | Message::Ballot { .. } => Kinds::SENDS_ELECTION,
             Message::Heartbeat { .. } => Kinds::SENDS_HEARTBEAT,
-            Message::Acknowledge { .. } | Message::Application { .. } => {
-                Kinds::SENDS_ACKNOWLEDGEMENT
-            }
+            Message::Acknowledge { .. }
+            | Message::Holding { .. }
+            | Message::Impaired { .. }
+            | Message::Application { .. } => Kinds::SENDS_ACKNOWLEDGEMENT,
             _ => Kinds::SENDS_OTHER,
         },
         Action::SendData { .. } => Kinds::SENDS_DATA,

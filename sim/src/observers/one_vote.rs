@@ -42,7 +42,9 @@ impl Observer for OneVote {
         match *observed {
             Observed::Acting(Action::Send {
                 to: Destination::Member(candidate),
-                message: Message::Ballot { term, granted: true, .. },
+                message:
+                    Message::Ballot { term, granted: true, .. }
+                    | Message::ImpairedGrant { term, round: 0, .. },
             }) => self.grants(scene, *term, *candidate, violations),
             Observed::Durable(Work::Vote(vote)) => {
                 if let Some(candidate) = vote.granted_to {

@@ -3,6 +3,7 @@
 use quorate_core::Role;
 
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
+use crate::disk::SimDisk;
 
 pub(super) struct OwnCopy;
 
@@ -28,10 +29,19 @@ impl Observer for OwnCopy {
             return;
         }
         let Some(chain) = ghost.chain_at(commit, scene.history) else { return };
-        if scene.disk.holds_durably(commit, chain) {
+        let is_volatile = scene.rules.is_volatile;
+        let backs = |disk: &&SimDisk| match is_volatile {
+            true => disk.holds_or_held_in_memory(commit, chain),
+            false => disk.holds_or_held(commit, chain),
+        };
+        let own = match is_volatile {
+            true => scene.disk.frame_ending_at(commit).is_some_and(|frame| frame.chain == chain),
+            false => scene.disk.holds_durably(commit, chain),
+        };
+        if own {
             return;
         }
-        let copies = scene.disks.iter().filter(|disk| disk.holds_or_held(commit, chain)).count();
+        let copies = scene.disks.iter().filter(backs).count();
         let needed = scene.disks.count() / 2 + 1;
         if copies + 1 == needed {
             let text = format!(

@@ -37,7 +37,10 @@ const fn is_promise(message: &Message) -> bool {
         Message::Ballot { granted, .. } | Message::CanvassReply { granted, .. } => *granted,
         Message::RequestVote { .. }
         | Message::RequestSuccession { .. }
-        | Message::Acknowledge { .. } => true,
+        | Message::Acknowledge { .. }
+        | Message::Holding { .. }
+        | Message::Impaired { .. }
+        | Message::ImpairedGrant { .. } => true,
         _ => false,
     }
 }

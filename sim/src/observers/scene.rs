@@ -100,6 +100,8 @@ pub struct Rules {
     pub limits: Limits,
     /// How many members there are: all of them vote.
     pub members: usize,
+    /// Whether what is committed may be in memory only.
+    pub is_volatile: bool,
     /// How much a member's clock may err, in millionths.
     pub clock_error: u64,
     /// In the calm: how many times longer than configured the slowest clock makes things take.
@@ -120,6 +122,7 @@ impl Rules {
             timing: swarm.timing.clone(),
             limits: limits.clone(),
             members: swarm.members,
+            is_volatile: swarm.durability.is_volatile(),
             clock_error: swarm.clock_error,
             slowness: 1,
             settled_at: 0,

@@ -87,9 +87,12 @@ impl Observer for TermsRise {
 const fn term_of(message: &Message) -> Option<(Term, bool)> {
     match message {
         Message::Ballot { term, granted, .. } => Some((*term, *granted)),
-        Message::Acknowledge { term, .. } | Message::Application { term, .. } => {
-            Some((*term, true))
-        }
+        Message::ImpairedGrant { term, round, .. } => Some((*term, *round == 0)),
+        Message::Acknowledge { term, .. }
+        | Message::Holding { term, .. }
+        | Message::Impaired { term, .. }
+        | Message::Registered { term, .. }
+        | Message::Application { term, .. } => Some((*term, true)),
         Message::Canvass { term, .. }
         | Message::CanvassReply { term, .. }
         | Message::RequestVote { term, .. }

@@ -26,7 +26,11 @@ impl Observer for TwoMembers {
             return;
         }
         let Some(chain) = ghost.chain_at(commit, scene.history) else { return };
-        if !scene.disks.iter().all(|disk| disk.holds_or_held(commit, chain)) {
+        let backs = |disk: &SimDisk| match scene.rules.is_volatile {
+            true => disk.holds_or_held_in_memory(commit, chain),
+            false => disk.holds_or_held(commit, chain),
+        };
+        if !scene.disks.iter().all(backs) {
             let kept: Vec<_> = scene.disks.iter().map(SimDisk::durable_end).collect();
             let text =
                 format!("member {} of two commits {commit}; the disks keep {kept:?}", scene.member);

@@ -53,7 +53,11 @@ impl UnknownIsNotAbsent {
 
     fn hear(&mut self, scene: &Scene<'_>, sender: Sender, message: &Message) {
         let Sender::Member { member, incarnation, boot_epoch } = sender else { return };
-        let &Message::Acknowledge { term, sequence, durable, .. } = message else { return };
+        let (Message::Acknowledge { term, sequence, durable, .. }
+        | Message::Holding { term, sequence, durable, .. }) = *message
+        else {
+            return;
+        };
         let is_stranger = usize::from(member.0.wrapping_sub(1)) >= scene.rules.members;
         // What a leader did not count, it need not remember.
         let counts = scene.view.role == Role::Leader && scene.view.serving;
@@ -183,7 +187,7 @@ impl Observer for UnknownIsNotAbsent {
             }
             Observed::Received { sender, message } => self.hear(scene, sender, message),
             Observed::Acting(Action::Send {
-                message: Message::Acknowledge { durable, .. },
+                message: Message::Acknowledge { durable, .. } | Message::Holding { durable, .. },
                 ..
             }) => {
                 let known = self.acknowledged.entry(member);

@@ -24,7 +24,9 @@ impl Observer for VoteBeforeGrant {
     ) {
         let Observed::Acting(Action::Send {
             to: Destination::Member(candidate),
-            message: Message::Ballot { term, granted: true, .. },
+            message:
+                Message::Ballot { term, granted: true, .. }
+                | Message::ImpairedGrant { term, round: 0, .. },
         }) = observed
         else {
             return;

@@ -108,9 +108,10 @@ impl Window {
 /// How far the leader of a term may send to whoever says this.
 const fn room_of(message: &Message) -> Option<(Term, Position)> {
     match message {
-        Message::Acknowledge { term, limit, .. } | Message::Application { term, limit, .. } => {
-            Some((*term, *limit))
-        }
+        Message::Acknowledge { term, limit, .. }
+        | Message::Holding { term, limit, .. }
+        | Message::Impaired { term, limit, .. }
+        | Message::Application { term, limit, .. } => Some((*term, *limit)),
         _ => None,
     }
 }

@@ -56,7 +56,10 @@ impl WorldsApart {
                     | Message::CanvassReply { .. }
                     | Message::RequestVote { .. }
                     | Message::Ballot { .. }
+                    | Message::ImpairedGrant { .. }
                     | Message::Acknowledge { .. }
+                    | Message::Holding { .. }
+                    | Message::Impaired { .. }
             )
         );
         let other = match promises {

@@ -1,7 +1,7 @@
 //! The draws of a seed's options. Each part has dice of its own.
 
 use quorate_core::client::{ClientLimits, ClientTiming};
-use quorate_core::{Duration, Limits, Timing};
+use quorate_core::{Durability, Duration, Limits, Timing};
 
 use super::{
     CLOCK_ERROR_MAX, DiskOptions, FaultClass, FaultClasses, FaultOptions, INBOX_MAX, MICRO, MILLI,
@@ -54,6 +54,7 @@ impl Swarm {
             ]),
             encoded,
             candidacy_delays: draw_delays(&mut dice("swarm priorities")),
+            durability: Durability::Durable,
         };
         if dice("swarm fetches").chance(ALWAYS / 8) {
             swarm.favour_fetches(seed);
@@ -276,6 +277,7 @@ mod tests {
             let member = MemberConfig {
                 group: GroupId(1),
                 recovery_epoch: RecoveryEpoch(0),
+                durability: swarm.durability,
                 member: MemberId(1),
                 voters,
                 seed,

@@ -5,13 +5,14 @@ mod draw;
 mod fetches;
 mod minority;
 mod schedules;
+mod volatile;
 
 pub(crate) use classes::Sort;
 pub use classes::{FaultClass, FaultClasses};
 pub use schedules::{NamedSchedule, SCHEDULES};
 
 use quorate_core::client::{ClientLimits, ClientTiming};
-use quorate_core::{Duration, Limits, Timing};
+use quorate_core::{Durability, Duration, Limits, Timing};
 
 /// One microsecond, in nanoseconds.
 pub const MICRO: u64 = 1_000;
@@ -56,6 +57,8 @@ pub struct Swarm {
     /// How long each member lets the others go first, in nanoseconds; the last one stands for all
     /// behind it.
     pub candidacy_delays: Vec<u64>,
+    /// What the members take for committed: durable bytes, unless a schedule says otherwise.
+    pub durability: Durability,
 }
 
 /// What links do to datagrams. Probabilities are in millionths, times in nanoseconds.

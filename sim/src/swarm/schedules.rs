@@ -175,6 +175,11 @@ pub const SCHEDULES: &[NamedSchedule] = &[
         },
     },
     NamedSchedule {
+        name: "volatile",
+        text: "Committed is what a quorum has in memory, and members lose that, a minority at a time.",
+        apply: |swarm, seed| swarm.make_volatile(seed),
+    },
+    NamedSchedule {
         name: "client-storm",
         text: "Clients flood, die, and do not listen.",
         apply: |swarm, _| {

@@ -3,11 +3,13 @@
 mod commits;
 mod decisions;
 mod gates;
+mod levels;
 pub(super) mod stages;
 
 use self::commits::{cd_01, cd_04, cd_08, cd_12, cd_15, cd_16, cd_17, cd_19, cd_21};
 use self::decisions::{cd_02, cd_03, cd_05, cd_06, cd_07, cd_14, cd_18};
 use self::gates::cd_13;
+use self::levels::{cd_09, cd_11};
 use crate::case::Case;
 
 /// The work that several cases wait for.
@@ -75,11 +77,11 @@ pub(super) const CASES: &[Case] = &[
         cd_08,
     )
     .edges(&["E32"]),
-    Case::waits(
+    Case::cluster(
         "CD-09",
         "volatile mode, minority loss",
-        "At the volatile level nothing that is committed is lost when any minority loses what it has not synced.",
-        VOLATILE,
+        "At the volatile level a message is answered when a quorum has it in memory, no disk is waited for, and nothing that is answered is lost when any minority loses what it has not synced.",
+        cd_09,
     )
     .quick(),
     Case::waits(
@@ -88,11 +90,11 @@ pub(super) const CASES: &[Case] = &[
         "At the volatile level a majority that loses its power loses no more than what was written since the last sync, and the exact range is reported.",
         VOLATILE,
     ),
-    Case::waits(
+    Case::cluster(
         "CD-11",
-        "unclean restart abstains",
-        "At the volatile level a member that may have lost bytes grants no vote before it is level again, so that nobody leads without the committed ones.",
-        VOLATILE,
+        "unclean restart elects nobody alone",
+        "At the volatile level a member that may have lost bytes says so when it votes and acknowledges nothing before it has all again that it may have lost, so that nobody leads without the committed ones; one of two, and of three with one dead, who led before goes on with it.",
+        cd_11,
     ),
     Case::cluster(
         "CD-12",

@@ -199,6 +199,7 @@ fn frame_says(body: &Body) -> (&'static str, Json) {
                 "member": open.leader.member.0.to_string(),
                 "logVersion": open.log_version.to_string(),
                 "recoveryEpoch": open.recovery_epoch.0.to_string(),
+                "level": format!("{:?}", open.level),
             }),
         ),
         Body::SessionOpen { time, client } => {

@@ -1,7 +1,8 @@
 //! Frames of the log for the cases: bytes of each kind at one place.
 
 use quorate_core::frame::{
-    Body, Checksum, FrameFront, FrameSeed, LOG_VERSION, SessionCloseReason, SnapshotCause, TermOpen,
+    Body, Checksum, FrameFront, FrameSeed, LOG_VERSION, Level, SessionCloseReason, SnapshotCause,
+    TermOpen,
 };
 use quorate_core::{Chain, ClientKey, LogTime, Position, RecoveryEpoch, SessionId, Term};
 
@@ -49,6 +50,7 @@ pub(super) fn bodies() -> Vec<(Body, &'static [u8])> {
         leader: life(2),
         recovery_epoch: RecoveryEpoch(0),
         log_version: LOG_VERSION,
+        level: Level::Durable,
     };
     vec![
         (Body::TermOpen(open), &[]),

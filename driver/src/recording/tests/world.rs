@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex};
 use quorate_core::client::{ClientConfig, ClientLimits, ClientTiming};
 use quorate_core::random::Random;
 use quorate_core::{
-    BootEpoch, Client, ClientKey, Duration, Endpoint, GroupId, Incarnation, Instant, Life, Limits,
-    Member, MemberConfig, MemberId, Position, PositionRange, Recovered, RecoveryEpoch, Timing,
+    BootEpoch, Client, ClientKey, Durability, Duration, Endpoint, GroupId, Incarnation, Instant,
+    Life, Limits, Member, MemberConfig, MemberId, Position, PositionRange, Recovered,
+    RecoveryEpoch, Timing,
 };
 
 use super::super::Recording;
@@ -246,6 +247,7 @@ impl World {
             let config = MemberConfig {
                 group: GroupId(9),
                 recovery_epoch: RecoveryEpoch(0),
+                durability: Durability::default(),
                 member: id,
                 voters: voters.clone(),
                 seed: seed ^ u64::from(id.0),

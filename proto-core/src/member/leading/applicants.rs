@@ -29,7 +29,8 @@ impl Leading {
                 if received < window.start { window.end } else { received.min(window.end) };
         }
         (follower.life, follower.sequence, follower.is_applicant) = (life, sequence, true);
-        (follower.durable, follower.limit) = (Position::ZERO, limit);
+        (follower.held, follower.durable) = (Position::ZERO, Position::ZERO);
+        follower.limit = limit;
         Some(follower.readmitted != Some(life))
     }
 

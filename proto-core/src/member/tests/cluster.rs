@@ -5,7 +5,6 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::String;
-
 use alloc::vec::Vec;
 
 use crate::action::{Action, Actions, Delivery, Destination, Source};
@@ -13,7 +12,7 @@ use crate::client::{
     Client, ClientAction, ClientActions, ClientConfig, ClientError, ClientEvent, ClientLimits,
     ClientTiming,
 };
-use crate::config::{Limits, MemberConfig, PeerRecord, Recovered, Timing};
+use crate::config::{Durability, Limits, MemberConfig, PeerRecord, Recovered, Timing};
 use crate::event::{Event, OperationId, Outputs};
 use crate::frame::{self, FrameSeed, chain_after};
 use crate::identity::{
@@ -107,6 +106,7 @@ pub(super) struct Cluster {
     pub(super) cut: Cut,
     pub(super) limits: Limits,
     pub(super) timing: Timing,
+    pub(super) durability: Durability,
     /// Who lets the others lead, by that delay; told to members that start from now on.
     pub(super) delayed: (u16, Duration),
     /// What members told, and who.
@@ -165,6 +165,10 @@ pub(super) fn small_limits() -> Limits {
 
 impl Cluster {
     pub(super) fn new(members: u16) -> Self {
+        Self::with(members, Durability::Durable)
+    }
+
+    pub(super) fn with(members: u16, durability: Durability) -> Self {
         let mut cluster = Self {
             now: Instant(1),
             nodes: BTreeMap::new(),
@@ -176,6 +180,7 @@ impl Cluster {
             cut: Cut::default(),
             limits: small_limits(),
             timing: Timing::default(),
+            durability,
             delayed: (0, Duration::ZERO),
             notices: Vec::new(),
             trace: String::new(),
@@ -209,6 +214,7 @@ impl Cluster {
         MemberConfig {
             group: GroupId(77),
             recovery_epoch: RecoveryEpoch(0),
+            durability: self.durability,
             member: id(member),
             voters: self.nodes.keys().map(|&id| (id, endpoint(id.0))).collect(),
             seed: u64::from(member) * 7 + self.now.0,

@@ -10,9 +10,9 @@ use crate::observers::{
 };
 use quorate_core::message::{ConnectOutcome, EpochRange, NakRanges};
 use quorate_core::{
-    Apply, BootEpoch, Delivery, Endpoint, Event, FailStop, Incarnation, Incoming, Instant, Life,
-    Member, MemberConfig, Outputs, PositionRange, Recovered, RecoveryEpoch, SessionId, Source,
-    Stream, TermLine,
+    Apply, BootEpoch, Delivery, Durability, Endpoint, Event, FailStop, Incarnation, Incoming,
+    Instant, Life, Member, MemberConfig, Outputs, PositionRange, Recovered, RecoveryEpoch,
+    SessionId, Source, Stream, TermLine,
 };
 
 const NONE: [&str; 0] = [];
@@ -207,6 +207,7 @@ fn member() -> Member {
     let config = MemberConfig {
         group: quorate_core::GroupId(1),
         recovery_epoch: RecoveryEpoch(0),
+        durability: Durability::default(),
         member: MemberId(1),
         voters: (1..=3).map(|id| (MemberId(id), endpoint)).collect(),
         seed: 7,
