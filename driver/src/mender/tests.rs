@@ -2,10 +2,10 @@ use std::path::{Path, PathBuf};
 
 use quorate_archive::{Archive, Options};
 use quorate_core::frame::{
-    Body, FrameFront, FrameSeed, LOG_VERSION, TermOpen, aligned, chain_after,
+    Body, FrameFront, FrameSeed, LOG_VERSION, Level, TermOpen, aligned, chain_after,
 };
 use quorate_core::{
-    BootEpoch, Chain, GroupTag, Incarnation, Level, LogTime, RecoveryEpoch, SessionId, TermHistory,
+    BootEpoch, Chain, GroupTag, Incarnation, LogTime, RecoveryEpoch, SessionId, TermHistory,
     TermLine,
 };
 
