@@ -156,8 +156,8 @@ pub(crate) enum Tool {
     /// Reads all that is in a data directory, and names what is damaged; changes nothing
     ///
     /// For each damage it says the file, the byte in it, the position in the log, and what to do.
-    /// The member may run; then a record that is just being written may be told as damaged. The exit
-    /// code is 0 if everything verifies, 1 if not, and 2 if there is nothing to read.
+    /// The member may run; then a record that is just being written may be told as damaged. The
+    /// exit code is 0 if everything verifies, 1 if not, and 2 if there is nothing to read.
     Verify {
         /// The member's data directory
         directory: PathBuf,

@@ -65,6 +65,22 @@ impl Draw<'_, '_> {
                 received: self.position(),
                 limit: self.position(),
             },
+            11..=14 => self.level_message(kind, term),
+            _ => Message::Acknowledge {
+                term,
+                sequence: self.number(),
+                round: self.number(),
+                durable: self.position(),
+                received: self.position(),
+                limit: self.position(),
+                commit: self.position(),
+            },
+        }
+    }
+
+    /// What is said in volatile groups.
+    fn level_message(&mut self, kind: usize, term: quorate_core::Term) -> Message {
+        match kind {
             11 => Message::Holding {
                 term,
                 sequence: self.number(),
@@ -86,20 +102,11 @@ impl Draw<'_, '_> {
                 let boot_epoch = self.life().boot_epoch;
                 Message::Registered { term, boot_epoch, newest: self.position() }
             }
-            14 => {
+            _ => {
                 let (round, candidate) = (self.number(), self.member());
                 let (line, key) = (self.term(), self.vote_key());
                 Message::ImpairedGrant { term, round, candidate, line, key }
             }
-            _ => Message::Acknowledge {
-                term,
-                sequence: self.number(),
-                round: self.number(),
-                durable: self.position(),
-                received: self.position(),
-                limit: self.position(),
-                commit: self.position(),
-            },
         }
     }
 

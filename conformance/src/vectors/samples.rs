@@ -112,6 +112,19 @@ fn control(value: u64) -> Vec<(&'static str, Message)> {
             },
         ),
         ("application", Message::Application { term, sequence: value, received: at, limit: at }),
+        ("history", history(value)),
+    ];
+    all.extend(levels(value));
+    all.extend(repairs(value));
+    all.extend(sessions(value));
+    all
+}
+
+/// What is said in volatile groups.
+fn levels(value: u64) -> Vec<(&'static str, Message)> {
+    let (term, round, at) = (Term(value), value, position(value));
+    let key = VoteKey { term, position: at };
+    vec![
         (
             "holding",
             Message::Holding {
@@ -131,11 +144,7 @@ fn control(value: u64) -> Vec<(&'static str, Message)> {
             let (candidate, line) = (MemberId(value as u16), Term(value));
             Message::ImpairedGrant { term, round, candidate, line, key }
         }),
-        ("history", history(value)),
-    ];
-    all.extend(repairs(value));
-    all.extend(sessions(value));
-    all
+    ]
 }
 
 fn history(value: u64) -> Message {

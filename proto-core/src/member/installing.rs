@@ -209,8 +209,8 @@ impl Member {
         }
     }
 
-    /// The snapshot stands for all that was promised, and is durable: the next life of a member in a
-    /// volatile group has nothing to heal, and is to know that.
+    /// The snapshot stands for all that was promised, and is durable: the next life of a member in
+    /// a volatile group has nothing to heal, and is to know that.
     fn conclude_install(&mut self, actions: &mut Actions) -> Handled {
         let peers = &mut self.state.peers;
         if self.state.doubt.is_impaired() || !peers.doubt_is_saved() {

@@ -123,6 +123,27 @@ impl Sending<'_> {
     }
 }
 
+impl Follower {
+    /// Nothing is known yet; to be sent what begins at `base`.
+    fn unheard(base: Position, now: Instant) -> Self {
+        Self {
+            life: Life::default(),
+            sequence: 0,
+            readmitted: None,
+            is_applicant: false,
+            is_level: false,
+            held: Position::ZERO,
+            durable: Position::ZERO,
+            registered: None,
+            limit: Position::ZERO,
+            sent: base,
+            awaits_history: None,
+            heard_at: now,
+            round: 0,
+        }
+    }
+}
+
 impl Leading {
     /// Behind new data or a new commit position heartbeats start fast and decay (E32, E86).
     fn hasten_heartbeat(&mut self, now: Instant, timing: &Timing) {
@@ -190,21 +211,7 @@ impl Member {
         state.log.image.cut(base);
         state.repairs.cut(base);
         state.assembly = None;
-        let follower = Follower {
-            life: Life::default(),
-            sequence: 0,
-            readmitted: None,
-            is_applicant: false,
-            is_level: false,
-            held: Position::ZERO,
-            durable: Position::ZERO,
-            registered: None,
-            limit: Position::ZERO,
-            sent: base,
-            awaits_history: None,
-            heard_at: now,
-            round: 0,
-        };
+        let follower = Follower::unheard(base, now);
         state.leading = Some(Leading {
             base,
             is_open: false,

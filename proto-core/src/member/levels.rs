@@ -148,6 +148,20 @@ impl Member {
         }
     }
 
+    /// What impaired members say, and what is said to them.
+    pub(super) fn handle_doubtful(
+        &mut self,
+        from: MemberId,
+        message: &Message,
+        actions: &mut Actions,
+    ) -> Handled {
+        match message {
+            Message::Impaired { .. } => self.handle_impaired(from, message, actions),
+            Message::ImpairedGrant { .. } => self.handle_impaired_grant(from, message, actions),
+            _ => self.handle_registered(from, message),
+        }
+    }
+
     /// What an impaired member says instead of acknowledging.
     pub(super) fn ask_to_be_registered(&mut self, actions: &mut Actions) {
         let Some(leader) = self.state.leader else { return };
@@ -163,12 +177,7 @@ impl Member {
     }
 
     /// The leader tells this life of an impaired member what it had when it first heard of it.
-    pub(super) fn handle_registered(
-        &mut self,
-        from: MemberId,
-        message: &Message,
-        _actions: &mut Actions,
-    ) -> Handled {
+    fn handle_registered(&mut self, from: MemberId, message: &Message) -> Handled {
         let &Message::Registered { term, boot_epoch, newest } = message else { return Ok(()) };
         let state = &self.state;
         let is_of_leader = term == state.term && state.leader == Some(from);

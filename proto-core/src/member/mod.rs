@@ -176,13 +176,7 @@ impl Member {
             commit: decisions::recovered_commit(point, &recovered),
             storage: Storage::new(recovered.life.boot_epoch, recovered.vote, last_term),
             stalls: Stalls::new(others.clone()),
-            peers: Peers::new(
-                config.member,
-                others.clone(),
-                &recovered.peers,
-                &recovered.history,
-                interval,
-            ),
+            peers: Peers::new(others.clone(), &recovered, interval),
             election: Election::default(),
             following: Following::default(),
             leading: None,
@@ -299,9 +293,9 @@ impl Member {
             Message::Acknowledge { .. } | Message::Holding { .. } => {
                 self.handle_acknowledge(from, message, actions)
             }
-            Message::Impaired { .. } => self.handle_impaired(from, message, actions),
-            Message::ImpairedGrant { .. } => self.handle_impaired_grant(from, message, actions),
-            Message::Registered { .. } => self.handle_registered(from, message, actions),
+            Message::Impaired { .. }
+            | Message::ImpairedGrant { .. }
+            | Message::Registered { .. } => self.handle_doubtful(from, message, actions),
             Message::Abdicate { term } => self.handle_abdicate(from, term, actions),
             Message::Campaign { term, round } => self.handle_campaign(from, term, round, actions),
             Message::Nak { stream: Stream::Log, ref ranges } => {

@@ -2,7 +2,7 @@
 
 use core::cmp::Ordering;
 
-use crate::config::{FIRST_BOOT, PeerRecord, PeerRecords};
+use crate::config::{FIRST_BOOT, PeerRecord, PeerRecords, Recovered};
 use crate::identity::{BootEpoch, Incarnation, Life, MemberId};
 use crate::mutant;
 use crate::position::Position;
@@ -104,12 +104,12 @@ impl Peer {
 impl Peers {
     /// `interval` is the shortest time from one time that records are taken to the next.
     pub(super) fn new(
-        own: MemberId,
         others: impl Iterator<Item = MemberId>,
-        recovered: &[PeerRecord],
-        history: &TermHistory,
+        recovered: &Recovered,
         interval: Duration,
     ) -> Self {
+        let (history, own) = (&recovered.history, recovered.life.member);
+        let recovered = &recovered.peers;
         let peer = |id: MemberId| {
             let record = recovered.iter().find(|record| record.life.member == id).copied();
             let life = Life { member: id, ..Life::default() };
@@ -431,7 +431,12 @@ mod tests {
     }
 
     fn peers(recovered: &[PeerRecord]) -> Peers {
-        Peers::new(MemberId(1), [MemberId(2)].into_iter(), recovered, &history(&[]), Duration(1))
+        Peers::new([TWO].into_iter(), &come_up(recovered, history(&[])), Duration(1))
+    }
+
+    fn come_up(peers: &[PeerRecord], history: TermHistory) -> Recovered {
+        let empty = Recovered::empty(life(1, 1, 5));
+        Recovered { peers: peers.iter().copied().collect(), history, ..empty }
     }
 
     fn history(lines: &[(u64, u64)]) -> TermHistory {
@@ -527,7 +532,8 @@ mod tests {
             acknowledged_in: BootEpoch(1),
         };
         let newer = history(&[(1, 0), (2, 64)]);
-        let mut peers = Peers::new(MemberId(1), [TWO].into_iter(), &[record], &newer, Duration(1));
+        let mut peers =
+            Peers::new([TWO].into_iter(), &come_up(&[record], newer.clone()), Duration(1));
         peers.hear(life(2, 1, 2));
         let key = VoteKey { term: Term(1), position: Position(64) };
         assert!(peers.examine(TWO, key, &newer, Position(64)));
