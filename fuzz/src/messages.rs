@@ -7,7 +7,7 @@ use quorate_core::message::{
 };
 use quorate_core::{
     Chain, Endpoint, LogTime, Message, PositionRange, RecoveryEpoch, Sender, SnapshotPoint, Stream,
-    TermLine, VoteKey,
+    Term, TermLine, VoteKey,
 };
 
 use crate::draw::Draw;
@@ -79,7 +79,7 @@ impl Draw<'_, '_> {
     }
 
     /// What is said in volatile groups.
-    fn level_message(&mut self, kind: usize, term: quorate_core::Term) -> Message {
+    fn level_message(&mut self, kind: usize, term: Term) -> Message {
         match kind {
             11 => Message::Holding {
                 term,
@@ -203,7 +203,7 @@ impl Draw<'_, '_> {
         }
     }
 
-    fn history(&mut self, term: quorate_core::Term) -> Message {
+    fn history(&mut self, term: Term) -> Message {
         // A member forgets parts that do not fit each other: mostly there is but one.
         let mostly_one = self.near.is_some() && self.byte() < 200;
         let parts = if mostly_one { 1 } else { self.short() % HISTORY_PARTS_MAX + 1 };

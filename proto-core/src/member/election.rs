@@ -258,7 +258,35 @@ impl Member {
         }
     }
 
-    pub(super) fn handle_canvass(
+    /// What candidates, and those who may become ones, say, and what they are told.
+    pub(super) fn handle_election(
+        &mut self,
+        from: MemberId,
+        message: &Message,
+        actions: &mut Actions,
+    ) -> Handled {
+        match *message {
+            Message::Canvass { term, round, key } => {
+                self.handle_canvass(from, term, round, key, actions);
+                Ok(())
+            }
+            Message::CanvassReply { term, round, granted, key } => {
+                self.handle_canvass_reply(from, term, round, granted, key, actions)
+            }
+            Message::RequestVote { term, key } => {
+                self.handle_request_vote(from, Asked { term, key }, None, actions)
+            }
+            Message::RequestSuccession { term, key, predecessor } => {
+                self.handle_request_vote(from, Asked { term, key }, Some(predecessor), actions)
+            }
+            Message::Ballot { term, candidate, granted, key } => {
+                self.handle_ballot(from, term, candidate, granted, key, actions)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn handle_canvass(
         &mut self,
         from: MemberId,
         term: Term,
@@ -294,7 +322,7 @@ impl Member {
         }
     }
 
-    pub(super) fn handle_canvass_reply(
+    fn handle_canvass_reply(
         &mut self,
         from: MemberId,
         term: Term,
@@ -397,7 +425,7 @@ impl Member {
         Message::ImpairedGrant { term, round, candidate: to, line, key: self.own_key() }
     }
 
-    pub(super) fn handle_request_vote(
+    fn handle_request_vote(
         &mut self,
         from: MemberId,
         asked: Asked,
@@ -449,7 +477,7 @@ impl Member {
         self.send_ballot(to, false, actions);
     }
 
-    pub(super) fn handle_ballot(
+    fn handle_ballot(
         &mut self,
         from: MemberId,
         term: Term,

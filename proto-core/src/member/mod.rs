@@ -66,7 +66,6 @@ use crate::time::{Duration, Instant};
 use self::adoption::Assembly;
 use self::apply::Applier;
 use self::connections::Connections;
-use self::decisions::Asked;
 use self::election::Election;
 use self::fetching::Fetching;
 use self::following::Following;
@@ -268,22 +267,11 @@ impl Member {
         actions: &mut Actions,
     ) -> Handled {
         match *message {
-            Message::Canvass { term, round, key } => {
-                self.handle_canvass(from, term, round, key, actions);
-                Ok(())
-            }
-            Message::CanvassReply { term, round, granted, key } => {
-                self.handle_canvass_reply(from, term, round, granted, key, actions)
-            }
-            Message::RequestVote { term, key } => {
-                self.handle_request_vote(from, Asked { term, key }, None, actions)
-            }
-            Message::RequestSuccession { term, key, predecessor } => {
-                self.handle_request_vote(from, Asked { term, key }, Some(predecessor), actions)
-            }
-            Message::Ballot { term, candidate, granted, key } => {
-                self.handle_ballot(from, term, candidate, granted, key, actions)
-            }
+            Message::Canvass { .. }
+            | Message::CanvassReply { .. }
+            | Message::RequestVote { .. }
+            | Message::RequestSuccession { .. }
+            | Message::Ballot { .. } => self.handle_election(from, message, actions),
             Message::Heartbeat { .. } => self.handle_heartbeat(from, message, actions),
             Message::HistoryRequest { term, commit } => {
                 let counts = !self.state.leading.as_ref().is_some_and(|it| it.is_applicant(from));

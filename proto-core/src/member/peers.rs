@@ -436,7 +436,7 @@ mod tests {
 
     fn come_up(peers: &[PeerRecord], history: TermHistory) -> Recovered {
         let empty = Recovered::empty(life(1, 1, 5));
-        Recovered { peers: peers.iter().copied().collect(), history, ..empty }
+        Recovered { peers: peers.to_vec(), history, ..empty }
     }
 
     fn history(lines: &[(u64, u64)]) -> TermHistory {
