@@ -206,9 +206,9 @@ impl<D: Disk> Mending<D> {
         Ok(())
     }
 
-    /// Replaces what is in `bytes` by those of `range`, for others who lack them: they verify what
-    /// they get. There are none unless `term` owns them all here, they were promised, and no hole
-    /// is known to begin among them.
+    /// Replaces what is in `bytes` by the first of `range`, for others who lack them: they verify
+    /// what they get. They end where something else than `term` owns the log here, where a hole is
+    /// known to begin, and where the log was promised.
     ///
     /// # Errors
     /// [`ArchiveError::Io`].
@@ -219,14 +219,17 @@ impl<D: Disk> Mending<D> {
         bytes: &mut Vec<u8>,
     ) -> Result<(), ArchiveError> {
         bytes.clear();
-        let hole = self.place.position;
-        let is_here = self.origin <= range.start && range.end <= self.promised;
-        let is_hole = range.start <= hole && hole < range.end && hole < self.promised;
-        let is_owned = self.history.owner(range.start).is_some_and(|line| line.term == term)
-            && self.history.owner_end(range.start).is_none_or(|end| range.end <= end);
-        if is_here && !is_hole && is_owned {
-            bytes.resize(range.len() as usize, 0);
-            let count = self.log.read(range.start.0, bytes)?;
+        let (start, hole) = (range.start, self.place.position);
+        let is_owned = self.history.owner(start).is_some_and(|line| line.term == term);
+        if start < self.origin || !is_owned {
+            return Ok(());
+        }
+        let owned = self.history.owner_end(start).unwrap_or(self.promised).min(self.promised);
+        let whole = if start <= hole { owned.min(hole) } else { owned };
+        let end = range.end.min(whole);
+        if start < end {
+            bytes.resize(end.since(start) as usize, 0);
+            let count = self.log.read(start.0, bytes)?;
             bytes.truncate(count);
         }
         Ok(())

@@ -336,7 +336,6 @@ impl Mender {
         if now >= self.interval_end {
             (self.spent, self.interval_end) = (0, Instant(now.0.saturating_add(self.wait)));
         }
-        let hole = self.hole().map(|hole| hole.at);
         for asked in ranges.iter().take(NAK_RANGES_MAX) {
             let PositionRange { start, end } = asked.range;
             if !asked.range.is_aligned() || asked.range.is_empty() {
@@ -346,9 +345,7 @@ impl Mender {
             if room == 0 {
                 return Ok(());
             }
-            let end = end.min(start.plus(room));
-            let end = hole.filter(|hole| start < *hole).map_or(end, |hole| end.min(hole));
-            let range = PositionRange::new(start, end);
+            let range = PositionRange::new(start, end.min(start.plus(room)));
             let mut bytes = Vec::new();
             self.archive.read(Term(asked.epoch), range, &mut bytes)?;
             self.spent += bytes.len() as u64;

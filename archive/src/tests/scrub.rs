@@ -276,11 +276,14 @@ fn others_get_what_is_here_of_a_damaged_log_and_no_hole() {
     assert_eq!(read(1, 0, at), log.bytes[..at as usize]);
     let behind = log.ends[5];
     assert_eq!(read(1, behind, behind + 64), log.bytes[behind as usize..behind as usize + 64]);
-    assert_eq!(read(1, at - 8, at + 8), b"");
+    let slice = |start: u64, end: u64| &log.bytes[start as usize..end as usize];
+    assert_eq!(read(1, at - 8, at + 8), slice(at - 8, at), "up to the hole");
+    assert_eq!(read(1, at, at + 8), b"");
     assert_eq!(read(3, 0, at), b"", "of another term");
-    assert_eq!(read(1, 0, log.end().0), b"", "across terms");
-    let end = log.end().0;
-    assert_eq!(read(3, end - 8, end + 8), b"", "more than there is");
+    let (end, turn) = (log.end().0, log.history.owner_end(Position::ZERO).unwrap().0);
+    assert_eq!(read(1, behind, end), slice(behind, turn), "up to the next term");
+    assert_eq!(read(3, end - 8, end + 8), slice(end - 8, end), "what there is");
+    assert_eq!(read(3, end, end + 8), b"");
 }
 
 #[test]

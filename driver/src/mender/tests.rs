@@ -64,6 +64,11 @@ struct Member {
 
 /// Three members with the same durable log.
 fn members() -> (Vec<Member>, Log) {
+    members_up_to([41; 3])
+}
+
+/// Three members with so many durable frames of the same log.
+fn members_up_to(frames: [usize; 3]) -> (Vec<Member>, Log) {
     let list: Vec<String> =
         (1..=3).map(|id| format!("{{ id = {id}, address = \"127.0.0.1:900{id}\" }}")).collect();
     let member = |id| {
@@ -80,12 +85,13 @@ fn members() -> (Vec<Member>, Log) {
     };
     let members: Vec<Member> = (1..=3).map(member).collect();
     let log = log(&members[0].configuration);
-    for member in &members {
+    for (member, frames) in members.iter().zip(frames) {
+        let bytes = &log.bytes[..log.ends[frames - 1] as usize];
         let (archive, _) = Archive::open(&member.configuration.data, &Options::default()).unwrap();
         let (mut writer, mut syncer, _) = archive.split();
         let cut = writer.cut(Position::ZERO);
         syncer.persist_history(&log.history, cut).unwrap();
-        writer.append(Position::ZERO, &log.bytes, &[]).unwrap();
+        writer.append(Position::ZERO, bytes, &[]).unwrap();
         syncer.sync().unwrap();
     }
     (members, log)
@@ -213,6 +219,16 @@ fn e46_one_whole_copy_is_enough_and_without_any_nobody_guesses() {
     members[2].flip(at + 24);
     // It has to be damaged elsewhere, or it is nobody to ask here.
     members[2].flip(log.ends[30] + 24);
+    talk(&mut all(&members), || true).unwrap();
+    members.iter().for_each(|member| open(&member.configuration.data).unwrap());
+}
+
+#[test]
+fn e45_who_has_less_of_the_log_sends_what_it_has() {
+    let (members, log) = members_up_to([41, 8, 9]);
+    for (member, frame) in members.iter().zip([3, 2, 2]) {
+        member.flip(log.ends[frame] + 24);
+    }
     talk(&mut all(&members), || true).unwrap();
     members.iter().for_each(|member| open(&member.configuration.data).unwrap());
 }
