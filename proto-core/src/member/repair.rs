@@ -303,7 +303,10 @@ impl Member {
         } else if self.state.following.asked == Some(from) {
             self.state.following.asked = None;
             self.state.log.image.note_refusal(range, TRIES_PER_SOURCE);
-            self.state.sources.note_purged(from, oldest.min(self.state.log.image.seen()));
+            let begins = oldest.min(self.state.log.image.seen());
+            if begins > self.state.log.image.received() {
+                self.state.sources.note_purged(from, begins);
+            }
         } else {
             self.counters.datagrams_ignored += 1;
             return;
