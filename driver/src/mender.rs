@@ -10,7 +10,7 @@ use quorate_archive::{ArchiveError, Disk, Filled, Hole, Mending, RealDisk};
 use quorate_core::message::{EpochRange, NAK_RANGES_MAX, NakRanges};
 use quorate_core::stream::Coverage;
 use quorate_core::{
-    Incoming, Instant, Life, MemberId, Message, Position, PositionRange, Stream, Term,
+    Incoming, Instant, Life, MemberId, Message, Position, PositionRange, Stream, Term, mutant,
 };
 
 use crate::configuration::Configuration;
@@ -166,6 +166,7 @@ impl<D: Disk> Mender<D> {
     /// [`MendError::Lost`]: nobody has it.
     pub fn check(&self) -> Result<(), MendError> {
         match self.hole() {
+            Some(_) if mutant::is(mutant::MENDER_NEVER_ENDS) => Ok(()),
             Some(hole) if self.lost_rounds > LACKS_MAX => Err(MendError::Lost {
                 at: hole.at,
                 path: hole.path.display().to_string(),
@@ -207,6 +208,10 @@ impl<D: Disk> Mender<D> {
         }
         self.silent += u32::from(self.asking);
         if self.asking && self.silent >= WAITS_MAX {
+            if mutant::is(mutant::SILENCE_IS_DENIAL) {
+                let source = self.source().unwrap_or_default();
+                *self.lacks.entry(source).or_default() += 1;
+            }
             self.ask_next(now);
         } else {
             self.ask(now);
@@ -238,7 +243,7 @@ impl<D: Disk> Mender<D> {
     /// Asks the next one; when all were asked, after a pause.
     fn ask_next(&mut self, now: Instant) {
         self.forget();
-        self.turn += 1;
+        self.turn += usize::from(!mutant::is(mutant::MENDER_ASKS_ONE));
         self.asked += 1;
         if self.asked < self.others.len() {
             self.ask(now);
@@ -352,7 +357,7 @@ impl<D: Disk> Mender<D> {
                 continue;
             }
             let room = self.read_bytes_max.min(self.budget_bytes.saturating_sub(self.spent)) & !7;
-            if room == 0 {
+            if room == 0 || mutant::is(mutant::MENDERS_ANSWER_NOBODY) {
                 return Ok(());
             }
             let end = end.min(start.plus(room));

@@ -289,6 +289,7 @@ fn df_01(trial: &RealTrial<'_>) -> Verdict {
         trial,
         &[
             (can_inject(), failing_syncs),
+            (can_mount_images(), images::thin_image),
             #[cfg(feature = "fault-disks")]
             (can_lose_power(), power::forgetting_syncs),
         ],

@@ -108,6 +108,21 @@ impl RealTrial<'_> {
         self.grounds_with(members, BTreeMap::from([(imaged, Disk::Image)]))
     }
 
+    /// [`RealTrial::grounds`], and the disk of member `thin` is an image that claims to be larger
+    /// than what it lies on: when that is full, one sync fails, and what it was to cover is lost.
+    ///
+    /// # Errors
+    /// As for [`RealTrial::grounds_with_image`].
+    pub fn grounds_with_thin_image(
+        &self,
+        members: u16,
+        thin: u16,
+        journal: bool,
+    ) -> Result<Grounds, Failure> {
+        can_mount_images().map_err(Failure::NotApplicable)?;
+        self.grounds_with(members, BTreeMap::from([(thin, Disk::Thin { journal })]))
+    }
+
     /// [`RealTrial::grounds`], and these members have disks that lose their power, and fail as they
     /// are told.
     ///

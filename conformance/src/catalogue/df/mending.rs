@@ -21,7 +21,7 @@ const STEP: u64 = 1_000_000;
 /// Looks within which a log is whole again, or is told to be lost: a minute.
 const SOON: u64 = 60_000;
 /// Looks for which somebody is silent who may have what is needed.
-const LONG: u64 = 300_000;
+const LONG: u64 = 20_000;
 /// Bytes of the log in one datagram.
 const SLICE_BYTES: usize = 1_216;
 /// Bytes of the log in one segment.
@@ -202,7 +202,8 @@ fn mender(disk: &MemoryDisk, member: usize, members: usize) -> Result<Peer, Fail
 
 /// What lies on `disk` is `log`, to the last byte, and opens.
 pub(super) fn is_whole(disk: &MemoryDisk, log: &Log) -> Verdict {
-    let open = sound("what was mended", Open::on(disk))?;
+    // And it stays so, though the power goes at once.
+    let open = sound("what was mended", Open::on(&disk.crashed(Fate::Lost)))?;
     let same = open.recovered.log_end == log.end() && open.recovered.history == log.history;
     check(same, || format!("it begins with {:?}", open.recovered))?;
     let bytes = sound("read", open.bytes())?;
@@ -314,7 +315,7 @@ pub(super) fn undecided(trial: &Trial<'_>) -> Verdict {
     let log = two_terms();
     let whole = filled(&log, &[log.end().0])?;
     let last = log.frame(log.ends.len() - 1);
-    for at in last.clone().step_by(trial.times(29, 11, 3) as usize) {
+    for at in last.clone().step_by(trial.times(97, 31, 3) as usize) {
         let disks: Vec<_> = (0..2).map(|_| whole.crashed(Fate::Kept)).collect();
         disks.iter().for_each(|disk| flip(disk, at as u64, 3));
         // The second never had the frame: its log ends before it.
