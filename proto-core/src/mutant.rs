@@ -160,6 +160,7 @@ mutants! {
     SILENCE_IS_DENIAL = 134 who_is_silent_is_taken_to_lack_the_bytes [46],
     MENDER_NEVER_ENDS = 135 mender_asks_for_ever_for_what_nobody_has [46],
     MENDERS_ANSWER_NOBODY = 136 who_is_mended_sends_nobody_what_it_has [45],
+    LOG_HAS_NO_CAP = 137 log_is_not_purged_at_its_cap [],
 }
 
 #[cfg(quorate_mutants)]

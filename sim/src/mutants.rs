@@ -109,7 +109,7 @@ pub const FOUND_BY: [(&str, u32); 53] = [
 /// Mistakes that no seed shows, and a case of the suite that notices each: those that only change
 /// who bears how much, those of the archive, for which this world has disks of its own, and those
 /// that take what no world offers.
-pub const FOUND_BY_CASES: [(u32, &str); 32] = [
+pub const FOUND_BY_CASES: [(u32, &str); 33] = [
     (mutant::LEADER_CARRIES_CATCH_UP, "CU-10"),
     (mutant::REFUSALS_ARE_FORGOTTEN, "CU-02"),
     (mutant::DEAF_SOURCES_ARE_TRUSTED, "CU-17"),
@@ -142,6 +142,7 @@ pub const FOUND_BY_CASES: [(u32, &str); 32] = [
     (mutant::SILENCE_IS_DENIAL, "DF-06"),
     (mutant::MENDER_NEVER_ENDS, "DF-05"),
     (mutant::MENDERS_ANSWER_NOBODY, "DF-04"),
+    (mutant::LOG_HAS_NO_CAP, "RB-07"),
 ];
 
 /// The case of the suite that a mistake is for, if it is none for seeds.

@@ -325,6 +325,7 @@ impl Grounds {
     }
 
     /// That directory as the member sees it, whatever disk is mounted there on its host.
+    #[cfg(feature = "fault-disks")]
     pub(super) fn seen_by(&mut self, id: u16) -> PathBuf {
         self.member(id).seen()
     }

@@ -198,6 +198,7 @@ impl Process {
     }
 
     /// Its directory, seen through its host.
+    #[cfg(feature = "fault-disks")]
     pub(super) fn seen(&self) -> PathBuf {
         let path = self.data.strip_prefix("/").unwrap_or(&self.data);
         PathBuf::from(format!("/proc/{}/root", self.host.number)).join(path)
