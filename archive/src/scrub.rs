@@ -134,9 +134,8 @@ impl<D: Disk> Scrub<D> {
     fn begin_snapshot(&mut self, from: u64) -> Result<Scrubbed, ArchiveError> {
         let shared = &self.shared;
         let mut named = snapshots::named(&shared.disk, &self.directory())?.into_iter();
-        let is_next = |position: u64| {
-            position >= from && !mutant::is(mutant::SCRUB_PASSES_OVER_SNAPSHOTS)
-        };
+        let is_next =
+            |position: u64| position >= from && !mutant::is(mutant::SCRUB_PASSES_OVER_SNAPSHOTS);
         let Some((position, path)) = named.find(|(position, _)| is_next(*position)) else {
             if !mutant::is(mutant::SCRUB_READS_ONCE) {
                 self.place = Place::Log(SnapshotPoint::default());

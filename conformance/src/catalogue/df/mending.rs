@@ -270,7 +270,9 @@ pub(super) fn one_copy_or_none(trial: &Trial<'_>) -> Verdict {
             let MendError::Lost { at, path, .. } = error else { return false };
             (at.0, path) == (range.start as u64, &segment)
         });
-        check(told.count() == 3, || format!("frame {number} is lost to all, and told is {lost:?}"))?;
+        check(told.count() == 3, || {
+            format!("frame {number} is lost to all, and told is {lost:?}")
+        })?;
         let after: Vec<_> = disks.iter().map(|disk| disk.content(&segment_of(at))).collect();
         check(rotten == after, || format!("something was written in place of frame {number}"))?;
         // Any of them that has it is enough, whoever else sends what is false.
@@ -306,7 +308,9 @@ pub(super) fn rot_is_mended(trial: &Trial<'_>, log: &Log, disk: &MemoryDisk) -> 
     }
     let mut group = Group::new(peers, trial.seed(), 5);
     let lost = group.talk(SOON)?;
-    check(lost.is_empty() && !group.mends(), || format!("two have it, and it is not mended: {lost:?}"))
+    check(lost.is_empty() && !group.mends(), || {
+        format!("two have it, and it is not mended: {lost:?}")
+    })
 }
 
 /// Of a frame that a member has promised, and that does not verify, it says neither that it has it
@@ -329,7 +333,9 @@ pub(super) fn undecided(trial: &Trial<'_>) -> Verdict {
         })?;
         group.peers[2] = Peer::whole(log.clone());
         let lost = group.talk(SOON)?;
-        check(lost.is_empty() && !group.mends(), || format!("it came, and was not asked: {lost:?}"))?;
+        check(lost.is_empty() && !group.mends(), || {
+            format!("it came, and was not asked: {lost:?}")
+        })?;
         drop(group);
         is_whole(&disks[0], &log)?;
         // Two who lack it do not take each other's word for that of the third either.

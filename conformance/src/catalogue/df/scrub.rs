@@ -88,7 +88,9 @@ pub(super) fn df_18(trial: &mut Trial<'_>) -> Verdict {
         let is_named = matches!(found.as_slice(), [damage] if damage.is_log
             && (damage.at.0, damage.offset) == (start, offset)
             && damage.path == segment_of(start));
-        check(is_named, || format!("a bit at {at} of frame {number} rots, and found is {found:?}"))?;
+        check(is_named, || {
+            format!("a bit at {at} of frame {number} rots, and found is {found:?}")
+        })?;
         let disk = running.disk.clone();
         drop(running);
         rot_is_mended(trial, &log, &disk)?;
@@ -142,9 +144,10 @@ fn in_snapshots(trial: &Trial<'_>, log: &Log) -> Verdict {
         check(found.is_empty() && bytes == all, || {
             format!("of {all} bytes a pass reads {bytes}, and finds {found:?}")
         })?;
-        let path = running.disk.files().into_iter().find(|path| {
-            running.disk.content(path).is_some_and(|bytes| bytes.len() > STATE_BYTES)
-        });
+        let path =
+            running.disk.files().into_iter().find(|path| {
+                running.disk.content(path).is_some_and(|bytes| bytes.len() > STATE_BYTES)
+            });
         let path = path.ok_or_else(|| Failure::Harness("no file of a snapshot".into()))?;
         let length = running.disk.content(&path).map_or(0, |bytes| bytes.len());
         // Chunks and their checksums, not what may be behind them.
