@@ -131,7 +131,7 @@ pub(super) fn cu_14(trial: &mut Trial<'_>) -> Verdict {
         let mut stage = trial.stage(options);
         let members: &[u16] = if is_empty { &[1, 2] } else { &[1, 2, 3] };
         members.iter().try_for_each(|member| stage.start(*member))?;
-        X stage.is_settled_among(members);
+        let settled = |stage: &Stage<'_>| stage.is_settled_among(members);
         stage.until("they follow one", 16 * SECOND, settled)?;
         let clients = stage.connected_clients(1)?;
         stage.pour(&clients, 20, 1_500, 8 * SECOND)?;
