@@ -263,18 +263,23 @@ pub(super) fn one_copy_or_none(trial: &Trial<'_>) -> Verdict {
         disks.iter().for_each(|disk| flip(disk, at, 5));
         let rotten: Vec<_> = disks.iter().map(|disk| disk.content(&segment_of(at))).collect();
         let members = || disks.iter().zip(1..).map(|(disk, id)| mender(disk, id, 3));
-        let all = members().collect::<Result<Vec<_>, _>>()?;
-        let lost = Group::new(all, trial.seed(), 10).talk(SOON)?;
-        let told = lost.iter().filter(|(_, error)| {
-            let segment = segment_of(at).display().to_string();
-            let MendError::Lost { at, path, .. } = error else { return false };
-            (at.0, path) == (range.start as u64, &segment)
-        });
-        check(told.count() == 3, || {
-            format!("frame {number} is lost to all, and told is {lost:?}")
-        })?;
-        let after: Vec<_> = disks.iter().map(|disk| disk.content(&segment_of(at))).collect();
-        check(rotten == after, || format!("something was written in place of frame {number}"))?;
+        for lies in [false, true] {
+            let mut all = members().collect::<Result<Vec<_>, _>>()?;
+            if lies {
+                all[2] = Peer::Lies(log.clone());
+            }
+            let lost = Group::new(all, trial.seed(), 10).talk(SOON)?;
+            let told = lost.iter().filter(|(_, error)| {
+                let segment = segment_of(at).display().to_string();
+                let MendError::Lost { at, path, .. } = error else { return false };
+                (at.0, path) == (range.start as u64, &segment)
+            });
+            check(told.count() == if lies { 2 } else { 3 }, || {
+                format!("frame {number} is lost to all, and told is {lost:?}")
+            })?;
+            let after: Vec<_> = disks.iter().map(|disk| disk.content(&segment_of(at))).collect();
+            check(rotten == after, || format!("something was written in place of frame {number}"))?;
+        }
         // Any of them that has it is enough, whoever else sends what is false.
         for keeper in 1..=3 {
             let mut peers = members().collect::<Result<Vec<_>, _>>()?;
