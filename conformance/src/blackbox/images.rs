@@ -47,13 +47,14 @@ pub(super) fn frozen_leader(trial: &RealTrial<'_>) -> Verdict {
     counts_up(&mut client)
 }
 
-/// What the file system of the only member lies on is full, and nobody knows before a sync fails.
-/// The pages count as written then, and the next sync succeeds: what was answered has to be there
-/// when the system has forgotten them.
+/// What a member's file system lies on is full, and nobody knows before a sync fails. The pages
+/// count as written then, and the next sync succeeds: what was answered has to be there when the
+/// system has forgotten them. With a journal the only member has all of it. Without one the file
+/// system loses bytes that it had reported as durable: the member notices, and others have them.
 pub(super) fn thin_image(trial: &RealTrial<'_>) -> Verdict {
-    for journal in [false, true] {
-        let mut grounds = trial.grounds_with_thin_image(1, 1, journal)?;
-        grounds.start(1)?;
+    for (members, journal) in [(1, true), (3, false)] {
+        let mut grounds = trial.grounds_with_thin_image(members, 1, journal)?;
+        grounds.settle()?;
         let mut client = grounds.client()?;
         while !grounds.has_ended(1) {
             let many = client.sent() > THIN_MESSAGES_MAX;
@@ -72,6 +73,9 @@ pub(super) fn thin_image(trial: &RealTrial<'_>) -> Verdict {
         grounds.start(1)?;
         let sent = client.sent();
         grounds.answered(&mut client, sent, PATIENCE)?;
+        if members > 1 {
+            is_needed(&mut grounds, &mut client, 1)?;
+        }
         answered_in_turn(&mut grounds, &mut client, 3)?;
         counts_up(&mut client)?;
     }

@@ -182,7 +182,8 @@ fn configuration(member: usize, members: usize) -> Result<Configuration, Failure
         .map(|id| format!("{{ id = {id}, address = \"127.0.0.1:{}\" }}", 9_000 + id))
         .collect();
     let text = format!(
-        "group = 1\nmember = {member}\ndata = \"x\"\nsecurity = \"checksum-only\"\nmembers = [{}]\n",
+        "group = 1\nmember = {member}\ndata = \"x\"\nsecurity = \"checksum-only\"\n\
+         members = [{}]\n",
         list.join(", ")
     );
     sound("a configuration", Configuration::parse(&text))
@@ -202,8 +203,7 @@ fn mender(disk: &MemoryDisk, member: usize, members: usize) -> Result<Peer, Fail
 
 /// What lies on `disk` is `log`, to the last byte, and opens.
 pub(super) fn is_whole(disk: &MemoryDisk, log: &Log) -> Verdict {
-    // And it stays so, though the power goes at once.
-    let open = sound("what was mended", Open::on(&disk.crashed(Fate::Lost)))?;
+    let open = sound("what was mended", Open::on(disk))?;
     let same = open.recovered.log_end == log.end() && open.recovered.history == log.history;
     check(same, || format!("it begins with {:?}", open.recovered))?;
     let bytes = sound("read", open.bytes())?;
@@ -226,7 +226,8 @@ pub(super) fn df_04(trial: &mut Trial<'_>) -> Verdict {
                 format!("of {members} members, with seed {seed}, some are not mended: {lost:?}")
             })?;
             drop(group);
-            disks.iter().try_for_each(|disk| is_whole(disk, &log))?;
+            // And they stay so, though the power goes at once.
+            disks.iter().try_for_each(|disk| is_whole(&disk.crashed(Fate::Lost), &log))?;
             trial.count("mended_logs", members as u64);
         }
     }
