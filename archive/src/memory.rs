@@ -1,6 +1,7 @@
 //! A disk in memory, for tests of what lies above it. What was not synced may be lost, kept or torn
 //! at a crash, in any mixture; calls fail when the test says so.
 
+use core::ops::Range;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
@@ -54,6 +55,8 @@ pub struct World {
     pub write_bytes_left: Option<usize>,
     /// Whether every call that changes something is refused: the file system is read-only now.
     pub read_only: bool,
+    /// Bytes of a file that cannot be read, until they are written.
+    pub unreadable: Option<(PathBuf, Range<u64>)>,
 }
 
 /// What becomes of what was not synced.
@@ -115,6 +118,14 @@ impl World {
 
     fn sync_error(&self) -> io::Error {
         self.sync_error.map_or_else(|| io::Error::from_raw_os_error(5), io::Error::from)
+    }
+
+    /// Whether some of these bytes of a file cannot be read.
+    fn is_unreadable(&self, id: usize, bytes: Range<u64>) -> bool {
+        self.unreadable.as_ref().is_some_and(|(path, lost)| {
+            let is_there = self.names.get(path) == Some(&id);
+            is_there && bytes.start < lost.end && lost.start < bytes.end
+        })
     }
 
     fn grow(&mut self, id: usize, to: u64) -> io::Result<()> {
@@ -244,6 +255,9 @@ impl Disk for MemoryDisk {
 
     fn read_at(&self, file: &MemoryFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let world = self.world();
+        if world.is_unreadable(file.id, offset..offset + buffer.len() as u64) {
+            return Err(io::Error::from_raw_os_error(5));
+        }
         let content = &world.files[file.id].live;
         let from = content.get(offset as usize..).unwrap_or_default();
         let count = from.len().min(buffer.len());
@@ -272,6 +286,9 @@ impl Disk for MemoryDisk {
         // The call during which the machine dies may have done its work, or a part of it.
         if world.crash_at.is_none_or(|at| world.operations <= at + 1) {
             let bytes = bytes[..count].to_vec();
+            if world.is_unreadable(file.id, offset..offset + count as u64) {
+                world.unreadable = None;
+            }
             let content = &mut world.files[file.id];
             put(&mut content.live, offset, &bytes);
             content.pending.push(Pending::Write { offset, bytes });

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use quorate_core::{Position, SnapshotPoint};
+use quorate_core::{Position, SnapshotPoint, mutant};
 
 use crate::RealDisk;
 use crate::disk::Disk;
@@ -134,8 +134,12 @@ impl<D: Disk> Scrub<D> {
     fn begin_snapshot(&mut self, from: u64) -> Result<Scrubbed, ArchiveError> {
         let shared = &self.shared;
         let mut named = snapshots::named(&shared.disk, &self.directory())?.into_iter();
-        let Some((position, path)) = named.find(|(position, _)| *position >= from) else {
-            self.place = Place::Log(SnapshotPoint::default());
+        let is_next =
+            |position: u64| position >= from && !mutant::is(mutant::SCRUB_PASSES_OVER_SNAPSHOTS);
+        let Some((position, path)) = named.find(|(position, _)| is_next(*position)) else {
+            if !mutant::is(mutant::SCRUB_READS_ONCE) {
+                self.place = Place::Log(SnapshotPoint::default());
+            }
             return Ok(Scrubbed { bytes: 0, damage: None, pass_ended: true });
         };
         match snapshots::read_manifest(&shared.disk, &path, position, shared.log.owner()) {

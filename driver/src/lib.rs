@@ -67,7 +67,7 @@ mod mailbox;
 mod member_handle;
 mod member_host;
 mod member_loop;
-mod mender;
+pub mod mender;
 mod metrics;
 mod port;
 pub mod recording;
@@ -99,7 +99,7 @@ pub use member_handle::{
 };
 pub use member_host::{Completions, MemberHost};
 pub use member_loop::{MemberLoop, Stopped};
-pub use mender::MendError;
+pub use mender::{MendError, Mender};
 pub use metrics::{DatagramCounters, MemberStatus, ScrubStatus, StorageCounters};
 pub use port::{
     AppendError, Clock, DatagramPort, DurableStore, LogPort, LogReader, Received, SnapshotStore,

@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use quorate_archive::{ArchiveError, Filled, Hole, Mending};
+use quorate_archive::{ArchiveError, Disk, Filled, Hole, Mending, RealDisk};
 use quorate_core::message::{EpochRange, NAK_RANGES_MAX, NakRanges};
 use quorate_core::stream::Coverage;
 use quorate_core::{
-    Incoming, Instant, Life, MemberId, Message, Position, PositionRange, Stream, Term,
+    Incoming, Instant, Life, MemberId, Message, Position, PositionRange, Stream, Term, mutant,
 };
 
 use crate::configuration::Configuration;
@@ -27,9 +27,9 @@ const LACKS_MAX: u32 = 5;
 /// Rounds from one time to the next that it is told who is waited for.
 const ROUNDS_TOLD: u32 = 50;
 
-/// What goes out.
+/// What a [`Mender`] has to say.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Outgoing {
+pub enum Outgoing {
     /// A message to a member.
     Control(MemberId, Message),
     /// Bytes of the log to a member.
@@ -59,9 +59,10 @@ pub enum MendError {
 }
 
 /// Mends a log: takes in what others send, says what to send to them, and when to look at it again.
+/// It does no input or output but to its archive: a loop of one's own can drive it.
 #[derive(Debug)]
-pub(crate) struct Mender {
-    archive: Mending,
+pub struct Mender<D: Disk = RealDisk> {
+    archive: Mending<D>,
     others: Vec<MemberId>,
     /// How long an answer may take, in nanoseconds; and how long a round pauses.
     wait: u64,
@@ -96,9 +97,10 @@ pub(crate) struct Mender {
     outgoing: VecDeque<Outgoing>,
 }
 
-impl Mender {
+impl<D: Disk> Mender<D> {
     /// Mends what `archive` lacks, for the member that is configured so.
-    pub(crate) fn new(archive: Mending, configuration: &Configuration, now: Instant) -> Self {
+    #[must_use]
+    pub fn new(archive: Mending<D>, configuration: &Configuration, now: Instant) -> Self {
         let own = configuration.member;
         let others = configuration.members.keys().copied().filter(|id| *id != own).collect();
         let (timing, limits) = (&configuration.timing, &configuration.limits);
@@ -130,33 +132,41 @@ impl Mender {
     }
 
     /// The life in which it speaks to others.
-    pub(crate) const fn life(&self) -> Life {
+    #[must_use]
+    pub const fn life(&self) -> Life {
         self.archive.life()
     }
 
     /// What it is at, unless the log is whole and durable.
-    pub(crate) fn hole(&self) -> Option<Hole> {
+    #[must_use]
+    pub fn hole(&self) -> Option<Hole> {
         self.archive.hole()
     }
 
     /// How many bytes it has written anew.
-    pub(crate) const fn mended_bytes(&self) -> u64 {
+    #[must_use]
+    pub const fn mended_bytes(&self) -> u64 {
         self.archive.mended_bytes()
     }
 
     /// When [`Mender::timer`] is to be called.
-    pub(crate) const fn deadline(&self) -> Instant {
+    #[must_use]
+    pub const fn deadline(&self) -> Instant {
         self.due
     }
 
     /// The next thing to send.
-    pub(crate) fn take_outgoing(&mut self) -> Option<Outgoing> {
+    pub fn take_outgoing(&mut self) -> Option<Outgoing> {
         self.outgoing.pop_front()
     }
 
-    /// Nobody has what is needed next.
-    pub(crate) fn check(&self) -> Result<(), MendError> {
+    /// Says whether there is still somebody who may have what is needed next.
+    ///
+    /// # Errors
+    /// [`MendError::Lost`]: nobody has it.
+    pub fn check(&self) -> Result<(), MendError> {
         match self.hole() {
+            Some(_) if mutant::is(mutant::MENDER_NEVER_ENDS) => Ok(()),
             Some(hole) if self.lost_rounds > LACKS_MAX => Err(MendError::Lost {
                 at: hole.at,
                 path: hole.path.display().to_string(),
@@ -170,7 +180,7 @@ impl Mender {
     ///
     /// # Errors
     /// The archive's; nothing is to be done with it any more.
-    pub(crate) fn received(
+    pub fn received(
         &mut self,
         now: Instant,
         from: MemberId,
@@ -192,12 +202,16 @@ impl Mender {
     }
 
     /// Looks whether it has waited long enough.
-    pub(crate) fn timer(&mut self, now: Instant) {
+    pub fn timer(&mut self, now: Instant) {
         if now < self.due {
             return;
         }
         self.silent += u32::from(self.asking);
         if self.asking && self.silent >= WAITS_MAX {
+            if mutant::is(mutant::SILENCE_IS_DENIAL) {
+                let source = self.source().unwrap_or_default();
+                *self.lacks.entry(source).or_default() += 1;
+            }
             self.ask_next(now);
         } else {
             self.ask(now);
@@ -229,7 +243,7 @@ impl Mender {
     /// Asks the next one; when all were asked, after a pause.
     fn ask_next(&mut self, now: Instant) {
         self.forget();
-        self.turn += 1;
+        self.turn += usize::from(!mutant::is(mutant::MENDER_ASKS_ONE));
         self.asked += 1;
         if self.asked < self.others.len() {
             self.ask(now);
@@ -342,7 +356,7 @@ impl Mender {
                 continue;
             }
             let room = self.read_bytes_max.min(self.budget_bytes.saturating_sub(self.spent)) & !7;
-            if room == 0 {
+            if room == 0 || mutant::is(mutant::MENDERS_ANSWER_NOBODY) {
                 return Ok(());
             }
             let range = PositionRange::new(start, end.min(start.plus(room)));

@@ -128,6 +128,11 @@ mutants! {
     INSTALL_DOES_NOT_RESTART = 102 installed_snapshot_begins_no_life [73],
     PURGED_HOLES_STAY = 103 what_all_have_purged_is_asked_for_for_ever [29],
     FORGETS_READMITTED_LIVES = 104 snapshot_forgets_who_was_readmitted [47],
+    SCRUB_PASSES_OVER_SNAPSHOTS = 105 scrub_does_not_read_snapshots [],
+    SCRUB_READS_ONCE = 106 scrub_reads_everything_once [45],
+    MENDS_UNVERIFIED = 107 what_others_send_is_written_unverified [45],
+    MENDED_IS_NOT_SYNCED = 108 what_is_mended_is_not_synced [45],
+    BAD_SECTORS_STAY = 109 sector_that_cannot_be_read_is_not_mended [],
     CUTS_COMMITTED_BYTES = 110 adoption_cuts_committed_bytes [26],
     SLICES_BETWEEN_WORDS = 111 slices_of_the_log_begin_and_end_anywhere [34],
     LOST_SESSION_IS_CLOSED = 112 client_takes_a_lost_session_for_a_closed_one [35],
@@ -151,6 +156,11 @@ mutants! {
     HEALS_AT_ONCE = 130 impaired_member_counts_as_soon_as_it_is_registered [],
     REGISTERED_IN_ANY_LIFE = 131 registration_of_a_former_life_counts [],
     SAFE_IS_WHAT_IS_HELD = 132 safe_is_what_followers_hold_in_memory [],
+    MENDER_ASKS_ONE = 133 mender_asks_the_same_one_again [46],
+    SILENCE_IS_DENIAL = 134 who_is_silent_is_taken_to_lack_the_bytes [46],
+    MENDER_NEVER_ENDS = 135 mender_asks_for_ever_for_what_nobody_has [46],
+    MENDERS_ANSWER_NOBODY = 136 who_is_mended_sends_nobody_what_it_has [45],
+    LOG_HAS_NO_CAP = 137 log_is_not_purged_at_its_cap [],
 }
 
 #[cfg(quorate_mutants)]

@@ -109,7 +109,7 @@ pub const FOUND_BY: [(&str, u32); 53] = [
 /// Mistakes that no seed shows, and a case of the suite that notices each: those that only change
 /// who bears how much, those of the archive, for which this world has disks of its own, and those
 /// that take what no world offers.
-pub const FOUND_BY_CASES: [(u32, &str); 23] = [
+pub const FOUND_BY_CASES: [(u32, &str); 33] = [
     (mutant::LEADER_CARRIES_CATCH_UP, "CU-10"),
     (mutant::REFUSALS_ARE_FORGOTTEN, "CU-02"),
     (mutant::DEAF_SOURCES_ARE_TRUSTED, "CU-17"),
@@ -133,6 +133,16 @@ pub const FOUND_BY_CASES: [(u32, &str); 23] = [
     (mutant::HEALS_AT_ONCE, "CD-11"),
     (mutant::REGISTERED_IN_ANY_LIFE, "CD-11"),
     (mutant::SAFE_IS_WHAT_IS_HELD, "CD-09"),
+    (mutant::SCRUB_PASSES_OVER_SNAPSHOTS, "DF-18"),
+    (mutant::SCRUB_READS_ONCE, "DF-18"),
+    (mutant::MENDS_UNVERIFIED, "DF-05"),
+    (mutant::MENDED_IS_NOT_SYNCED, "DF-04"),
+    (mutant::BAD_SECTORS_STAY, "DF-08"),
+    (mutant::MENDER_ASKS_ONE, "DF-05"),
+    (mutant::SILENCE_IS_DENIAL, "DF-06"),
+    (mutant::MENDER_NEVER_ENDS, "DF-05"),
+    (mutant::MENDERS_ANSWER_NOBODY, "DF-04"),
+    (mutant::LOG_HAS_NO_CAP, "RB-07"),
 ];
 
 /// The case of the suite that a mistake is for, if it is none for seeds.

@@ -15,7 +15,7 @@ use super::grounds::{Grounds, PATIENCE};
 #[cfg(feature = "fault-disks")]
 use super::power;
 use super::shapes::only_elects;
-use super::{crowds, ends, images, outside, resources, shapes};
+use super::{crowds, ends, images, outside, resources, rot, shapes};
 use crate::case::{Failure, Verdict, check};
 use crate::stage::{Effect, MILLION};
 
@@ -91,7 +91,12 @@ const SCRIPTS: &[(&str, RealCase)] = &[
     ("DF-02", outside::df_02),
     #[cfg(feature = "fault-disks")]
     ("DF-03", power::df_03),
+    ("DF-04", rot::df_04),
+    ("DF-05", rot::df_05),
+    ("DF-06", rot::df_06),
     ("DF-07", ends::df_07),
+    #[cfg(feature = "fault-disks")]
+    ("DF-08", power::df_08),
     #[cfg(feature = "fault-disks")]
     ("DF-09", power::df_09),
     ("DF-10", ends::df_10),
@@ -100,6 +105,7 @@ const SCRIPTS: &[(&str, RealCase)] = &[
     ("DF-15", images::df_15),
     #[cfg(feature = "fault-disks")]
     ("DF-17", power::df_17),
+    ("DF-18", rot::df_18),
     ("DF-19", ends::df_19),
 ];
 
@@ -283,6 +289,7 @@ fn df_01(trial: &RealTrial<'_>) -> Verdict {
         trial,
         &[
             (can_inject(), failing_syncs),
+            (can_mount_images(), images::thin_image),
             #[cfg(feature = "fault-disks")]
             (can_lose_power(), power::forgetting_syncs),
         ],

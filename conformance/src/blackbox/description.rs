@@ -28,6 +28,7 @@ use serde::Deserialize;
 /// status_signal = "USR1"              # on which it writes its status there; may be left out
 /// overflows = '"overflows":'          # before the kernel's drops in that status; may be left out
 /// log = { file = "0000.segment", begin = 16384 }  # where its log begins; may be left out
+/// scrub = "[scrub]\ninterval = \"50ms\""   # {scrub} if it is to read all again; may be left out
 ///
 /// [client]                            # a line in is a message, a line out a reply, in order
 /// start = ["quorate", "client", "--config", "{config}"]
@@ -35,7 +36,7 @@ use serde::Deserialize;
 ///
 /// Placeholders: `{here}` the folder of this file, `{target}` the folder of Cargo's builds
 /// (`CARGO_TARGET_DIR`, or `target` in the nearest folder above with a `Cargo.lock`), `{id}`,
-/// `{address}`, `{data}`, `{config}`, `{group}`, `{members}`.
+/// `{address}`, `{data}`, `{config}`, `{group}`, `{members}`, `{scrub}`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Product {
@@ -109,6 +110,9 @@ pub struct MemberCommands {
     pub overflows: Option<String>,
     /// Where its log begins, for cases that damage it.
     pub log: Option<LogFile>,
+    /// What `{scrub}` stands for in the configuration of members that read again, all the time and
+    /// fast, what they have stored; it stands for nothing in that of others.
+    pub scrub: Option<String>,
 }
 
 /// The first file of a member's log.

@@ -12,6 +12,9 @@ pub(super) enum Disk {
     Small(u64),
     /// A file with a file system in it.
     Image,
+    /// A file with a file system in it that claims to be larger than what it lies on; with a
+    /// journal, or without.
+    Thin { journal: bool },
     /// In memory, losing what was not synced and failing as it is told.
     #[cfg(feature = "fault-disks")]
     Faulty,
@@ -19,6 +22,11 @@ pub(super) enum Disk {
 
 /// How large the file of an image is; it takes only what is written.
 const IMAGE_SIZE: &str = "512M";
+/// How large a file system claims to be that lies on less; and how much that is, in mebibytes.
+const THIN_SIZE: &str = "128M";
+const THIN_BACKING: &str = "size=12m";
+/// What it has once somebody has looked after it.
+const THICK_BACKING: &str = "size=160m";
 /// Seconds behind which a frozen disk goes on, whatever became of the suite: nothing kills a
 /// process that waits for it.
 const THAWED_BEHIND: &str = "30";
@@ -53,6 +61,7 @@ impl Mounted {
                 host.does(&["rmdir", &shown(&at.join("lost+found"))])?;
                 Some(image)
             }
+            Disk::Thin { journal } => Some(make_thin(host, at, journal)?),
             #[cfg(feature = "fault-disks")]
             Disk::Faulty => None,
         };
@@ -104,9 +113,36 @@ impl Mounted {
 
     pub(super) fn mend(&self, host: &Host) -> Result<(), String> {
         let image = self.image.as_ref().ok_or("only an image can be mended")?;
+        let backing = self.at.with_extension("backing");
+        if backing.is_dir() {
+            let options = format!("remount,{THICK_BACKING}");
+            host.does(&["mount", "-t", "tmpfs", "-o", &options, "none", &shown(&backing)])?;
+        }
+        // What the system remembers of it goes with that: from now on it is what lies on the disk.
         host.does(&["umount", &shown(&self.at)])?;
+        // It says with 1 that it has mended something.
+        let check = "e2fsck -p \"$0\" >/dev/null || e2fsck -y \"$0\" >/dev/null; test $? -le 1";
+        host.does(&["sh", "-c", check, &shown(image)])?;
         host.does(&["mount", "-o", "loop", &shown(image), &shown(&self.at)])
     }
+}
+
+/// Makes and mounts a file system on less than it claims to have.
+fn make_thin(host: &Host, at: &Path, journal: bool) -> Result<PathBuf, String> {
+    let backing = at.with_extension("backing");
+    std::fs::create_dir(&backing).map_err(|error| format!("no {}: {error}", backing.display()))?;
+    host.does(&["mount", "-t", "tmpfs", "-o", THIN_BACKING, "none", &shown(&backing)])?;
+    let image = backing.join("image");
+    host.does(&["truncate", "-s", THIN_SIZE, &shown(&image)])?;
+    let journal: &[&str] = if journal { &["-J", "size=4"] } else { &["-O", "^has_journal"] };
+    let lazy = ["-E", "lazy_itable_init=1,lazy_journal_init=1"];
+    let (shown_image, shown_at) = (shown(&image), shown(at));
+    let words = ["mkfs.ext4", "-q", "-F", "-b", "4096"].iter().chain(&lazy).chain(journal);
+    let words: Vec<&str> = words.copied().chain([shown_image.as_str()]).collect();
+    host.does(&words)?;
+    host.does(&["mount", "-o", "loop", &shown_image, &shown_at])?;
+    host.does(&["rmdir", &shown(&at.join("lost+found"))])?;
+    Ok(image)
 }
 
 fn shown(path: &Path) -> String {

@@ -195,6 +195,11 @@ pub(super) fn large(grounds: &mut Grounds, client: &mut RealClient) -> Verdict {
     const UNDER_WAY: usize = 4;
     let answered = client.sent().saturating_sub(UNDER_WAY - 1);
     grounds.answered(client, answered, PATIENCE)?;
+    send_large(client)
+}
+
+/// Sends a large message at once.
+pub(super) fn send_large(client: &mut RealClient) -> Verdict {
     let mut line = format!("message {} ", client.sent() + 1);
     line.extend(core::iter::repeat_n('x', LARGE - line.len()));
     client.send(&line).map_err(Failure::broken)

@@ -63,6 +63,8 @@ pub(super) struct Plan {
     pub(super) folder: PathBuf,
     /// The members whose disk is not the machine's, and what it is.
     pub(super) disks: BTreeMap<u16, Disk>,
+    /// Whether the members read again all the time what they have stored.
+    pub(super) scrubs: bool,
 }
 
 impl Grounds {
@@ -75,7 +77,8 @@ impl Grounds {
     }
 
     fn make(product: &Product, plan: &Plan, standstills: Arc<Standstills>) -> Result<Self, String> {
-        let Plan { members, seed, folder, disks } = plan;
+        let Plan { members, seed, folder, disks, scrubs } = plan;
+        let scrub = product.member.scrub.clone().filter(|_| *scrubs);
         let begun = Instant::now();
         fs::create_dir_all(folder).map_err(|error| format!("no folder: {error}"))?;
         let mut wires = BTreeMap::new();
@@ -99,6 +102,7 @@ impl Grounds {
             ("target", product.target().display().to_string()),
             ("group", format!("{:#018x}", GROUP.0)),
             ("members", each.collect::<Vec<_>>().join(", ")),
+            ("scrub", scrub.unwrap_or_default()),
         ];
         let mut processes = Vec::new();
         for (host, id) in hosts.into_iter().zip(1..) {
@@ -318,6 +322,12 @@ impl Grounds {
     /// The data directory of a member.
     pub fn data_of(&mut self, id: u16) -> PathBuf {
         self.member(id).data.clone()
+    }
+
+    /// That directory as the member sees it, whatever disk is mounted there on its host.
+    #[cfg(feature = "fault-disks")]
+    pub(super) fn seen_by(&mut self, id: u16) -> PathBuf {
+        self.member(id).seen()
     }
 
     /// Gives a small disk so many mebibytes.

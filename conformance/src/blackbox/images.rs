@@ -1,11 +1,12 @@
 //! Scripts about disks that hang, refuse to be written, or are as they were before.
 
+use core::time::Duration;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::RealTrial;
 use super::cases::{answered_in_turn, counts_up, files_of, write};
-use super::ends::is_needed;
+use super::ends::{is_needed, send_large};
 use super::grounds::{Grounds, PATIENCE};
 use super::shapes::only_elects;
 use crate::case::{Failure, Verdict, check};
@@ -13,6 +14,10 @@ use crate::stage::Effect;
 
 /// Election time-outs within which somebody leads, if anybody may.
 const SETTLED: u32 = 8;
+/// Large messages behind which a disk that has less than it claims is full; so many are under way.
+const THIN_MESSAGES_MAX: usize = 600;
+const THIN_UNDER_WAY: usize = 4;
+const LOOK: Duration = Duration::from_millis(1);
 /// Messages behind which a disk that takes no writes has been written to.
 const MESSAGES_MAX: usize = 200;
 
@@ -40,6 +45,41 @@ pub(super) fn frozen_leader(trial: &RealTrial<'_>) -> Verdict {
     check(!grounds.has_ended(1), || "the member ended when its disk hung")?;
     is_needed(&mut grounds, &mut client, 1)?;
     counts_up(&mut client)
+}
+
+/// What a member's file system lies on is full, and nobody knows before a sync fails. The pages
+/// count as written then, and the next sync succeeds: what was answered has to be there when the
+/// system has forgotten them. With a journal the only member has all of it. Without one the file
+/// system loses bytes that it had reported as durable: the member notices, and others have them.
+pub(super) fn thin_image(trial: &RealTrial<'_>) -> Verdict {
+    for (members, journal) in [(1, true), (3, false)] {
+        let mut grounds = trial.grounds_with_thin_image(members, 1, journal)?;
+        grounds.settle()?;
+        let mut client = grounds.client()?;
+        while !grounds.has_ended(1) {
+            let many = client.sent() > THIN_MESSAGES_MAX;
+            check(!many, || "its disk takes nothing any more, and the member goes on")?;
+            if client.sent() < client.replies().len() + THIN_UNDER_WAY {
+                send_large(&mut client)?;
+            }
+            grounds.run(LOOK)?;
+        }
+        let code = grounds.ended_with(1, PATIENCE)?;
+        let said = grounds.log_of(1);
+        check(code != 0 && !said.contains("panicked"), || format!("it ends with {code}: {said}"))?;
+        counts_up(&mut client)?;
+        grounds.kill(1);
+        grounds.mend_disk(1)?;
+        grounds.start(1)?;
+        let sent = client.sent();
+        grounds.answered(&mut client, sent, PATIENCE)?;
+        if members > 1 {
+            is_needed(&mut grounds, &mut client, 1)?;
+        }
+        answered_in_turn(&mut grounds, &mut client, 3)?;
+        counts_up(&mut client)?;
+    }
+    Ok(())
 }
 
 /// The file system of a follower takes no writes any more.

@@ -30,6 +30,7 @@ mod packet;
 mod power;
 mod process;
 mod resources;
+mod rot;
 mod shapes;
 mod standstill;
 mod switch;
@@ -107,6 +108,21 @@ impl RealTrial<'_> {
         self.grounds_with(members, BTreeMap::from([(imaged, Disk::Image)]))
     }
 
+    /// [`RealTrial::grounds`], and the disk of member `thin` is an image that claims to be larger
+    /// than what it lies on: when that is full, one sync fails, and what it was to cover is lost.
+    ///
+    /// # Errors
+    /// As for [`RealTrial::grounds_with_image`].
+    pub fn grounds_with_thin_image(
+        &self,
+        members: u16,
+        thin: u16,
+        journal: bool,
+    ) -> Result<Grounds, Failure> {
+        can_mount_images().map_err(Failure::NotApplicable)?;
+        self.grounds_with(members, BTreeMap::from([(thin, Disk::Thin { journal })]))
+    }
+
     /// [`RealTrial::grounds`], and these members have disks that lose their power, and fail as they
     /// are told.
     ///
@@ -122,12 +138,47 @@ impl RealTrial<'_> {
         self.grounds_with(members, faulty.iter().map(|id| (*id, Disk::Faulty)).collect())
     }
 
+    /// [`RealTrial::grounds`], and the members read again all the time what they have stored.
+    ///
+    /// # Errors
+    /// As there; not applicable if the product cannot be told to.
+    pub fn grounds_that_scrub(&self, members: u16) -> Result<Grounds, Failure> {
+        self.prepare(members, BTreeMap::new(), true)
+    }
+
+    /// [`RealTrial::grounds_with_fault_disks`] whose members do so.
+    ///
+    /// # Errors
+    /// As there, and of [`RealTrial::grounds_that_scrub`].
+    #[cfg(feature = "fault-disks")]
+    pub fn grounds_that_scrub_on_fault_disks(
+        &self,
+        members: u16,
+        faulty: &[u16],
+    ) -> Result<Grounds, Failure> {
+        can_lose_power().map_err(Failure::NotApplicable)?;
+        self.prepare(members, faulty.iter().map(|id| (*id, Disk::Faulty)).collect(), true)
+    }
+
     fn grounds_with(&self, members: u16, disks: BTreeMap<u16, Disk>) -> Result<Grounds, Failure> {
+        self.prepare(members, disks, false)
+    }
+
+    fn prepare(
+        &self,
+        members: u16,
+        disks: BTreeMap<u16, Disk>,
+        scrubs: bool,
+    ) -> Result<Grounds, Failure> {
+        if scrubs && self.product.member.scrub.is_none() {
+            let what = "the product's description does not say how a member is to `scrub`";
+            return Err(Failure::NotApplicable(what.into()));
+        }
         let standstills = Arc::clone(&self.standstills);
         let number = self.grounds_made.get() + 1;
         self.grounds_made.set(number);
         let folder = self.folder.join(format!("grounds-{number}"));
-        let plan = Plan { members, seed: self.seed, folder, disks };
+        let plan = Plan { members, seed: self.seed, folder, disks, scrubs };
         Grounds::new(self.product, &plan, standstills)
     }
 

@@ -2,8 +2,6 @@
 
 use core::time::Duration;
 use std::collections::BTreeMap;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::time::Instant;
 
 use quorate_faultfs::{Call, Command, Effect, Fault};
@@ -12,9 +10,9 @@ use quorate_sim::Dice;
 use super::RealTrial;
 use super::cases::{answered_in_turn, counts_up, send};
 use super::client::RealClient;
-use super::description::LogFile;
 use super::ends::{is_needed, large};
 use super::grounds::{Grounds, PATIENCE};
+use super::rot::{byte_of, find, log_of};
 use crate::case::{Failure, Verdict, check};
 
 /// How long a sync takes, so that something is not synced whenever the power fails.
@@ -261,13 +259,6 @@ fn ends_by_error(grounds: &mut Grounds, what: &str) -> Verdict {
     Ok(())
 }
 
-/// Where the product has the beginning of its log.
-fn log_of<'a>(trial: &RealTrial<'a>) -> Result<&'a LogFile, Failure> {
-    trial.product.member.log.as_ref().ok_or_else(|| {
-        Failure::NotApplicable("the product's description has no `log` of a member".into())
-    })
-}
-
 /// A bit of the log turns over, in the file of a member that does not run: it names the file and
 /// does not start, or has the bit back from the others, and takes part again.
 pub(super) fn df_03(trial: &RealTrial<'_>) -> Verdict {
@@ -286,13 +277,14 @@ pub(super) fn df_03(trial: &RealTrial<'_>) -> Verdict {
         grounds.kill(1);
         let offset = log.begin + dice.below(FRAMES_BYTES);
         let rot = Command::Rot(log.file.clone(), offset, dice.below(8) as u8);
-        let path = grounds.data_of(1).join(&log.file);
-        let good = byte_of(&path, offset)?;
+        let path = find(&grounds.seen_by(1), log)?;
+        let read = |error| Failure::Harness(format!("{}: {error}", path.display()));
+        let good = byte_of(&path, offset).map_err(read)?;
         grounds.ask(1, &rot)?;
         let said = match grounds.start(1) {
             Ok(()) => {
                 let begun = Instant::now();
-                while byte_of(&path, offset)? != good {
+                while !byte_of(&path, offset).is_ok_and(|byte| byte == good) {
                     check(begun.elapsed() < PATIENCE, || {
                         format!("it runs with another byte at {offset} of {}", path.display())
                     })?;
@@ -315,13 +307,27 @@ pub(super) fn df_03(trial: &RealTrial<'_>) -> Verdict {
     counts_up(&mut client)
 }
 
-/// What a file has at `offset`.
-fn byte_of(path: &Path, offset: u64) -> Result<u8, Failure> {
-    let read = |error| Failure::Harness(format!("{}: {error}", path.display()));
-    let mut byte = [0];
-    let file = std::fs::File::open(path).map_err(read)?;
-    file.read_exact_at(&mut byte, offset).map_err(read)?;
-    Ok(byte[0])
+/// A range of the log of a member that runs cannot be read any more: its scrub finds that, and what
+/// the others have is written anew, in the same process.
+pub(super) fn df_08(trial: &RealTrial<'_>) -> Verdict {
+    let log = log_of(trial)?;
+    let mut grounds = trial.grounds_that_scrub_on_fault_disks(3, &[1])?;
+    grounds.settle()?;
+    let mut client = grounds.client()?;
+    answered_in_turn(&mut grounds, &mut client, 60)?;
+    for _ in 0..trial.times(1, 3, 20) {
+        let path = find(&grounds.seen_by(1), log)?;
+        grounds.ask(1, &Command::Unreadable(log.file.clone(), log.begin, 1))?;
+        grounds.until("what could not be read is written anew", PATIENCE, |grounds| {
+            grounds.has_ended(1) || byte_of(&path, log.begin).is_ok()
+        })?;
+        check(!grounds.has_ended(1), || {
+            format!("it ends of what the others have: {}", grounds.log_of(1))
+        })?;
+        answered_in_turn(&mut grounds, &mut client, 5)?;
+    }
+    is_needed(&mut grounds, &mut client, 1)?;
+    counts_up(&mut client)
 }
 
 /// Writes of one of three are lost, or land elsewhere, or the names of its files are not written:

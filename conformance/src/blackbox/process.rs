@@ -197,6 +197,13 @@ impl Process {
         })
     }
 
+    /// Its directory, seen through its host.
+    #[cfg(feature = "fault-disks")]
+    pub(super) fn seen(&self) -> PathBuf {
+        let path = self.data.strip_prefix("/").unwrap_or(&self.data);
+        PathBuf::from(format!("/proc/{}/root", self.host.number)).join(path)
+    }
+
     /// Gives its small disk so many mebibytes.
     pub(super) fn resize_disk(&self, mebibytes: u64) -> Result<(), String> {
         self.disk()?.resize(&self.host, mebibytes)

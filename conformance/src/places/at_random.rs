@@ -154,12 +154,22 @@ pub const AT_RANDOM: &[AtRandom] = &[
         "who has damage does not start, and the others lose nothing; it is the simulator's disk \
          that notices, and its refusal that is compared with what was done to it",
     ),
+    nowhere(
+        "DF-04",
+        "no directory of a world is mended: who has damage stays away, and its operator saves what \
+         is whole; menders and archives are called directly",
+    ),
     swept(
         "DF-09",
         &[FaultClass::LostWrite],
         &["S7", "S9"],
         "writes are lost and go elsewhere, and the others lose nothing; it is the simulator's disk \
          that notices, and it never reads what is stale",
+    ),
+    nowhere(
+        "DF-18",
+        "no disk of a world is read again before the next start; scrubs and archives are called \
+         directly",
     ),
 ];
 

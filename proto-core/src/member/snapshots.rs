@@ -255,7 +255,10 @@ impl Member {
     /// Lets go of the beginning of the log, as far as snapshots that count stand for it.
     #[inline(never)]
     fn purge(&mut self, actions: &mut Actions) {
-        let keep = self.config.limits.kept_bytes();
+        let mut keep = self.config.limits.kept_bytes();
+        if mutant::is(mutant::LOG_HAS_NO_CAP) {
+            keep = self.config.limits.purge_keep_bytes;
+        }
         let age = self.config.timing.kept_age();
         let Some(origin) = self.state.snapshots.points.origin(keep, age) else { return };
         if origin.position <= self.state.log.origin {

@@ -1,11 +1,11 @@
 //! Cases about what becomes of logs: across elections, restarts, and beside live data.
 
-use quorate_core::Position;
+use quorate_core::{Position, Role};
 
 use super::super::sn_fetches::purging;
 use super::sources::{FarBehind, small_windows};
 use crate::case::Verdict;
-use crate::stage::{MILLI, SECOND};
+use crate::stage::{Effect, MILLI, SECOND, Stage};
 use crate::subject::Feature;
 use crate::trial::Trial;
 
@@ -131,7 +131,7 @@ pub(super) fn cu_14(trial: &mut Trial<'_>) -> Verdict {
         let mut stage = trial.stage(options);
         let members: &[u16] = if is_empty { &[1, 2] } else { &[1, 2, 3] };
         members.iter().try_for_each(|member| stage.start(*member))?;
-        let settled = |stage: &crate::stage::Stage<'_>| stage.is_settled_among(members);
+        let settled = |stage: &Stage<'_>| stage.is_settled_among(members);
         stage.until("they follow one", 16 * SECOND, settled)?;
         let clients = stage.connected_clients(1)?;
         stage.pour(&clients, 20, 1_500, 8 * SECOND)?;
@@ -157,6 +157,41 @@ pub(super) fn cu_14(trial: &mut Trial<'_>) -> Verdict {
         stage.check(renewals == u64::from(purges), || format!("{renewals} snapshots came"))?;
     }
     Ok(())
+}
+
+/// A member is behind by more than a window, the leader dies, and of the two that are left the one
+/// with the log does not stand at first.
+pub(super) fn cu_15(trial: &mut Trial<'_>) -> Verdict {
+    let mut far = FarBehind::new(trial, 3, 180, trial.seed())?;
+    let (behind, third) = (far.behind, far.others()[0]);
+    let stage = &mut far.stage;
+    stage.heal_all();
+    let place = Stage::place_of(behind);
+    let starved = stage.rule("it catches up with nothing", Effect::Lose, move |passing| {
+        passing.is_log_data() && passing.to == place
+    });
+    let mute = stage.rule("the third does not stand", Effect::Lose, move |passing| {
+        let stands = matches!(passing.kind(), "canvass" | "request_vote");
+        stands && passing.from == Stage::place_of(third)
+    });
+    stage.run(2 * stage.heartbeat())?;
+    stage.power_off(far.leader);
+    let long = 6 * stage.election_timeout();
+    stage.always("nobody leads who lacks the log", long, |stage| {
+        stage.view(behind).role != Role::Leader
+    })?;
+    stage.remove_rule(mute);
+    stage.until("the other leads with its vote", 8 * stage.election_timeout(), |stage| {
+        stage.view(third).role == Role::Leader
+    })?;
+    let granted = stage.disk(behind, |disk| disk.vote().granted_to.map(|member| member.0));
+    let has = [behind, third].map(|member| stage.view(member).verified);
+    stage.check(granted == Some(third) && has[0] < has[1], || {
+        format!("its vote is for {granted:?}; they have {has:?}")
+    })?;
+    stage.remove_rule(starved);
+    stage.start(far.leader)?;
+    stage.until_level(8 * SECOND)
 }
 
 pub(super) fn cu_16(trial: &mut Trial<'_>) -> Verdict {

@@ -118,13 +118,14 @@ pub(super) const CASES: &[Case] = &[
          same state.",
         logs::cu_14,
     ),
-    Case::waits(
+    Case::cluster(
         "CU-15",
         "reads and votes while catching up",
-        "A member that catches up votes by its log alone, and answers reads by their level or \
-         refuses them.",
-        "reads at members that do not lead",
-    ),
+        "A member that catches up votes by its log alone: for one that has more, and it is not \
+         elected by one that has more.",
+        logs::cu_15,
+    )
+    .without("it answers reads by their level or refuses them: reads at members that do not lead"),
     Case::cluster(
         "CU-16",
         "level after an election",

@@ -7,12 +7,16 @@ use quorate_archive::{AppendError, ArchiveError, describe_on, init_on};
 use quorate_core::{MemberId, Position, Term, Vote};
 use quorate_sim::Dice;
 
+use super::mending::{is_whole, rot_is_mended};
 use crate::case::{Failure, Verdict, check};
 use crate::files::{DIRECTORY, LOG_AT, Log, OPTIONS, Open, filled, identity, segment, sound};
 use crate::trial::Trial;
 
+/// Of so many places that rot one by one, one is mended as well.
+const MENDED_ONE_OF: u64 = 7;
+
 /// The error of an opening that must not succeed.
-fn refusal(disk: &MemoryDisk, what: &str) -> Result<ArchiveError, Failure> {
+pub(super) fn refusal(disk: &MemoryDisk, what: &str) -> Result<ArchiveError, Failure> {
     match Open::on(disk) {
         Err(error) => Ok(error),
         Ok(open) => {
@@ -83,6 +87,10 @@ pub(super) fn df_03(trial: &mut Trial<'_>) -> Verdict {
         check(rotten.content(&path) == before, || format!("rot at {at} is written over"))?;
         let again = refusal(&rotten, "the second try")?;
         check(again.to_string() == error.to_string(), || format!("then it is {again}"))?;
+        if at / step % MENDED_ONE_OF == 0 {
+            rot_is_mended(trial, &log, &rotten)?;
+            is_whole(&rotten, &log)?;
+        }
         trial.count("rotten_bytes", 1);
     }
     Ok(())

@@ -3,6 +3,8 @@
 use quorate_core::{MemberId, Position};
 use quorate_sim::{Damage, Dice, Refusal, SimDisk, Tally};
 
+use super::members::a_restored_image_elects_nobody;
+use super::mending::{one_copy_or_none, tail_without_a_mark, undecided};
 use crate::case::Verdict;
 use crate::stage::{Options, SECOND, Stage};
 use crate::subject::Feature;
@@ -16,12 +18,21 @@ const GROUPS: [(usize, usize); 4] = [(5, 2), (3, 2), (5, 3), (3, 3)];
 
 pub(super) fn df_05(trial: &mut Trial<'_>) -> Verdict {
     trial.needs(Feature::VirtualDisk)?;
+    one_copy_or_none(trial)?;
     for (index, (members, lost)) in GROUPS.into_iter().enumerate() {
         let seed = trial.seed().wrapping_add(index as u64);
         let stage = trial.stage_of(Options::members(members), seed);
         a_range_is_lost(stage, members, lost)?;
     }
     Ok(())
+}
+
+pub(super) fn df_06(trial: &mut Trial<'_>) -> Verdict {
+    undecided(trial)?;
+    tail_without_a_mark(trial)?;
+    // A directory without its tail, and without what tells that it had one, is one of before.
+    trial.needs(Feature::VirtualDisk)?;
+    a_restored_image_elects_nobody(trial)
 }
 
 fn a_range_is_lost(mut stage: Stage<'_>, members: usize, lost: usize) -> Verdict {

@@ -139,6 +139,7 @@ pub(super) fn df_08(trial: &mut Trial<'_>) -> Verdict {
     stage.request(client, b"after")?;
     all_level(&mut stage, SECOND)?;
     sectors_that_do_not_read(trial)?;
+    super::mending::a_sector_is_written_anew(trial)?;
     if trial.needs(Feature::Snapshots).is_ok() {
         return a_snapshot_that_does_not_verify(trial);
     }
@@ -312,7 +313,7 @@ pub(super) fn df_14(trial: &mut Trial<'_>) -> Verdict {
 
 /// Committed by the leader and the victim; the third has none of it, but has heard that the victim
 /// acknowledged it. With the leader gone, third and image are a majority without the message.
-fn a_restored_image_elects_nobody(trial: &Trial<'_>) -> Verdict {
+pub(super) fn a_restored_image_elects_nobody(trial: &Trial<'_>) -> Verdict {
     let mut stage = trial.stage(Options::members(3));
     let leader = stage.settle()?;
     let victim = stage.other_than(leader);

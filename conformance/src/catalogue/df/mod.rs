@@ -4,14 +4,16 @@ mod crashes;
 mod disks;
 mod majority;
 pub(super) mod members;
+mod mending;
+mod scrub;
 
 use crate::case::Case;
 use crashes::df_13;
 use disks::{df_02, df_03, df_09, df_12, df_15, df_16};
-use majority::df_05;
+use majority::{df_05, df_06};
 use members::{df_01, df_07, df_08, df_10, df_11, df_14, df_17, df_19};
-
-const PEER_REPAIR: &str = "repair of damaged bytes by peers on the stage";
+use mending::df_04;
+use scrub::df_18;
 
 pub(super) const CASES: &[Case] = &[
     Case::cluster(
@@ -35,44 +37,42 @@ pub(super) const CASES: &[Case] = &[
     Case::core(
         "DF-03",
         "rot below what is known to be durable",
-        "A log with a damaged bit anywhere below its durable mark is not cut: the member does not \
-         start, the refusal names the frame, and the file stays as it is.",
+        "A log with a damaged bit anywhere below its durable mark is not cut: no life begins on it, \
+         so that it neither votes nor leads, the refusal names the frame, and the file stays as it \
+         is until another member has sent the very bytes that were there.",
         df_03,
-    )
-    .without(
-        "others heal it, and it may not lead meanwhile: repair of damaged bytes by peers on the \
-         stage",
     )
     .quick()
     .edges(&["E45"]),
-    Case::waits(
+    Case::core(
         "DF-04",
         "disjoint rot on all members",
         "Damage of different ranges on all members is repaired from one another without an \
-         operator.",
-        PEER_REPAIR,
-    ),
+         operator, if each range is whole on one of them: also when none of them has a life, and \
+         whatever the network loses.",
+        df_04,
+    )
+    .edges(&["E45"]),
     Case::cluster(
         "DF-05",
         "the same range rotten on a majority or on all",
-        "A range that most members have lost, or all, stops the group: nobody starts on the damage, \
-         and directories with what is whole of them elect nobody, acknowledge nothing and answer \
-         nothing; one that a minority has lost comes back from the others.",
+        "A range comes back from one good copy, whoever sends others; one that all members have \
+         lost each of them names, and nobody writes anything in its place. Directories with what is \
+         whole of most members elect nobody, acknowledge nothing and answer nothing; those of a \
+         minority get the range from the others.",
         df_05,
-    )
-    .without(
-        "a range that most have lost comes back from one good copy: repair of damaged bytes by \
-         peers on the stage",
     )
     .quick()
     .edges(&["E46"]),
-    Case::waits(
+    Case::cluster(
         "DF-06",
         "perhaps committed, and damaged",
-        "Bytes of which a member cannot tell whether a crash or rot took them are neither claimed \
-         nor denied before its peers have said what they know.",
-        PEER_REPAIR,
-    ),
+        "Bytes that a member has promised, and that do not verify, it neither has nor lacks before \
+         all the others have said what they know; if a crash took what tells that they were \
+         promised, the others know it, and it counts and votes for nothing without them.",
+        df_06,
+    )
+    .edges(&["E45", "E47"]),
     Case::cluster(
         "DF-07",
         "disk full",
@@ -85,12 +85,12 @@ pub(super) const CASES: &[Case] = &[
         "DF-08",
         "unreadable sectors",
         "What a member's disk does not give back, at once or ever, who asked for it gets from another \
-         member; a member that has to apply it stops by name, and the others go on; one whose \
-         newest snapshot does not verify begins with the one before.",
+         member; a member that has to apply it stops by name, and the others go on, and it is \
+         written anew with their bytes; one whose newest snapshot does not verify begins with the \
+         one before.",
         df_08,
     )
-    .edges(&["E88"])
-    .without("what it stopped for comes back to it: repair of damaged bytes by peers on the stage"),
+    .edges(&["E88"]),
     Case::core(
         "DF-09",
         "misdirected, stale and lost writes",
@@ -170,13 +170,16 @@ pub(super) const CASES: &[Case] = &[
     .without("what a volatile group loses is told exactly: volatile durability levels")
     .quick()
     .edges(&["E37", "E55"]),
-    Case::waits(
+    Case::core(
         "DF-18",
         "scrub",
-        "Damage of bytes that nobody reads is found and repaired within one scrub period.",
-        "a scrub of the stage's disk",
+        "Damage of bytes that nobody reads is found by the next pass over all that is stored, which \
+         names the frame or the snapshot, and what is of the log is repaired; nothing else is ever \
+         taken for damage, whatever is written meanwhile.",
+        df_18,
     )
-    .should(),
+    .should()
+    .edges(&["E45"]),
     Case::cluster(
         "DF-19",
         "a disk returns after the log has moved on",

@@ -121,11 +121,10 @@ pub(super) const CASES: &[Case] = &[
     Case::core(
         "LS-16",
         "purged predecessor",
-        "What a follower has purged counts as a match, whatever comes of it again: it is never written, denied or asked for; and who asks for what a leader has purged is told where its log begins.",
+        "What a follower has purged counts as a match, whatever comes of it again: it is never written, denied or asked for; who asks for what a leader has purged is told where its log begins; and who lacks what all others have purged asks for a snapshot in its place.",
         purged::ls_16,
     )
-    .edges(&["E29"])
-    .without("a snapshot goes in the place of what is purged: snapshots of other members"),
+    .edges(&["E29"]),
     Case::core(
         "LS-17",
         "stale acknowledgements",

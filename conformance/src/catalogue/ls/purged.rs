@@ -7,6 +7,7 @@ use quorate_core::{
 };
 
 use crate::case::{Failure, Verdict};
+use crate::catalogue::sn::decisions::until_it_asks;
 use crate::desk::{Desk, DeskOptions, LogPiece, heartbeat, line, opening, piece};
 use crate::trial::Trial;
 
@@ -79,7 +80,20 @@ fn writes(actions: &[Action]) -> bool {
 pub(super) fn ls_16(_: &mut Trial<'_>) -> Verdict {
     let pieces = log();
     what_is_purged_counts_as_a_match(&pieces)?;
-    what_is_purged_is_refused_with_where_the_log_begins(&pieces)
+    what_is_purged_is_refused_with_where_the_log_begins(&pieces)?;
+    what_all_have_purged_comes_in_a_snapshot(&pieces)
+}
+
+/// All others begin their logs behind the end of this one's.
+fn what_all_have_purged_comes_in_a_snapshot(pieces: &[LogPiece]) -> Verdict {
+    let (mut desk, origin) = purged(pieces)?;
+    desk.follow(2, TERM, &[line(TERM, 2, Position::ZERO, Chain(0))]);
+    let held = pieces[3].end;
+    let above = until_it_asks(&mut desk, held.plus(100_000))?;
+    desk.check(above == held, "it should ask for a snapshot beyond what it has")?;
+    let view = desk.view();
+    let same = (view.origin, view.verified) == (origin.position, held);
+    desk.check(same, "it should keep what it has until there is one")
 }
 
 fn what_is_purged_counts_as_a_match(pieces: &[LogPiece]) -> Verdict {

@@ -92,7 +92,10 @@ pub(super) fn sn_17(_: &mut Trial<'_>) -> Verdict {
 
 /// Lets the others refuse what the member asks them for, until it asks for a snapshot; returns
 /// beyond which position that has to stand.
-fn until_it_asks(desk: &mut Desk, oldest: Position) -> Result<Position, Failure> {
+pub(in crate::catalogue) fn until_it_asks(
+    desk: &mut Desk,
+    oldest: Position,
+) -> Result<Position, Failure> {
     for round in 3..40 {
         let mut done = desk.pass(Duration::from_millis(10));
         let beat = match heartbeat(TERM, round) {

@@ -1,6 +1,6 @@
 //! Snapshots.
 
-mod decisions;
+pub(super) mod decisions;
 mod worlds;
 
 use self::decisions::{sn_05, sn_06, sn_14, sn_16, sn_17};
