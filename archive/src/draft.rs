@@ -15,8 +15,9 @@ use crate::log::BLOCK_BYTES;
 use crate::record::{self, Kind, Owner};
 use crate::snapshots::{CHUNK_HEADER_BYTES, Manifest};
 
-/// How much is written between syncs: a sync of the log must not wait behind all of a large one.
-const SYNC_BYTES: u64 = 8 << 20;
+/// How much is written between syncs: a sync of the log must not wait behind all of a large one, nor
+/// longer than a disk takes for this much.
+const SYNC_BYTES: u64 = 2 << 20;
 
 /// A file that a snapshot's stream is written to.
 #[derive(Debug)]

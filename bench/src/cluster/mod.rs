@@ -94,6 +94,7 @@ impl Cluster {
             timing: Timing { session_timeout: SESSION_TIMEOUT, ..Timing::default() },
             limits: self.case.limits.clone(),
             scrubbing: Scrubbing::default(),
+            snapshots: self.case.snapshots,
             faults: self.case.faults(u64::from(member.0)),
         }
     }

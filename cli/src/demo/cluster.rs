@@ -83,6 +83,7 @@ impl Cluster {
                 timing: Timing::default(),
                 limits: Limits::default(),
                 scrubbing: Scrubbing::default(),
+                snapshots: SnapshotWriting::default(),
                 faults: (loss > 0.0).then(|| faults(loss, u64::from(id.0))),
             };
             Process::prepare(directory, socket, &configuration, demo.runtime)
