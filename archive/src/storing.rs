@@ -94,10 +94,11 @@ impl<D: Disk> Snapshots<D> {
     }
 
     /// The same in steps: begins to store the core's part, and so many bytes of the service's state
-    /// at the same position, which come by [`Storing::take`]. The space for all of it is taken.
+    /// at the same position, which come by [`Storing::take`].
     ///
     /// # Errors
-    /// As [`Snapshots::store`].
+    /// As [`Snapshots::store`]; [`ArchiveError::Full`] at once when there is less space than all of
+    /// it is going to need.
     pub fn begin(
         &mut self,
         snapshot: &Snapshot,
@@ -116,6 +117,11 @@ impl<D: Disk> Snapshots<D> {
             service_bytes,
             digest: 0,
         };
+        // It is compared, and taken bit by bit.
+        let needed = manifest.file_bytes().unwrap_or(u64::MAX);
+        if disk.free_bytes(&self.directory).is_some_and(|free| free < needed) {
+            return Err(ArchiveError::Full { path });
+        }
         let mut storing = Storing {
             draft: Draft::create(disk, path.with_extension("new"), manifest)?,
             position,
@@ -124,7 +130,7 @@ impl<D: Disk> Snapshots<D> {
             is_named: false,
             shared: Arc::clone(&self.shared),
         };
-        storing.draft.reserve()?;
+        storing.draft.reserve_ahead();
         storing.draft.take(&snapshot.core)?;
         Ok(storing)
     }

@@ -127,7 +127,8 @@ impl Frozen {
         self.handed_over += length;
         let (said, found) = (self.bytes, self.handed_over);
         if found > said || (!there_was && found < said) {
-            let text = format!("the service said that its state is {said} bytes, of which it gave ");
+            let text =
+                format!("the service said that its state is {said} bytes, of which it gave ");
             let text = text + &if found > said { "more".into() } else { found.to_string() };
             return Err(ServiceError(text));
         }

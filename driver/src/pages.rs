@@ -7,16 +7,16 @@ use std::vec;
 use crate::frozen::Frozen;
 
 /// Bytes of a page: what a change copies, once, while a clone shares it.
-const PAGE_BYTES: usize = 4_096;
-/// Pages of a leaf, whose list a change copies, too.
+const PAGE_BYTES: usize = 1_024;
+/// Pages of a leaf, whose list the first change of one of them copies, too.
 const LEAF_PAGES: usize = 512;
 const LEAF_BYTES: usize = LEAF_PAGES * PAGE_BYTES;
 
 type Page = [u8; PAGE_BYTES];
 type Leaf = Vec<Arc<Page>>;
 
-/// Bytes in pages of 4 KiB that clones share until one of them changes a page. A clone takes a step
-/// for each 2 MiB: some microseconds for a GiB. So a service that keeps its state in here goes on
+/// Bytes in pages of 1 KiB that clones share until one of them changes a page. A clone takes a step
+/// for each 512 KiB: some microseconds for a GiB. So a service that keeps its state in here goes on
 /// while a snapshot of it is written; what it changes meanwhile is in memory twice until it is.
 ///
 /// ```
@@ -122,7 +122,10 @@ impl Pages {
     pub fn freeze(&self) -> Frozen {
         let Self { leaves, bytes } = self.clone();
         let leaves = leaves.into_iter();
-        Frozen::new(bytes as u64, FrozenPages { leaves, pages: Leaf::new().into_iter(), left: bytes })
+        Frozen::new(
+            bytes as u64,
+            FrozenPages { leaves, pages: Leaf::new().into_iter(), left: bytes },
+        )
     }
 }
 
@@ -203,7 +206,7 @@ mod tests {
     fn what_was_written_is_read_wherever_pages_begin() {
         let mut flat = numbered(LEAF_BYTES + 10_000);
         let mut pages = Pages::from(flat.as_slice());
-        for (at, length) in [(0, 8), (4_090, 5_000), (LEAF_BYTES - 3, 6), (LEAF_BYTES + 9_999, 1)] {
+        for (at, length) in [(0, 8), (1_020, 5_000), (LEAF_BYTES - 3, 6), (LEAF_BYTES + 9_999, 1)] {
             let bytes = vec![0xee; length];
             pages.write(at, &bytes);
             flat[at..at + length].copy_from_slice(&bytes);

@@ -11,7 +11,8 @@ use std::process::Stdio;
 
 use quorate_core::{GroupId, Limits, MemberId, Timing};
 use quorate_driver::{
-    Configuration, Faults, Scrubbing, init_archive, next_incarnation, rejoin_archive,
+    Configuration, Faults, Scrubbing, SnapshotWriting, init_archive, next_incarnation,
+    rejoin_archive,
 };
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;

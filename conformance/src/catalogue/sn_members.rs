@@ -330,7 +330,7 @@ pub(super) fn sn_16(trial: &Trial<'_>) -> Verdict {
 pub(super) fn sn_15(trial: &mut Trial<'_>) -> Verdict {
     let (mut stage, _, client) = served(trial)?;
     fill(&mut stage, client)?;
-    let mut tail = |stage: &mut Stage<'_>| -> Result<u64, Failure> {
+    let tail = |stage: &mut Stage<'_>| -> Result<u64, Failure> {
         let begin = stage.now();
         stage.offer(&[client], 300, 2 * MILLI, SECOND)?;
         stage.until_level(10 * SECOND)?;
@@ -345,7 +345,9 @@ pub(super) fn sn_15(trial: &mut Trial<'_>) -> Verdict {
         members.iter().for_each(|member| stage.hold(*member, "snapshot"));
         let meanwhile = tail(&mut stage)?;
         stage.check(meanwhile <= 2 * usual, || {
-            format!("99 of 100 replies take {meanwhile} ns while a snapshot is written, else {usual}")
+            format!(
+                "99 of 100 replies take {meanwhile} ns while a snapshot is written, else {usual}"
+            )
         })?;
         let elected = stage.elections() - elections;
         stage.check(elected == 0, || format!("{elected} elections meanwhile"))?;

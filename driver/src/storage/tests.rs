@@ -184,8 +184,7 @@ fn snapshots_are_stored_refused_or_the_end() {
     let complete = move |completion| sender.send(completion).unwrap();
     let mut threads =
         StorageThreads::start(Recorder::default(), Echo, keeper(), complete.clone()).unwrap();
-    let mut inline =
-        InlineStorage::start(Recorder::default(), Echo, keeper(), complete).unwrap();
+    let mut inline = InlineStorage::start(Recorder::default(), Echo, keeper(), complete).unwrap();
     for position in [24, 8, 16] {
         inline.submit(snapshot(position));
     }
@@ -259,8 +258,7 @@ fn a_snapshot_is_fetched_and_installed_by_threads_and_inline_alike() {
             fetch(position).into_iter().for_each(|request| inline.submit(request));
             inline.close();
         } else {
-            let mut threads =
-                StorageThreads::start(store, Echo, keeper(), complete).unwrap();
+            let mut threads = StorageThreads::start(store, Echo, keeper(), complete).unwrap();
             fetch(position).into_iter().for_each(|request| threads.submit(request));
         }
         completions.iter().collect::<Vec<_>>()
@@ -302,8 +300,7 @@ fn a_snapshot_is_fetched_and_installed_by_threads_and_inline_alike() {
 fn the_threads_perform_what_is_queued_before_they_end() {
     let (sender, completions) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut threads =
-        StorageThreads::start(Recorder::default(), Echo, keeper(), complete).unwrap();
+    let mut threads = StorageThreads::start(Recorder::default(), Echo, keeper(), complete).unwrap();
     for sequence in 0..100 {
         threads.submit(sync(sequence));
     }
@@ -369,8 +366,7 @@ fn a_disk_that_hangs_does_not_hold_up_whoever_drops_the_threads() {
     let (sender, completions) = channel();
     let (release, released) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut threads =
-        StorageThreads::start(Hanging(released), Echo, keeper(), complete).unwrap();
+    let mut threads = StorageThreads::start(Hanging(released), Echo, keeper(), complete).unwrap();
     threads.submit(sync(1));
     let (dropped, done) = channel();
     thread::spawn(move || {
@@ -389,8 +385,7 @@ fn a_disk_that_hangs_does_not_hold_up_whoever_drops_the_threads() {
 fn closed_threads_let_go_of_everything_when_they_have_finished() {
     let (sender, completions) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut threads =
-        StorageThreads::start(Recorder::default(), Echo, keeper(), complete).unwrap();
+    let mut threads = StorageThreads::start(Recorder::default(), Echo, keeper(), complete).unwrap();
     threads.submit(sync(1));
     threads.close();
     assert_eq!(completions.iter().count(), 1);
@@ -403,8 +398,7 @@ fn a_panic_in_a_thread_is_a_failure_and_so_is_a_queue_without_a_thread() {
     let (release, released) = channel::<()>();
     drop(release);
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut threads =
-        StorageThreads::start(Hanging(released), Echo, keeper(), complete).unwrap();
+    let mut threads = StorageThreads::start(Hanging(released), Echo, keeper(), complete).unwrap();
     threads.submit(sync(1));
     let failed = completions.recv().unwrap();
     match &failed {
@@ -435,8 +429,7 @@ fn a_panic_in_a_thread_is_a_failure_and_so_is_a_queue_without_a_thread() {
 fn an_inline_storage_performs_when_it_is_told_to_and_lets_go_when_closed() {
     let (sender, completions) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut inline =
-        InlineStorage::start(Recorder::default(), Echo, keeper(), complete).unwrap();
+    let mut inline = InlineStorage::start(Recorder::default(), Echo, keeper(), complete).unwrap();
     inline.submit(sync(1));
     let range = PositionRange::at(Position(16), 3);
     inline.submit(StorageRequest::Read { operation: operation(2), range });

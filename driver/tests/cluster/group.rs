@@ -9,8 +9,8 @@ use quorate_core::client::{ClientConfig, ClientLimits, ClientTiming};
 use quorate_core::{ClientKey, GroupId, Limits, MemberId, RecoveryEpoch, Timing};
 use quorate_driver::{
     ClientHandle, ClientOptions, Configuration, Context, Faults, Frozen, MemberHandle,
-    MemberOptions, Scrubbing, Service, ServiceError, SnapshotWriting, StartMemberError, StorageMode,
-    endpoint_of, next_incarnation, rejoin_archive,
+    MemberOptions, Scrubbing, Service, ServiceError, SnapshotWriting, StartMemberError,
+    StorageMode, endpoint_of, next_incarnation, rejoin_archive,
 };
 
 /// Starts members and clients.
