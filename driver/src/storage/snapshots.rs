@@ -20,10 +20,6 @@ const STEPS_PER_SECOND: u64 = 128;
 /// Bytes of a step, at least and at most; the last part of each may reach beyond.
 const STEP_BYTES_MIN: u64 = 64 << 10;
 const STEP_BYTES_MAX: u64 = 1 << 20;
-/// How much less of the processor the thread asks for than the member, as `nice` counts it.
-#[cfg(target_os = "linux")]
-const NICENESS: i32 = 10;
-
 /// How the member's own snapshots are written while it goes on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SnapshotWriting {
@@ -51,20 +47,12 @@ where
 {
     let (snapshots, queue) = sync_channel(QUEUE_MAX);
     thread::Builder::new().name("quorate-snapshots".into()).spawn(move || {
-        give_way();
         let mut writer = Writer::new(store, writing);
         reporter.watch(|| work(&mut writer, &queue, &reporter.complete));
         // What it was storing is gone before the last `complete` is.
         drop((writer, queue));
     })?;
     Ok(snapshots)
-}
-
-/// Lets the member, and whatever else runs here, have the processor first.
-fn give_way() {
-    // On Linux that is asked for by thread. If it is not granted, the rate alone spares the others.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::setpriority_process(None, NICENESS);
 }
 
 /// Performs what is queued, in order, and writes between the requests what there is to write.
