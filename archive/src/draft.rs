@@ -15,8 +15,11 @@ use crate::log::BLOCK_BYTES;
 use crate::record::{self, Kind, Owner};
 use crate::snapshots::{CHUNK_HEADER_BYTES, Manifest};
 
-/// How much is written between syncs: a sync of the log must not wait behind all of a large one.
-const SYNC_BYTES: u64 = 8 << 20;
+/// How much is written between syncs: a sync of the log must not wait behind all of a large one, nor
+/// longer than a disk takes for this much.
+const SYNC_BYTES: u64 = 2 << 20;
+/// How much space is taken at a time, before it is written to.
+const RESERVE_BYTES: u64 = 8 << 20;
 
 /// A file that a snapshot's stream is written to.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub(crate) struct Draft<D: Disk> {
     /// Where the next chunk goes.
     at: u64,
     unsynced: u64,
+    /// Up to where space was taken, if that is done ahead.
+    reserved: Option<u64>,
 }
 
 impl<D: Disk> Draft<D> {
@@ -55,15 +60,27 @@ impl<D: Disk> Draft<D> {
             taken: 0,
             at: BLOCK_BYTES,
             unsynced: 0,
+            reserved: None,
         })
     }
 
-    /// Takes the space of the whole file.
-    pub(crate) fn reserve(&self) -> Result<(), ArchiveError> {
-        let length = self.manifest.file_bytes().unwrap_or(u64::MAX);
-        self.disk
-            .allocate(&self.file, length)
-            .map_err(|error| ArchiveError::space("reserve space for", &self.path, error))
+    /// From now on takes space before it is written to, some of it at a time: a file system may have
+    /// to clear it, and a sync of the log is not to wait for blocks of this file to be found.
+    pub(crate) const fn reserve_ahead(&mut self) {
+        self.reserved = Some(0);
+    }
+
+    /// Takes the space for what is written up to `end`, and some more.
+    fn reserve(&mut self, end: u64) -> Result<(), ArchiveError> {
+        let Some(reserved) = self.reserved.filter(|reserved| *reserved < end) else {
+            return Ok(());
+        };
+        let whole = self.manifest.file_bytes().unwrap_or(u64::MAX);
+        let to = end.max(reserved.saturating_add(RESERVE_BYTES)).min(whole);
+        let taken = self.disk.allocate(&self.file, to);
+        taken.map_err(|error| ArchiveError::space("reserve space for", &self.path, error))?;
+        self.reserved = Some(to);
+        Ok(())
     }
 
     /// The file.
@@ -103,6 +120,7 @@ impl<D: Disk> Draft<D> {
         let bytes = (length - CHUNK_HEADER_BYTES) as u32;
         chunk[..4].copy_from_slice(&bytes.to_le_bytes());
         chunk[4..8].copy_from_slice(&checksum.to_le_bytes());
+        self.reserve(self.at + length)?;
         self.write(&chunk, self.at)?;
         self.at += length;
         self.unsynced += length;

@@ -55,7 +55,7 @@ impl<D: Disk> Snapshots<D> {
         bytes: &[u8],
     ) -> Result<(), ArchiveError> {
         if start == 0 {
-            self.begin(manifest)?;
+            self.begin_fetch(manifest)?;
         }
         let fetched = self.fetched.as_mut();
         let fetched = fetched.filter(|fetched| fetched.manifest == *manifest);
@@ -66,7 +66,7 @@ impl<D: Disk> Snapshots<D> {
         }
     }
 
-    fn begin(&mut self, manifest: &SnapshotManifest) -> Result<(), ArchiveError> {
+    fn begin_fetch(&mut self, manifest: &SnapshotManifest) -> Result<(), ArchiveError> {
         self.discard();
         let disk = &self.shared.disk;
         let layout = Manifest::of(manifest);

@@ -28,6 +28,7 @@ mod scan;
 mod scrub;
 mod shared;
 mod snapshots;
+mod storing;
 mod syncer;
 #[cfg(test)]
 mod tests;
@@ -49,6 +50,7 @@ pub use recovery::{PassedOver, Repairs};
 pub use salvage::{Salvaged, salvage, salvage_on};
 pub use scrub::{Damage, Scrub, Scrubbed};
 pub use snapshots::Snapshots;
+pub use storing::Storing;
 pub use syncer::Syncer;
 pub use verify::{Finding, Remedy, Verification, verify, verify_on};
 pub use writer::{Cut, Writer};

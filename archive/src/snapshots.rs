@@ -14,7 +14,7 @@ use quorate_core::{
 
 use crate::RealDisk;
 use crate::disk::{self, Access, Disk};
-use crate::draft::{Digest, Draft, checksum_of};
+use crate::draft::{Digest, checksum_of};
 use crate::error::ArchiveError;
 use crate::fetched::Fetched;
 use crate::log::BLOCK_BYTES;
@@ -70,67 +70,10 @@ impl<D: Disk> Snapshots<D> {
         Self { shared, directory, kept: kept.max(KEPT_MIN), broken, fetched: None }
     }
 
-    /// Stores a snapshot: the core's part, and the service's state at the same position. It is
-    /// durable when this returns, and older ones than those that are kept are gone, but for the one
-    /// at `pinned`: others are fetching it.
-    ///
-    /// # Errors
-    /// Whatever fails before it has its name leaves nothing of it, and a later one may succeed: the
-    /// log does not depend on it, and a member that stopped for it would stop at the same marker
-    /// again (E48). Only a directory of which nobody knows what it holds poisons the archive (E43).
-    pub fn store(
-        &mut self,
-        snapshot: &Snapshot,
-        service: &[u8],
-        pinned: Option<Position>,
-    ) -> Result<(), ArchiveError> {
-        self.shared.check()?;
-        let disk = &self.shared.disk;
-        make_directory(disk, &self.directory)?;
-        self.remove_broken();
-        let path = file_of(&self.directory, snapshot.point.position.0);
-        let draft = path.with_extension("new");
-        let rename = || disk.rename(&draft, &path);
-        self.write_draft(&draft, snapshot, service)
-            .and_then(|()| rename().map_err(|error| ArchiveError::space("name", &path, error)))
-            .inspect_err(|_| {
-                // Whatever space it took is needed more than half a snapshot.
-                let _ = disk.remove(&draft);
-            })?;
-        let synced = disk.sync_directory(&self.directory);
-        let shared = &self.shared;
-        shared.guard(
-            synced.map_err(|error| ArchiveError::io("sync directory", &self.directory, error)),
-        )?;
-        self.broken.remove(&snapshot.point.position.0);
-        self.prune(pinned);
-        Ok(())
-    }
-
     /// Whether a snapshot that was not stored is all that went wrong.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         self.shared.check().is_ok()
-    }
-
-    fn write_draft(
-        &self,
-        path: &Path,
-        snapshot: &Snapshot,
-        service: &[u8],
-    ) -> Result<(), ArchiveError> {
-        let manifest = Manifest {
-            point: snapshot.point,
-            chunk_bytes: CHUNK_BYTES,
-            core_bytes: snapshot.core.len() as u64,
-            service_bytes: service.len() as u64,
-            digest: 0,
-        };
-        let mut draft = Draft::create(&self.shared.disk, path.to_owned(), manifest)?;
-        draft.reserve()?;
-        draft.take(&snapshot.core)?;
-        draft.take(service)?;
-        draft.finish(self.shared.log.owner()).map(|_| ())
     }
 
     /// What cannot be used makes place first. What cannot be removed takes it a while longer.
@@ -143,7 +86,7 @@ impl<D: Disk> Snapshots<D> {
 
     /// Removes the oldest of those that are not kept any more; what cannot be removed stays. What
     /// is broken and still there is none of those that are kept, and what is pinned is one more.
-    fn prune(&self, pinned: Option<Position>) {
+    pub(crate) fn prune(&self, pinned: Option<Position>) {
         let disk = &self.shared.disk;
         let pinned = pinned.map(|position| position.0);
         let Ok(mut whole) = named(disk, &self.directory) else { return };

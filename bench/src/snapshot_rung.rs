@@ -1,9 +1,9 @@
 //! The rung `snapshot`: what clients notice of a snapshot of much state, and how long it takes,
 //! beside how long it takes to copy and to write as many bytes.
 //!
-//! A service writes all of its state on its member's thread, at one position of the log, so all
-//! members of a cluster do so at about the same time: until it can be cloned cheaply, a member does
-//! nothing else meanwhile. What is stored then is written by another thread.
+//! The service clones its state, of which members go on to change pages, and another thread writes
+//! the clone, at a limited rate: at all members at about the same time, since all of them take it at
+//! one position of the log.
 
 use core::error::Error;
 use core::hint::black_box;
@@ -16,8 +16,9 @@ use std::time::Instant as Clock;
 
 use clap::Args;
 use quorate_core::MemberId;
+use quorate_driver::SnapshotWriting;
 
-use crate::cluster::{Cluster, ClusterCase, Load, LoadClient, Storage};
+use crate::cluster::{Cluster, ClusterCase, Load, LoadClient, MEMORY_FOLDER, Storage};
 use crate::line::Line;
 use crate::measure::{MIB, Yield, median, mib_per_s};
 use crate::progress::Progress;
@@ -33,6 +34,12 @@ pub(crate) struct SnapshotOptions {
     /// MiB of state of the service.
     #[arg(long, value_delimiter = ',', default_values_t = [16, 256, 1_024])]
     state_mib: Vec<u64>,
+    /// Where the archives are.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Storage::Memory, Storage::Disk])]
+    storage: Vec<Storage>,
+    /// MiB of the state that each member writes in a second, at most; 0 for no limit.
+    #[arg(long, default_value_t = SnapshotWriting::default().bytes_per_second / MIB)]
+    mib_per_s: u64,
     /// Members.
     #[arg(long, default_value_t = 3)]
     members: u16,
@@ -55,6 +62,7 @@ pub(crate) struct SnapshotOptions {
 
 /// What the runs with one size of state yielded.
 struct Case {
+    storage: Storage,
     state_bytes: usize,
     runs: Vec<Run>,
 }
@@ -84,15 +92,18 @@ struct Loaded {
 /// # Errors
 /// A cluster did not start or serve, or a member did not end well.
 pub(crate) fn run(options: &SnapshotOptions) -> Result<(), Box<dyn Error>> {
-    let states = options.state_mib.iter();
-    let mut cases: Vec<Case> =
-        states.map(|mib| Case { state_bytes: (mib * MIB) as usize, runs: Vec::new() }).collect();
+    let mut cases = Vec::new();
+    for &storage in &options.storage {
+        let states = options.state_mib.iter().map(|mib| (mib * MIB) as usize);
+        cases.extend(states.map(|state_bytes| Case { storage, state_bytes, runs: Vec::new() }));
+    }
     let repetitions = options.repetitions.max(1);
     let progress = Progress::begin(cases.len() * repetitions)?;
     for _ in 0..repetitions {
         for case in &mut cases {
-            progress.step(format!("{} MiB of state", case.state_bytes as u64 / MIB));
-            case.runs.push(measure(options, case.state_bytes)?);
+            let (mib, storage) = (case.state_bytes as u64 / MIB, case.storage);
+            progress.step(format!("{mib} MiB of state, {storage}"));
+            case.runs.push(measure(options, storage, case.state_bytes)?);
             progress.done();
         }
     }
@@ -104,13 +115,21 @@ pub(crate) fn run(options: &SnapshotOptions) -> Result<(), Box<dyn Error>> {
 }
 
 /// A load without, and with, a snapshot, on a new cluster.
-fn measure(options: &SnapshotOptions, state_bytes: usize) -> Result<Run, Box<dyn Error>> {
+fn measure(
+    options: &SnapshotOptions,
+    storage: Storage,
+    state_bytes: usize,
+) -> Result<Run, Box<dyn Error>> {
+    let folder = match storage {
+        Storage::Memory => PathBuf::from(MEMORY_FOLDER),
+        Storage::Disk => options.disk.clone(),
+    };
     let copy = copy_s(state_bytes);
-    let write = write_s(&options.disk, state_bytes, options.members)?;
-    let disk = options.disk.clone();
+    let write = write_s(&folder, state_bytes, options.members)?;
     let case = ClusterCase {
         state_bytes,
-        ..ClusterCase::new(options.members, Storage::Disk, disk, options.payload)
+        snapshots: SnapshotWriting { bytes_per_second: options.mib_per_s * MIB },
+        ..ClusterCase::new(options.members, storage, folder, options.payload)
     };
     let mut cluster = Cluster::start(&case)?;
     let mut client = LoadClient::connect(&cluster, u64::from(std::process::id()))?;
@@ -193,13 +212,17 @@ impl Case {
         let took = middle(|run| run.took);
         let bytes = self.state_bytes as u64;
         let longest = middle(|run| run.with.longest_us);
+        // Of each run by itself: the machine is not the same from run to run.
+        let ratio = middle(|run| run.with.measured.p99_us / run.without.measured.p99_us);
         let (copy, write) = (middle(|run| run.copy), middle(|run| run.write));
         Line::of("snapshot")
+            .with("storage", self.storage.to_string())
             .with("state_mib", bytes / MIB)
+            .with("limit_mib_per_s_each", options.mib_per_s)
             .with("members", options.members)
             .with("payload", options.payload)
             .with("rate", options.rate)
-            .with("durable", true)
+            .with("durable", self.storage == Storage::Disk)
             .with("per_s_without", without.per_s.round())
             .with_rounded("p50_us_without", without.p50_us)
             .with_rounded("p99_us_without", without.p99_us)
@@ -208,6 +231,7 @@ impl Case {
             .with_rounded("p50_us", with.p50_us)
             .with_rounded("p99_us", with.p99_us)
             .with_rounded("longest_us", longest)
+            .with_rounded("p99_to_without", ratio)
             .with("elections", self.runs.iter().map(|run| run.elections).sum::<u64>())
             .with("file_bytes", middle(|run| run.file_bytes as f64) as u64)
             .with_rounded("took_ms", took * 1_000.0)

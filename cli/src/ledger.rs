@@ -1,7 +1,7 @@
 //! The replicated service of the command: a ledger that entries are added to.
 
 use quorate_core::hash::{StateHasher, mix};
-use quorate_driver::{Context, Service, ServiceError};
+use quorate_driver::{Context, Frozen, Service, ServiceError};
 
 use core::hash::Hasher;
 
@@ -57,8 +57,8 @@ impl Service for Ledger {
         Ok(())
     }
 
-    fn snapshot(&self, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(&self.receipt());
+    fn snapshot(&self) -> Frozen {
+        Frozen::laid_out(self.receipt().to_vec())
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), ServiceError> {
@@ -98,8 +98,8 @@ mod tests {
 
     #[test]
     fn a_snapshot_is_the_whole_state() {
-        let (ledger, mut bytes) = (of(&["a", "b"]), Vec::new());
-        ledger.snapshot(&mut bytes);
+        let ledger = of(&["a", "b"]);
+        let bytes = ledger.snapshot().into_bytes().unwrap();
         let mut other = Ledger::default();
         other.restore(&bytes).unwrap();
         assert_eq!(ledger, other);

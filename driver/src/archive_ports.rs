@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use quorate_archive::{
     AppendError as ArchiveAppendError, Archive, ArchiveError, Cut, Identity, Mending, Options,
-    Reader, SEGMENT_BYTES_DEFAULT, Salvaged, Scrub, Snapshots, Syncer, Writer, identify, init,
-    salvage,
+    Reader, SEGMENT_BYTES_DEFAULT, Salvaged, Scrub, Snapshots, Storing, Syncer, Writer, identify,
+    init, salvage,
 };
 use quorate_core::{
     GroupId, Incarnation, MemberId, PeerRecord, Position, PositionRange, Recovered, RecoveryEpoch,
@@ -429,14 +429,20 @@ impl LogReader for ArchiveReader {
 pub struct ArchiveSnapshots(Snapshots);
 
 impl SnapshotStore for ArchiveSnapshots {
-    fn store(
-        &mut self,
-        snapshot: &Snapshot,
-        service: &[u8],
-        pinned: Option<Position>,
-    ) -> Result<(), StoreError> {
-        let stored = self.0.store(snapshot, service, pinned);
-        stored.map_err(|error| refused(error, self.0.is_usable()))
+    type Draft = Storing;
+
+    fn begin(&mut self, snapshot: &Snapshot, service_bytes: u64) -> Result<Storing, StoreError> {
+        let begun = self.0.begin(snapshot, service_bytes);
+        begun.map_err(|error| refused(error, self.0.is_usable()))
+    }
+
+    fn write(&mut self, draft: &mut Storing, bytes: &[u8]) -> Result<(), StoreError> {
+        draft.take(bytes).map_err(|error| refused(error, self.0.is_usable()))
+    }
+
+    fn publish(&mut self, draft: Storing, pinned: Option<Position>) -> Result<(), StoreError> {
+        let published = self.0.publish(draft, pinned);
+        published.map_err(|error| refused(error, self.0.is_usable()))
     }
 
     fn keep(

@@ -5,7 +5,9 @@ use quorate_core::Position;
 
 use crate::archive_ports::{ArchiveReader, ArchiveSnapshots, ArchiveStore};
 use crate::port::{StoragePort, StorageRequest};
-use crate::storage::{Completion, InlineStorage, ScrubThread, Scrubbing, StorageThreads};
+use crate::storage::{
+    Completion, InlineStorage, ScrubThread, Scrubbing, SnapshotWriting, StorageThreads,
+};
 
 /// Who waits for the disk.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -16,8 +18,9 @@ pub enum StorageMode {
     #[default]
     Threads,
     /// The member itself: for file systems in memory, and where it is to have one thread only. It
-    /// does nothing else while the disk works, so a slow disk costs a leader its leadership. What
-    /// is stored is not read again before the next start.
+    /// does nothing else while the disk works, so a slow disk costs a leader its leadership. Only
+    /// snapshots are written by a thread: a large one takes time on any disk. What is stored is
+    /// not read again before the next start.
     Inline,
 }
 
@@ -27,14 +30,14 @@ pub enum ArchiveStorage {
     /// Threads; one of them scrubs, if that is wanted.
     Threads(StorageThreads<Cut>, Option<ScrubThread>),
     /// The loop itself.
-    Inline(Box<InlineStorage<ArchiveStore, ArchiveReader, ArchiveSnapshots>>),
+    Inline(Box<InlineStorage<ArchiveStore, ArchiveReader>>),
     /// The archive is not open: what is asked for is never done.
     Absent,
 }
 
 impl ArchiveStorage {
-    /// Starts the storage over an archive, which is read again as `scrubs` says; each completion is
-    /// given to `complete`.
+    /// Starts the storage over an archive, which is read again as `scrubs` says, and into which
+    /// snapshots are written as `snapshots` says; each completion is given to `complete`.
     ///
     /// # Errors
     /// A thread could not be started.
@@ -42,7 +45,7 @@ impl ArchiveStorage {
         mode: StorageMode,
         store: ArchiveStore,
         reader: ArchiveReader,
-        snapshots: ArchiveSnapshots,
+        snapshots: (ArchiveSnapshots, SnapshotWriting),
         scrubs: (Scrub, Scrubbing),
         complete: impl Fn(Completion) + Clone + Send + 'static,
     ) -> std::io::Result<Self> {
@@ -54,7 +57,7 @@ impl ArchiveStorage {
                 Self::Threads(threads, scrub)
             }
             StorageMode::Inline => {
-                Self::Inline(Box::new(InlineStorage::new(store, reader, snapshots, complete)))
+                Self::Inline(Box::new(InlineStorage::start(store, reader, snapshots, complete)?))
             }
         })
     }

@@ -6,6 +6,7 @@ use std::panic::catch_unwind;
 
 use quorate_core::{Apply, Delivery, Outputs, Position, SessionId};
 
+use crate::frozen::Frozen;
 use crate::service::{Context, Service, ServiceError};
 
 /// Applies committed frames to a service, inline on the loop's thread. Errors and panics of the
@@ -66,11 +67,11 @@ impl<S: Service> ServiceHost<S> {
         result
     }
 
-    /// The service's state, as it is now.
+    /// The service's state as it is now, to be written while the service goes on.
     ///
     /// # Errors
     /// The service panicked over it. It was only looked at, and goes on.
-    pub fn snapshot(&self) -> Result<Vec<u8>, ServiceError> {
+    pub fn snapshot(&self) -> Result<Frozen, ServiceError> {
         snapshot_of(&self.service)
     }
 
@@ -123,14 +124,13 @@ impl<S: Service> ServiceHost<S> {
 ///
 /// # Errors
 /// It panicked over it. It was only looked at, and goes on.
-pub(crate) fn snapshot_of(service: &impl Service) -> Result<Vec<u8>, ServiceError> {
-    let mut bytes = Vec::new();
-    let written = catch_unwind(AssertUnwindSafe(|| service.snapshot(&mut bytes)));
-    written.map(|()| bytes).map_err(|panic| panicked(panic.as_ref()))
+pub(crate) fn snapshot_of(service: &impl Service) -> Result<Frozen, ServiceError> {
+    let frozen = catch_unwind(AssertUnwindSafe(|| service.snapshot()));
+    frozen.map_err(|panic| panicked(panic.as_ref()))
 }
 
 /// A panic of a service, as an error.
-fn panicked(panic: &(dyn Any + Send)) -> ServiceError {
+pub(crate) fn panicked(panic: &(dyn Any + Send)) -> ServiceError {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     let text = text.unwrap_or_else(|| "without a message".into());
@@ -163,8 +163,8 @@ mod tests {
             Ok(())
         }
 
-        fn snapshot(&self, bytes: &mut Vec<u8>) {
-            bytes.extend_from_slice(&self.0);
+        fn snapshot(&self) -> Frozen {
+            Frozen::laid_out(self.0.clone())
         }
 
         fn restore(&mut self, bytes: &[u8]) -> Result<(), ServiceError> {

@@ -21,7 +21,7 @@
 //! against [`Service`]:
 //!
 //! ```
-//! use quorate_driver::{Context, Service, ServiceError};
+//! use quorate_driver::{Context, Frozen, Service, ServiceError};
 //!
 //! /// Counts messages.
 //! #[derive(Default)]
@@ -39,8 +39,8 @@
 //!         Ok(())
 //!     }
 //!
-//!     fn snapshot(&self, bytes: &mut Vec<u8>) {
-//!         bytes.extend_from_slice(&self.0.to_le_bytes());
+//!     fn snapshot(&self) -> Frozen {
+//!         Frozen::laid_out(self.0.to_le_bytes().to_vec())
 //!     }
 //!
 //!     fn restore(&mut self, bytes: &[u8]) -> Result<(), ServiceError> {
@@ -50,6 +50,9 @@
 //!     }
 //! }
 //! ```
+//!
+//! A service with much state clones it cheaply, and goes on while that is written: see [`Frozen`] and
+//! [`Pages`].
 #![forbid(unsafe_code)]
 
 mod alarm;
@@ -62,6 +65,7 @@ pub mod configuration;
 mod doorbell;
 mod endpoint;
 mod faults;
+mod frozen;
 mod host;
 mod mailbox;
 mod member_handle;
@@ -69,6 +73,7 @@ mod member_host;
 mod member_loop;
 pub mod mender;
 mod metrics;
+mod pages;
 mod port;
 pub mod recording;
 mod report;
@@ -92,6 +97,7 @@ pub use client_loop::{ClientLoop, ClientOutcome};
 pub use configuration::{Configuration, ConfigurationError, Problem};
 pub use endpoint::{address_of, endpoint_of};
 pub use faults::{FaultCounters, Faults, FaultyPort};
+pub use frozen::Frozen;
 pub use host::ServiceHost;
 pub use member_handle::{
     MemberGone, MemberHandle, MemberOptions, RunError, StartMemberError, TakeSnapshotError,
@@ -101,6 +107,7 @@ pub use member_host::{Completions, MemberHost};
 pub use member_loop::{MemberLoop, Stopped};
 pub use mender::{MendError, Mender};
 pub use metrics::{DatagramCounters, MemberStatus, ScrubStatus, StorageCounters};
+pub use pages::Pages;
 pub use port::{
     AppendError, Clock, DatagramPort, DurableStore, LogPort, LogReader, Received, SnapshotStore,
     StoragePort, StorageRequest, StoreError, SystemClock,
@@ -108,7 +115,8 @@ pub use port::{
 pub use sender::DATAGRAM_BYTES_MAX;
 pub use service::{Context, Service, ServiceError};
 pub use storage::{
-    Completion, InlineStorage, ScrubThread, Scrubbing, StorageThreads, perform_grouped,
+    Completion, InlineStorage, ScrubThread, Scrubbing, SnapshotWriting, StorageThreads,
+    perform_grouped,
 };
 pub use turn::{Host, RuntimeError, Turn, Wake};
 pub use udp_port::{SocketError, UdpPort};

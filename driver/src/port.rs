@@ -8,6 +8,8 @@ use quorate_core::{
     SnapshotManifest, SnapshotPoint, TermHistory, Vote,
 };
 
+use crate::frozen::Frozen;
+
 /// Sends and receives datagrams, without ever waiting.
 pub trait DatagramPort {
     /// Sends `run` to `to`: datagrams of `datagram_bytes` each, the last one shorter. A run goes to
@@ -149,7 +151,7 @@ pub trait StoragePort<C> {
 }
 
 /// Something that waits for the disk.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Debug)]
 pub enum StorageRequest<C> {
     /// Make all that was appended before durable.
     Sync {
@@ -190,8 +192,8 @@ pub enum StorageRequest<C> {
         operation: OperationId,
         /// The core's part.
         snapshot: Box<Snapshot>,
-        /// The service's state.
-        service: Vec<u8>,
+        /// The service's state, which is written while the service goes on.
+        service: Frozen,
         /// An older one that is not to be removed.
         pinned: Option<Position>,
     },
@@ -300,18 +302,29 @@ pub enum StoreError {
 
 /// Stores snapshots, on a thread of their own: nothing waits for them.
 pub trait SnapshotStore {
-    /// Stores a snapshot: the core's part, and the service's state at the same position. It is
-    /// durable, whole, and found by the next start when this returns. The one at `pinned` is not
-    /// removed for it.
+    /// One that is being stored. Dropped before [`SnapshotStore::publish`], nothing is left of it.
+    type Draft;
+
+    /// Begins to store a snapshot: the core's part, and the service's state at the same position,
+    /// of which so many bytes are going to come.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn store(
-        &mut self,
-        snapshot: &Snapshot,
-        service: &[u8],
-        pinned: Option<Position>,
-    ) -> Result<(), StoreError>;
+    fn begin(&mut self, snapshot: &Snapshot, service_bytes: u64)
+    -> Result<Self::Draft, StoreError>;
+
+    /// Writes the next bytes of the service's state.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn write(&mut self, draft: &mut Self::Draft, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// Ends it: all has come. It is durable, whole, and found by the next start when this returns.
+    /// The one at `pinned` is not removed for it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn publish(&mut self, draft: Self::Draft, pinned: Option<Position>) -> Result<(), StoreError>;
 
     /// Keeps `bytes` of another member's snapshot, from `start` of its stream on: right behind what
     /// was kept, or from 0 on in place of whatever was. What lies beyond

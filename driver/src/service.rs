@@ -6,6 +6,8 @@ use quorate_core::frame::SessionCloseReason;
 use quorate_core::hash::StateHasher;
 use quorate_core::{ClientKey, Duration, LogTime, Outputs, Position, SessionId};
 
+use crate::frozen::Frozen;
+
 /// A deterministic service: the same calls in the same order give the same state and the same
 /// replies on every member. So it uses no clock but [`Context::time`], no random source, no
 /// hash-ordered iteration, and nothing from outside the calls.
@@ -58,8 +60,11 @@ pub trait Service {
         Ok(())
     }
 
-    /// Appends the whole state to `bytes`, the same bytes for the same state on every member.
-    fn snapshot(&self, bytes: &mut Vec<u8>);
+    /// The whole state as it is now: the same bytes for the same state on every member. The member
+    /// waits for this call only; what it returns is written by another thread while the service is
+    /// called on. So a service with much state returns a cheap clone of it ([`Frozen::new`],
+    /// [`crate::Pages`]), and one with little lays it out at once ([`Frozen::laid_out`]).
+    fn snapshot(&self) -> Frozen;
 
     /// Replaces **all** of the state by that of a snapshot: nothing of what was before is left. Not
     /// only a service that has just been made is restored, but also one that has applied frames: a
@@ -70,12 +75,12 @@ pub trait Service {
     /// The bytes are not a snapshot of this service.
     fn restore(&mut self, bytes: &[u8]) -> Result<(), ServiceError>;
 
-    /// A hash of the state, equal on all members at equal positions; of the snapshot by default.
-    /// A service with much state keeps one that it can tell at once.
+    /// A hash of the state, equal on all members at equal positions; of the snapshot by default,
+    /// which is laid out for it, and of nothing if there is none. A service with much state keeps
+    /// one that it can tell at once.
     fn digest(&self) -> u64 {
-        let (mut bytes, mut hasher) = (Vec::new(), StateHasher::default());
-        self.snapshot(&mut bytes);
-        hasher.write(&bytes);
+        let mut hasher = StateHasher::default();
+        hasher.write(&self.snapshot().into_bytes().unwrap_or_default());
         hasher.finish()
     }
 }

@@ -72,14 +72,12 @@ pub enum Completion {
 
 /// Requests queued for each thread, at most; beyond it [`StoragePort::submit`] waits.
 const QUEUE_MAX: usize = 4_096;
-/// The same for the thread of snapshots: the core has one under way that it stores and one that it
-/// fetches, and may drop the latter.
-const SNAPSHOT_QUEUE_MAX: usize = 4;
 
 /// Three threads behind queues: one that makes durable, one that reads, and one that stores
 /// snapshots, this member's and what is fetched of others'. Closed or dropped, they finish what is
 /// queued and end by themselves: nobody waits for them, for a disk may hang for as long as it
-/// likes. The archive stays locked until they have ended.
+/// likes. A snapshot that takes longer than one step is given up. The archive stays locked until
+/// they have ended.
 pub struct StorageThreads<C> {
     durable: Option<SyncSender<StorageRequest<C>>>,
     reads: Option<SyncSender<StorageRequest<C>>>,
@@ -95,15 +93,15 @@ impl<C> fmt::Debug for StorageThreads<C> {
 }
 
 impl<T: Send + 'static> StorageThreads<T> {
-    /// Starts the threads. Each completion is given to `complete`, on one of them or by
-    /// [`StoragePort::submit`].
+    /// Starts the threads; snapshots are written as what comes with them says. Each completion is
+    /// given to `complete`, on one of them or by [`StoragePort::submit`].
     ///
     /// # Errors
     /// A thread could not be started.
     pub fn start<D, R, S, C>(
         store: D,
         reader: R,
-        snapshots: S,
+        snapshots: (S, SnapshotWriting),
         complete: C,
     ) -> std::io::Result<Self>
     where
@@ -131,30 +129,12 @@ impl<T: Send + 'static> StorageThreads<T> {
             });
             drop(reads_queue);
         })?;
-        let snapshots = start_snapshots(snapshots, reporter.clone())?;
+        let (snapshots, writing) = snapshots;
+        let snapshots = snapshots::start(snapshots, writing, reporter.clone())?;
         let failure: Box<dyn Fn(String) + Send> = Box::new(move |reason| reporter.fail(reason));
         let (durable, reads, snapshots) = (Some(durable), Some(reads), Some(snapshots));
         Ok(Self { durable, reads, snapshots, failure: Some(failure) })
     }
-}
-
-/// Starts the thread that stores snapshots.
-fn start_snapshots<T, S, C>(
-    mut store: S,
-    reporter: Reporter<C>,
-) -> std::io::Result<SyncSender<StorageRequest<T>>>
-where
-    T: Send + 'static,
-    S: SnapshotStore + Send + 'static,
-    C: Fn(Completion) + Send + 'static,
-{
-    let (snapshots, queue) = sync_channel(SNAPSHOT_QUEUE_MAX);
-    thread::Builder::new().name("quorate-snapshots".into()).spawn(move || {
-        let complete = &reporter.complete;
-        reporter.watch(|| queue.iter().try_for_each(|one| store_one(&mut store, one, complete)));
-        drop((store, queue));
-    })?;
-    Ok(snapshots)
 }
 
 impl<C> StoragePort<C> for StorageThreads<C> {
@@ -165,13 +145,7 @@ impl<C> StoragePort<C> for StorageThreads<C> {
             Place::Durable => &self.durable,
         };
         let Some(queue) = queue else { return };
-        // The core bounds what is outstanding, so a full queue is rare; to wait is then right: the
-        // member must not run ahead of its disk.
-        let gone = match queue.try_send(request) {
-            Ok(()) => false,
-            Err(TrySendError::Full(request)) => queue.send(request).is_err(),
-            Err(TrySendError::Disconnected(_)) => true,
-        };
+        let gone = !put(queue, request);
         if gone && let Some(failure) = &self.failure {
             failure("a thread of the storage is gone; restart the member".into());
         }
@@ -181,6 +155,17 @@ impl<C> StoragePort<C> for StorageThreads<C> {
     /// all drop their `complete`: when no clone of it is left, all have ended.
     fn close(&mut self) {
         (self.durable, self.reads, self.snapshots, self.failure) = (None, None, None, None);
+    }
+}
+
+/// Puts a request into a queue; whether somebody is there to take it. The core bounds what is
+/// outstanding, so a full queue is rare; to wait is then right: the member must not run ahead of its
+/// disk.
+fn put<C>(queue: &SyncSender<StorageRequest<C>>, request: StorageRequest<C>) -> bool {
+    match queue.try_send(request) {
+        Ok(()) => true,
+        Err(TrySendError::Full(request)) => queue.send(request).is_ok(),
+        Err(TrySendError::Disconnected(_)) => false,
     }
 }
 
@@ -353,7 +338,7 @@ fn read_one<C>(
     }
 }
 
-/// Stores a snapshot, or what is fetched of one; any other request is nothing to it.
+/// Keeps what is fetched of another member's snapshot; any other request is nothing to it.
 ///
 /// # Errors
 /// What broke for good.
@@ -363,10 +348,6 @@ fn store_one<C>(
     complete: impl Fn(Completion),
 ) -> Result<(), String> {
     complete(match request {
-        StorageRequest::StoreSnapshot { operation, snapshot, service, pinned } => {
-            let result = store.store(&snapshot, &service, pinned);
-            outcome(operation, result, |()| stored(operation))?
-        }
         StorageRequest::KeepSnapshotPart { operation, manifest, start, bytes } => {
             let result = store.keep(&manifest, start, &bytes);
             outcome(operation, result, |()| stored(operation))?
@@ -406,9 +387,11 @@ fn outcome<T>(
 
 mod inline;
 mod scrubbing;
+mod snapshots;
 
 pub use self::inline::InlineStorage;
 pub use self::scrubbing::{ScrubThread, Scrubbing};
+pub use self::snapshots::SnapshotWriting;
 
 #[cfg(test)]
 mod tests;

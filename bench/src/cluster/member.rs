@@ -16,8 +16,8 @@ use std::thread;
 
 use clap::Args;
 use quorate_driver::{
-    Configuration, Context, MemberHandle, MemberOptions, MemberStatus, Service, ServiceError,
-    StorageMode,
+    Configuration, Context, Frozen, MemberHandle, MemberOptions, MemberStatus, Pages, Service,
+    ServiceError, StorageMode,
 };
 use serde_json::{Value, json};
 
@@ -49,13 +49,16 @@ const DRAG_COLLECTED_NS: u64 = 1_000_000;
 /// How far apart the bytes lie that messages change one after the other, so that no page of the
 /// state stays as it was.
 const STATE_STEP: usize = 4_096 + 64;
+/// Bytes of the count, in front of all else.
+const COUNT_BYTES: usize = 8;
 
 /// Replies with the first eight bytes of each message, and writes them into its state, if it has
 /// any.
 #[derive(Debug, Default)]
 pub(crate) struct Echo {
     count: u64,
-    state: Vec<u8>,
+    /// The count, which stands there for snapshots only, and what messages change.
+    state: Pages,
     /// Nanoseconds that each message is to take.
     drag: Arc<AtomicU64>,
     /// Those that it has not slept for yet.
@@ -65,13 +68,14 @@ pub(crate) struct Echo {
 impl Echo {
     /// A service that keeps so many bytes, none of them zero.
     fn with_state(bytes: usize) -> Self {
-        Self { state: vec![0x5a; bytes], ..Self::default() }
+        Self { state: Pages::from(vec![0x5a; COUNT_BYTES + bytes].as_slice()), ..Self::default() }
     }
 
     fn change(&mut self, word: &[u8]) {
-        if let Some(last) = self.state.len().checked_sub(word.len().max(1)) {
+        let bytes = self.state.len().saturating_sub(COUNT_BYTES);
+        if let Some(last) = bytes.checked_sub(word.len().max(1)) {
             let at = (self.count as usize).wrapping_mul(STATE_STEP) % (last + 1);
-            self.state[at..at + word.len()].copy_from_slice(word);
+            self.state.write(COUNT_BYTES + at, word);
         }
     }
 
@@ -103,17 +107,21 @@ impl Service for Echo {
         Ok(())
     }
 
-    fn snapshot(&self, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(&self.count.to_le_bytes());
-        bytes.extend_from_slice(&self.state);
+    fn snapshot(&self) -> Frozen {
+        let mut state = self.state.clone();
+        if state.is_empty() {
+            return Frozen::laid_out(self.count.to_le_bytes().to_vec());
+        }
+        state.write(0, &self.count.to_le_bytes());
+        state.freeze()
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), ServiceError> {
         let parts = bytes.split_first_chunk::<8>();
-        let (count, state) =
+        let (count, _) =
             parts.ok_or_else(|| ServiceError("eight bytes expected, and the state".into()))?;
         self.count = u64::from_le_bytes(*count);
-        state.clone_into(&mut self.state);
+        self.state = Pages::from(bytes);
         Ok(())
     }
 
@@ -211,12 +219,11 @@ mod tests {
         let mut one = Echo::with_state(10_000);
         one.count = 7;
         one.change(b"changed!");
-        let mut bytes = Vec::new();
-        one.snapshot(&mut bytes);
+        let bytes = one.snapshot().into_bytes().unwrap();
         assert_eq!(bytes.len(), 10_008);
         let mut two = Echo::with_state(20_000);
         two.restore(&bytes).unwrap();
-        assert_eq!((two.count, two.state), (7, one.state));
+        assert_eq!((two.count, two.snapshot().into_bytes().unwrap()), (7, bytes.clone()));
         assert!(two_fails(&bytes[..7]), "a count cut short was taken");
     }
 
@@ -231,13 +238,15 @@ mod tests {
             echo.count = count;
             echo.change(b"changed!");
         }
-        let unchanged = echo.state.chunks(4_096).filter(|page| page.iter().all(|&b| b == 0x5a));
+        let state = echo.snapshot().into_bytes().unwrap();
+        let unchanged = state[8..].chunks(4_096).filter(|page| page.iter().all(|&b| b == 0x5a));
         assert_eq!(unchanged.count(), 0);
         // Without a state, or with one that is too small, nothing is written.
         for bytes in [0, 7] {
             let mut small = Echo::with_state(bytes);
             small.change(b"changed!");
-            assert!(small.state.iter().all(|&b| b == 0x5a));
+            let state = small.snapshot().into_bytes().unwrap();
+            assert!(state[8..].iter().all(|&b| b == 0x5a));
         }
     }
 

@@ -37,6 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const SESSION_TIMEOUT: quorate_core::Duration = quorate_core::Duration::from_millis(600_000);
 /// How often it is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(2);
+/// How often members are asked whether they have stored a snapshot.
+const STORED_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Running members. Dropped, they are killed.
 #[derive(Debug)]
@@ -94,6 +96,7 @@ impl Cluster {
             timing: Timing { session_timeout: SESSION_TIMEOUT, ..Timing::default() },
             limits: self.case.limits.clone(),
             scrubbing: Scrubbing::default(),
+            snapshots: self.case.snapshots,
             faults: self.case.faults(u64::from(member.0)),
         }
     }
@@ -220,6 +223,8 @@ impl Cluster {
         let leader = self.leader()?;
         let position = self.process(leader)?.ask("snapshot")?.view("marked");
         self.wait_until("a snapshot is stored", |cluster| {
+            // Seldom: each question interrupts a member that is measured.
+            thread::sleep(STORED_INTERVAL);
             let statuses = cluster.statuses()?;
             Ok(statuses.values().all(|status| status.view("snapshot") >= position).then_some(()))
         })?;

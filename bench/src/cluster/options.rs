@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use quorate_core::Limits;
-use quorate_driver::Faults;
+use quorate_driver::{Faults, SnapshotWriting};
 
 /// What drives members.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -72,6 +72,8 @@ pub(crate) struct ClusterCase {
     pub(crate) payload: usize,
     /// Bytes that the service keeps, beside its count.
     pub(crate) state_bytes: usize,
+    /// How snapshots of that are written.
+    pub(crate) snapshots: SnapshotWriting,
 }
 
 impl ClusterCase {
@@ -88,6 +90,7 @@ impl ClusterCase {
             folder,
             payload,
             state_bytes: 0,
+            snapshots: SnapshotWriting::default(),
         }
     }
 

@@ -118,8 +118,12 @@ pub(super) fn snapshot_panels(lines: &[&Value]) -> Vec<Panel> {
     let panels = OF_SNAPSHOTS.iter().map(|(title, unit, shown)| {
         let mut panel = curves(title, "MiB of state", unit);
         for (name, field) in *shown {
-            for point in lines.iter().filter_map(|line| point(line, "state_mib", field)) {
-                panel.add(name, point);
+            for line in lines {
+                // Of each kind of storage a curve of its own.
+                let name = format!("{name}, {}", text(line, "storage"));
+                if let Some(point) = point(line, "state_mib", field) {
+                    panel.add(&name, point);
+                }
             }
         }
         Panel::Curves(panel)

@@ -11,7 +11,8 @@ use std::process::Stdio;
 
 use quorate_core::{GroupId, Limits, MemberId, Timing};
 use quorate_driver::{
-    Configuration, Faults, Scrubbing, init_archive, next_incarnation, rejoin_archive,
+    Configuration, Faults, Scrubbing, SnapshotWriting, init_archive, next_incarnation,
+    rejoin_archive,
 };
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
@@ -83,6 +84,7 @@ impl Cluster {
                 timing: Timing::default(),
                 limits: Limits::default(),
                 scrubbing: Scrubbing::default(),
+                snapshots: SnapshotWriting::default(),
                 faults: (loss > 0.0).then(|| faults(loss, u64::from(id.0))),
             };
             Process::prepare(directory, socket, &configuration, demo.runtime)

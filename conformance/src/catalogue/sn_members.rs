@@ -8,7 +8,7 @@ use quorate_sim::{ALWAYS, Dice, Stored};
 
 use crate::case::{Failure, Verdict};
 use crate::edges::Command;
-use crate::stage::{ClientNumber, MILLI, Options, SECOND, Stage};
+use crate::stage::{ClientNumber, MILLI, Options, SECOND, Stage, quantile};
 use crate::subject::Feature;
 use crate::trial::Trial;
 
@@ -324,4 +324,55 @@ pub(super) fn sn_16(trial: &Trial<'_>) -> Verdict {
         }
     }
     stage.check(excluded > 0, || "no session lay behind a snapshot".into())
+}
+
+/// The disks of all members are at a snapshot for seconds, and messages come all the time.
+pub(super) fn sn_15(trial: &mut Trial<'_>) -> Verdict {
+    let (mut stage, _, client) = served(trial)?;
+    fill(&mut stage, client)?;
+    let tail = |stage: &mut Stage<'_>| -> Result<u64, Failure> {
+        let begin = stage.now();
+        stage.offer(&[client], 300, 2 * MILLI, SECOND)?;
+        stage.until_level(10 * SECOND)?;
+        Ok(quantile(&stage.waits_of(&[client], begin), 990))
+    };
+    for _ in 0..trial.times(1, 3, 20) {
+        let usual = tail(&mut stage)?;
+        let elections = stage.elections();
+        let skipped = |stage: &Stage<'_>, member| stage.counters(member).snapshots_skipped;
+        let members: Vec<u16> = stage.numbers().collect();
+        let before: Vec<u64> = members.iter().map(|member| skipped(&stage, *member)).collect();
+        members.iter().for_each(|member| stage.hold(*member, "snapshot"));
+        let meanwhile = tail(&mut stage)?;
+        stage.check(meanwhile <= 2 * usual, || {
+            format!(
+                "99 of 100 replies take {meanwhile} ns while a snapshot is written, else {usual}"
+            )
+        })?;
+        let elected = stage.elections() - elections;
+        stage.check(elected == 0, || format!("{elected} elections meanwhile"))?;
+        for (member, before) in members.iter().zip(before) {
+            let (held, passed) =
+                (stage.held(*member, "snapshot").len(), skipped(&stage, *member) - before);
+            stage.check(held == 1 && passed > 5, || {
+                format!("member {member} is at {held} snapshots, and left out {passed}")
+            })?;
+        }
+        members.iter().for_each(|member| stage.release(*member, "snapshot"));
+        stage.run(5 * MILLI)?;
+        let stored: Vec<Option<Stored>> =
+            members.iter().map(|member| newest(&stage, *member)).collect();
+        let same = stored.iter().all(|one| {
+            let one = one.as_ref().map(|one| (&one.snapshot.core, &one.service));
+            one.is_some() && one == stored[0].as_ref().map(|one| (&one.snapshot.core, &one.service))
+        });
+        stage.check(same, || "members stored different snapshots, or none".into())?;
+        // What is applied by now is behind it, and it is of use.
+        for member in members {
+            stage.power_off(member);
+            begins_with_its_newest(&mut stage, member)?;
+            stage.until_level(10 * SECOND)?;
+        }
+    }
+    Ok(())
 }

@@ -318,7 +318,8 @@ impl Ledger {
         mix(self.running, self.applied)
     }
 
-    pub(super) fn snapshot(&self, bytes: &mut Vec<u8>) {
+    pub(super) fn snapshot(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
         let queued = self.queue.len() as u64;
         for word in [self.applied, self.running, self.set, self.bank.packed(), queued] {
             bytes.extend_from_slice(&word.to_le_bytes());
@@ -328,6 +329,7 @@ impl Ledger {
             bytes.extend_from_slice(&key.to_le_bytes());
             bytes.extend_from_slice(&value.to_le_bytes());
         }
+        bytes
     }
 
     pub(super) fn restore(&mut self, bytes: &[u8]) -> Result<(), String> {

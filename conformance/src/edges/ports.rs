@@ -4,7 +4,7 @@ use std::io;
 
 use quorate_core::{Apply, ClientKey, Delivery, Endpoint, Instant, Position};
 use quorate_driver::{
-    AppendError, Clock, Context, DatagramPort, LogPort, Received, Service, ServiceError,
+    AppendError, Clock, Context, DatagramPort, Frozen, LogPort, Received, Service, ServiceError,
     StoragePort, StorageRequest,
 };
 use quorate_sim::{FrameMark, Stored, Work};
@@ -165,6 +165,8 @@ impl StoragePort<EdgeCut> for EdgeStorage {
             StorageRequest::PersistPeers { operation, peers } => (operation, Work::Peers(peers)),
             StorageRequest::Read { operation, range } => (operation, Work::Read(range)),
             StorageRequest::StoreSnapshot { operation, snapshot, service, pinned } => {
+                // It was laid out by the suite's own service, which is as long as it says.
+                let service = service.into_bytes().unwrap_or_default();
                 let stored = Box::new(Stored::new(*snapshot, service));
                 (operation, Work::Snapshot { stored, pinned })
             }
@@ -268,8 +270,8 @@ impl Service for EdgeService {
         Ok(())
     }
 
-    fn snapshot(&self, bytes: &mut Vec<u8>) {
-        self.0.state().service.snapshot(bytes);
+    fn snapshot(&self) -> Frozen {
+        Frozen::laid_out(self.0.state().service.snapshot())
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), ServiceError> {

@@ -10,7 +10,7 @@ use quorate_core::{
     ClientKey, Delivery, Duration, Endpoint, Instant, OperationId, Position, PositionRange, Source,
 };
 use quorate_driver::{
-    AppendError, Clock, Context, DatagramPort, LogPort, Received, Service, ServiceError,
+    AppendError, Clock, Context, DatagramPort, Frozen, LogPort, Received, Service, ServiceError,
     StoragePort, StorageRequest,
 };
 use serde::Serialize;
@@ -180,6 +180,8 @@ impl StoragePort<Position> for PipeStorage {
                 self.put(&DiskRequest::Peers(operation, &json(&body)));
             }
             StorageRequest::StoreSnapshot { operation, snapshot, service, .. } => {
+                // It was laid out by the suite, and is as long as it says.
+                let service = service.into_bytes().unwrap_or_default();
                 self.snapshots.borrow_mut().push(operation);
                 self.put(&DiskRequest::Snapshot(operation, &snapshot.core, &service));
             }
@@ -280,13 +282,13 @@ impl Service for PipeService {
     }
 
     /// Its state is with the suite.
-    fn snapshot(&self, bytes: &mut Vec<u8>) {
+    fn snapshot(&self) -> Frozen {
         let frame = Frame::new(opcode::SERVICE, self.node, SERVICE_STATE.to_vec());
         let answer = self.pipe.borrow_mut().ask(&frame, opcode::SERVICE_DONE);
         // What goes wrong here has no other way out: the host takes a panic for a refusal, and the
         // end of the turn tells of a pipe that broke.
         match answer.as_deref().map(ServiceOutcome::parse) {
-            Ok(Some(ServiceOutcome::Done { reply, .. })) => bytes.extend_from_slice(reply),
+            Ok(Some(ServiceOutcome::Done { reply, .. })) => Frozen::laid_out(reply.to_vec()),
             Ok(Some(ServiceOutcome::Failed(_)) | None) | Err(_) => {
                 std::panic::panic_any("the suite gives no state");
             }

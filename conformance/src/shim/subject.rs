@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use quorate_core::client::ClientConfig;
 use quorate_core::{Apply, Instant};
 use quorate_driver::{
-    AppendError, Completion, DatagramPort, LogPort, ServiceHost, StoragePort, StorageRequest,
+    AppendError, Completion, DatagramPort, Frozen, LogPort, ServiceHost, StoragePort,
+    StorageRequest,
 };
 
 use super::body::{self, HistoryBody, PeerBody, VoteBody};
@@ -395,7 +396,7 @@ impl ShimNode {
             }
             DiskRequest::Snapshot(operation, core, service) => {
                 let snapshot = body::snapshot(core.to_vec()).map(Box::new);
-                let service = service.to_vec();
+                let service = Frozen::laid_out(service.to_vec());
                 snapshot.filter(|_| self.takes_snapshots).map(|snapshot| {
                     StorageRequest::StoreSnapshot { operation, snapshot, service, pinned: None }
                 })
@@ -408,7 +409,7 @@ impl ShimNode {
 
     fn serve(&mut self, process: &mut Process, frame: &Frame) -> Result<(), ShimError> {
         if frame.body == SERVICE_STATE {
-            let state = self.service.snapshot();
+            let state = self.service.snapshot().and_then(Frozen::into_bytes);
             let body = match &state {
                 Ok(reply) => ServiceOutcome::Done { timers: Vec::new(), reply }.to_bytes(),
                 Err(error) => ServiceOutcome::Failed(error.to_string().as_bytes()).to_bytes(),

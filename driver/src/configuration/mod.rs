@@ -21,6 +21,9 @@
 //! bytes_per_second = 4194304        # of what is stored, read again to find what has rotted
 //! interval = "3600s"                # between the end of a pass and the next
 //!
+//! [snapshots]                       # optional, as is its key
+//! bytes_per_second = 33554432       # of a service's state, written while it goes on; 0: no limit
+//!
 //! [faults]                          # only to try out what the group bears
 //! loss_percent = 5
 //! ```
@@ -43,7 +46,7 @@ use self::members::{Members, read_address, read_members};
 use self::section::Section;
 use crate::endpoint::endpoint_of;
 use crate::faults::Faults;
-use crate::storage::Scrubbing;
+use crate::storage::{Scrubbing, SnapshotWriting};
 
 /// A member's configuration, checked.
 #[derive(Clone, Debug)]
@@ -64,6 +67,8 @@ pub struct Configuration {
     pub limits: Limits,
     /// How what is stored is read again.
     pub scrubbing: Scrubbing,
+    /// How this member's own snapshots are written.
+    pub snapshots: SnapshotWriting,
     /// Deliberate faults, when there is such a section.
     pub faults: Option<Faults>,
 }
@@ -205,7 +210,13 @@ impl Configuration {
             }
         }
         let scrub = scrub_table(self.scrubbing);
-        for (name, section) in [("timing", timing), ("limits", limits), ("scrub", scrub)] {
+        let mut snapshots = Table::new();
+        let SnapshotWriting { bytes_per_second } = self.snapshots;
+        if self.snapshots != SnapshotWriting::default() {
+            snapshots.insert("bytes_per_second".into(), bytes_per_second.cast_signed().into());
+        }
+        let sections = [("timing", timing), ("limits", limits), ("scrub", scrub)];
+        for (name, section) in sections.into_iter().chain([("snapshots", snapshots)]) {
             if !section.is_empty() {
                 file.insert(name.into(), Value::Table(section));
             }
@@ -275,6 +286,7 @@ impl Configuration {
             section.finish();
         }
         let scrubbing = file.section("scrub").map(read_scrub).unwrap_or_default();
+        let snapshots = file.section("snapshots").map(read_snapshots).unwrap_or_default();
         let faults = file.section("faults").map(read_faults);
         file.finish();
         let unbound = SocketAddr::from(([0, 0, 0, 0], 0));
@@ -287,6 +299,7 @@ impl Configuration {
             timing,
             limits,
             scrubbing,
+            snapshots,
             faults,
         };
         configuration.check(member.is_some() && complete, problems);
@@ -349,6 +362,13 @@ fn read_scrub(mut section: Section<'_>) -> Scrubbing {
     section.duration_into("interval", &mut scrubbing.interval);
     section.finish();
     scrubbing
+}
+
+fn read_snapshots(mut section: Section<'_>) -> SnapshotWriting {
+    let mut writing = SnapshotWriting::default();
+    section.integer_into(Integer::U64("bytes_per_second", &mut writing.bytes_per_second));
+    section.finish();
+    writing
 }
 
 /// What a file has to say for these settings.

@@ -16,6 +16,9 @@ heartbeat_interval = "30ms"
 [limits]
 in_flight_max = 17
 
+[snapshots]
+bytes_per_second = 1048576
+
 [faults]
 loss_percent = 2.5
 "#;
@@ -32,6 +35,7 @@ fn problems(text: &str) -> Vec<String> {
 #[test]
 fn a_good_file_is_taken_and_the_rest_is_default() {
     let configuration = Configuration::parse(GOOD).unwrap();
+    assert_eq!(configuration.snapshots.bytes_per_second, 1 << 20);
     assert_eq!(configuration.group, GroupId(0x51d0_a7e5_c0ff_ee42));
     assert_eq!(configuration.bind, "127.0.0.1:9002".parse().unwrap());
     assert_eq!(configuration.timing.heartbeat_interval, Duration::from_millis(30));

@@ -17,6 +17,7 @@ use crate::archive_storage::{ArchiveStorage, StorageMode};
 use crate::configuration::Configuration;
 use crate::doorbell::Doorbell;
 use crate::faults::FaultyPort;
+use crate::frozen::Frozen;
 use crate::host::{ServiceHost, snapshot_of};
 use crate::member_handle::{MemberHandle, MemberOptions, RunError, StartMemberError};
 use crate::member_loop::MemberLoop;
@@ -147,7 +148,7 @@ struct Lives {
     record: Option<PathBuf>,
     count: u64,
     /// The service's state at the beginning of the log, if it gave it.
-    beginning: Option<Vec<u8>>,
+    beginning: Option<Frozen>,
     /// Where the log was mended from on, since the last life began.
     mended_at: Option<Position>,
 }
@@ -203,7 +204,7 @@ impl Lives {
             None
         });
         let member = Member::new(config, recovered, now)?;
-        let Some(state) = service_state.or_else(|| self.beginning.clone()) else {
+        let Some(state) = service_state.or_else(|| self.beginning_laid_out()) else {
             let reason = ServiceError("there is no snapshot to restore it from".into());
             return Err(refused(&member, reason));
         };
@@ -218,6 +219,13 @@ impl Lives {
         Ok(Next::Life)
     }
 
+    /// The service's state before it had applied anything. From then on it is kept laid out.
+    fn beginning_laid_out(&mut self) -> Option<Vec<u8>> {
+        let state = self.beginning.take()?.into_bytes().ok()?;
+        self.beginning = Some(Frozen::laid_out(state.clone()));
+        Some(state)
+    }
+
     fn storage(
         &self,
         (store, reader, snapshots): (ArchiveStore, ArchiveReader, ArchiveSnapshots),
@@ -226,6 +234,7 @@ impl Lives {
     ) -> Result<ArchiveStorage, StartMemberError> {
         let complete = move |completion| completed.put(completion);
         let scrubs = (scrub, self.configuration.scrubbing);
+        let snapshots = (snapshots, self.configuration.snapshots);
         let storage =
             ArchiveStorage::start(self.storage, store, reader, snapshots, scrubs, complete);
         storage.map_err(StartMemberError::Thread)

@@ -12,6 +12,7 @@ use quorate_core::{
 };
 
 use super::*;
+use crate::frozen::Frozen;
 use crate::port::Received;
 use crate::service::{Context, ServiceError};
 
@@ -88,10 +89,11 @@ impl Service for Recorder {
         if payload == b"bad" { Err(ServiceError("it is bad".into())) } else { Ok(()) }
     }
 
-    fn snapshot(&self, _bytes: &mut Vec<u8>) {
+    fn snapshot(&self) -> Frozen {
         let is_bad = self.0.borrow().iter().any(|line| line == "message bad");
         assert!(!is_bad, "a deliberate panic");
         self.0.borrow_mut().push("state".into());
+        Frozen::laid_out(Vec::new())
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), ServiceError> {

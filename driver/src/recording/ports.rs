@@ -5,6 +5,7 @@ use std::io;
 use quorate_core::{Endpoint, Position};
 
 use super::tap::SharedHash;
+use crate::frozen::Frozen;
 use crate::port::{AppendError, DatagramPort, LogPort, Received, StoragePort, StorageRequest};
 use crate::service::{Context, Service, ServiceError};
 
@@ -76,7 +77,9 @@ impl Service for HashingService {
         Ok(())
     }
 
-    fn snapshot(&self, _bytes: &mut Vec<u8>) {}
+    fn snapshot(&self) -> Frozen {
+        Frozen::laid_out(Vec::new())
+    }
 
     fn restore(&mut self, _bytes: &[u8]) -> Result<(), ServiceError> {
         Ok(())

@@ -7,6 +7,7 @@ use quorate_core::{
 };
 
 use super::*;
+use crate::frozen::Frozen;
 
 fn operation(sequence: u64) -> OperationId {
     OperationId { boot_epoch: BootEpoch(1), sequence }
@@ -111,14 +112,29 @@ fn nothing_is_performed_or_completed_behind_an_error() {
 struct Keeper(Vec<u8>);
 
 impl SnapshotStore for Keeper {
-    fn store(
+    type Draft = (Position, Vec<u8>);
+
+    fn begin(
         &mut self,
         snapshot: &Snapshot,
-        service: &[u8],
+        service_bytes: u64,
+    ) -> Result<Self::Draft, StoreError> {
+        assert_eq!(service_bytes, 5);
+        Ok((snapshot.point.position, Vec::new()))
+    }
+
+    fn write(&mut self, draft: &mut Self::Draft, bytes: &[u8]) -> Result<(), StoreError> {
+        draft.1.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn publish(
+        &mut self,
+        (position, service): Self::Draft,
         pinned: Option<Position>,
     ) -> Result<(), StoreError> {
-        assert_eq!((service, pinned), (&b"state"[..], Some(Position(3))));
-        refuse_at(snapshot.point.position)
+        assert_eq!((service.as_slice(), pinned), (&b"state"[..], Some(Position(3))));
+        refuse_at(position)
     }
 
     fn keep(
@@ -142,10 +158,14 @@ impl SnapshotStore for Keeper {
     }
 }
 
+fn keeper() -> (Keeper, SnapshotWriting) {
+    (Keeper::default(), SnapshotWriting::default())
+}
+
 fn snapshot(sequence: u64) -> StorageRequest<Position> {
     let point = SnapshotPoint { position: Position(sequence), ..SnapshotPoint::default() };
     let snapshot = Box::new(Snapshot { point, core: Vec::new() });
-    let service = b"state".to_vec();
+    let service = Frozen::laid_out(b"state".to_vec());
     let pinned = Some(Position(3));
     StorageRequest::StoreSnapshot { operation: operation(sequence), snapshot, service, pinned }
 }
@@ -163,15 +183,14 @@ fn snapshots_are_stored_refused_or_the_end() {
     let (sender, completions) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
     let mut threads =
-        StorageThreads::start(Recorder::default(), Echo, Keeper::default(), complete.clone())
-            .unwrap();
-    let mut inline = InlineStorage::new(Recorder::default(), Echo, Keeper::default(), complete);
+        StorageThreads::start(Recorder::default(), Echo, keeper(), complete.clone()).unwrap();
+    let mut inline = InlineStorage::start(Recorder::default(), Echo, keeper(), complete).unwrap();
     for position in [24, 8, 16] {
         inline.submit(snapshot(position));
     }
     inline.perform();
     for completion in what_becomes_of_snapshots() {
-        assert_eq!(completions.try_recv(), Ok(completion));
+        assert_eq!(completions.recv(), Ok(completion));
     }
     drop(inline);
     for position in [24, 8, 16] {
@@ -235,12 +254,11 @@ fn a_snapshot_is_fetched_and_installed_by_threads_and_inline_alike() {
         let complete = move |completion| sender.send(completion).unwrap();
         let store = Recorder::default();
         if inline {
-            let mut inline = InlineStorage::new(store, Echo, Keeper::default(), complete);
+            let mut inline = InlineStorage::start(store, Echo, keeper(), complete).unwrap();
             fetch(position).into_iter().for_each(|request| inline.submit(request));
             inline.close();
         } else {
-            let mut threads =
-                StorageThreads::start(store, Echo, Keeper::default(), complete).unwrap();
+            let mut threads = StorageThreads::start(store, Echo, keeper(), complete).unwrap();
             fetch(position).into_iter().for_each(|request| threads.submit(request));
         }
         completions.iter().collect::<Vec<_>>()
@@ -282,8 +300,7 @@ fn a_snapshot_is_fetched_and_installed_by_threads_and_inline_alike() {
 fn the_threads_perform_what_is_queued_before_they_end() {
     let (sender, completions) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut threads =
-        StorageThreads::start(Recorder::default(), Echo, Keeper::default(), complete).unwrap();
+    let mut threads = StorageThreads::start(Recorder::default(), Echo, keeper(), complete).unwrap();
     for sequence in 0..100 {
         threads.submit(sync(sequence));
     }
@@ -304,7 +321,7 @@ fn the_first_error_is_reported_once_and_poisons() {
     let (sender, completions) = channel();
     let store = Recorder { fails_at: Some(0), ..Recorder::default() };
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut threads = StorageThreads::start(store, Echo, Keeper::default(), complete).unwrap();
+    let mut threads = StorageThreads::start(store, Echo, keeper(), complete).unwrap();
     threads.submit(sync(1));
     threads.submit(sync(2));
     drop(threads);
@@ -349,8 +366,7 @@ fn a_disk_that_hangs_does_not_hold_up_whoever_drops_the_threads() {
     let (sender, completions) = channel();
     let (release, released) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut threads =
-        StorageThreads::start(Hanging(released), Echo, Keeper::default(), complete).unwrap();
+    let mut threads = StorageThreads::start(Hanging(released), Echo, keeper(), complete).unwrap();
     threads.submit(sync(1));
     let (dropped, done) = channel();
     thread::spawn(move || {
@@ -369,8 +385,7 @@ fn a_disk_that_hangs_does_not_hold_up_whoever_drops_the_threads() {
 fn closed_threads_let_go_of_everything_when_they_have_finished() {
     let (sender, completions) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut threads =
-        StorageThreads::start(Recorder::default(), Echo, Keeper::default(), complete).unwrap();
+    let mut threads = StorageThreads::start(Recorder::default(), Echo, keeper(), complete).unwrap();
     threads.submit(sync(1));
     threads.close();
     assert_eq!(completions.iter().count(), 1);
@@ -383,8 +398,7 @@ fn a_panic_in_a_thread_is_a_failure_and_so_is_a_queue_without_a_thread() {
     let (release, released) = channel::<()>();
     drop(release);
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut threads =
-        StorageThreads::start(Hanging(released), Echo, Keeper::default(), complete).unwrap();
+    let mut threads = StorageThreads::start(Hanging(released), Echo, keeper(), complete).unwrap();
     threads.submit(sync(1));
     let failed = completions.recv().unwrap();
     match &failed {
@@ -415,7 +429,7 @@ fn a_panic_in_a_thread_is_a_failure_and_so_is_a_queue_without_a_thread() {
 fn an_inline_storage_performs_when_it_is_told_to_and_lets_go_when_closed() {
     let (sender, completions) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
-    let mut inline = InlineStorage::new(Recorder::default(), Echo, Keeper::default(), complete);
+    let mut inline = InlineStorage::start(Recorder::default(), Echo, keeper(), complete).unwrap();
     inline.submit(sync(1));
     let range = PositionRange::at(Position(16), 3);
     inline.submit(StorageRequest::Read { operation: operation(2), range });
@@ -437,7 +451,7 @@ fn an_inline_storage_that_fails_or_panics_says_so_once_and_does_nothing_more() {
     let (sender, completions) = channel();
     let complete = move |completion| sender.send(completion).unwrap();
     let store = Recorder { fails_at: Some(1), ..Recorder::default() };
-    let mut inline = InlineStorage::new(store, Echo, Keeper::default(), complete.clone());
+    let mut inline = InlineStorage::start(store, Echo, keeper(), complete.clone()).unwrap();
     for request in [vote(1), sync(2), vote(3)] {
         inline.submit(request);
     }
@@ -447,7 +461,7 @@ fn an_inline_storage_that_fails_or_panics_says_so_once_and_does_nothing_more() {
     let failed = Completion::Failed { reason: "a deliberate error".into() };
     let all: Vec<_> = completions.try_iter().collect();
     assert_eq!(all, [Completion::Durable { operation: operation(1) }, failed]);
-    let mut inline = InlineStorage::new(Hanging(released), Echo, Keeper::default(), complete);
+    let mut inline = InlineStorage::start(Hanging(released), Echo, keeper(), complete).unwrap();
     inline.submit(sync(1));
     inline.perform();
     assert!(matches!(completions.try_recv(), Ok(Completion::Failed { .. })));

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use quorate_core::client::{ClientConfig, ClientLimits, ClientTiming};
 use quorate_core::{ClientKey, GroupId, Limits, MemberId, RecoveryEpoch, Timing};
 use quorate_driver::{
-    ClientHandle, ClientOptions, Configuration, Context, Faults, MemberHandle, MemberOptions,
-    Scrubbing, Service, ServiceError, StartMemberError, StorageMode, endpoint_of, next_incarnation,
-    rejoin_archive,
+    ClientHandle, ClientOptions, Configuration, Context, Faults, Frozen, MemberHandle,
+    MemberOptions, Scrubbing, Service, ServiceError, SnapshotWriting, StartMemberError,
+    StorageMode, endpoint_of, next_incarnation, rejoin_archive,
 };
 
 /// Starts members and clients.
@@ -37,11 +37,13 @@ impl Service for Keeper {
         Ok(())
     }
 
-    fn snapshot(&self, bytes: &mut Vec<u8>) {
+    fn snapshot(&self) -> Frozen {
+        let mut bytes = Vec::new();
         for message in &self.0 {
             bytes.extend_from_slice(&(message.len() as u32).to_le_bytes());
             bytes.extend_from_slice(message);
         }
+        Frozen::laid_out(bytes)
     }
 
     fn restore(&mut self, mut bytes: &[u8]) -> Result<(), ServiceError> {
@@ -90,6 +92,7 @@ impl<'a> Group<'a> {
             timing: Timing::default(),
             limits: Limits::default(),
             scrubbing: Scrubbing::default(),
+            snapshots: SnapshotWriting::default(),
             faults: faults.map(|faults| Faults { seed: u64::from(id.0), ..faults }),
         };
         let configurations = addresses.iter().map(configure).collect();

@@ -6,7 +6,7 @@ mod worlds;
 use self::decisions::{sn_05, sn_06, sn_14, sn_16, sn_17};
 use self::worlds::{sn_01, sn_03, sn_11, sn_12};
 use super::sn_fetches::{sn_04, sn_07, sn_08, sn_09, sn_10};
-use super::sn_members::sn_13;
+use super::sn_members::{sn_13, sn_15};
 use crate::case::Case;
 
 pub(super) const CASES: &[Case] = &[
@@ -110,11 +110,11 @@ pub(super) const CASES: &[Case] = &[
         "A snapshot that the service does not give, or the disk has no room for, changes nothing but a counter; the next is taken.",
         sn_14,
     ),
-    Case::waits(
+    Case::cluster(
         "SN-15",
         "no pause",
-        "While a snapshot of 1 GiB is taken replies take at most twice their time.",
-        "services that go on while their state is written",
+        "While a snapshot is written, for however long, replies take at most twice their usual time, nobody is elected, and no other snapshot is begun; what is stored in the end is the state at its position.",
+        sn_15,
     )
     .should(),
     Case::core(

@@ -17,6 +17,7 @@ use quorate_core::{
 use super::super::Recording;
 use crate::client_loop::{ClientLoop, ClientOutcome};
 use crate::faults::FaultyPort;
+use crate::frozen::Frozen;
 use crate::host::ServiceHost;
 use crate::member_loop::MemberLoop;
 use crate::port::{
@@ -170,9 +171,8 @@ impl Service for Echo {
         Ok(())
     }
 
-    fn snapshot(&self, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(&self.messages.to_le_bytes());
-        bytes.extend_from_slice(&self.timers.to_le_bytes());
+    fn snapshot(&self) -> Frozen {
+        Frozen::laid_out([self.messages, self.timers].map(u64::to_le_bytes).concat())
     }
 
     fn restore(&mut self, _bytes: &[u8]) -> Result<(), ServiceError> {

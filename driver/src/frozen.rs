@@ -1,0 +1,186 @@
+//! The state of a service as it was at one position, which is written while the service goes on.
+
+use core::fmt;
+use core::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+
+use crate::host::panicked;
+use crate::service::ServiceError;
+
+/// Bytes of a state that was laid out at once which are handed over at a time.
+const SLICE_BYTES: usize = 64 << 10;
+
+/// The state of a service as it is at one position of the log: what [`crate::Service::snapshot`]
+/// returns at once, and another thread writes bit by bit while the service goes on.
+///
+/// [`Frozen::laid_out`] is the simple way: it costs the member the time to lay out all of the state,
+/// and the memory for it. A service with more state than that allows for clones it cheaply instead,
+/// and says with [`Frozen::new`] how the clone is laid out later: see [`crate::Pages`].
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use std::sync::Arc;
+///
+/// use quorate_driver::Frozen;
+///
+/// // One `Arc` for each thousand keys, say: the clone copies those, and a change of one part
+/// // (`Arc::make_mut`) copies that part once while a clone is there.
+/// let parts: Vec<Arc<BTreeMap<u64, u64>>> = vec![Arc::new(BTreeMap::from([(1, 2), (3, 4)]))];
+/// let keys: usize = parts.iter().map(|part| part.len()).sum();
+/// let lay_out = |part: Arc<BTreeMap<u64, u64>>| -> Vec<u8> {
+///     part.iter().flat_map(|(key, value)| [key.to_le_bytes(), value.to_le_bytes()]).flatten().collect()
+/// };
+/// let frozen = Frozen::new(16 * keys as u64, parts.clone().into_iter().map(lay_out));
+/// assert_eq!(frozen.into_bytes().unwrap().len(), 32);
+/// ```
+pub struct Frozen {
+    bytes: u64,
+    handed_over: u64,
+    parts: Parts,
+}
+
+enum Parts {
+    LaidOut { bytes: Vec<u8>, at: usize },
+    Later(Box<dyn LaterParts>),
+}
+
+/// What hands over the next part, or says that there is none.
+trait LaterParts: Send {
+    fn hand_over(&mut self, take: &mut dyn FnMut(&[u8])) -> bool;
+}
+
+impl<I> LaterParts for I
+where
+    I: Iterator + Send,
+    I::Item: AsRef<[u8]>,
+{
+    fn hand_over(&mut self, take: &mut dyn FnMut(&[u8])) -> bool {
+        let part = self.next();
+        if let Some(part) = &part {
+            take(part.as_ref());
+        }
+        part.is_some()
+    }
+}
+
+impl fmt::Debug for Frozen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bytes, handed_over, .. } = self;
+        let mut shown = f.debug_struct("Frozen");
+        shown.field("bytes", bytes).field("handed_over", handed_over).finish_non_exhaustive()
+    }
+}
+
+impl Frozen {
+    /// A state of `bytes` bytes, which are those of `parts`, one behind the other: the same bytes
+    /// for the same state on every member. Parts are asked for on another thread, each when the
+    /// one before is written, and dropped then; they are best between some KiB and some hundred
+    /// KiB, for what is written between two pauses is a whole part at least.
+    ///
+    /// If the parts are not as many bytes as was said, or panic, no snapshot is stored; the member
+    /// goes on.
+    #[must_use]
+    pub fn new<I>(bytes: u64, parts: I) -> Self
+    where
+        I: IntoIterator<Item: AsRef<[u8]>, IntoIter: Send + 'static>,
+    {
+        Self { bytes, handed_over: 0, parts: Parts::Later(Box::new(parts.into_iter())) }
+    }
+
+    /// A state that is laid out already. What that took the member did nothing else for: about a
+    /// second for a GiB, and more where the memory for it is new. A leader that takes longer than
+    /// the others' patience, 150 ms unless configured, is replaced.
+    #[must_use]
+    pub fn laid_out(bytes: Vec<u8>) -> Self {
+        let length = bytes.len() as u64;
+        Self { bytes: length, handed_over: 0, parts: Parts::LaidOut { bytes, at: 0 } }
+    }
+
+    /// Bytes of the state, as it was said.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Hands the next part to `take`; whether there was one.
+    ///
+    /// # Errors
+    /// The parts panicked, or are not as many bytes as was said: the state is of no use.
+    pub fn next_part(&mut self, mut take: impl FnMut(&[u8])) -> Result<bool, ServiceError> {
+        let (parts, mut length) = (&mut self.parts, 0);
+        let next = || match parts {
+            Parts::LaidOut { bytes, at } => {
+                let slice = &bytes[*at..bytes.len().min(*at + SLICE_BYTES)];
+                length = slice.len() as u64;
+                *at += slice.len();
+                take(slice);
+                length > 0
+            }
+            Parts::Later(later) => later.hand_over(&mut |part| {
+                length = part.len() as u64;
+                take(part);
+            }),
+        };
+        // Nothing of it is used any more behind a panic.
+        let there_was = catch_unwind(AssertUnwindSafe(next));
+        let there_was = there_was.map_err(|panic| panicked(panic.as_ref()))?;
+        self.handed_over += length;
+        let (said, found) = (self.bytes, self.handed_over);
+        if found > said || (!there_was && found < said) {
+            let text =
+                format!("the service said that its state is {said} bytes, of which it gave ");
+            let text = text + &if found > said { "more".into() } else { found.to_string() };
+            return Err(ServiceError(text));
+        }
+        Ok(there_was)
+    }
+
+    /// All of the state, in memory.
+    ///
+    /// # Errors
+    /// As [`Frozen::next_part`].
+    pub fn into_bytes(mut self) -> Result<Vec<u8>, ServiceError> {
+        if let Parts::LaidOut { bytes, at: 0 } = self.parts {
+            return Ok(bytes);
+        }
+        let mut all = Vec::new();
+        while self.next_part(|part| all.extend_from_slice(part))? {}
+        Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_are_the_state() {
+        let parts = vec![vec![1, 2], Vec::new(), vec![3]];
+        assert_eq!(Frozen::new(3, parts).into_bytes().unwrap(), [1, 2, 3]);
+        let state: Vec<u8> = (0..200_000_u32).map(|at| at as u8).collect();
+        let mut frozen = Frozen::laid_out(state.clone());
+        let (mut all, mut parts) = (Vec::new(), 0);
+        while frozen.next_part(|part| all.extend_from_slice(part)).unwrap() {
+            parts += 1;
+        }
+        assert_eq!((frozen.bytes(), parts), (200_000, 4));
+        assert_eq!(all, state);
+        assert_eq!(Frozen::laid_out(state.clone()).into_bytes().unwrap(), state);
+    }
+
+    #[test]
+    fn a_state_that_is_not_what_was_said_is_refused() {
+        for said in [2, 4] {
+            let error = Frozen::new(said, vec![[1, 2, 3]]).into_bytes().unwrap_err();
+            assert!(error.to_string().starts_with("the service said"), "{error}");
+        }
+        let panics = (0..3).map(|at| match at {
+            2 => panic!("a deliberate panic"),
+            at => [at as u8],
+        });
+        let mut frozen = Frozen::new(3, panics);
+        assert!(frozen.next_part(|part| assert_eq!(part, [0])).unwrap());
+        let error = frozen.into_bytes().unwrap_err();
+        assert_eq!(error.to_string(), "the service panicked: a deliberate panic");
+    }
+}
