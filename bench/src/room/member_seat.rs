@@ -112,7 +112,7 @@ impl MemberSeat {
     }
 
     /// One event, and all that follows from it without anybody else: whether there was any of that.
-    #[inline(always)]
+    #[inline]
     pub(super) fn step(&mut self, now: Instant, event: Event<'_>) -> bool {
         self.member.step(now, event, &mut self.actions);
         self.steps += 1;
@@ -155,7 +155,7 @@ impl MemberSeat {
     #[inline]
     pub(super) fn give_back_outbox(&mut self, mut emptied: Vec<Action>) {
         if !self.outbox.is_empty() {
-            emptied.append(&mut self.outbox);
+            append(&mut emptied, &mut self.outbox);
         }
         self.outbox = emptied;
     }
@@ -195,13 +195,27 @@ impl MemberSeat {
     }
 }
 
+#[cold]
+#[inline(never)]
+fn append(first: &mut Vec<Action>, then: &mut Vec<Action>) {
+    first.append(then);
+}
+
 /// Copies `bytes` to where `cache` goes on, from its beginning when its end is near.
 fn write(cache: &mut [u8], at: &mut usize, bytes: &[u8]) {
+    if let Some(place) = cache.get_mut(*at..*at + bytes.len()) {
+        place.copy_from_slice(bytes);
+        *at += bytes.len();
+    } else {
+        write_anew(cache, at, bytes);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn write_anew(cache: &mut [u8], at: &mut usize, bytes: &[u8]) {
     for part in bytes.chunks(cache.len()) {
-        if *at + part.len() > cache.len() {
-            *at = 0;
-        }
-        cache[*at..*at + part.len()].copy_from_slice(part);
-        *at += part.len();
+        cache[..part.len()].copy_from_slice(part);
+        *at = part.len();
     }
 }

@@ -398,6 +398,7 @@ impl Room {
         self.to_clients.push(Posted { from: index as u32, to, content });
     }
 
+    #[inline(never)]
     fn serve_timers(&mut self) {
         let now = self.now;
         self.timers_at = now.0 + TIMER_INTERVAL_NS;
@@ -441,9 +442,14 @@ const fn index_of(member: MemberId) -> usize {
 #[inline]
 fn sort_once(indexes: &mut Vec<usize>) {
     if indexes.len() > 1 {
-        indexes.sort_unstable();
-        indexes.dedup();
+        sort_several(indexes);
     }
+}
+
+#[inline(never)]
+fn sort_several(indexes: &mut Vec<usize>) {
+    indexes.sort_unstable();
+    indexes.dedup();
 }
 
 /// A run of a stream on its way.
@@ -471,19 +477,23 @@ impl Run {
             let end = start.plus(slice_bytes).min(range.end);
             let slice = match bytes(PositionRange::new(start, end)) {
                 (whole, []) => whole,
-                (first, second) => {
-                    scratch.clear();
-                    scratch.extend_from_slice(first);
-                    scratch.extend_from_slice(second);
-                    scratch.as_slice()
-                }
+                (first, second) => join(scratch, first, second),
             };
             let length = slice.len() as u64;
-            assert_eq!(length, end.since(start), "the sender no longer has its bytes");
+            assert!(length == end.since(start), "the sender no longer has its bytes");
             take(Incoming::Data { stream, epoch, position: start, live, slice });
             start = end;
         }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn join<'a>(scratch: &'a mut Vec<u8>, first: &[u8], second: &[u8]) -> &'a [u8] {
+    scratch.clear();
+    scratch.extend_from_slice(first);
+    scratch.extend_from_slice(second);
+    scratch
 }
 
 #[cfg(test)]

@@ -301,6 +301,8 @@ impl Client {
     }
 
     /// Handles the answer to the current attempt; whether it makes sense.
+    #[cold]
+    #[inline(never)]
     fn handle_connect_reply(
         &mut self,
         outcome: ConnectOutcome,
@@ -401,6 +403,8 @@ impl Client {
     }
 
     /// The leader serves the client no more.
+    #[cold]
+    #[inline(never)]
     fn lose(&mut self, link: Link, actions: &mut ClientActions) {
         self.counters.reconnects += 1;
         crate::mark::reached(crate::mark::CLIENT_LOSES_LEADER);
@@ -437,17 +441,25 @@ impl Client {
         {
             self.lose(link, actions);
         }
+        if let Phase::Served(link) = &self.phase {
+            let (config, counters) = (&self.config, &mut self.counters);
+            let mut context = Context { config, now: self.now, counters, actions };
+            self.flow.say_newest(&mut context, link);
+            self.flow.ask(&mut context, link);
+        } else {
+            self.seek(actions);
+        }
+    }
+
+    #[inline(never)]
+    fn seek(&mut self, actions: &mut ClientActions) {
         match self.phase {
             Phase::Seeking if self.search.is_over(&self.config, self.now) => {
                 let tried = self.search.tried().to_vec();
                 self.end(Err(ClientError::NotServed { tried }), actions);
             }
             Phase::Seeking => self.ask_to_be_served(actions),
-            Phase::Served(_) => self.with_link(actions, |flow, context, link| {
-                flow.say_newest(context, link);
-                flow.ask(context, link);
-            }),
-            Phase::New | Phase::Ended => {}
+            Phase::Served(_) | Phase::New | Phase::Ended => {}
         }
     }
 
@@ -469,6 +481,7 @@ impl Client {
     }
 
     /// Once the application is done and all is answered, tells the cluster, a few times at most.
+    #[inline(never)]
     fn advance_close(&mut self, actions: &mut ClientActions) {
         if self.has_ended() {
             return;
@@ -494,6 +507,8 @@ impl Client {
     }
 
     /// The session is gone at the cluster: as it was asked for, or with messages in doubt (E35).
+    #[cold]
+    #[inline(never)]
     fn end_session(&mut self, actions: &mut ClientActions) {
         let result = match self.close {
             Close::Saying { .. } => Ok(()),

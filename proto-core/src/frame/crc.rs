@@ -28,8 +28,16 @@ fn by_instruction(crc: u32, bytes: &[u8]) -> u32 {
         words.iter().fold(sum, word)
     });
     let (words, rest) = rest.as_chunks::<8>();
-    let sum = words.iter().fold(sum, word);
-    !rest.iter().fold(sum as u32, |sum, &byte| safe_arch::crc32_u8(sum, byte))
+    let sum = words.iter().fold(sum, word) as u32;
+    // Frames are whole words.
+    if rest.is_empty() { !sum } else { !by_bytes(sum, rest) }
+}
+
+/// The rest of what is no whole words, not inlined with the others.
+#[cfg(all(feature = "std", target_arch = "x86_64", target_feature = "sse4.2"))]
+#[inline(never)]
+fn by_bytes(sum: u32, bytes: &[u8]) -> u32 {
+    bytes.iter().fold(sum, |sum, &byte| safe_arch::crc32_u8(sum, byte))
 }
 
 #[cfg(feature = "std")]

@@ -37,7 +37,9 @@ impl Member {
             if !connection.is_quiet(now) {
                 self.send_replies(client, connection, actions);
                 self.send_ingress_nak(client, connection, actions);
-                send_status(client, connection, actions);
+                if connection.is_status_due {
+                    send_status(client, connection, actions);
+                }
             }
             if let Some(at) = self.state.connections.settle(client, connection, timing) {
                 self.state.connections.list(at, client, &lent.by_client);
@@ -96,9 +98,19 @@ impl Member {
             connection.newest_at = None;
             return;
         }
-        if connection.newest_at.is_none_or(|at| at > self.state.now) {
-            return;
+        if connection.newest_at.is_some_and(|at| at <= self.state.now) {
+            self.announce_newest(client, connection, actions);
         }
+    }
+
+    #[inline(never)]
+    fn announce_newest(
+        &self,
+        client: ClientKey,
+        connection: &mut Connection,
+        actions: &mut Actions,
+    ) {
+        let newest = connection.outlet.sent();
         let longest = self.config.timing.heartbeat_interval;
         connection.newest_pause = connection.newest_pause.times(2).min(longest);
         connection.newest_at = Some(self.state.now + connection.newest_pause);
@@ -135,10 +147,9 @@ pub(super) fn send_egress(
     });
 }
 
+#[inline(never)]
 fn send_status(client: ClientKey, connection: &mut Connection, actions: &mut Actions) {
-    if !core::mem::take(&mut connection.is_status_due) {
-        return;
-    }
+    connection.is_status_due = false;
     connection.told_consumed = connection.inlet.consumed();
     let message = Message::StreamStatus {
         stream: Stream::Ingress(client),

@@ -245,6 +245,24 @@ impl Member {
             Incoming::Data { stream: Stream::Log, epoch, position, live, slice } => {
                 self.handle_slice(from, Term(epoch), (position, slice), live, actions)
             }
+            Incoming::Control(
+                ref message @ (Message::Acknowledge { .. } | Message::Holding { .. }),
+            ) if !self.is_applicant() => self.handle_acknowledge(from, message, actions),
+            _ => self.handle_seldom(life, hearing, content, actions),
+        }
+    }
+
+    /// What members send each other besides the log and where they are in it.
+    #[inline(never)]
+    fn handle_seldom(
+        &mut self,
+        life: Life,
+        hearing: Hearing,
+        content: &Incoming<'_>,
+        actions: &mut Actions,
+    ) -> Handled {
+        let from = life.member;
+        match *content {
             Incoming::Data { stream: Stream::Snapshot, epoch, position, slice, .. } => {
                 self.handle_snapshot_slice(from, epoch, (position, slice));
                 Ok(())

@@ -126,6 +126,7 @@ impl Ring {
         (range, checksum)
     }
 
+    #[cold]
     #[inline(never)]
     fn write_around_the_end(
         &mut self,
