@@ -148,6 +148,22 @@ impl TermHistory {
         self.lines.get(self.search(position)).map(|line| line.base)
     }
 
+    /// The line that owns the byte at `position`, and where its bytes end: [`Position::MAX`] if it is
+    /// the last.
+    #[inline]
+    pub(crate) fn owner_to(&self, position: Position) -> Option<(&TermLine, Position)> {
+        match self.last_if_owner(position) {
+            Some(last) => Some((last, Position::MAX)),
+            None => self.former_owner_to(position),
+        }
+    }
+
+    #[inline(never)]
+    fn former_owner_to(&self, position: Position) -> Option<(&TermLine, Position)> {
+        let line = self.owner(position)?;
+        Some((line, self.owner_end(position).unwrap_or(Position::MAX)))
+    }
+
     /// The newest line, if its term owns `position`: nearly all that is asked for is new.
     #[inline]
     fn last_if_owner(&self, position: Position) -> Option<&TermLine> {

@@ -99,22 +99,70 @@ impl Client {
     // Inlined, so that a host that knows which event it has goes straight to its handler.
     #[inline(always)]
     pub fn step(&mut self, now: Instant, event: ClientEvent<'_>, actions: &mut ClientActions) {
-        self.now = self.now.max(now);
-        if !self.is_served() && !self.begin(&event, actions) {
-            return;
-        }
         match event {
             ClientEvent::Received { sender, ref content, .. } => {
-                self.handle_received(sender, content, actions);
+                self.receive(now, sender, content, actions);
             }
-            ClientEvent::Submit { payload } => self.handle_submit(payload, actions),
-            ClientEvent::Timer | ClientEvent::Flush => self.handle_flush(actions),
-            ClientEvent::Close => {
-                if let Close::No = self.close {
-                    self.close = Close::Wanted;
-                }
-            }
+            ClientEvent::Submit { payload } => self.submit(now, payload, actions),
+            ClientEvent::Timer | ClientEvent::Flush => self.step_flush(now, actions),
+            ClientEvent::Close => self.step_close(now, actions),
         }
+    }
+
+    // Each event has a function of its own, with what comes before and behind it, so that a host
+    // has little at the places where it steps.
+
+    #[inline(never)]
+    fn receive(
+        &mut self,
+        now: Instant,
+        sender: Sender,
+        content: &Incoming<'_>,
+        actions: &mut ClientActions,
+    ) {
+        if self.begin(now, false, actions) {
+            self.handle_received(sender, content, actions);
+            self.end_step(actions);
+        }
+    }
+
+    #[inline(never)]
+    fn submit(&mut self, now: Instant, payload: &[u8], actions: &mut ClientActions) {
+        if self.begin(now, true, actions) {
+            self.handle_submit(payload, actions);
+            self.end_step(actions);
+        }
+    }
+
+    #[inline(never)]
+    fn step_flush(&mut self, now: Instant, actions: &mut ClientActions) {
+        if self.begin(now, false, actions) {
+            self.run_timers(actions);
+            self.flush(actions);
+            self.end_step(actions);
+        }
+    }
+
+    #[inline(never)]
+    fn step_close(&mut self, now: Instant, actions: &mut ClientActions) {
+        if self.begin(now, false, actions) {
+            if let Close::No = self.close {
+                self.close = Close::Wanted;
+            }
+            self.end_step(actions);
+        }
+    }
+
+    /// What comes before any event; whether the client takes it in, which `is_submit` or not.
+    #[inline(always)]
+    fn begin(&mut self, now: Instant, is_submit: bool, actions: &mut ClientActions) -> bool {
+        self.now = self.now.max(now);
+        self.is_served() || self.begin_unserved(is_submit, actions)
+    }
+
+    /// What comes behind it.
+    #[inline(always)]
+    fn end_step(&mut self, actions: &mut ClientActions) {
         if !matches!(self.close, Close::No) {
             self.advance_close(actions);
         }
@@ -122,9 +170,9 @@ impl Client {
 
     /// What comes before any event while nobody serves the client; whether it takes the event in.
     #[inline(never)]
-    fn begin(&mut self, event: &ClientEvent<'_>, actions: &mut ClientActions) -> bool {
+    fn begin_unserved(&mut self, is_submit: bool, actions: &mut ClientActions) -> bool {
         if let Phase::Ended = self.phase {
-            if let ClientEvent::Submit { .. } = event {
+            if is_submit {
                 actions.push(ClientAction::Rejected { reason: Reject::Closed });
             }
             return false;
@@ -214,7 +262,7 @@ impl Client {
         hasher.finish()
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn handle_submit(&mut self, payload: &[u8], actions: &mut ClientActions) {
         if self.flow.in_flight() == 0 && self.is_served() {
             self.search.succeeded(self.now);
@@ -230,7 +278,7 @@ impl Client {
         self.with_link(actions, Flow::send_eagerly);
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn handle_received(
         &mut self,
         sender: Sender,
@@ -288,16 +336,22 @@ impl Client {
                 self.flow.send_eagerly(&mut context, link);
             }
             Verdict::Broken => {
-                self.counters.protocol_errors += 1;
                 let link = *link;
-                self.lose(link, actions);
-                // Asked at once it would break the protocol at the network's pace.
-                let pause = self.config.timing.connect_retry;
-                let outcome = TriedOutcome::Lost;
-                self.search.refused(&self.config, self.now, pause, outcome);
+                self.leave_broken(link, actions);
             }
         }
         true
+    }
+
+    /// The leader does not speak this protocol.
+    #[cold]
+    #[inline(never)]
+    fn leave_broken(&mut self, link: Link, actions: &mut ClientActions) {
+        self.counters.protocol_errors += 1;
+        self.lose(link, actions);
+        // Asked at once it would break the protocol at the network's pace.
+        let pause = self.config.timing.connect_retry;
+        self.search.refused(&self.config, self.now, pause, TriedOutcome::Lost);
     }
 
     /// Handles the answer to the current attempt; whether it makes sense.
@@ -427,12 +481,6 @@ impl Client {
             };
             actions.push(ClientAction::Send { to: self.search.endpoint(), message });
         }
-    }
-
-    #[inline(never)]
-    fn handle_flush(&mut self, actions: &mut ClientActions) {
-        self.run_timers(actions);
-        self.flush(actions);
     }
 
     fn run_timers(&mut self, actions: &mut ClientActions) {

@@ -225,6 +225,7 @@ impl Connections {
     }
 
     /// Lists a connection under its deadline.
+    #[inline(never)]
     pub(super) fn list(&mut self, at: Instant, client: ClientKey, by_client: &ByClient) {
         let holds =
             |at, client| by_client.get(client).is_some_and(|known| known.listed_at == Some(at));

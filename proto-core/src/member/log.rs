@@ -203,9 +203,8 @@ impl Log {
     pub(super) fn verify(&mut self, history: &TermHistory) -> Result<Verified, FailStop> {
         loop {
             let start = self.verified;
-            let Some(line) = history.owner(start).copied() else { return Ok(Verified::Whole) };
-            let end = history.owner_end(start).unwrap_or(Position::MAX);
-            match self.verify_term(&line, end, history)? {
+            let Some((line, end)) = history.owner_to(start) else { return Ok(Verified::Whole) };
+            match self.verify_term(line, end, history)? {
                 Verified::Whole if self.verified == end => {}
                 Verified::Rejected { .. } => {
                     let of = self.image.source_of(self.verified);

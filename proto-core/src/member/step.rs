@@ -5,8 +5,8 @@ use crate::action::Actions;
 use crate::event::{Event, OperationId, Outputs};
 use crate::identity::{Endpoint, Life};
 use crate::message::{Incoming, Sender};
-use crate::position::Position;
 use crate::notice::FailStop;
+use crate::position::Position;
 use crate::time::Instant;
 
 impl Member {
