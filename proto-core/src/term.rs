@@ -148,8 +148,8 @@ impl TermHistory {
         self.lines.get(self.search(position)).map(|line| line.base)
     }
 
-    /// The line that owns the byte at `position`, and where its bytes end: [`Position::MAX`] if it is
-    /// the last.
+    /// The line that owns the byte at `position`, and where its bytes end: [`Position::MAX`] if it
+    /// is the last.
     #[inline]
     pub(crate) fn owner_to(&self, position: Position) -> Option<(&TermLine, Position)> {
         match self.last_if_owner(position) {

@@ -5,9 +5,9 @@
 //! taken in, then comes a flush, as a host does it that has no more input at hand. What a member
 //! sends in its turn is handed to other members at the end of it.
 //!
-//! The clock is read at the beginning of a round. In one of eight rounds it is read again behind the
-//! turns of the clients, if they had anything to do, and what these took counts for all eight: so
-//! the time that members take is known apart from that of clients, which the peer has none of.
+//! The clock is read at the beginning of a round. In one of eight rounds it is read again behind
+//! the turns of the clients, if they had anything to do, and what these took counts for all eight:
+//! so the time that members take is known apart from that of clients, which the peer has none of.
 //! Nothing is taken off for the readings themselves: how many there are and how long one takes is
 //! told beside the rates.
 

@@ -16,8 +16,8 @@ pub(super) fn continued(crc: u32, bytes: &[u8]) -> u32 {
 #[cfg(all(feature = "std", target_arch = "x86_64", target_feature = "sse4.2"))]
 const LONG_BYTES: usize = 512;
 
-/// Not inlined: a message's bytes are summed at six places, and a call of ten instructions takes less
-/// time than six copies do that drive others out of the processor's cache of instructions.
+/// Not inlined: a message's bytes are summed at six places, and a call of ten instructions takes
+/// less time than six copies do that drive others out of the processor's cache of instructions.
 #[cfg(all(feature = "std", target_arch = "x86_64", target_feature = "sse4.2"))]
 #[inline(never)]
 fn by_instruction(crc: u32, bytes: &[u8]) -> u32 {

@@ -6,7 +6,6 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use super::deadlines::Deadlines;
-use super::egress::send_egress;
 use super::table::Table;
 use super::{Handled, Member, State};
 use crate::action::{Action, Actions, Destination};
@@ -299,7 +298,7 @@ impl Connection {
     }
 
     /// The client has consumed its replies up to `end`.
-    fn release(&mut self, end: Position) {
+    pub(super) fn release(&mut self, end: Position) {
         self.outlet.release(end);
         let start = self.outlet.start();
         while self.unreleased.front().is_some_and(|&reply_end| reply_end <= start) {
@@ -524,42 +523,6 @@ impl Member {
                 connection.inlet.receive(self.state.now, position, slice);
             }
             Incoming::Control(ref message) => self.handle_stream_control(client, message, actions),
-        }
-    }
-
-    #[inline(never)]
-    fn handle_stream_control(
-        &mut self,
-        client: ClientKey,
-        message: &Message,
-        actions: &mut Actions,
-    ) {
-        let (now, timing) = (self.state.now, self.repair_timing());
-        let connections = &mut self.state.connections.by_client;
-        let Some(connection) = connections.get_mut(client) else { return };
-        match *message {
-            Message::StreamNewest { newest, .. } => {
-                connection.inlet.hear_newest(newest);
-                connection.is_status_due = true;
-            }
-            Message::StreamStatus { consumed, limit, .. } => {
-                connection.release(consumed);
-                connection.outlet.allow(limit);
-            }
-            Message::Nak { ref ranges, .. } => {
-                if crate::mutant::is(crate::mutant::LOST_REPLIES_STAY_LOST) {
-                    return;
-                }
-                let to = Destination::Client(connection.endpoint);
-                for asked in ranges {
-                    for part in connection.outlet.repair(now, timing, to, asked.range) {
-                        for range in part.runs(self.config.limits.run_bytes_max) {
-                            send_egress(to, (client, connection.epoch, range), actions);
-                        }
-                    }
-                }
-            }
-            _ => self.counters.datagrams_ignored += 1,
         }
     }
 }

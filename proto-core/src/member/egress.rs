@@ -28,6 +28,43 @@ impl Member {
         self.state.flush_wanted |= has_work;
     }
 
+    /// What a client says of its streams: how far they go, what it has consumed, what it lacks.
+    #[inline(never)]
+    pub(super) fn handle_stream_control(
+        &mut self,
+        client: ClientKey,
+        message: &Message,
+        actions: &mut Actions,
+    ) {
+        let (now, timing) = (self.state.now, self.repair_timing());
+        let connections = &mut self.state.connections.by_client;
+        let Some(connection) = connections.get_mut(client) else { return };
+        match *message {
+            Message::StreamNewest { newest, .. } => {
+                connection.inlet.hear_newest(newest);
+                connection.is_status_due = true;
+            }
+            Message::StreamStatus { consumed, limit, .. } => {
+                connection.release(consumed);
+                connection.outlet.allow(limit);
+            }
+            Message::Nak { ref ranges, .. } => {
+                if crate::mutant::is(crate::mutant::LOST_REPLIES_STAY_LOST) {
+                    return;
+                }
+                let to = Destination::Client(connection.endpoint);
+                for asked in ranges {
+                    for part in connection.outlet.repair(now, timing, to, asked.range) {
+                        for range in part.runs(self.config.limits.run_bytes_max) {
+                            send_egress(to, (client, connection.epoch, range), actions);
+                        }
+                    }
+                }
+            }
+            _ => self.counters.datagrams_ignored += 1,
+        }
+    }
+
     /// Ends a flush: sends replies, requests for holes, and statuses.
     pub(super) fn flush_connections(&mut self, mut lent: Lent, actions: &mut Actions) {
         let (now, timing) = (self.state.now, self.nak_timing());

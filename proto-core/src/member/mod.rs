@@ -457,28 +457,6 @@ impl Member {
         set.min_by_key(|(at, _)| *at)
     }
 
-    /// The bytes of a range that an action named with `Source::Member`, in up to two slices.
-    #[must_use]
-    pub fn bytes(&self, stream: Stream, range: PositionRange) -> (&[u8], &[u8]) {
-        if stream == Stream::Log {
-            return self.state.log.slices(range);
-        }
-        self.bytes_of_others(stream, range)
-    }
-
-    #[inline(never)]
-    fn bytes_of_others(&self, stream: Stream, range: PositionRange) -> (&[u8], &[u8]) {
-        match stream {
-            Stream::Log => (&[], &[]),
-            Stream::Egress(client) => self.state.connections.egress_bytes(client, range),
-            Stream::Ingress(_) => (&[], &[]),
-            Stream::Snapshot => match self.state.fetching.fetch.as_deref() {
-                Some(fetch) => fetch.slices(range),
-                None => (&[], &[]),
-            },
-        }
-    }
-
     /// What can be seen from outside.
     #[must_use]
     pub fn view(&self) -> View {
