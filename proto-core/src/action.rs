@@ -307,8 +307,13 @@ impl Actions {
         if outbox.is_empty() {
             core::mem::swap(outbox, &mut self.sends);
         } else {
-            outbox.append(&mut self.sends);
+            self.append_sends(outbox);
         }
+    }
+
+    #[inline(never)]
+    fn append_sends(&mut self, outbox: &mut Vec<Action>) {
+        outbox.append(&mut self.sends);
     }
 
     /// Forgets all actions.

@@ -136,6 +136,13 @@ impl Outputs {
         Self { replies: Vec::new(), timers: Vec::new(), bytes: Vec::new() }
     }
 
+    /// Whether there is neither a reply nor a request for a timer.
+    #[inline]
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.replies.is_empty() && self.timers.is_empty()
+    }
+
     /// Forgets all outputs and keeps their memory.
     pub fn clear(&mut self) {
         self.replies.clear();

@@ -129,8 +129,13 @@ impl TermHistory {
         if let Some(last) = self.last_if_owner(position) {
             return Some(last);
         }
-        let after = self.lines.partition_point(|line| line.base <= position);
-        self.lines[..after].last()
+        self.lines[..self.search(position)].last()
+    }
+
+    /// How many lines have a base at or below `position`.
+    #[inline(never)]
+    fn search(&self, position: Position) -> usize {
+        self.lines.partition_point(|line| line.base <= position)
     }
 
     /// Where the bytes of the owner of `position` end: the next line's base, if there is one.
@@ -140,8 +145,23 @@ impl TermHistory {
         if self.last_if_owner(position).is_some() {
             return None;
         }
-        let after = self.lines.partition_point(|line| line.base <= position);
-        self.lines.get(after).map(|line| line.base)
+        self.lines.get(self.search(position)).map(|line| line.base)
+    }
+
+    /// The line that owns the byte at `position`, and where its bytes end: [`Position::MAX`] if it
+    /// is the last.
+    #[inline]
+    pub(crate) fn owner_to(&self, position: Position) -> Option<(&TermLine, Position)> {
+        match self.last_if_owner(position) {
+            Some(last) => Some((last, Position::MAX)),
+            None => self.former_owner_to(position),
+        }
+    }
+
+    #[inline(never)]
+    fn former_owner_to(&self, position: Position) -> Option<(&TermLine, Position)> {
+        let line = self.owner(position)?;
+        Some((line, self.owner_end(position).unwrap_or(Position::MAX)))
     }
 
     /// The newest line, if its term owns `position`: nearly all that is asked for is new.

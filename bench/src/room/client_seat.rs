@@ -67,7 +67,7 @@ impl ClientSeat {
 
     /// One event. Numbers are counted by the application; that a message was accepted is all it
     /// hears.
-    #[inline]
+    #[inline(always)]
     pub(super) fn step(&mut self, now: Instant, event: ClientEvent<'_>) {
         self.client.step(now, event, &mut self.actions);
         self.steps += 1;
@@ -76,6 +76,7 @@ impl ClientSeat {
         }
     }
 
+    #[inline(never)]
     fn perform(&mut self) {
         let session = self.client.session().0;
         let Self { actions, outbox, answered, replies, .. } = self;

@@ -112,16 +112,22 @@ impl MemberSeat {
     }
 
     /// One event, and all that follows from it without anybody else: whether there was any of that.
+    // Inlined: each place has one event, and the member goes straight to its handler.
     #[inline(always)]
     pub(super) fn step(&mut self, now: Instant, event: Event<'_>) -> bool {
         self.member.step(now, event, &mut self.actions);
+        self.end_step(now)
+    }
+
+    #[inline(never)]
+    fn end_step(&mut self, now: Instant) -> bool {
         self.steps += 1;
         self.actions.move_sends(&mut self.outbox);
         !self.actions.is_empty() && self.follow(now)
     }
 
     /// Performs actions and reports what became of them, until there are no more.
-    #[inline(never)]
+    #[inline]
     fn follow(&mut self, now: Instant) -> bool {
         let mut followed = false;
         loop {
@@ -155,7 +161,7 @@ impl MemberSeat {
     #[inline]
     pub(super) fn give_back_outbox(&mut self, mut emptied: Vec<Action>) {
         if !self.outbox.is_empty() {
-            emptied.append(&mut self.outbox);
+            append(&mut emptied, &mut self.outbox);
         }
         self.outbox = emptied;
     }
@@ -195,13 +201,27 @@ impl MemberSeat {
     }
 }
 
+#[cold]
+#[inline(never)]
+fn append(first: &mut Vec<Action>, then: &mut Vec<Action>) {
+    first.append(then);
+}
+
 /// Copies `bytes` to where `cache` goes on, from its beginning when its end is near.
 fn write(cache: &mut [u8], at: &mut usize, bytes: &[u8]) {
+    if let Some(place) = cache.get_mut(*at..*at + bytes.len()) {
+        place.copy_from_slice(bytes);
+        *at += bytes.len();
+    } else {
+        write_anew(cache, at, bytes);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn write_anew(cache: &mut [u8], at: &mut usize, bytes: &[u8]) {
     for part in bytes.chunks(cache.len()) {
-        if *at + part.len() > cache.len() {
-            *at = 0;
-        }
-        cache[*at..*at + part.len()].copy_from_slice(part);
-        *at += part.len();
+        cache[..part.len()].copy_from_slice(part);
+        *at = part.len();
     }
 }

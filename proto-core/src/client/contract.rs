@@ -285,8 +285,13 @@ impl ClientActions {
         if rest.is_empty() {
             core::mem::swap(rest, &mut self.others);
         } else {
-            rest.append(&mut self.others);
+            self.append_others(rest);
         }
+    }
+
+    #[inline(never)]
+    fn append_others(&mut self, rest: &mut Vec<ClientAction>) {
+        rest.append(&mut self.others);
     }
 
     /// Takes out that a message was accepted, if it was: its number. For a host that wants it right

@@ -191,7 +191,7 @@ impl Flow {
         link: &Link,
         content: &Incoming<'_>,
     ) -> Verdict {
-        let (ingress, egress) = (Stream::Ingress(self.key), Stream::Egress(self.key));
+        let egress = Stream::Egress(self.key);
         match content {
             Incoming::Data { stream, epoch, position, slice, .. }
                 if *stream == egress && *epoch == link.epoch =>
@@ -199,7 +199,21 @@ impl Flow {
                 self.inlet.receive(context.now, *position, slice);
                 self.deliver(context, link)
             }
-            Incoming::Control(Message::StreamNewest { stream, epoch, newest })
+            Incoming::Control(message) => self.receive_control(context, link, message),
+            Incoming::Data { .. } => Verdict::Foreign,
+        }
+    }
+
+    #[inline(never)]
+    fn receive_control(
+        &mut self,
+        context: &mut Context<'_>,
+        link: &Link,
+        message: &Message,
+    ) -> Verdict {
+        let (ingress, egress) = (Stream::Ingress(self.key), Stream::Egress(self.key));
+        match message {
+            Message::StreamNewest { stream, epoch, newest }
                 if *stream == egress && *epoch == link.epoch =>
             {
                 self.inlet.hear_newest(*newest);
@@ -207,7 +221,7 @@ impl Flow {
                 self.status_due = true;
                 Verdict::Heard
             }
-            Incoming::Control(Message::StreamStatus { stream, epoch, consumed, limit })
+            Message::StreamStatus { stream, epoch, consumed, limit }
                 if *stream == ingress && *epoch == link.epoch =>
             {
                 self.outlet.allow(*limit);
@@ -215,7 +229,7 @@ impl Flow {
                 self.release(context);
                 Verdict::Heard
             }
-            Incoming::Control(Message::Nak { stream, ranges }) if *stream == ingress => {
+            Message::Nak { stream, ranges } if *stream == ingress => {
                 self.repair(context, link, ranges)
             }
             _ => Verdict::Foreign,
@@ -362,6 +376,7 @@ impl Flow {
         });
     }
 
+    #[inline(never)]
     fn send_status(&mut self, context: &mut Context<'_>, link: &Link) {
         self.status_due = false;
         self.untold = 0;
@@ -378,9 +393,13 @@ impl Flow {
     /// Says how far the ingress stream was written, if it is time: soon after data, since its last
     /// datagram may be lost (E86), then ever more seldom.
     pub(super) fn say_newest(&mut self, context: &mut Context<'_>, link: &Link) {
-        if context.now < self.newest_at {
-            return;
+        if context.now >= self.newest_at {
+            self.announce(context, link);
         }
+    }
+
+    #[inline(never)]
+    fn announce(&mut self, context: &mut Context<'_>, link: &Link) {
         let message = Message::StreamNewest {
             stream: Stream::Ingress(self.key),
             epoch: link.epoch,
@@ -399,9 +418,13 @@ impl Flow {
 
     /// Asks for missing bytes of replies, if it is time.
     pub(super) fn ask(&mut self, context: &mut Context<'_>, link: &Link) {
-        if self.inlet.is_at_rest() {
-            return;
+        if !self.inlet.is_at_rest() {
+            self.ask_for_missing(context, link);
         }
+    }
+
+    #[inline(never)]
+    fn ask_for_missing(&mut self, context: &mut Context<'_>, link: &Link) {
         let ranges = self.inlet.poll_nak(context.now, nak_timing(context.config));
         if ranges.is_empty() {
             return;

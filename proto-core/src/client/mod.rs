@@ -99,22 +99,70 @@ impl Client {
     // Inlined, so that a host that knows which event it has goes straight to its handler.
     #[inline(always)]
     pub fn step(&mut self, now: Instant, event: ClientEvent<'_>, actions: &mut ClientActions) {
-        self.now = self.now.max(now);
-        if !self.is_served() && !self.begin(&event, actions) {
-            return;
-        }
         match event {
             ClientEvent::Received { sender, ref content, .. } => {
-                self.handle_received(sender, content, actions);
+                self.receive(now, sender, content, actions);
             }
-            ClientEvent::Submit { payload } => self.handle_submit(payload, actions),
-            ClientEvent::Timer | ClientEvent::Flush => self.handle_flush(actions),
-            ClientEvent::Close => {
-                if let Close::No = self.close {
-                    self.close = Close::Wanted;
-                }
-            }
+            ClientEvent::Submit { payload } => self.submit(now, payload, actions),
+            ClientEvent::Timer | ClientEvent::Flush => self.step_flush(now, actions),
+            ClientEvent::Close => self.step_close(now, actions),
         }
+    }
+
+    // Each event has a function of its own, with what comes before and behind it, so that a host
+    // has little at the places where it steps.
+
+    #[inline(never)]
+    fn receive(
+        &mut self,
+        now: Instant,
+        sender: Sender,
+        content: &Incoming<'_>,
+        actions: &mut ClientActions,
+    ) {
+        if self.begin(now, false, actions) {
+            self.handle_received(sender, content, actions);
+            self.end_step(actions);
+        }
+    }
+
+    #[inline(never)]
+    fn submit(&mut self, now: Instant, payload: &[u8], actions: &mut ClientActions) {
+        if self.begin(now, true, actions) {
+            self.handle_submit(payload, actions);
+            self.end_step(actions);
+        }
+    }
+
+    #[inline(never)]
+    fn step_flush(&mut self, now: Instant, actions: &mut ClientActions) {
+        if self.begin(now, false, actions) {
+            self.run_timers(actions);
+            self.flush(actions);
+            self.end_step(actions);
+        }
+    }
+
+    #[inline(never)]
+    fn step_close(&mut self, now: Instant, actions: &mut ClientActions) {
+        if self.begin(now, false, actions) {
+            if let Close::No = self.close {
+                self.close = Close::Wanted;
+            }
+            self.end_step(actions);
+        }
+    }
+
+    /// What comes before any event; whether the client takes it in, which `is_submit` or not.
+    #[inline(always)]
+    fn begin(&mut self, now: Instant, is_submit: bool, actions: &mut ClientActions) -> bool {
+        self.now = self.now.max(now);
+        self.is_served() || self.begin_unserved(is_submit, actions)
+    }
+
+    /// What comes behind it.
+    #[inline(always)]
+    fn end_step(&mut self, actions: &mut ClientActions) {
         if !matches!(self.close, Close::No) {
             self.advance_close(actions);
         }
@@ -122,9 +170,9 @@ impl Client {
 
     /// What comes before any event while nobody serves the client; whether it takes the event in.
     #[inline(never)]
-    fn begin(&mut self, event: &ClientEvent<'_>, actions: &mut ClientActions) -> bool {
+    fn begin_unserved(&mut self, is_submit: bool, actions: &mut ClientActions) -> bool {
         if let Phase::Ended = self.phase {
-            if let ClientEvent::Submit { .. } = event {
+            if is_submit {
                 actions.push(ClientAction::Rejected { reason: Reject::Closed });
             }
             return false;
@@ -214,7 +262,7 @@ impl Client {
         hasher.finish()
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn handle_submit(&mut self, payload: &[u8], actions: &mut ClientActions) {
         if self.flow.in_flight() == 0 && self.is_served() {
             self.search.succeeded(self.now);
@@ -230,7 +278,7 @@ impl Client {
         self.with_link(actions, Flow::send_eagerly);
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn handle_received(
         &mut self,
         sender: Sender,
@@ -288,19 +336,27 @@ impl Client {
                 self.flow.send_eagerly(&mut context, link);
             }
             Verdict::Broken => {
-                self.counters.protocol_errors += 1;
                 let link = *link;
-                self.lose(link, actions);
-                // Asked at once it would break the protocol at the network's pace.
-                let pause = self.config.timing.connect_retry;
-                let outcome = TriedOutcome::Lost;
-                self.search.refused(&self.config, self.now, pause, outcome);
+                self.leave_broken(link, actions);
             }
         }
         true
     }
 
+    /// The leader does not speak this protocol.
+    #[cold]
+    #[inline(never)]
+    fn leave_broken(&mut self, link: Link, actions: &mut ClientActions) {
+        self.counters.protocol_errors += 1;
+        self.lose(link, actions);
+        // Asked at once it would break the protocol at the network's pace.
+        let pause = self.config.timing.connect_retry;
+        self.search.refused(&self.config, self.now, pause, TriedOutcome::Lost);
+    }
+
     /// Handles the answer to the current attempt; whether it makes sense.
+    #[cold]
+    #[inline(never)]
     fn handle_connect_reply(
         &mut self,
         outcome: ConnectOutcome,
@@ -401,6 +457,8 @@ impl Client {
     }
 
     /// The leader serves the client no more.
+    #[cold]
+    #[inline(never)]
     fn lose(&mut self, link: Link, actions: &mut ClientActions) {
         self.counters.reconnects += 1;
         crate::mark::reached(crate::mark::CLIENT_LOSES_LEADER);
@@ -425,29 +483,31 @@ impl Client {
         }
     }
 
-    #[inline(never)]
-    fn handle_flush(&mut self, actions: &mut ClientActions) {
-        self.run_timers(actions);
-        self.flush(actions);
-    }
-
     fn run_timers(&mut self, actions: &mut ClientActions) {
         if let Phase::Served(link) = self.phase
             && self.now.since(link.heard) >= self.config.timing.server_timeout
         {
             self.lose(link, actions);
         }
+        if let Phase::Served(link) = &self.phase {
+            let (config, counters) = (&self.config, &mut self.counters);
+            let mut context = Context { config, now: self.now, counters, actions };
+            self.flow.say_newest(&mut context, link);
+            self.flow.ask(&mut context, link);
+        } else {
+            self.seek(actions);
+        }
+    }
+
+    #[inline(never)]
+    fn seek(&mut self, actions: &mut ClientActions) {
         match self.phase {
             Phase::Seeking if self.search.is_over(&self.config, self.now) => {
                 let tried = self.search.tried().to_vec();
                 self.end(Err(ClientError::NotServed { tried }), actions);
             }
             Phase::Seeking => self.ask_to_be_served(actions),
-            Phase::Served(_) => self.with_link(actions, |flow, context, link| {
-                flow.say_newest(context, link);
-                flow.ask(context, link);
-            }),
-            Phase::New | Phase::Ended => {}
+            Phase::Served(_) | Phase::New | Phase::Ended => {}
         }
     }
 
@@ -469,6 +529,7 @@ impl Client {
     }
 
     /// Once the application is done and all is answered, tells the cluster, a few times at most.
+    #[inline(never)]
     fn advance_close(&mut self, actions: &mut ClientActions) {
         if self.has_ended() {
             return;
@@ -494,6 +555,8 @@ impl Client {
     }
 
     /// The session is gone at the cluster: as it was asked for, or with messages in doubt (E35).
+    #[cold]
+    #[inline(never)]
     fn end_session(&mut self, actions: &mut ClientActions) {
         let result = match self.close {
             Close::Saying { .. } => Ok(()),

@@ -212,6 +212,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next message or reply, in two pieces or of another version.
+    #[cold]
     #[inline(never)]
     fn next_seldom(mut self, template: u16) -> (Self, Result<Option<Short<'a>>, NotShort>) {
         let position = self.position;

@@ -148,8 +148,7 @@ impl Member {
     fn walk_messages(&mut self, end: Position, batch: usize, actions: &mut Actions) -> usize {
         let State { log, applier, sessions, history, following, .. } = &mut self.state;
         let start = applier.walked.position;
-        let Some(line) = history.owner(start) else { return 0 };
-        let term_end = history.owner_end(start).unwrap_or(Position::MAX);
+        let Some((line, term_end)) = history.owner_to(start) else { return 0 };
         // The chain values are compared at the position that the leader stated (rule 15).
         let compared = following.chain_check.map_or(Position::MAX, |(position, _)| position);
         let mut bytes = log.piece(start, end.min(term_end).min(compared));
@@ -366,13 +365,20 @@ impl Member {
             self.counters.completions_ignored += 1;
             return Ok(());
         }
-        self.keep_replies(outputs)?;
-        self.keep_timers(outputs)?;
+        if !outputs.is_empty() {
+            self.keep_outputs(outputs)?;
+        }
         let applier = &mut self.state.applier;
         applier.awaited = None;
         applier.conclude();
         self.answer_clients();
         self.settle_applied(actions)
+    }
+
+    #[inline(never)]
+    fn keep_outputs(&mut self, outputs: &Outputs) -> Handled {
+        self.keep_replies(outputs)?;
+        self.keep_timers(outputs)
     }
 
     /// Each applied message has one reply: the service's, or an empty one, which is there already.

@@ -6,7 +6,6 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use super::deadlines::Deadlines;
-use super::egress::send_egress;
 use super::table::Table;
 use super::{Handled, Member, State};
 use crate::action::{Action, Actions, Destination};
@@ -150,6 +149,22 @@ impl Connections {
     /// Takes those who are awake or due into `turn`, in the order of their turns; whose turn is
     /// first changes each time.
     pub(super) fn begin_flush(&mut self, now: Instant) {
+        if self.deadline().is_some_and(|at| at <= now) {
+            self.wake_due(now);
+        }
+        core::mem::swap(&mut self.turn, &mut self.awake);
+        self.awake.clear();
+        if self.turn.len() > 1 {
+            self.order_turn();
+        }
+        if let Some(first) = self.turn.first() {
+            self.next_client = ClientKey(first.0.wrapping_add(1));
+        }
+    }
+
+    /// Wakes those whose deadline has passed.
+    #[inline(never)]
+    fn wake_due(&mut self, now: Instant) {
         while let Some((at, client)) = self.deadlines.pop_due(now) {
             if let Some(connection) = self.by_client.get_mut(client)
                 && connection.listed_at == Some(at)
@@ -158,18 +173,16 @@ impl Connections {
                 self.wake(client);
             }
         }
-        core::mem::swap(&mut self.turn, &mut self.awake);
-        self.awake.clear();
-        if self.turn.len() > 1 {
-            // One that was removed while awake, and came back, is there twice.
-            self.turn.sort_unstable();
-            self.turn.dedup();
-            let first = self.turn.partition_point(|&client| client < self.next_client);
-            self.turn.rotate_left(first);
-        }
-        if let Some(first) = self.turn.first() {
-            self.next_client = ClientKey(first.0.wrapping_add(1));
-        }
+    }
+
+    /// The order of their turns.
+    #[inline(never)]
+    fn order_turn(&mut self) {
+        // One that was removed while awake, and came back, is there twice.
+        self.turn.sort_unstable();
+        self.turn.dedup();
+        let first = self.turn.partition_point(|&client| client < self.next_client);
+        self.turn.rotate_left(first);
     }
 
     /// Lends those that the flush under way looks at, and all connections, to be given back.
@@ -211,6 +224,7 @@ impl Connections {
     }
 
     /// Lists a connection under its deadline.
+    #[inline(never)]
     pub(super) fn list(&mut self, at: Instant, client: ClientKey, by_client: &ByClient) {
         let holds =
             |at, client| by_client.get(client).is_some_and(|known| known.listed_at == Some(at));
@@ -284,7 +298,7 @@ impl Connection {
     }
 
     /// The client has consumed its replies up to `end`.
-    fn release(&mut self, end: Position) {
+    pub(super) fn release(&mut self, end: Position) {
         self.outlet.release(end);
         let start = self.outlet.start();
         while self.unreleased.front().is_some_and(|&reply_end| reply_end <= start) {
@@ -349,6 +363,8 @@ impl Member {
     }
 
     /// Tells a client where to go.
+    #[cold]
+    #[inline(never)]
     pub(super) fn refer(&self, to: Endpoint, connection: u64, actions: &mut Actions) {
         let own = self.state.life.member;
         let outcome = match self.state.leader {
@@ -362,6 +378,8 @@ impl Member {
         reply_connect(to, connection, outcome, actions);
     }
 
+    #[cold]
+    #[inline(never)]
     fn handle_connect(
         &mut self,
         client: ClientKey,
@@ -498,35 +516,13 @@ impl Member {
 
     /// What a connected client says about its streams.
     fn handle_stream(&mut self, client: ClientKey, content: &Incoming<'_>, actions: &mut Actions) {
-        let (now, timing) = (self.state.now, self.repair_timing());
         let connections = &mut self.state.connections.by_client;
         let Some(connection) = connections.get_mut(client) else { return };
         match *content {
             Incoming::Data { position, slice, .. } => {
-                connection.inlet.receive(now, position, slice);
+                connection.inlet.receive(self.state.now, position, slice);
             }
-            Incoming::Control(Message::StreamNewest { newest, .. }) => {
-                connection.inlet.hear_newest(newest);
-                connection.is_status_due = true;
-            }
-            Incoming::Control(Message::StreamStatus { consumed, limit, .. }) => {
-                connection.release(consumed);
-                connection.outlet.allow(limit);
-            }
-            Incoming::Control(Message::Nak { ref ranges, .. }) => {
-                if crate::mutant::is(crate::mutant::LOST_REPLIES_STAY_LOST) {
-                    return;
-                }
-                let to = Destination::Client(connection.endpoint);
-                for asked in ranges {
-                    for part in connection.outlet.repair(now, timing, to, asked.range) {
-                        for range in part.runs(self.config.limits.run_bytes_max) {
-                            send_egress(to, (client, connection.epoch, range), actions);
-                        }
-                    }
-                }
-            }
-            Incoming::Control(_) => self.counters.datagrams_ignored += 1,
+            Incoming::Control(ref message) => self.handle_stream_control(client, message, actions),
         }
     }
 }

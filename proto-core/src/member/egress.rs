@@ -28,6 +28,43 @@ impl Member {
         self.state.flush_wanted |= has_work;
     }
 
+    /// What a client says of its streams: how far they go, what it has consumed, what it lacks.
+    #[inline(never)]
+    pub(super) fn handle_stream_control(
+        &mut self,
+        client: ClientKey,
+        message: &Message,
+        actions: &mut Actions,
+    ) {
+        let (now, timing) = (self.state.now, self.repair_timing());
+        let connections = &mut self.state.connections.by_client;
+        let Some(connection) = connections.get_mut(client) else { return };
+        match *message {
+            Message::StreamNewest { newest, .. } => {
+                connection.inlet.hear_newest(newest);
+                connection.is_status_due = true;
+            }
+            Message::StreamStatus { consumed, limit, .. } => {
+                connection.release(consumed);
+                connection.outlet.allow(limit);
+            }
+            Message::Nak { ref ranges, .. } => {
+                if crate::mutant::is(crate::mutant::LOST_REPLIES_STAY_LOST) {
+                    return;
+                }
+                let to = Destination::Client(connection.endpoint);
+                for asked in ranges {
+                    for part in connection.outlet.repair(now, timing, to, asked.range) {
+                        for range in part.runs(self.config.limits.run_bytes_max) {
+                            send_egress(to, (client, connection.epoch, range), actions);
+                        }
+                    }
+                }
+            }
+            _ => self.counters.datagrams_ignored += 1,
+        }
+    }
+
     /// Ends a flush: sends replies, requests for holes, and statuses.
     pub(super) fn flush_connections(&mut self, mut lent: Lent, actions: &mut Actions) {
         let (now, timing) = (self.state.now, self.nak_timing());
@@ -37,7 +74,9 @@ impl Member {
             if !connection.is_quiet(now) {
                 self.send_replies(client, connection, actions);
                 self.send_ingress_nak(client, connection, actions);
-                send_status(client, connection, actions);
+                if connection.is_status_due {
+                    send_status(client, connection, actions);
+                }
             }
             if let Some(at) = self.state.connections.settle(client, connection, timing) {
                 self.state.connections.list(at, client, &lent.by_client);
@@ -96,9 +135,19 @@ impl Member {
             connection.newest_at = None;
             return;
         }
-        if connection.newest_at.is_none_or(|at| at > self.state.now) {
-            return;
+        if connection.newest_at.is_some_and(|at| at <= self.state.now) {
+            self.announce_newest(client, connection, actions);
         }
+    }
+
+    #[inline(never)]
+    fn announce_newest(
+        &self,
+        client: ClientKey,
+        connection: &mut Connection,
+        actions: &mut Actions,
+    ) {
+        let newest = connection.outlet.sent();
         let longest = self.config.timing.heartbeat_interval;
         connection.newest_pause = connection.newest_pause.times(2).min(longest);
         connection.newest_at = Some(self.state.now + connection.newest_pause);
@@ -135,10 +184,9 @@ pub(super) fn send_egress(
     });
 }
 
+#[inline(never)]
 fn send_status(client: ClientKey, connection: &mut Connection, actions: &mut Actions) {
-    if !core::mem::take(&mut connection.is_status_due) {
-        return;
-    }
+    connection.is_status_due = false;
     connection.told_consumed = connection.inlet.consumed();
     let message = Message::StreamStatus {
         stream: Stream::Ingress(client),

@@ -245,9 +245,8 @@ impl Member {
         if mutant::is(mutant::SLICES_OF_ANY_TERM) {
             return true;
         }
-        let history = &self.state.history;
-        let owner = history.owner(range.start).is_some_and(|line| line.term == term);
-        owner && history.owner_end(range.start).is_none_or(|end| range.end <= end)
+        let owner = self.state.history.owner_to(range.start);
+        owner.is_some_and(|(line, end)| line.term == term && range.end <= end)
     }
 
     fn believe_commit(&mut self, commit: Position) {

@@ -32,6 +32,8 @@ impl Member {
     }
 
     /// Tells a client that its connection is over because of what it sent.
+    #[cold]
+    #[inline(never)]
     fn refuse(&self, connection: &Connection, breach: Breach, actions: &mut Actions) {
         match breach {
             Breach::TooLarge => {
@@ -128,15 +130,20 @@ impl Member {
         appended.map_or(last_applied, |appended| appended.max(last_applied))
     }
 
+    #[inline]
     pub(super) fn send_ingress_nak(
         &self,
         client: ClientKey,
         connection: &mut Connection,
         actions: &mut Actions,
     ) {
-        if connection.inlet.is_at_rest() {
-            return;
+        if !connection.inlet.is_at_rest() {
+            self.ask_client(client, connection, actions);
         }
+    }
+
+    #[inline(never)]
+    fn ask_client(&self, client: ClientKey, connection: &mut Connection, actions: &mut Actions) {
         let missing = connection.inlet.poll_nak(self.state.now, self.nak_timing());
         if missing.is_empty() {
             return;

@@ -98,19 +98,20 @@ struct Sending<'a> {
 
 impl Sending<'_> {
     /// The next bytes for a follower: of one term, and as long as a run may be.
-    fn next_run(&self, follower: &Follower) -> Option<PositionRange> {
+    fn next_run(&self, follower: &Follower) -> Option<(PositionRange, Term)> {
         let (start, head) = (follower.sent, self.live.newest);
-        let term_end = self.history.owner_end(start).unwrap_or(head);
+        let owner = self.history.owner_to(start);
+        let (epoch, term_end) = owner.map_or((self.term, head), |(line, end)| (line.term, end));
         let limit = match mutant::is(mutant::FOLLOWER_LIMIT_IS_IGNORED) {
             true => head,
             false => follower.limit,
         };
         let end = head.min(limit).min(start.plus(self.run_bytes_max)).min(term_end);
-        (start < end).then_some(PositionRange::new(start, end))
+        (start < end).then_some((PositionRange::new(start, end), epoch))
     }
 
-    fn send_run(&self, to: MemberId, range: PositionRange, actions: &mut Actions) {
-        let epoch = self.history.owner(range.start).map_or(self.term, |line| line.term);
+    #[inline]
+    fn send_run(&self, to: MemberId, (range, epoch): (PositionRange, Term), actions: &mut Actions) {
         actions.push(Action::SendData {
             to: Destination::Member(to),
             stream: Stream::Log,
@@ -372,7 +373,7 @@ impl Member {
             }
             for _ in 0..RUNS_PER_FLUSH_MAX {
                 let Some(run) = sending.next_run(follower) else { break };
-                follower.sent = run.end;
+                follower.sent = run.0.end;
                 sending.send_run(peer, run, actions);
                 has_sent = true;
             }

@@ -203,9 +203,8 @@ impl Log {
     pub(super) fn verify(&mut self, history: &TermHistory) -> Result<Verified, FailStop> {
         loop {
             let start = self.verified;
-            let Some(line) = history.owner(start).copied() else { return Ok(Verified::Whole) };
-            let end = history.owner_end(start).unwrap_or(Position::MAX);
-            match self.verify_term(&line, end, history)? {
+            let Some((line, end)) = history.owner_to(start) else { return Ok(Verified::Whole) };
+            match self.verify_term(line, end, history)? {
                 Verified::Whole if self.verified == end => {}
                 Verified::Rejected { .. } => {
                     let of = self.image.source_of(self.verified);
@@ -228,7 +227,7 @@ impl Log {
         let start = self.verified;
         let held = PositionRange::new(start, self.image.received().min(term_end));
         let owner = FrameOwner::new(self.tag, line.term);
-        let (first, second) = self.ring.slices(held);
+        let (first, _) = self.ring.slices(held);
         let (mut chain, mut time) = (self.verified_chain, self.verified_time);
         let mut messages = 0;
         if start > line.base {
@@ -236,8 +235,34 @@ impl Log {
             let reached = verify_messages(first, owner, line.term, self.frame_bytes_max, from);
             messages = reached.position.since(start) as usize;
             (chain, time) = (reached.chain, reached.time);
+            let stamps = crate::mutant::is(crate::mutant::FOLLOWER_STAMPS_FRAMES);
+            if messages > 0 && reached.position == held.end && !stamps {
+                // The usual: nothing but messages, all of them whole.
+                (self.verified, self.verified_chain, self.verified_time) = (held.end, chain, time);
+                self.rejections = 0;
+                return Ok(Verified::Whole);
+            }
         }
-        let (rest, at) = (&first[messages..], start.plus(messages as u64));
+        let at = Verifying { position: start.plus(messages as u64), chain, time };
+        self.verify_rest((line, term_end), at, start, history)
+    }
+
+    /// As [`Log::verify_term`], one frame after the other, when the messages from `start` up to
+    /// `from` were verified.
+    #[inline(never)]
+    fn verify_rest(
+        &mut self,
+        (line, term_end): (&TermLine, Position),
+        from: Verifying,
+        start: Position,
+        history: &TermHistory,
+    ) -> Result<Verified, FailStop> {
+        let Verifying { position: at, mut chain, mut time } = from;
+        let held = PositionRange::new(start, self.image.received().min(term_end));
+        let owner = FrameOwner::new(self.tag, line.term);
+        let (first, second) = self.ring.slices(held);
+        let messages = at.since(start) as usize;
+        let rest = &first[messages..];
         let mut frames = frame::Reader::new(owner, at, (rest, second), self.frame_bytes_max);
         let mut met = None;
         let verified = loop {
@@ -301,11 +326,18 @@ impl Log {
 
     /// Of a frame that is not whole before `term_end`: whether it is behind it, which no correct
     /// leader wrote, or only claims to be, or is still to come.
+    #[inline]
     fn verify_beyond(&self, seed: FrameSeed, term_end: Position) -> Result<Verified, FailStop> {
         let received = self.image.received();
         if received <= term_end || seed.position == term_end {
             return Ok(Verified::Whole);
         }
+        self.verify_last(seed, received)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn verify_last(&self, seed: FrameSeed, received: Position) -> Result<Verified, FailStop> {
         let (first, second) = self.ring.slices(PositionRange::new(seed.position, received));
         match frame::verify(seed, first, second, self.frame_bytes_max) {
             Ok(_) => Err(FailStop::TermOpening { at: seed.position }),

@@ -238,6 +238,24 @@ impl Member {
             Incoming::Data { stream: Stream::Log, epoch, position, live, slice } => {
                 self.handle_slice(from, Term(epoch), (position, slice), live, actions)
             }
+            Incoming::Control(
+                ref message @ (Message::Acknowledge { .. } | Message::Holding { .. }),
+            ) if !self.is_applicant() => self.handle_acknowledge(from, message, actions),
+            _ => self.handle_seldom(life, hearing, content, actions),
+        }
+    }
+
+    /// What members send each other besides the log and where they are in it.
+    #[inline(never)]
+    fn handle_seldom(
+        &mut self,
+        life: Life,
+        hearing: Hearing,
+        content: &Incoming<'_>,
+        actions: &mut Actions,
+    ) -> Handled {
+        let from = life.member;
+        match *content {
             Incoming::Data { stream: Stream::Snapshot, epoch, position, slice, .. } => {
                 self.handle_snapshot_slice(from, epoch, (position, slice));
                 Ok(())
@@ -419,20 +437,6 @@ impl Member {
         ];
         let set = timers.into_iter().filter_map(|(at, kind)| at.map(|at| (at, kind)));
         set.min_by_key(|(at, _)| *at)
-    }
-
-    /// The bytes of a range that an action named with `Source::Member`, in up to two slices.
-    #[must_use]
-    pub fn bytes(&self, stream: Stream, range: PositionRange) -> (&[u8], &[u8]) {
-        match stream {
-            Stream::Log => self.state.log.slices(range),
-            Stream::Egress(client) => self.state.connections.egress_bytes(client, range),
-            Stream::Ingress(_) => (&[], &[]),
-            Stream::Snapshot => match self.state.fetching.fetch.as_deref() {
-                Some(fetch) => fetch.slices(range),
-                None => (&[], &[]),
-            },
-        }
     }
 
     /// What can be seen from outside.

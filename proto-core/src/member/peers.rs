@@ -149,7 +149,18 @@ impl Peers {
     }
 
     /// Notes a datagram of `life`.
+    #[inline]
     pub(super) fn hear(&mut self, life: Life) -> Hearing {
+        let known = self.peers.get(life.member).map(|peer| peer.record.life);
+        match known == Some(life) && life.boot_epoch >= FIRST_BOOT {
+            true => Hearing::Known,
+            false => self.hear_other(life),
+        }
+    }
+
+    /// Of another life than the one that is known.
+    #[inline(never)]
+    fn hear_other(&mut self, life: Life) -> Hearing {
         let Some(peer) = self.peers.get_mut(life.member) else { return Hearing::Unheard };
         let known = peer.record.life;
         if life.boot_epoch < FIRST_BOOT {

@@ -57,8 +57,7 @@ impl Replies {
     pub(super) fn open(&mut self, position: Position) {
         self.newest += 1;
         if self.slots.len() < self.replies_max {
-            self.slots.push(Reply { position, bytes: Vec::new() });
-            self.next = self.slots.len() % self.replies_max;
+            self.add(position);
             return;
         }
         let slot = &mut self.slots[self.next];
@@ -68,6 +67,14 @@ impl Replies {
         if self.next == self.slots.len() {
             self.next = 0;
         }
+    }
+
+    /// Adds a place, as long as there are fewer than may be.
+    #[cold]
+    #[inline(never)]
+    fn add(&mut self, position: Position) {
+        self.slots.push(Reply { position, bytes: Vec::new() });
+        self.next = self.slots.len() % self.replies_max;
     }
 
     /// The reply to message `sequence`.

@@ -59,6 +59,8 @@ impl Member {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     pub(super) fn handle_close(
         &mut self,
         client: ClientKey,

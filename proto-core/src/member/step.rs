@@ -2,10 +2,11 @@
 
 use super::{Handled, Member};
 use crate::action::Actions;
-use crate::event::Event;
+use crate::event::{Event, OperationId, Outputs};
 use crate::identity::{Endpoint, Life};
 use crate::message::{Incoming, Sender};
 use crate::notice::FailStop;
+use crate::position::Position;
 use crate::time::Instant;
 
 impl Member {
@@ -16,23 +17,89 @@ impl Member {
     #[inline(always)]
     pub fn step(&mut self, now: Instant, event: Event<'_>, actions: &mut Actions) {
         debug_assert!(actions.is_empty(), "take over all actions before the next event");
-        if !self.begin(now) {
-            self.step_inert(&event, actions);
-            return;
-        }
-        if matches!(event, Event::Flush) && !self.state.flush_wanted {
-            // Nothing was collected, and what is due comes with a timer.
-            return;
-        }
-        let handled = match event {
+        match event {
             Event::Received { sender, source, ref content } => {
-                self.handle_received(sender, source, content, actions)
+                self.receive(now, sender, source, content, actions);
             }
-            Event::Flush => self.flush(actions),
-            Event::Durable { operation } => self.handle_durable(operation, actions),
-            Event::Applied { through, outputs } => self.handle_applied(through, outputs, actions),
-            _ => self.handle_other(&event, actions),
+            Event::Flush => self.step_flush(now, actions),
+            Event::Durable { operation } => self.note_durable(now, operation, actions),
+            Event::Applied { through, outputs } => {
+                self.note_applied(now, through, outputs, actions);
+            }
+            _ => self.step_seldom(now, &event, actions),
+        }
+    }
+
+    // Each event has a function of its own, with all that comes before and behind it: a host that
+    // steps at many places has little there, and what a message goes through at a leader, two
+    // followers and a client is to fit the processor's cache of instructions together.
+
+    #[inline(never)]
+    fn receive(
+        &mut self,
+        now: Instant,
+        sender: Sender,
+        source: Endpoint,
+        content: &Incoming<'_>,
+        actions: &mut Actions,
+    ) {
+        let handled = match self.begin(now) {
+            true => self.handle_received(sender, source, content, actions),
+            false => {
+                let content = content.clone();
+                self.step_inert(&Event::Received { sender, source, content }, actions)
+            }
         };
+        self.end(handled, actions);
+    }
+
+    #[inline(never)]
+    fn step_flush(&mut self, now: Instant, actions: &mut Actions) {
+        let handled = match self.begin(now) {
+            true if self.state.flush_wanted => self.flush(actions),
+            // Nothing was collected, and what is due comes with a timer.
+            true => return,
+            false => self.step_inert(&Event::Flush, actions),
+        };
+        self.end(handled, actions);
+    }
+
+    #[inline(never)]
+    fn note_durable(&mut self, now: Instant, operation: OperationId, actions: &mut Actions) {
+        let handled = match self.begin(now) {
+            true => self.handle_durable(operation, actions),
+            false => self.step_inert(&Event::Durable { operation }, actions),
+        };
+        self.end(handled, actions);
+    }
+
+    #[inline(never)]
+    fn note_applied(
+        &mut self,
+        now: Instant,
+        through: Position,
+        outputs: &Outputs,
+        actions: &mut Actions,
+    ) {
+        let handled = match self.begin(now) {
+            true => self.handle_applied(through, outputs, actions),
+            false => self.step_inert(&Event::Applied { through, outputs }, actions),
+        };
+        self.end(handled, actions);
+    }
+
+    #[inline(never)]
+    fn step_seldom(&mut self, now: Instant, event: &Event<'_>, actions: &mut Actions) {
+        let handled = match self.begin(now) {
+            true => self.handle_other(event, actions),
+            false => self.step_inert(event, actions),
+        };
+        self.end(handled, actions);
+    }
+
+    /// What comes behind any event.
+    #[inline(always)]
+    fn end(&mut self, handled: Handled, actions: &mut Actions) {
         if let Err(reason) = handled {
             self.stop(reason, actions);
         }
@@ -40,12 +107,9 @@ impl Member {
 
     /// What a member takes in that stands still.
     #[cold]
-    fn step_inert(&mut self, event: &Event<'_>, actions: &mut Actions) {
-        if self.state.fail_stop.is_none()
-            && let Err(reason) = self.step_frozen(event, actions)
-        {
-            self.stop(reason, actions);
-        }
+    #[inline(never)]
+    fn step_inert(&mut self, event: &Event<'_>, actions: &mut Actions) -> Handled {
+        if self.state.fail_stop.is_some() { Ok(()) } else { self.step_frozen(event, actions) }
     }
 
     /// What comes before any event; whether the member takes it in.
@@ -67,11 +131,18 @@ impl Member {
     pub(super) fn forget_clients(&mut self) {
         if self.state.leading.is_none() && !self.state.connections.knows_nobody() {
             // Kept until now, since the actions of the last event may have named their bytes.
-            self.state.connections.clear();
+            self.clear_connections();
         }
     }
 
+    #[cold]
     #[inline(never)]
+    fn clear_connections(&mut self) {
+        self.state.connections.clear();
+    }
+
+    // The one caller is `receive`.
+    #[inline(always)]
     fn handle_received(
         &mut self,
         sender: Sender,
@@ -98,7 +169,7 @@ impl Member {
     }
 
     /// The events that come seldom.
-    #[inline(never)]
+    #[inline(always)]
     fn handle_other(&mut self, event: &Event<'_>, actions: &mut Actions) -> Handled {
         self.forget_clients();
         match *event {
@@ -181,7 +252,7 @@ impl Member {
     }
 
     /// The host has no more input at hand.
-    #[inline(never)]
+    #[inline(always)]
     fn flush(&mut self, actions: &mut Actions) -> Handled {
         if self.state.leading.is_some() {
             self.send_collected(actions);

@@ -208,11 +208,20 @@ impl Member {
                     return Ok(());
                 }
             }
+            _ => self.handle_metadata_durable(write, actions)?,
+        }
+        self.settle_all(actions)
+    }
+
+    #[inline(never)]
+    fn handle_metadata_durable(&mut self, write: Write, actions: &mut Actions) -> Handled {
+        match write {
+            Write::Log(_) => {}
             Write::Vote(vote) => self.handle_vote_durable(vote, actions)?,
             Write::History(term) => self.handle_history_durable(term, actions)?,
             Write::Peers => self.note_records_durable(actions),
         }
-        self.settle_all(actions)
+        Ok(())
     }
 
     pub(super) fn handle_storage_full(
@@ -249,11 +258,18 @@ impl Member {
         }
     }
 
+    #[inline]
     pub(super) fn note_storage_freed(&mut self, actions: &mut Actions) {
         if self.state.space == Space::Retrying {
-            self.state.space = Space::Enough;
-            actions.push(Action::Notify(Notice::StorageFreed));
+            self.tell_storage_freed(actions);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tell_storage_freed(&mut self, actions: &mut Actions) {
+        self.state.space = Space::Enough;
+        actions.push(Action::Notify(Notice::StorageFreed));
     }
 }
 

@@ -7,10 +7,15 @@ use crate::time::{Duration, Instant, LogTime};
 
 impl Member {
     /// Appends the timers of the service that are due.
+    #[inline]
     pub(super) fn fire_timers(&mut self) {
-        if !self.is_serving() {
-            return;
+        if self.state.sessions.has_timers() && self.is_serving() {
+            self.fire_due_timers();
         }
+    }
+
+    #[inline(never)]
+    fn fire_due_timers(&mut self) {
         while let Some((deadline, timer)) = self.next_service_timer() {
             let time = self.cluster_time();
             let body = Body::Timer { time, timer, deadline };
@@ -26,10 +31,13 @@ impl Member {
     }
 
     /// The next timer that is not under way already.
+    #[inline]
     pub(super) fn next_service_timer(&self) -> Option<(LogTime, u64)> {
-        if !self.state.sessions.has_timers() {
-            return None;
-        }
+        if self.state.sessions.has_timers() { self.first_not_firing() } else { None }
+    }
+
+    #[inline(never)]
+    fn first_not_firing(&self) -> Option<(LogTime, u64)> {
         let firing = &self.state.leading.as_ref()?.firing;
         self.state.sessions.timers().find(|(_, timer)| !firing.contains(timer))
     }

@@ -1,8 +1,10 @@
 //! A member as it is seen from outside.
 
+use super::Member;
 use crate::identity::{Life, MemberId};
+use crate::message::Stream;
 use crate::notice::{FailStop, Role};
-use crate::position::Position;
+use crate::position::{Position, PositionRange};
 use crate::term::{Chain, Term, Vote, VoteKey};
 use crate::time::LogTime;
 
@@ -67,4 +69,28 @@ pub struct View {
     pub fetching: Option<(Position, u64)>,
     /// Why it went inert, if it did.
     pub fail_stop: Option<FailStop>,
+}
+
+impl Member {
+    /// The bytes of a range that an action named with `Source::Member`, in up to two slices.
+    #[must_use]
+    pub fn bytes(&self, stream: Stream, range: PositionRange) -> (&[u8], &[u8]) {
+        if stream == Stream::Log {
+            return self.state.log.slices(range);
+        }
+        self.bytes_of_others(stream, range)
+    }
+
+    #[inline(never)]
+    fn bytes_of_others(&self, stream: Stream, range: PositionRange) -> (&[u8], &[u8]) {
+        match stream {
+            Stream::Log => (&[], &[]),
+            Stream::Egress(client) => self.state.connections.egress_bytes(client, range),
+            Stream::Ingress(_) => (&[], &[]),
+            Stream::Snapshot => match self.state.fetching.fetch.as_deref() {
+                Some(fetch) => fetch.slices(range),
+                None => (&[], &[]),
+            },
+        }
+    }
 }

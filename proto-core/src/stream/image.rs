@@ -364,8 +364,15 @@ impl Image {
     }
 
     /// When to call [`Image::poll`] if nothing arrives.
+    #[inline]
     #[must_use]
     pub fn next_deadline(&self, timing: NakTiming) -> Option<Instant> {
+        let waits = !self.asked.is_empty() || self.probe.is_some();
+        if waits { self.deadline_of_requests(timing) } else { None }
+    }
+
+    #[inline(never)]
+    fn deadline_of_requests(&self, timing: NakTiming) -> Option<Instant> {
         let retry = self.asked.iter().map(|asked| asked.due(timing)).min();
         match (self.probe, retry) {
             (Some((_, at)), Some(retry)) => Some(at.min(retry)),

@@ -140,6 +140,7 @@ impl Inlet {
     }
 
     /// When to call [`Inlet::poll_nak`] if nothing arrives.
+    #[inline]
     #[must_use]
     pub fn next_deadline(&self, timing: NakTiming) -> Option<Instant> {
         self.image.next_deadline(timing)

@@ -98,10 +98,15 @@ impl Ring {
     pub fn write(&mut self, position: Position, bytes: &[u8]) {
         assert!(bytes.len() <= self.bytes.len(), "a write is longer than the ring");
         let start = self.offset(position);
-        if let Some(place) = self.bytes.get_mut(start..start + bytes.len()) {
-            place.copy_from_slice(bytes);
-            return;
+        match self.bytes.get_mut(start..start + bytes.len()) {
+            Some(place) => place.copy_from_slice(bytes),
+            None => self.write_in_two(start, bytes),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn write_in_two(&mut self, start: usize, bytes: &[u8]) {
         let first = bytes.len().min(self.bytes.len() - start);
         self.bytes[start..start + first].copy_from_slice(&bytes[..first]);
         self.bytes[..bytes.len() - first].copy_from_slice(&bytes[first..]);
@@ -126,6 +131,7 @@ impl Ring {
         (range, checksum)
     }
 
+    #[cold]
     #[inline(never)]
     fn write_around_the_end(
         &mut self,

@@ -41,7 +41,14 @@ impl Said {
     }
 }
 
+#[cold]
+#[inline(never)]
+fn tell_regressed(member: MemberId, actions: &mut Actions) {
+    actions.push(Action::Notify(Notice::PeerRegressed { member }));
+}
+
 impl Member {
+    #[inline(never)]
     pub(in crate::member) fn handle_acknowledge(
         &mut self,
         from: MemberId,
@@ -77,7 +84,7 @@ impl Member {
             // It is there, and this leader is who can make it whole (check-quorum).
             follower.heard_at = self.state.now;
             if counted {
-                actions.push(Action::Notify(Notice::PeerRegressed { member: from }));
+                tell_regressed(from, actions);
             }
             return Ok(());
         }
@@ -114,6 +121,8 @@ impl Member {
     }
 
     /// Remembers what another member acknowledged to the leader of both (rule 9).
+    #[cold]
+    #[inline(never)]
     fn witness(&mut self, from: MemberId, term: Term, durable: Position, actions: &mut Actions) {
         let state = &mut self.state;
         if term != state.term || state.history.last_term() != term {
@@ -123,7 +132,7 @@ impl Member {
         let counted = state.peers.counts(from);
         let newest = state.log.newest_known();
         if !state.peers.acknowledge(from, term, durable, newest) && counted {
-            actions.push(Action::Notify(Notice::PeerRegressed { member: from }));
+            tell_regressed(from, actions);
         }
     }
 
@@ -165,10 +174,15 @@ impl Member {
 
     /// Counts what a quorum has durably, in a volatile group: only above the own opening frame, as
     /// commits are (rule 12). In a durable group it is what is committed.
+    #[inline]
     pub(in crate::member) fn count_safe(&mut self) {
-        if !self.config.durability.is_volatile() {
-            return;
+        if self.config.durability.is_volatile() {
+            self.count_durable();
         }
+    }
+
+    #[inline(never)]
+    fn count_durable(&mut self) {
         let own = self.state.log.durable;
         let Some(leading) = self.state.leading.as_mut().filter(|leading| leading.is_open) else {
             return;
