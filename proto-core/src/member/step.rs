@@ -41,7 +41,9 @@ impl Member {
     /// What a member takes in that stands still.
     #[cold]
     fn step_inert(&mut self, event: &Event<'_>, actions: &mut Actions) {
-        if self.state.fail_stop.is_none()
+        if self.state.parting.is_some() {
+            self.step_parting(event, actions);
+        } else if self.state.fail_stop.is_none()
             && let Err(reason) = self.step_frozen(event, actions)
         {
             self.stop(reason, actions);
@@ -54,7 +56,7 @@ impl Member {
         let state = &mut self.state;
         let stopped =
             state.fail_stop.is_some() && !crate::mutant::is(crate::mutant::STOPPED_GOES_ON);
-        if stopped || state.fetching.is_frozen {
+        if stopped || state.fetching.is_frozen || state.parting.is_some() {
             return false;
         }
         // A clock that goes backwards stands still (E104).
