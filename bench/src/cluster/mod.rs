@@ -93,6 +93,7 @@ impl Cluster {
             data: self.directory.path().join(format!("member-{member}")),
             timing: Timing { session_timeout: SESSION_TIMEOUT, ..Timing::default() },
             limits: self.case.limits.clone(),
+            durability: Durability::Durable,
             scrubbing: Scrubbing::default(),
             faults: self.case.faults(u64::from(member.0)),
         }

@@ -482,6 +482,11 @@ impl SimDisk {
         }
     }
 
+    /// How many operations are under way, of any sort.
+    pub(crate) fn operations_under_way(&self) -> usize {
+        self.pending.len()
+    }
+
     /// How many operations are under way that write and sync, but for an installation.
     pub(crate) fn writes_under_way(&self) -> usize {
         let is_other = |work: &Work| work.syncs() && !matches!(work, Work::Install { .. });
