@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use quorate_core::{Durability, Duration};
 
 use crate::runtime::Runtime;
 

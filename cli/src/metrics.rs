@@ -158,9 +158,11 @@ const GAUGES: [Row; 30] = [
     ("written_position_bytes", "End of what was handed to the disk", |s| s.status.view.written.0),
     ("durable_position_bytes", "End of what is durable here", |s| s.status.view.durable.0),
     ("commit_position_bytes", "End of what is known to be committed", |s| s.status.view.commit.0),
-    ("safe_position_bytes", "End of what is durable on a quorum; 0 where only the leader knows", |s| {
-        s.status.view.safe.0
-    }),
+    (
+        "safe_position_bytes",
+        "End of what is durable on a quorum; 0 where only the leader knows",
+        |s| s.status.view.safe.0,
+    ),
     ("applied_position_bytes", "End of what the service applied", |s| s.status.view.applied.0),
     ("snapshot_position_bytes", "Where the newest snapshot stands", |s| s.status.view.snapshot.0),
     ("origin_position_bytes", "Where the log begins; what was before is purged", |s| {

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Instant as Clock;
 
-use quorate_core::{GroupId, Incarnation, MemberId, Position, Timing};
+use quorate_core::{Durability, GroupId, Incarnation, MemberId, Position, Timing};
 use quorate_driver::{Configuration, Scrubbing, init_archive, rejoin_archive};
 use tempfile::TempDir;
 

@@ -40,9 +40,16 @@ pub(crate) enum Fault {
     CrashLeaderBut(usize),
     Crash(usize),
     SwapBack(usize, usize),
-    ClockRuns { node: usize, rate: u64, missed: u64 },
+    ClockRuns {
+        node: usize,
+        rate: u64,
+        missed: u64,
+    },
     /// The host waits no longer for a life that it has told to stop.
-    StopWaiting { node: usize, life: u64 },
+    StopWaiting {
+        node: usize,
+        life: u64,
+    },
 }
 
 impl World {

@@ -52,9 +52,8 @@ impl Observer for BackedCommit {
         };
         // Who runs and is not impaired has it now; who is down, or knows that it may have lost
         // something, had it when it said so.
-        let has_now = |disk: &SimDisk| {
-            disk.frame_ending_at(commit).is_some_and(|frame| frame.chain == chain)
-        };
+        let has_now =
+            |disk: &SimDisk| disk.frame_ending_at(commit).is_some_and(|frame| frame.chain == chain);
         let backs = |&(disk, counts): &(&SimDisk, bool)| match (is_volatile, counts) {
             (true, true) => has_now(disk),
             (true, false) => disk.holds_or_held_in_memory(commit, chain),
