@@ -221,6 +221,7 @@ impl<D: Disk> Archive<D> {
             log_end: found.end,
             chain: found.chain,
             log_time: found.time,
+            opened: found.opened,
             peers,
             snapshot,
         };

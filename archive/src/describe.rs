@@ -3,9 +3,9 @@
 use core::fmt;
 use std::path::{Path, PathBuf};
 
-use quorate_core::frame::Body;
+use quorate_core::frame::{Body, Level};
 use quorate_core::{
-    BootEpoch, Chain, LogTime, PeerRecord, Position, SnapshotPoint, TermHistory, Vote,
+    BootEpoch, Chain, LogTime, PeerRecord, Position, SnapshotPoint, Term, TermHistory, Vote,
 };
 
 use crate::archive::{BOOT, HISTORY, ORIGIN, Options, PEERS, VOTE, find_identity};
@@ -49,6 +49,10 @@ pub struct Description {
     pub chain: Chain,
     /// The time stamped on that frame.
     pub log_time: LogTime,
+    /// The newest term whose opening frame is in the log, and what its leader takes for committed.
+    pub opened: Option<(Term, Level)>,
+    /// Whether what the member promised may exceed this disk: it comes up impaired.
+    pub is_marked: bool,
     /// How many frames there are of each kind.
     pub frames: FrameCounts,
     /// The files of the log, oldest first.
@@ -138,6 +142,10 @@ pub fn describe_on<D: Disk>(
     let history = copies::<D, HistoryAndCut>(source, HISTORY, Kind::History, &mut problems);
     let peers = copies::<D, Vec<PeerRecord>>(source, PEERS, Kind::Peers, &mut problems);
     let origin = copies::<D, SnapshotPoint>(source, ORIGIN, Kind::Origin, &mut problems);
+    let own = identity.member;
+    let is_marked = peers.iter().flat_map(|found| &found.1).any(|peer| {
+        peer.life.member == own && peer.acknowledged_in.0 == 0 && peer.acknowledged > Position::ZERO
+    });
     let mut description = Description {
         directory: directory.to_owned(),
         locked_by: lock::holder(disk, directory),
@@ -151,6 +159,8 @@ pub fn describe_on<D: Disk>(
         log_end: Position::ZERO,
         chain: Chain::default(),
         log_time: LogTime::default(),
+        opened: None,
+        is_marked,
         frames: FrameCounts::default(),
         segments: Vec::new(),
         segment_file_bytes: 0,
@@ -202,6 +212,7 @@ impl Description {
             }
         };
         (self.log_end, self.chain, self.log_time) = (scan.position(), scan.chain(), scan.time());
+        self.opened = scan.opened();
         let segment_bytes = self.identity.segment_bytes;
         for index in log.first()..log.count() {
             let base = Position(index * segment_bytes);
@@ -364,6 +375,12 @@ impl fmt::Display for Description {
             writeln!(f, "origin      {position}, chain {chain:016x}: what was before is purged")?;
         }
         writeln!(f, "log         ends at {}, chain {:016x}", self.log_end, self.chain.0)?;
+        if let Some((term, Level::Volatile)) = self.opened {
+            writeln!(f, "level       volatile, as term {term} says")?;
+        }
+        if self.is_marked {
+            writeln!(f, "mark        it was not stopped in good order: it comes up impaired")?;
+        }
         writeln!(f, "durable     at least up to {}", self.known_durable)?;
         let counts = &self.frames;
         writeln!(

@@ -1,10 +1,11 @@
 //! Reads the log frame by frame, each checked under the term that the history assigns to it.
 
 use quorate_core::frame::{
-    ALIGNMENT, Body, FrameError, FrameHeader, FrameSeed, TermOpen, chain_after, parse_body, verify,
+    ALIGNMENT, Body, FrameError, FrameHeader, FrameSeed, Level, TermOpen, chain_after, parse_body,
+    verify,
 };
 use quorate_core::{
-    Chain, GroupId, GroupTag, LogTime, Position, SnapshotPoint, TermHistory, TermLine,
+    Chain, GroupId, GroupTag, LogTime, Position, SnapshotPoint, Term, TermHistory, TermLine,
 };
 
 use crate::disk::Disk;
@@ -34,6 +35,8 @@ pub(crate) struct Scan<'a, D: Disk> {
     /// Behind damage the chain is not known before the next term begins.
     chain_known: bool,
     time: LogTime,
+    /// The newest term whose opening frame was met, and its level.
+    opened: Option<(Term, Level)>,
 }
 
 impl<'a, D: Disk> Scan<'a, D> {
@@ -57,6 +60,7 @@ impl<'a, D: Disk> Scan<'a, D> {
             chain: origin.chain,
             chain_known: true,
             time: origin.time,
+            opened: None,
         }
     }
 
@@ -119,6 +123,11 @@ impl<'a, D: Disk> Scan<'a, D> {
         self.time
     }
 
+    /// The newest term whose opening frame was met, and what its leader takes for committed.
+    pub(crate) const fn opened(&self) -> Option<(Term, Level)> {
+        self.opened
+    }
+
     /// Whether a snapshot stands here, and its log was this one.
     pub(crate) fn confirms(&self, point: &SnapshotPoint) -> bool {
         point.position == self.position
@@ -155,6 +164,9 @@ impl<'a, D: Disk> Scan<'a, D> {
         self.chain = chain_after(self.chain, line.term, at, header.checksum);
         self.position = at.plus(header.aligned_length());
         if let Some(body) = body {
+            if let Body::TermOpen(open) = body {
+                self.opened = Some((open.term, open.level));
+            }
             self.time = self.time.max(body.time());
         }
         Ok(Some(Frame { body }))

@@ -61,9 +61,17 @@ impl<D: Disk> Shared<D> {
 
     /// Refuses once there was a failure, or a snapshot was installed.
     pub(crate) fn check(&self) -> Result<(), ArchiveError> {
+        self.check_whole()?;
+        match self.installed.load(Ordering::Acquire) {
+            true => Err(ArchiveError::Installed),
+            false => Ok(()),
+        }
+    }
+
+    /// Refuses once there was a failure.
+    pub(crate) fn check_whole(&self) -> Result<(), ArchiveError> {
         match self.poison.get() {
             Some(cause) => Err(ArchiveError::Poisoned { cause: cause.clone() }),
-            None if self.installed.load(Ordering::Acquire) => Err(ArchiveError::Installed),
             None => Ok(()),
         }
     }

@@ -64,12 +64,14 @@ impl<D: Disk> Syncer<D> {
         shared.guard(self.replace_history(&HistoryAndCut { history: history.clone(), cut }))
     }
 
-    /// Replaces what is remembered of the other members.
+    /// Replaces what is remembered of the other members. It has nothing to do with where the log
+    /// begins: it can be replaced behind an installation, too, so that the next life is told what
+    /// that one stands for.
     ///
     /// # Errors
-    /// As [`Syncer::persist_vote`].
+    /// As [`Syncer::persist_vote`], but for [`ArchiveError::Installed`].
     pub fn persist_peers(&mut self, peers: &[PeerRecord]) -> Result<(), ArchiveError> {
-        self.shared.check()?;
+        self.shared.check_whole()?;
         self.shared.guard(self.peers.store(&self.shared.disk, &peers.to_vec()))
     }
 
@@ -92,8 +94,8 @@ impl<D: Disk> Syncer<D> {
 
     /// Installs the snapshot of another member that [`crate::Snapshots::check`] found to be what
     /// `manifest` says: it is a stored one from now on, and the log begins where it stands, empty.
-    /// When this returns that is durable, and nothing can be done with the archive but to open it
-    /// again, which also removes what was the log. A crash before leaves the old log.
+    /// When this returns that is durable, and nothing can be done with the archive but to replace
+    /// the records of peers and to open it again, which also removes what was the log. A crash before leaves the old log.
     ///
     /// # Errors
     /// [`ArchiveError::NotAhead`] if the log reaches as far as the snapshot;

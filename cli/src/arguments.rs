@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use quorate_core::{Durability, Duration};
 
 use crate::runtime::Runtime;
 
@@ -66,6 +67,9 @@ pub(crate) struct Demo {
     /// readmitted; needs three members
     #[arg(long)]
     pub(crate) wipe_follower: bool,
+    /// A reply means that a quorum has the message in memory, and is synced once a second
+    #[arg(long)]
+    pub(crate) volatile: bool,
     /// Print one JSON object in place of the table
     #[arg(long)]
     pub(crate) json: bool,
@@ -268,6 +272,16 @@ pub(crate) enum DemoRuntime {
     AsyncStd,
     /// All of them in turn
     Mixed,
+}
+
+impl Demo {
+    /// The members' level.
+    pub(crate) const fn durability(&self) -> Durability {
+        match self.volatile {
+            true => Durability::Volatile { checkpoint_interval: Duration::from_millis(1_000) },
+            false => Durability::Durable,
+        }
+    }
 }
 
 impl DemoRuntime {

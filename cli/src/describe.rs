@@ -7,6 +7,7 @@ use quorate_archive::{Description, FrameCounts, Options, SnapshotDescription, de
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, tell_line};
+use crate::report::level_text;
 
 /// Reports what is in `directory`, which may be of a member that runs. Changes nothing. Problems in
 /// the data make it fail, after they were told.
@@ -65,6 +66,8 @@ fn object(description: &Description) -> Value {
         "log_end": description.log_end.0,
         "chain": format!("{:016x}", description.chain.0),
         "log_time": description.log_time.0,
+        "level": description.opened.map(|(_, level)| level_text(level)),
+        "impaired": description.is_marked,
         "frames": {
             "term_opens": frames.term_opens,
             "session_opens": frames.session_opens,
@@ -107,6 +110,10 @@ fn text(description: &Description) -> String {
         Some(member) => format!("term {}, granted to member {member}", vote.term),
         None => format!("term {}, granted to nobody", vote.term),
     });
+    let in_doubt = match description.is_marked {
+        true => "yes: it was not stopped in good order, and comes up impaired",
+        false => "no",
+    };
     let rows = [
         ("directory", description.directory.display().to_string()),
         ("group", format!("{:#018x}, members {}", identity.group.0, voters.join(", "))),
@@ -119,6 +126,8 @@ fn text(description: &Description) -> String {
         ("vote", known(vote)),
         ("log end", format!("{}, chain {:016x}", description.log_end, description.chain.0)),
         ("known durable", description.known_durable.to_string()),
+        ("level", known(description.opened.map(|(_, level)| level_text(level).into()))),
+        ("in doubt", in_doubt.into()),
         ("frames", frames_text(&description.frames)),
         (
             "segments",

@@ -19,6 +19,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use quorate_core::Limits;
+use quorate_core::frame::Level;
 use quorate_driver::{Configuration, MemberHandle, MemberStatus};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
@@ -131,7 +132,7 @@ struct Sample {
 type Row = (&'static str, &'static str, fn(&Sample) -> u64);
 
 /// What can go up and down.
-const GAUGES: [Row; 27] = [
+const GAUGES: [Row; 30] = [
     ("term", "Current term", |s| s.status.view.term.0),
     ("leading", "Whether it leads", |s| {
         (s.status.view.leader == Some(s.status.view.life.member)).into()
@@ -139,6 +140,12 @@ const GAUGES: [Row; 27] = [
     ("serving", "Whether it leads and serves clients", |s| s.status.view.serving.into()),
     ("applicant", "Whether it lost its directory and is not readmitted", |s| {
         s.status.view.applicant.into()
+    }),
+    ("volatile", "Whether committed messages may be in memory only", |s| {
+        (s.status.level == Level::Volatile).into()
+    }),
+    ("impaired", "Whether it may have lost bytes that it held, and has not healed", |s| {
+        s.status.view.impaired.into()
     }),
     ("stopped", "Whether it went inert", |s| s.status.view.fail_stop.is_some().into()),
     ("seen_position_bytes", "Newest position heard of", |s| s.status.view.seen.0),
@@ -151,6 +158,11 @@ const GAUGES: [Row; 27] = [
     ("written_position_bytes", "End of what was handed to the disk", |s| s.status.view.written.0),
     ("durable_position_bytes", "End of what is durable here", |s| s.status.view.durable.0),
     ("commit_position_bytes", "End of what is known to be committed", |s| s.status.view.commit.0),
+    (
+        "safe_position_bytes",
+        "End of what is durable on a quorum; 0 where only the leader knows",
+        |s| s.status.view.safe.0,
+    ),
     ("applied_position_bytes", "End of what the service applied", |s| s.status.view.applied.0),
     ("snapshot_position_bytes", "Where the newest snapshot stands", |s| s.status.view.snapshot.0),
     ("origin_position_bytes", "Where the log begins; what was before is purged", |s| {

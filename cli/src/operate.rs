@@ -97,16 +97,18 @@ pub(crate) async fn status(directories: &[impl AsRef<Path>], json: bool) -> Resu
 fn table(reports: &[MemberReport]) -> String {
     let unknown = || "-".to_owned();
     type Row<'a> = (&'a str, fn(&MemberReport) -> String);
-    let rows: [Row<'_>; 23] = [
+    let rows: [Row<'_>; 25] = [
         ("member", |report| report.id.to_string()),
         ("role", role),
         ("term", |report| report.term.to_string()),
         ("leader", |report| report.leader.map_or_else(|| "-".to_owned(), |id| id.to_string())),
+        ("level", |report| report.level.clone()),
         ("sessions", |report| report.sessions.to_string()),
         ("seen", |report| report.seen.to_string()),
         ("verified", |report| report.verified.to_string()),
         ("durable", |report| report.durable.to_string()),
         ("commit", |report| report.commit.to_string()),
+        ("safe", |report| report.safe.map_or_else(|| "-".to_owned(), |at| at.to_string())),
         ("applied", |report| report.applied.to_string()),
         ("snapshot", |report| report.snapshot.to_string()),
         ("entries", |report| report.entries.to_string()),
@@ -145,6 +147,7 @@ fn table(reports: &[MemberReport]) -> String {
 fn role(report: &MemberReport) -> String {
     match (report.serving, report.applicant) {
         (_, true) => "applicant".into(),
+        _ if report.impaired => format!("impaired {}", report.role),
         (false, _) if report.role == "leader" => "leader, not yet".into(),
         _ => report.role.clone(),
     }

@@ -1,5 +1,6 @@
 //! What a member process tells the one that started it, as a line of JSON.
 
+use quorate_core::frame::Level;
 use quorate_driver::{MemberStatus, Service};
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +17,18 @@ pub(crate) struct MemberReport {
     pub(crate) serving: bool,
     /// It lost its directory, and is not readmitted yet.
     pub(crate) applicant: bool,
+    /// Its durability level.
+    pub(crate) level: String,
+    /// It may have lost bytes that it held, and has not healed yet.
+    pub(crate) impaired: bool,
     /// Open sessions.
     pub(crate) sessions: usize,
     pub(crate) seen: u64,
     pub(crate) verified: u64,
     pub(crate) durable: u64,
     pub(crate) commit: u64,
+    /// What is durable on a quorum; in a volatile group only its leader knows.
+    pub(crate) safe: Option<u64>,
     pub(crate) applied: u64,
     pub(crate) snapshot: u64,
     pub(crate) entries: u64,
@@ -50,6 +57,8 @@ pub(crate) struct MemberReport {
 impl MemberReport {
     /// The report of member `id`.
     pub(crate) fn new(id: u16, ledger: &Ledger, status: &MemberStatus) -> Self {
+        let leads = status.view.leader == Some(status.view.life.member);
+        let knows_safe = status.level == Level::Durable || leads;
         Self {
             id,
             role: status.view.role.name().into(),
@@ -57,11 +66,14 @@ impl MemberReport {
             leader: status.view.leader.map(|leader| leader.0),
             serving: status.view.serving,
             applicant: status.view.applicant,
+            level: level_text(status.level).into(),
+            impaired: status.view.impaired,
             sessions: status.view.sessions,
             seen: status.view.seen.0,
             verified: status.view.verified.0,
             durable: status.view.durable.0,
             commit: status.view.commit.0,
+            safe: knows_safe.then_some(status.view.safe.0),
             applied: status.view.applied.0,
             snapshot: status.view.snapshot.0,
             entries: ledger.entries(),
@@ -79,6 +91,15 @@ impl MemberReport {
             mending_at: status.scrub.mending_at.map(|at| at.0),
             fail_stop: status.view.fail_stop.map(|reason| reason.to_string()),
         }
+    }
+}
+
+/// A level as reports write it.
+pub(crate) const fn level_text(level: Level) -> &'static str {
+    match level {
+        Level::Durable => "durable",
+        Level::Volatile => "volatile",
+        Level::Unknown(_) => "unknown",
     }
 }
 

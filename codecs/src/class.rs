@@ -37,7 +37,7 @@ pub fn class(datagram: &[u8]) -> Option<Class> {
         | wire::RequestVoteEncoder::TEMPLATE_ID
         | wire::RequestSuccessionEncoder::TEMPLATE_ID
         | wire::BallotEncoder::TEMPLATE_ID
-        | wire::ImpairedGrantEncoder::TEMPLATE_ID => Class::Election,
+        | wire::LevelGrantEncoder::TEMPLATE_ID => Class::Election,
         wire::HeartbeatEncoder::TEMPLATE_ID
         | wire::AbdicateEncoder::TEMPLATE_ID
         | wire::CampaignEncoder::TEMPLATE_ID

@@ -1,5 +1,6 @@
 //! From datagrams to messages and slices.
 
+use quorate_core::frame::Level;
 use quorate_core::message::{ConnectOutcome, EpochRange, HistoryLines, Live};
 use quorate_core::{
     BootEpoch, Chain, ClientKey, Endpoint, GroupTag, Incarnation, Incoming, Life, LogTime,
@@ -83,7 +84,7 @@ fn control(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError> {
         wire::HoldingDecoder::TEMPLATE_ID
         | wire::ImpairedDecoder::TEMPLATE_ID
         | wire::RegisteredDecoder::TEMPLATE_ID
-        | wire::ImpairedGrantDecoder::TEMPLATE_ID => levels(header, body),
+        | wire::LevelGrantDecoder::TEMPLATE_ID => levels(header, body),
         wire::HeartbeatDecoder::TEMPLATE_ID
         | wire::AbdicateDecoder::TEMPLATE_ID
         | wire::CampaignDecoder::TEMPLATE_ID
@@ -237,14 +238,16 @@ fn levels(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError> {
                 newest: Position(read.newest()),
             }
         }
-        wire::ImpairedGrantDecoder::TEMPLATE_ID => {
-            let read = wrap!(ImpairedGrantDecoder, header, body);
-            Message::ImpairedGrant {
+        wire::LevelGrantDecoder::TEMPLATE_ID => {
+            let read = wrap!(LevelGrantDecoder, header, body);
+            Message::LevelGrant {
                 term: Term(read.term()),
                 round: read.round(),
                 candidate: MemberId(read.candidate()),
                 line: Term(read.line()),
                 key: read.key().into(),
+                level: level(read.level()),
+                impaired: yes(read.impaired())?,
             }
         }
         _ => return Err(DecodeError::Template),
@@ -378,6 +381,14 @@ const fn stream(stream: wire::Stream) -> Result<Stream, DecodeError> {
         wire::StreamKind::Egress => Ok(Stream::Egress(ClientKey(stream.client))),
         wire::StreamKind::Snapshot => Ok(Stream::Snapshot),
         wire::StreamKind::Unknown(_) => Err(DecodeError::Enumeration),
+    }
+}
+
+const fn level(value: wire::Level) -> Level {
+    match value {
+        wire::Level::Durable => Level::Durable,
+        wire::Level::Volatile => Level::Volatile,
+        wire::Level::Unknown(code) => Level::Unknown(code),
     }
 }
 

@@ -1,5 +1,6 @@
 //! From messages and slices to datagrams.
 
+use quorate_core::frame::Level;
 use quorate_core::message::{
     ConnectOutcome, HISTORY_LINES_MAX, HistoryLines, Live, NAK_RANGES_MAX, NakRanges,
 };
@@ -119,7 +120,7 @@ impl Layout {
             Message::Holding { .. } => layout!(HoldingEncoder, 0),
             Message::Impaired { .. } => layout!(ImpairedEncoder, 0),
             Message::Registered { .. } => layout!(RegisteredEncoder, 0),
-            Message::ImpairedGrant { .. } => layout!(ImpairedGrantEncoder, 0),
+            Message::LevelGrant { .. } => layout!(LevelGrantEncoder, 0),
             Message::Nak { ranges, .. } => {
                 let count = bounded(ranges.len(), NAK_RANGES_MAX)?;
                 layout!(NakEncoder, wire::NakRangesEncoder::bytes(count))
@@ -274,13 +275,15 @@ fn write_levels(message: &Message, body: &mut [u8]) -> Option<()> {
                 .set_boot_epoch(boot_epoch.0)
                 .set_newest(newest.0);
         }
-        Message::ImpairedGrant { term, round, candidate, line, key } => {
-            wire::ImpairedGrantEncoder::wrap(body)?
+        Message::LevelGrant { term, round, candidate, line, key, level, impaired } => {
+            wire::LevelGrantEncoder::wrap(body)?
                 .set_term(term.0)
                 .set_round(*round)
                 .set_line(line.0)
                 .set_key((*key).into())
-                .set_candidate(candidate.0);
+                .set_candidate(candidate.0)
+                .set_level((*level).into())
+                .set_impaired((*impaired).into());
         }
         _ => return None,
     }
@@ -434,6 +437,16 @@ impl From<Stream> for wire::Stream {
 impl From<VoteKey> for wire::VoteKey {
     fn from(key: VoteKey) -> Self {
         Self { term: key.term.0, position: key.position.0 }
+    }
+}
+
+impl From<Level> for wire::Level {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Durable => Self::Durable,
+            Level::Volatile => Self::Volatile,
+            Level::Unknown(code) => Self::Unknown(code),
+        }
     }
 }
 

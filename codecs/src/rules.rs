@@ -13,7 +13,7 @@ pub(crate) fn check(message: &Message) -> Result<(), DecodeError> {
         | Message::CanvassReply { key, .. }
         | Message::RequestVote { key, .. }
         | Message::RequestSuccession { key, .. }
-        | Message::ImpairedGrant { key, .. } => positions(&[key.position]),
+        | Message::LevelGrant { key, .. } => positions(&[key.position]),
         Message::Heartbeat { newest, commit, chain_at, .. } => {
             positions(&[*newest, *commit, *chain_at])
         }

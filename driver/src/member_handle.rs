@@ -154,6 +154,7 @@ pub(crate) enum Request<S> {
     Transfer { target: Option<MemberId>, answer: Answer<TransferOutcome> },
     TakeSnapshot(Answer<Result<Position, SnapshotRefusal>>),
     Shutdown,
+    Abandon,
 }
 
 /// A running member, under whichever runtime. Dropped, it tells the member to stop gracefully, and
@@ -248,6 +249,17 @@ impl<S: 'static> MemberHandle<S> {
     pub async fn shutdown(mut self) -> Result<(), RunError> {
         // A member that has ended already says why below.
         let _ = self.requests.put(Request::Shutdown).await;
+        self.finished().await
+    }
+
+    /// Ends the member as if its process was killed, for tests of what that does: nothing more is
+    /// said, and nothing is asked of the disk; what was asked of it is awaited (for a bounded time),
+    /// and files and socket are closed. Cancelled, the member ends all the same.
+    ///
+    /// # Errors
+    /// As [`MemberHandle::shutdown`].
+    pub async fn abandon(mut self) -> Result<(), RunError> {
+        let _ = self.requests.put(Request::Abandon).await;
         self.finished().await
     }
 

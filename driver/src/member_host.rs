@@ -45,6 +45,8 @@ pub struct MemberHost<S, P = UdpPort, L = LogWriter, Q = ArchiveStorage, C = Sys
     phase: Phase,
     transfers: Transfers,
     renewal: Option<Renewal<S, P, L, Q>>,
+    /// It is to end as if its process was killed.
+    is_abandoned: bool,
     mender: Option<Box<Mender>>,
     /// Last, for all above is gone when the handle learns of it: files, socket and lock.
     report: Report,
@@ -183,6 +185,7 @@ where
             phase,
             transfers,
             renewal,
+            is_abandoned: false,
             mender: None,
             report,
         };
@@ -286,6 +289,10 @@ where
                     let _ = answer.send(outcome);
                 }
                 Err(error) if error.is_empty() => break,
+                Ok(Request::Abandon) => {
+                    self.is_abandoned = true;
+                    return Ok(None);
+                }
                 Ok(Request::Shutdown) | Err(_) => return Ok(None),
             }
             taken += 1;
@@ -308,6 +315,10 @@ where
     }
 
     fn stop(&mut self) -> Result<Turn, Stopped> {
+        if self.is_abandoned {
+            let until = self.stop_at();
+            return Ok(self.close(until));
+        }
         self.phase = Phase::Draining(self.stop_at());
         self.member.shutdown(self.clock.now())?;
         self.member.flush(self.clock.now())?;

@@ -185,6 +185,7 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
     pub fn status(&self) -> MemberStatus {
         MemberStatus {
             view: self.member.view(),
+            level: self.member.config().durability.level(),
             counters: *self.member.counters(),
             datagrams: DatagramCounters {
                 overflows: self.datagrams.overflows(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use quorate_codecs::decode;
+use quorate_core::frame::Level;
 use quorate_core::{Counters, GroupTag, Incoming, Position, Sender, View};
 
 use crate::faults::FaultCounters;
@@ -73,6 +74,8 @@ pub struct ScrubStatus {
 pub struct MemberStatus {
     /// Role, term and positions.
     pub view: View,
+    /// What it takes for committed.
+    pub level: Level,
     /// What the core counted.
     pub counters: Counters,
     /// Datagrams in and out.

@@ -29,6 +29,24 @@ pub(crate) fn report(member: MemberId, notice: &Notice) {
                 "a member came back with less than it had acknowledged, and does not count"
             );
         }
+        Notice::OtherLevel { member: peer } => {
+            tracing::warn!(
+                member,
+                peer = peer.0,
+                "a member has another durability level: neither elects the other; configure all \
+                 members alike"
+            );
+        }
+        Notice::Impaired { position } => {
+            tracing::warn!(
+                member,
+                position = position.0,
+                "not stopped in good order: bytes may be lost, and count again when they are back"
+            );
+        }
+        Notice::Healed { position } => {
+            tracing::info!(member, position = position.0, "healed: this member counts in full");
+        }
         Notice::Stalled { cause } => {
             let peer = cause.member().map(|peer| peer.0);
             tracing::warn!(member, cause = cause.name(), peer, "held back");

@@ -5,6 +5,7 @@
 //! member 1.1.1: data stream=log epoch=1 at=0 live=96/0 bytes=P~~~%a3...
 //! ```
 
+use quorate_core::frame::Level;
 use quorate_core::message::{ConnectOutcome, EpochRange, HistoryLines, Live, NakRanges};
 use quorate_core::{
     BootEpoch, Chain, ClientKey, Endpoint, Incarnation, Life, LogTime, MemberId, Message, Position,
@@ -138,7 +139,7 @@ messages! {
     "holding" Holding { term sequence round held durable received limit commit }
     "impaired" Impaired { term sequence round received limit }
     "registered" Registered { term boot_epoch newest }
-    "impaired-grant" ImpairedGrant { term round candidate line key }
+    "level-grant" LevelGrant { term round candidate line key level impaired }
     "nak" Nak { stream ranges }
     "unavailable" Unavailable { stream range oldest }
     "snapshot-request" SnapshotRequest { term above }
@@ -229,6 +230,23 @@ macro_rules! lists {
 }
 
 lists! { HistoryLines NakRanges }
+
+impl Word for Level {
+    fn write(&self) -> String {
+        match self {
+            Self::Durable => String::from("durable"),
+            Self::Volatile => String::from("volatile"),
+            Self::Unknown(code) => format!("level-{code}"),
+        }
+    }
+    fn read(word: &str) -> Option<Self> {
+        match word {
+            "durable" => Some(Self::Durable),
+            "volatile" => Some(Self::Volatile),
+            _ => word.strip_prefix("level-")?.parse().ok().map(Self::Unknown),
+        }
+    }
+}
 
 impl Word for Stream {
     fn write(&self) -> String {

@@ -7,7 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use quorate_core::frame::{self, FrameSeed, chain_after, parse_body};
+use quorate_core::frame::{self, Body, FrameSeed, chain_after, parse_body};
 use quorate_core::{
     BootEpoch, Chain, Incarnation, Life, Limits, LogTime, MemberId, PeerRecord, Position,
     PositionRange, Recovered, RecoveryEpoch, Term, TermHistory, TermLine, Vote,
@@ -93,10 +93,15 @@ impl Disk {
         // In production: in pieces.
         let log = self.read(PositionRange::new(end, Position(length)))?;
         let frame_bytes_max = Limits::default().frame_bytes_max();
+        let mut opened = None;
         while let Some(line) = self.history.owner(end) {
             let (bytes, seed) = (&log[end.0 as usize..], FrameSeed::new(TAG, line.term, end));
             let Ok(header) = frame::verify(seed, bytes, &[], frame_bytes_max) else { break };
-            log_time = parse_body(&header, bytes)?.time();
+            let body = parse_body(&header, bytes)?;
+            if let Body::TermOpen(open) = body {
+                opened = Some((open.term, open.level));
+            }
+            log_time = body.time();
             chain = chain_after(chain, line.term, end, header.checksum);
             end = end.plus(header.aligned_length());
         }
@@ -106,7 +111,7 @@ impl Disk {
         let (vote, history, peers) = (self.vote, self.history.clone(), self.peers.clone());
         let log_end = end;
         let recovered = Recovered::empty(life);
-        Ok(Recovered { vote, history, log_end, chain, log_time, peers, ..recovered })
+        Ok(Recovered { vote, history, log_end, chain, log_time, opened, peers, ..recovered })
     }
 
     /// Written beside, synced, renamed: there is always one whole file.

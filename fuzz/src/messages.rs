@@ -1,6 +1,6 @@
 //! Any message that can be sent, of drawn numbers.
 
-use quorate_core::frame::Checksum;
+use quorate_core::frame::{Checksum, Level};
 use quorate_core::message::{
     ConnectOutcome, EpochRange, HISTORY_LINES_MAX, HISTORY_PARTS_MAX, HistoryLines, Live,
     NAK_RANGES_MAX,
@@ -105,7 +105,13 @@ impl Draw<'_, '_> {
             _ => {
                 let (round, candidate) = (self.number(), self.member());
                 let (line, key) = (self.term(), self.vote_key());
-                Message::ImpairedGrant { term, round, candidate, line, key }
+                let level = match self.number() % 3 {
+                    0 => Level::Durable,
+                    1 => Level::Volatile,
+                    _ => Level::Unknown(7),
+                };
+                let impaired = self.number() % 2 == 0;
+                Message::LevelGrant { term, round, candidate, line, key, level, impaired }
             }
         }
     }

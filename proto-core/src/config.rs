@@ -1,19 +1,21 @@
 //! What a member is told at its construction, and the named limits of everything it holds.
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use smallvec::SmallVec;
 
 use crate::frame::{Level, OVERHEAD_BYTES_MAX, aligned};
-use crate::identity::{BootEpoch, Endpoint, GroupId, GroupTag, Life, MemberId, RecoveryEpoch};
+use crate::identity::{Endpoint, GroupId, GroupTag, MemberId, RecoveryEpoch};
 use crate::position::Position;
-use crate::snapshot::{Snapshot, SnapshotError, SnapshotPoint};
-use crate::term::{Chain, TermHistory, Vote};
-use crate::time::{Duration, LogTime};
+pub use crate::recovered::{FIRST_BOOT, PeerRecord, PeerRecords, Recovered};
+use crate::snapshot::SnapshotError;
+use crate::time::Duration;
 
 /// The most voters that a group may have.
 pub const VOTERS_MAX: usize = 7;
+
+/// The longest time between two syncs of the log in a volatile group: what a member loses when its
+/// power is cut is bounded by it, and so is what it has to read again from others.
+pub const CHECKPOINT_INTERVAL_MAX: Duration = Duration(3_600_000_000_000);
 
 /// Who this member is, who the others are, and how it behaves.
 #[derive(Clone, Debug)]
@@ -48,7 +50,7 @@ pub enum Durability {
     /// ([`crate::View::impaired`]).
     Volatile {
         /// How long after the last sync began the log is synced again, if it has grown. Above
-        /// zero; a second, as a rule.
+        /// zero, and at most [`CHECKPOINT_INTERVAL_MAX`]; a second, as a rule.
         checkpoint_interval: Duration,
     },
 }
@@ -84,6 +86,10 @@ impl Durability {
         if checkpoint_interval.0 == 0 {
             let reason = "must be above zero; a group that syncs all the time is a durable one";
             problems.push(ConfigError::Value { key, value: 0, reason });
+        }
+        if checkpoint_interval > CHECKPOINT_INTERVAL_MAX {
+            let (reason, value) = ("must be at most an hour", checkpoint_interval.0);
+            problems.push(ConfigError::Value { key, value, reason });
         }
         if voters == 1 {
             let reason = "needs two voters at least: nobody has what a single one loses";
@@ -476,119 +482,3 @@ impl Limits {
         aligned(self.message_bytes_max as u64 + OVERHEAD_BYTES_MAX as u64 + 32)
     }
 }
-
-/// What a member finds of its former lives: all of it durable.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Recovered {
-    /// This life: the boot epoch is new, and already durable.
-    pub life: Life,
-    /// The vote.
-    pub vote: Vote,
-    /// The term history.
-    pub history: TermHistory,
-    /// Where the log begins: what was before it is purged, and is in the snapshot. The end of a
-    /// snapshot's marker, or the beginning of all.
-    pub origin: SnapshotPoint,
-    /// The end of the last whole frame that verifies under the history; all before it is durable.
-    pub log_end: Position,
-    /// The chain value at `log_end`.
-    pub chain: Chain,
-    /// The time stamped on the last frame; zero in an empty log.
-    pub log_time: LogTime,
-    /// What was last remembered of the other members (rule 9).
-    pub peers: Vec<PeerRecord>,
-    /// The newest snapshot that can be used, if there is one: the core's part. The service comes
-    /// up with the state that was stored together with it.
-    pub snapshot: Option<Box<Snapshot>>,
-}
-
-impl Recovered {
-    /// The state of a member that has never run: only its identity is durable.
-    #[must_use]
-    pub fn empty(life: Life) -> Self {
-        Self {
-            life,
-            vote: Vote::default(),
-            history: TermHistory::default(),
-            origin: SnapshotPoint::default(),
-            log_end: Position::ZERO,
-            chain: Chain::default(),
-            log_time: LogTime(0),
-            peers: Vec::new(),
-            snapshot: None,
-        }
-    }
-}
-
-impl Recovered {
-    /// Whether it is of `expected`, and its log one that a history owns.
-    pub(crate) fn check(&self, expected: MemberId) -> Result<(), ConfigError> {
-        let found = self.life.member;
-        if found != expected {
-            return Err(ConfigError::Foreign { found, expected });
-        }
-        let end = self.log_end;
-        let owned = end == Position::ZERO || self.history.owner(Position(end.0 - 1)).is_some();
-        if !owned || !end.0.is_multiple_of(crate::frame::ALIGNMENT) || end > Position::MAX {
-            return Err(ConfigError::Log { end });
-        }
-        self.check_origin()
-    }
-
-    /// Whether the log can begin at its origin: only a snapshot stands for what was before.
-    fn check_origin(&self) -> Result<(), ConfigError> {
-        let (origin, at) = (self.origin, self.origin.position);
-        let refuse = |reason| Err(ConfigError::Origin { at, reason });
-        if at == Position::ZERO {
-            return match origin == SnapshotPoint::default() {
-                true => Ok(()),
-                false => refuse("nothing is before the beginning of all"),
-            };
-        }
-        if at.aligned_down() != at {
-            return refuse("it is no multiple of 8");
-        }
-        if at > self.log_end {
-            return refuse("the log ends before it");
-        }
-        let is_orphan = self.snapshot.as_ref().is_none_or(|known| known.point.position < at);
-        if is_orphan && !crate::mutant::is(crate::mutant::ORPHANED_LOG_IS_TAKEN) {
-            return refuse("no snapshot stands at or above it");
-        }
-        if self.history.term_before(at) != origin.term {
-            return refuse("the term history owns the byte before it to another term");
-        }
-        if at == self.log_end && origin.chain != self.chain {
-            return refuse("the chain value is another");
-        }
-        Ok(())
-    }
-}
-
-/// What a member durably remembers of another, so that a restored old image of it is noticed
-/// (rule 9).
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub struct PeerRecord {
-    /// The newest life that was heard of.
-    pub life: Life,
-    /// The life in which it acknowledged what follows: while that is not the newest one, it has
-    /// still to show that it kept it.
-    pub acknowledged_in: BootEpoch,
-    /// The term in which it last acknowledged.
-    pub term: crate::term::Term,
-    /// The highest position that it acknowledged in that term.
-    pub acknowledged: Position,
-}
-
-impl PeerRecord {
-    /// Whether the member was found to have lost what it acknowledged, and is not level again.
-    pub(crate) fn tells_of_a_fall(&self) -> bool {
-        self.acknowledged_in == BootEpoch(0) && self.acknowledged > Position::ZERO
-    }
-}
-
-/// Records of all other members. In groups of up to three it takes no memory of its own.
-pub type PeerRecords = SmallVec<[PeerRecord; 2]>;
-
-/// The boot epoch of a member's first start.
-pub const FIRST_BOOT: BootEpoch = BootEpoch(1);

@@ -22,6 +22,7 @@ pub mod mutant;
 pub mod notice;
 pub mod position;
 pub mod random;
+mod recovered;
 pub mod snapshot;
 pub mod stream;
 pub mod term;
@@ -30,7 +31,8 @@ pub mod time;
 pub use action::{Action, Actions, Apply, Delivery, Destination, Source};
 pub use client::Client;
 pub use config::{
-    ConfigError, Durability, Limits, MemberConfig, PeerRecord, PeerRecords, Recovered, Timing,
+    CHECKPOINT_INTERVAL_MAX, ConfigError, Durability, Limits, MemberConfig, PeerRecord,
+    PeerRecords, Recovered, Timing,
 };
 pub use event::{Event, OperationId, Outputs};
 pub use identity::{

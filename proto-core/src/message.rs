@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
+use crate::frame::Level;
 use crate::identity::{BootEpoch, ClientKey, Endpoint, Incarnation, MemberId, SessionId};
 use crate::position::{Position, PositionRange};
 use crate::snapshot::SnapshotPoint;
@@ -234,9 +235,10 @@ pub enum Message {
         /// The end of what the leader had when it first heard of that start.
         newest: Position,
     },
-    /// An impaired voter grants a canvass, or durably its vote. A candidate needs unimpaired ones
-    /// besides (rule 5).
-    ImpairedGrant {
+    /// A voter that is impaired or in a volatile group grants a canvass, or durably its vote. A
+    /// candidate counts only grants of its own level, and needs unimpaired ones among them
+    /// (rules 5 and 12). All other grants are of unimpaired voters of a durable group.
+    LevelGrant {
         /// The voter's current term.
         term: Term,
         /// The round of the canvass that is granted; zero for a vote.
@@ -247,6 +249,10 @@ pub enum Message {
         line: Term,
         /// How complete the voter's log is.
         key: VoteKey,
+        /// What it takes for committed.
+        level: Level,
+        /// Whether it may have lost bytes that it held.
+        impaired: bool,
     },
     /// Where a member is that lost its directory and is not readmitted yet: what it has on its disk
     /// counts for nothing, so it states none of it.

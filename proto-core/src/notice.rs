@@ -192,6 +192,12 @@ pub enum Notice {
         /// Which one.
         member: MemberId,
     },
+    /// A member takes something else for committed than this one is configured for: neither counts
+    /// the grants of the other (rule 12). Said once for each start of it.
+    OtherLevel {
+        /// Which one.
+        member: MemberId,
+    },
     /// A member that lost its directory is readmitted, once this is committed and it has all bytes
     /// up to here. No former life of it is heard any more.
     Readmission {
@@ -459,6 +465,20 @@ pub enum FailStop {
 }
 
 impl FailStop {
+    /// Whether it says nothing against this member's disk, nor against what it has promised: then
+    /// the disk can be brought up to that before the member is inert.
+    pub(crate) const fn spares_the_disk(self) -> bool {
+        matches!(
+            self,
+            Self::ServiceFailed
+                | Self::NewerLog { .. }
+                | Self::Exhausted
+                | Self::TooManyTimers
+                | Self::ReplyTooLong
+                | Self::OtherLevel { .. }
+        )
+    }
+
     /// A stable name in snake case.
     #[must_use]
     pub const fn name(&self) -> &'static str {

@@ -101,6 +101,12 @@ fn e45_what_has_rotted_is_mended_by_the_others() {
 }
 
 #[test]
+fn a_volatile_group_bears_the_loss_of_a_minority() {
+    let mut group = Group::new([&AsyncStd; 3], None);
+    cluster::a_volatile_group_bears_the_loss_of_a_minority(&mut group);
+}
+
+#[test]
 fn leadership_is_handed_over_on_request() {
     cluster::leadership_is_handed_over(&Group::new([&AsyncStd; 3], None));
 }

@@ -80,6 +80,13 @@ fn e45_what_has_rotted_is_mended_by_the_others() {
 }
 
 #[test]
+fn a_volatile_group_bears_the_loss_of_a_minority() {
+    let tokio = Tokio::new();
+    let mut group = Group::new([&tokio; 3], None);
+    cluster::a_volatile_group_bears_the_loss_of_a_minority(&mut group);
+}
+
+#[test]
 fn leadership_is_handed_over_on_request() {
     let tokio = Tokio::new();
     cluster::leadership_is_handed_over(&Group::new([&tokio; 3], None));

@@ -4,12 +4,16 @@ use quorate_core::{Event, FailStop, MemberConfig, MemberId, RecoveryEpoch};
 
 use crate::dice::ALWAYS;
 use crate::disk::Refusal;
+use crate::faults::Fault;
 use crate::network::Place;
 use crate::node::{Broken, Node};
 use crate::observers::Observed;
 use crate::report::Mark;
 use crate::swarm::{FaultClass, MILLI};
 use crate::world::{GROUP, Occurrence, World};
+
+/// How long a host waits for a member that it has told to stop.
+const STOP_TIMEOUT: u64 = 500 * MILLI;
 
 impl World {
     /// Starts a new life of the member at `node`, if none runs.
@@ -124,6 +128,46 @@ impl World {
         if self.may_end(node) {
             self.end_life(node, false);
         }
+    }
+
+    /// The member at `node` is told to stop, and ends when its disk has done all that it was asked
+    /// for, or the host waits no longer.
+    pub(crate) fn stop_in_order(&mut self, node: usize) {
+        let host = &self.nodes[node];
+        let takes_it_in = host.member.is_some() && host.still_until(self.now).is_none();
+        if !self.may_end(node) || !takes_it_in {
+            return;
+        }
+        self.note(|| format!("member {} is told to stop", node + 1));
+        let life = self.nodes[node].life();
+        self.nodes[node].stopping = Some(life);
+        self.step_member(node, Event::Shutdown);
+        let waits = Occurrence::Fault(Fault::StopWaiting { node, life });
+        self.queue.push(self.now + STOP_TIMEOUT, waits);
+        self.end_if_stopped(node);
+    }
+
+    /// Ends the life at `node` that was told to stop, when nothing is left to be done.
+    pub(crate) fn end_if_stopped(&mut self, node: usize) {
+        let host = &self.nodes[node];
+        let is_stopping = host.member.is_some() && host.stopping == Some(host.life());
+        if is_stopping && host.disk.operations_under_way() == 0 {
+            self.tally.saw(Mark::StoppedInOrder);
+            self.end_life(node, false);
+        }
+    }
+
+    /// The host ends the life whatever is left, as soon as the group bears that.
+    pub(crate) fn stop_waiting(&mut self, node: usize, life: u64) {
+        let host = &self.nodes[node];
+        if host.member.is_none() || host.life() != life {
+            return;
+        }
+        if self.may_end(node) {
+            return self.end_life(node, false);
+        }
+        let waits = Occurrence::Fault(Fault::StopWaiting { node, life });
+        self.queue.push(self.now + STOP_TIMEOUT, waits);
     }
 
     /// The power of the member at `node` fails.

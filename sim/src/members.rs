@@ -111,6 +111,7 @@ impl World {
             }
             None => {}
         }
+        self.end_if_stopped(node);
     }
 
     pub(crate) fn disk_failed(&mut self, node: usize, operation: OperationId) {

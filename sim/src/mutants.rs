@@ -145,6 +145,16 @@ pub const FOUND_BY_CASES: [(u32, &str); 33] = [
     (mutant::LOG_HAS_NO_CAP, "RB-07"),
 ];
 
+/// Mistakes that show only where committed bytes may be in memory: their seeds are of such worlds.
+pub const OF_VOLATILE_WORLDS: [u32; 6] = [
+    mutant::HOLDS_UNMARKED,
+    mutant::MARK_IS_NOT_READ,
+    mutant::IMPAIRED_GRANTS_ARE_FULL,
+    mutant::HEALS_AT_ONCE,
+    mutant::REGISTERED_IN_ANY_LIFE,
+    mutant::SAFE_IS_WHAT_IS_HELD,
+];
+
 /// The case of the suite that a mistake is for, if it is none for seeds.
 #[must_use]
 pub fn case_for(number: u32) -> Option<&'static str> {
@@ -178,7 +188,9 @@ pub fn hunt(only: Option<u32>, seeds: u64, steps: u64, mut report: impl FnMut(&F
             budget,
             service,
         };
-        let swept = sweep.run(|_| {});
+        let is_volatile = OF_VOLATILE_WORLDS.contains(&mutant.number);
+        let schedule = crate::swarm::NamedSchedule::named("volatile").filter(|_| is_volatile);
+        let swept = sweep.run_under(schedule, |_| {});
         let first = swept.findings.into_iter().next();
         let fate = Fate { mutant, killed: first.map(|first| (first.seed, first)) };
         report(&fate);

@@ -46,6 +46,8 @@ pub(crate) struct Node {
     pub(crate) fails_service: bool,
     /// What was done to the member that it has to stop for.
     pub(crate) broken: Option<Broken>,
+    /// The life that was told to stop.
+    pub(crate) stopping: Option<u64>,
     /// Why it does not start.
     pub(crate) refusal: Option<Refusal>,
     /// It stays as it is for ever.
@@ -97,6 +99,7 @@ impl Node {
             fails_sync: false,
             fails_service: false,
             broken: None,
+            stopping: None,
             refusal: None,
             is_given_up: false,
             disk_ready: [0; 8],

@@ -63,6 +63,7 @@ marks! {
     Deposed "leaders deposed with a tail",
     Flap "flapping links",
     Kill "processes killed",
+    StoppedInOrder "members stopped in good order",
     PowerCut "members without power",
     CrashBetweenActions "crashes between two actions",
     PowerLoss "crashes of all members",

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use quorate_core::{Position, PositionRange, Recovered, SnapshotManifest, SnapshotPoint};
+use quorate_core::{
+    PeerRecord, Position, PositionRange, Recovered, SnapshotManifest, SnapshotPoint,
+};
 
 use super::builder::{Builder, OPTIONS, adopt, append, identity, segment};
 use super::purge::{open, point, segments, snapshot, snapshot_path, written};
@@ -375,8 +377,27 @@ fn what_was_said_is_not_installed_when_other_bytes_came() {
     syncer.sync().unwrap();
 }
 
+/// A member of a volatile group says then that the snapshot stands for all that it had promised.
 #[test]
-fn after_an_installation_an_archive_takes_nothing() {
+fn after_an_installation_the_records_of_peers_can_be_replaced() {
+    let case = &cases()[0];
+    let disk = case.disk();
+    let (archive, _) = open(&disk).unwrap();
+    let mut snapshots = archive.snapshots();
+    let (writer, mut syncer, reader) = archive.split();
+    let mark = PeerRecord { acknowledged: Position::MAX, ..PeerRecord::default() };
+    syncer.persist_peers(&[mark]).unwrap();
+    case.fetch(&mut snapshots).unwrap();
+    syncer.install(&case.fetched.manifest).unwrap();
+    syncer.persist_peers(&[]).unwrap();
+    drop((writer, syncer, snapshots, reader));
+    let crashed = disk.crashed(Fate::Lost);
+    assert_eq!(open(&crashed).unwrap().1.peers, []);
+    assert!(case.check(&crashed, "the next life"));
+}
+
+#[test]
+fn after_an_installation_an_archive_takes_no_log() {
     let case = &cases()[0];
     let disk = case.disk();
     let (archive, _) = open(&disk).unwrap();

@@ -83,6 +83,7 @@ impl Cluster {
                 data: directory.join(format!("member-{id}")),
                 timing: Timing::default(),
                 limits: Limits::default(),
+                durability: demo.durability(),
                 scrubbing: Scrubbing::default(),
                 snapshots: SnapshotWriting::default(),
                 faults: (loss > 0.0).then(|| faults(loss, u64::from(id.0))),

@@ -3,6 +3,39 @@
 
 use super::*;
 
+/// What a leader takes for committed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Level {
+    /// What a quorum has synced.
+    Durable,
+    /// What a quorum has in memory.
+    Volatile,
+    /// A value that a newer version knows.
+    Unknown(u8),
+}
+
+impl Level {
+    /// The value on the wire.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Durable => 0,
+            Self::Volatile => 1,
+            Self::Unknown(code) => code,
+        }
+    }
+
+    /// What the value on the wire means.
+    #[must_use]
+    pub const fn from_code(code: u8) -> Self {
+        match code {
+            0 => Self::Durable,
+            1 => Self::Volatile,
+            code => Self::Unknown(code),
+        }
+    }
+}
+
 /// What the sender of a datagram is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum SenderKind {

@@ -2,6 +2,7 @@
 
 use quickcheck::{Arbitrary, Gen, QuickCheck, TestResult};
 use quorate_codecs::{Header, class, decode, encode_control};
+use quorate_core::frame::Level;
 use quorate_core::message::{
     ConnectOutcome, EpochRange, HISTORY_LINES_MAX, HISTORY_PARTS_MAX, Live, NAK_RANGES_MAX,
 };
@@ -167,12 +168,14 @@ fn consensus(source: &mut Gen) -> Message {
             let boot_epoch = BootEpoch(any(source));
             Message::Registered { term, boot_epoch, newest: position(source) }
         }
-        14 => Message::ImpairedGrant {
+        14 => Message::LevelGrant {
             term,
             round,
             candidate: MemberId(any(source)),
             line: Term(any(source)),
             key: vote_key(source),
+            level: if any(source) { Level::Volatile } else { Level::Durable },
+            impaired: any(source),
         },
         _ => Message::Acknowledge {
             term,

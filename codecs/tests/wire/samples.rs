@@ -1,5 +1,6 @@
 //! Messages of every kind: minimal, typical, maximal.
 
+use quorate_core::frame::Level;
 use quorate_core::message::{ConnectOutcome, EpochRange, HISTORY_LINES_MAX, NAK_RANGES_MAX};
 use quorate_core::{
     BootEpoch, Chain, ClientKey, Endpoint, Incarnation, Life, LogTime, MemberId, Message, Position,
@@ -166,12 +167,14 @@ fn consensus(fill: Fill) -> Vec<Message> {
             limit: Position(position.0 / 2),
         },
         Message::Registered { term, boot_epoch: BootEpoch(number ^ 6), newest: position },
-        Message::ImpairedGrant {
+        Message::LevelGrant {
             term,
             round,
             candidate: MemberId(number as u16),
             line: Term(number ^ 7),
             key,
+            level: if number & 1 == 0 { Level::Durable } else { Level::Volatile },
+            impaired: number & 2 == 0,
         },
         Message::Nak { stream, ranges: (0..fill.ranges).map(|index| range(fill, index)).collect() },
         Message::Unavailable { stream, range: range(fill, 1), oldest: position },

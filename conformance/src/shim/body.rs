@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use quorate_core::{
     BootEpoch, Chain, Counters, Durability, Duration, Endpoint, FailStop, GroupId, Incarnation,
-    Instant, Life, Limits, LogTime, MemberConfig, MemberId, PeerRecord, Position, Recovered,
-    RecoveryEpoch, Role, Snapshot, SnapshotPoint, Term, TermHistory, TermLine, Timing, View, Vote,
-    VoteKey,
+    Instant, Life, Limits, LogTime, MemberConfig, MemberId, Position, Recovered, RecoveryEpoch,
+    Role, Snapshot, SnapshotPoint, Term, TermHistory, TermLine, Timing, View, Vote, VoteKey,
 };
 use serde::{Deserialize, Serialize};
 
 use super::client_body::ClientCountersBody;
+use super::found::PeerBody;
 use crate::subject::{HandedOver, NodeView};
 
 /// Body of `H`.
@@ -199,6 +199,9 @@ struct RecoveredBody {
     log_end: u64,
     chain: u64,
     log_time: u64,
+    /// The newest term whose opening frame is in the log, and the code of its level.
+    #[serde(default)]
+    opened: Option<(u64, u8)>,
     peers: Vec<PeerBody>,
     /// The core's part of the snapshot to begin with, as hexadecimal digits. The service has its
     /// part already.
@@ -219,14 +222,6 @@ pub(super) struct LineBody {
     base: u64,
     leader: LifeBody,
     chain: u64,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(super) struct PeerBody {
-    life: LifeBody,
-    acknowledged_in: u64,
-    term: u64,
-    acknowledged: u64,
 }
 
 /// JSON behind the operation of a disk request of kind `h`.
@@ -312,9 +307,20 @@ impl Begin {
             limits: LimitsBody::from(limits),
             checkpoint_interval: durability.checkpoint_interval().map(|interval| interval.0),
         };
-        let Recovered { life, vote, history, origin, log_end, chain, log_time, peers, snapshot } =
-            recovered;
+        let Recovered {
+            life,
+            vote,
+            history,
+            origin,
+            log_end,
+            chain,
+            log_time,
+            opened,
+            peers,
+            snapshot,
+        } = recovered;
         let recovered = RecoveredBody {
+            opened: opened.map(|(term, level)| (term.0, super::found::code(level))),
             life: LifeBody::from(life),
             vote: VoteBody::from(vote),
             history: lines(history),
@@ -359,6 +365,7 @@ impl Begin {
                 log_end: Position(recovered.log_end),
                 chain: Chain(recovered.chain),
                 log_time: LogTime(recovered.log_time),
+                opened: recovered.opened.map(super::found::of),
                 peers: recovered.peers.iter().map(PeerBody::to).collect::<Option<_>>()?,
                 snapshot,
             },
@@ -374,24 +381,6 @@ impl VoteBody {
 
     pub(super) fn to(self) -> Vote {
         Vote { term: Term(self.term), granted_to: self.granted_to.map(MemberId) }
-    }
-}
-
-impl PeerBody {
-    pub(super) fn from(peer: &PeerRecord) -> Self {
-        let PeerRecord { life, acknowledged_in, term, acknowledged } = peer;
-        Self {
-            life: LifeBody::from(life),
-            acknowledged_in: acknowledged_in.0,
-            term: term.0,
-            acknowledged: acknowledged.0,
-        }
-    }
-
-    pub(super) fn to(&self) -> Option<PeerRecord> {
-        let (term, acknowledged) = (Term(self.term), Position(self.acknowledged));
-        let acknowledged_in = BootEpoch(self.acknowledged_in);
-        Some(PeerRecord { life: self.life.to()?, acknowledged_in, term, acknowledged })
     }
 }
 

@@ -14,6 +14,7 @@
 mod body;
 mod client;
 mod client_body;
+mod found;
 mod frame;
 mod guest;
 mod pipe;

@@ -15,7 +15,8 @@ use quorate_driver::{
 };
 use serde::Serialize;
 
-use super::body::{self, HistoryBody, PeerBody, VoteBody};
+use super::body::{self, HistoryBody, VoteBody};
+use super::found::PeerBody;
 use super::frame::{Frame, FrameError};
 use super::opcode;
 use super::raw::{DiskOutcome, DiskRequest, SERVICE_STATE, ServiceCall, ServiceOutcome, datagram};

@@ -12,8 +12,9 @@ use quorate_driver::{
     StorageRequest,
 };
 
-use super::body::{self, HistoryBody, PeerBody, VoteBody};
+use super::body::{self, HistoryBody, VoteBody};
 use super::client::ShimClient;
+use super::found::PeerBody;
 use super::frame::Frame;
 use super::process::{Process, ShimError};
 use super::raw::{

@@ -96,7 +96,7 @@ pub const fn kind_of(message: &Message) -> &'static str {
         Message::Holding { .. } => "holding",
         Message::Impaired { .. } => "impaired",
         Message::Registered { .. } => "registered",
-        Message::ImpairedGrant { .. } => "impaired_grant",
+        Message::LevelGrant { .. } => "level_grant",
         Message::Nak { .. } => "nak",
         Message::Unavailable { .. } => "unavailable",
         Message::SnapshotRequest { .. } => "snapshot_request",

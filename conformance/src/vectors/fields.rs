@@ -1,10 +1,19 @@
 //! What a datagram says, under the names of the schema.
 
+use quorate_core::frame::Level;
 use quorate_core::message::{ConnectOutcome, EpochRange, Incoming, Message, Sender, Stream};
 use quorate_core::{TermLine, VoteKey};
 use serde_json::{Value, json};
 
 use super::hex;
+
+fn level_of(level: Level) -> Value {
+    match level {
+        Level::Durable => json!(0),
+        Level::Volatile => json!(1),
+        Level::Unknown(code) => json!(code),
+    }
+}
 
 fn number(value: impl Into<u64>) -> Value {
     json!(value.into().to_string())
@@ -151,11 +160,12 @@ fn levels(message: &Message) -> (&'static str, Value) {
                 "newest": number(newest.0),
             }),
         ),
-        Message::ImpairedGrant { term, round, candidate, line, key } => (
-            "ImpairedGrant",
+        Message::LevelGrant { term, round, candidate, line, key, level, impaired } => (
+            "LevelGrant",
             json!({
                 "term": number(term.0), "round": number(*round), "line": number(line.0),
                 "key": vote_key(*key), "candidate": number(candidate.0),
+                "level": level_of(*level), "impaired": boolean(*impaired),
             }),
         ),
         other => session(other),

@@ -1,5 +1,6 @@
 //! What the vectors say: each kind of message with the least, typical and greatest values.
 
+use quorate_core::frame::Level;
 use quorate_core::message::{ConnectOutcome, EpochRange, Incoming, Live, Message, Sender, Stream};
 use quorate_core::{
     BootEpoch, Chain, ClientKey, Endpoint, Incarnation, LogTime, MemberId, Position, PositionRange,
@@ -140,9 +141,10 @@ fn levels(value: u64) -> Vec<(&'static str, Message)> {
         ),
         ("impaired", Message::Impaired { term, sequence: value, round, received: at, limit: at }),
         ("registered", Message::Registered { term, boot_epoch: BootEpoch(value), newest: at }),
-        ("impaired_grant", {
+        ("level_grant", {
             let (candidate, line) = (MemberId(value as u16), Term(value));
-            Message::ImpairedGrant { term, round, candidate, line, key }
+            let (level, impaired) = (Level::Volatile, true);
+            Message::LevelGrant { term, round, candidate, line, key, level, impaired }
         }),
     ]
 }

@@ -5,6 +5,9 @@
 //! member = 1                        # which of the members this is
 //! data = "member-1"                 # its directory, relative to this file
 //! security = "checksum-only"        # has to be said: sealing does not exist yet
+//! durability = "durable"            # or "volatile": committed is what a quorum has in memory;
+//!                                   # the same for all members
+//! checkpoint_interval = "1s"        # only of a volatile one: how often it syncs its log
 //! members = [
 //!     { id = 1, address = "192.0.2.1:9001" },
 //!     { id = 2, address = "192.0.2.2:9001" },
@@ -65,6 +68,8 @@ pub struct Configuration {
     pub timing: Timing,
     /// Sizes and counts.
     pub limits: Limits,
+    /// What it takes that a message is committed: the same for all members.
+    pub durability: Durability,
     /// How what is stored is read again.
     pub scrubbing: Scrubbing,
     /// How this member's own snapshots are written.
@@ -194,6 +199,10 @@ impl Configuration {
         file.insert("data".into(), self.data.display().to_string().into());
         file.insert("bind".into(), self.bind.to_string().into());
         file.insert("security".into(), CHECKSUM_ONLY.into());
+        if let Some(interval) = self.durability.checkpoint_interval() {
+            file.insert("durability".into(), VOLATILE.into());
+            file.insert(CHECKPOINT_INTERVAL.into(), section::duration_text(interval).into());
+        }
         let (mut timing, mut limits) = (Table::new(), Table::new());
         let (mut default_timing, mut default_limits) = (Timing::default(), Limits::default());
         let (mut own_timing, mut own_limits) = (self.timing.clone(), self.limits.clone());
@@ -239,7 +248,7 @@ impl Configuration {
         MemberConfig {
             group: self.group,
             recovery_epoch: RecoveryEpoch(0),
-            durability: Durability::Durable,
+            durability: self.durability,
             member: self.member,
             voters: endpoints.collect(),
             seed,
@@ -264,7 +273,7 @@ impl Configuration {
             .required("data", "the directory of this member's data, such as \"member-1\"")
             .and_then(|value| file.text("data", value));
         read_security(&mut file);
-        read_durability(&mut file);
+        let durability = read_durability(&mut file);
         let Members { addresses: members, complete } = read_members(&mut file);
         let bind = file.optional("bind").and_then(|value| read_address(&mut file, "bind", value));
         let bind = bind.or_else(|| members.get(&member?).copied());
@@ -298,6 +307,7 @@ impl Configuration {
             data: data.unwrap_or_default().into(),
             timing,
             limits,
+            durability,
             scrubbing,
             snapshots,
             faults,
@@ -321,23 +331,33 @@ fn read_security(file: &mut Section<'_>) {
     }
 }
 
-/// A group is durable: the core knows volatile ones, too, but nobody could bring one back of which
-/// more members lost what they held than it bears.
-fn read_durability(file: &mut Section<'_>) {
-    match file.optional("durability") {
-        None => {}
-        Some(Value::String(level)) if level == "durable" => {}
+const VOLATILE: &str = "volatile";
+const CHECKPOINT_INTERVAL: &str = "checkpoint_interval";
+const CHECKPOINT_INTERVAL_DEFAULT: Duration = Duration::from_millis(1_000);
+
+fn read_durability(file: &mut Section<'_>) -> Durability {
+    let is_volatile = match file.optional("durability") {
+        None => false,
+        Some(Value::String(level)) if level == "durable" => false,
+        Some(Value::String(level)) if level == VOLATILE => true,
         Some(value) => {
-            let is_known = value.as_str() == Some("volatile");
-            let reason = match is_known {
-                true => {
-                    "is not there yet: a group that lost what a majority held could not be \
-                     brought back"
-                }
-                false => "is no durability level",
-            };
-            file.problem("durability", Some(value), reason, "write \"durable\", or remove it");
+            let fix = "write \"durable\" or \"volatile\", or remove it for \"durable\"";
+            file.problem("durability", Some(value), "is no durability level", fix);
+            return Durability::Durable;
         }
+    };
+    let mut checkpoint_interval = CHECKPOINT_INTERVAL_DEFAULT;
+    match file.optional(CHECKPOINT_INTERVAL) {
+        Some(value) if !is_volatile => {
+            let reason = "is of no use in a durable group, which syncs all the time";
+            let fix = "remove it, or write `durability = \"volatile\"`";
+            file.problem(CHECKPOINT_INTERVAL, Some(value), reason, fix);
+        }
+        _ => file.duration_into(CHECKPOINT_INTERVAL, &mut checkpoint_interval),
+    }
+    match is_volatile {
+        true => Durability::Volatile { checkpoint_interval },
+        false => Durability::Durable,
     }
 }
 

@@ -198,12 +198,38 @@ fn a_relative_directory_is_beside_the_file() {
 }
 
 #[test]
-fn a_group_is_durable_and_another_level_is_refused() {
+fn a_group_is_durable_unless_its_file_says_volatile() {
     let with = |line: &str| GOOD.replace("data = ", &format!("{line}\ndata = "));
-    let durable = Configuration::parse(&with("durability = \"durable\"")).unwrap();
-    assert_eq!(durable.member_config(1).durability, Durability::Durable);
-    let volatile = problems(&with("durability = \"volatile\""));
-    assert!(volatile[0].starts_with("`durability = \"volatile\"` is not there"), "{volatile:?}");
-    let unknown = problems(&with("durability = \"none\""));
-    assert!(unknown[0].starts_with("`durability = \"none\"` is no durability"), "{unknown:?}");
+    let level = |line: &str| Configuration::parse(&with(line)).unwrap().member_config(1).durability;
+    let volatile = |millis| {
+        let checkpoint_interval = Duration::from_millis(millis);
+        Durability::Volatile { checkpoint_interval }
+    };
+    assert_eq!(level(""), Durability::Durable);
+    assert_eq!(level("durability = \"durable\""), Durability::Durable);
+    assert_eq!(level("durability = \"volatile\""), volatile(1_000));
+    let faster = "durability = \"volatile\"\ncheckpoint_interval = \"50ms\"";
+    assert_eq!(level(faster), volatile(50));
+    let written = Configuration::parse(&with(faster)).unwrap();
+    let again = Configuration::parse(&written.to_toml()).unwrap();
+    assert_eq!(again.durability, volatile(50));
+    for (line, begins) in [
+        ("durability = \"none\"", "`durability = \"none\"` is no durability"),
+        ("checkpoint_interval = \"1s\"", "`checkpoint_interval = \"1s\"` is of no use"),
+        (
+            "durability = \"volatile\"\ncheckpoint_interval = \"0s\"",
+            "`checkpoint_interval = 0` must be above zero",
+        ),
+        (
+            "durability = \"volatile\"\ncheckpoint_interval = \"3601s\"",
+            "`checkpoint_interval = 3601000000000` must be at most an hour",
+        ),
+        (
+            "durability = \"volatile\"\ncheckpoint_interval = 5",
+            "`checkpoint_interval = 5` is not a span",
+        ),
+    ] {
+        let told = problems(&with(line));
+        assert!(told.len() == 1 && told[0].starts_with(begins), "{told:?}");
+    }
 }

@@ -84,7 +84,7 @@ where
                     let _ = answer.send(Err(SnapshotRefusal::NotLeader { leader: None }));
                 }
                 Err(error) if error.is_empty() => return false,
-                Ok(Request::Shutdown) | Err(_) => return true,
+                Ok(Request::Shutdown | Request::Abandon) | Err(_) => return true,
             }
         }
         false

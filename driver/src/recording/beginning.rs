@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use quorate_core::frame::Level;
 use quorate_core::{
     BootEpoch, Chain, ConfigError, Durability, Duration, GroupId, Instant, Limits, LogTime, Member,
     MemberConfig, MemberId, PeerRecord, Recovered, RecoveryEpoch, Snapshot, Term, TermHistory,
@@ -49,8 +50,13 @@ impl Beginning {
         write_config(config, out);
         write_recovered(recovered, out);
         out.u64(now.0);
+        // Behind all else, for what recordings of earlier versions do not have.
         if let Some(interval) = config.durability.checkpoint_interval() {
             out.u64(interval.0);
+        }
+        if let Some((term, level)) = recovered.opened {
+            out.u64(term.0);
+            out.u8(code_of(level));
         }
     }
 
@@ -58,11 +64,14 @@ impl Beginning {
         let length = fields.u32()? as usize;
         let software = core::str::from_utf8(fields.bytes(length)?).ok()?.to_owned();
         let mut config = read_config(fields)?;
-        let recovered = read_recovered(fields)?;
+        let mut recovered = read_recovered(fields)?;
         let now = Instant(fields.u64()?);
-        if !fields.0.is_empty() {
+        if fields.0.len() % 9 == 8 {
             let checkpoint_interval = Duration(fields.u64()?);
             config.durability = Durability::Volatile { checkpoint_interval };
+        }
+        if !fields.0.is_empty() {
+            recovered.opened = Some((Term(fields.u64()?), level_of(fields.u8()?)));
         }
         fields.0.is_empty().then_some(Self { software, config, recovered, now })
     }
@@ -247,9 +256,37 @@ fn count(fields: &mut Reader<'_>) -> Option<usize> {
     (count <= COUNT_MAX).then_some(count as usize)
 }
 
+/// As in the log.
+const fn code_of(level: Level) -> u8 {
+    match level {
+        Level::Durable => 0,
+        Level::Volatile => 1,
+        Level::Unknown(code) => code,
+    }
+}
+
+const fn level_of(code: u8) -> Level {
+    match code {
+        0 => Level::Durable,
+        1 => Level::Volatile,
+        code => Level::Unknown(code),
+    }
+}
+
 fn write_recovered(recovered: &Recovered, out: &mut Writer) {
-    let Recovered { life, vote, history, origin, log_end, chain, log_time, peers, snapshot } =
-        recovered;
+    let Recovered {
+        life,
+        vote,
+        history,
+        origin,
+        log_end,
+        chain,
+        log_time,
+        // Behind all else.
+        opened: _,
+        peers,
+        snapshot,
+    } = recovered;
     out.life(*life);
     out.u64(vote.term.0);
     out.u8(u8::from(vote.granted_to.is_some()));
@@ -311,7 +348,9 @@ fn read_recovered(fields: &mut Reader<'_>) -> Option<Recovered> {
         0 => None,
         _ => Some(Box::new(read_snapshot(fields)?)),
     };
-    Some(Recovered { life, vote, history, origin, log_end, chain, log_time, peers, snapshot })
+    let read =
+        Recovered { vote, history, origin, log_end, chain, log_time, ..Recovered::empty(life) };
+    Some(Recovered { peers, snapshot, ..read })
 }
 
 fn read_snapshot(fields: &mut Reader<'_>) -> Option<Snapshot> {

@@ -6,7 +6,7 @@ use std::net::UdpSocket;
 use std::path::PathBuf;
 
 use quorate_core::client::{ClientConfig, ClientLimits, ClientTiming};
-use quorate_core::{ClientKey, GroupId, Limits, MemberId, RecoveryEpoch, Timing};
+use quorate_core::{ClientKey, Durability, GroupId, Limits, MemberId, RecoveryEpoch, Timing};
 use quorate_driver::{
     ClientHandle, ClientOptions, Configuration, Context, Faults, Frozen, MemberHandle,
     MemberOptions, Scrubbing, Service, ServiceError, SnapshotWriting, StartMemberError,
@@ -65,6 +65,8 @@ pub(crate) struct Group<'a> {
     pub(crate) storage: StorageMode,
     /// Of each member; clients fit the default ones.
     pub(crate) limits: Limits,
+    /// What it takes in it that a message is committed.
+    pub(crate) durability: Durability,
     /// How each reads again what is stored.
     pub(crate) scrubbing: Scrubbing,
     _directory: tempfile::TempDir,
@@ -91,6 +93,7 @@ impl<'a> Group<'a> {
             data: directory.path().join(id.to_string()),
             timing: Timing::default(),
             limits: Limits::default(),
+            durability: Durability::Durable,
             scrubbing: Scrubbing::default(),
             snapshots: SnapshotWriting::default(),
             faults: faults.map(|faults| Faults { seed: u64::from(id.0), ..faults }),
@@ -101,6 +104,7 @@ impl<'a> Group<'a> {
             runtimes,
             storage,
             limits: Limits::default(),
+            durability: Durability::Durable,
             scrubbing: Scrubbing::default(),
             _directory: directory,
             configurations,
@@ -113,6 +117,7 @@ impl<'a> Group<'a> {
     pub(crate) fn options(&self, index: usize) -> MemberOptions {
         let mut options = MemberOptions::new(self.configurations[index].clone());
         options.configuration.limits = self.limits.clone();
+        options.configuration.durability = self.durability;
         options.configuration.scrubbing = self.scrubbing;
         options.bootstrap = true;
         options.socket = Some(self.sockets[index].try_clone().unwrap());

@@ -9,7 +9,7 @@ use super::snapshots::stop;
 use super::{Group, Member, in_time, in_time_or_tell, send, serving, until_level};
 
 /// Where the log begins in its first file.
-const LOG_AT: u64 = 16 << 10;
+pub(super) const LOG_AT: u64 = 16 << 10;
 
 fn status(member: &Member) -> MemberStatus {
     in_time("status", member.status()).unwrap()

@@ -1,6 +1,6 @@
 //! The disk of a member: what was written, what of it is durable, and what is under way.
 
-use quorate_core::frame::{self, FrameSeed, chain_after, parse_body};
+use quorate_core::frame::{self, Body, FrameSeed, chain_after, parse_body};
 use quorate_core::hash::mix;
 use quorate_core::{
     GroupTag, Life, OperationId, PeerRecord, Position, PositionRange, Recovered, Snapshot,
@@ -127,12 +127,16 @@ impl Disk {
         self.draft.clear();
         self.log.truncate(self.synced);
         let SnapshotPoint { position: mut end, mut chain, time: mut log_time, .. } = self.origin;
+        let mut opened = None;
         while let Some(line) = self.history.owner(end) {
             let bytes = &self.log[end.0 as usize..];
             let seed = FrameSeed::new(tag, line.term, end);
             let Ok(header) = frame::verify(seed, bytes, &[], frame_bytes_max) else { break };
             let Ok(body) = parse_body(&header, bytes) else { break };
             chain = chain_after(chain, line.term, end, header.checksum);
+            if let Body::TermOpen(open) = body {
+                opened = Some((open.term, open.level));
+            }
             log_time = body.time();
             end = end.plus(header.aligned_length());
         }
@@ -148,6 +152,7 @@ impl Disk {
             log_end: end,
             chain,
             log_time,
+            opened,
             peers: self.peers.clone(),
             snapshot: self.snapshots.last().cloned().map(Box::new),
         }

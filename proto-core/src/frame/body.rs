@@ -7,7 +7,7 @@ use super::generated::{
     SnapshotMarkDecoder, SnapshotMarkEncoder, TermOpenDecoder, TermOpenEncoder, TimerDecoder,
     TimerEncoder,
 };
-use super::{FrameError, LOG_VERSION};
+use super::{FrameError, LOG_VERSION, LOG_VERSION_VOLATILE};
 use crate::identity::{
     BootEpoch, ClientKey, Incarnation, Life, MemberId, RecoveryEpoch, SessionId,
 };
@@ -46,6 +46,19 @@ pub enum Level {
     Volatile,
     /// Something that a newer version knows.
     Unknown(u8),
+}
+
+impl Level {
+    /// The version of the log that a leader of this level writes: what is newer than this code is
+    /// of no version that it can read.
+    #[must_use]
+    pub const fn log_version(self) -> u16 {
+        match self {
+            Self::Durable => LOG_VERSION,
+            Self::Volatile => LOG_VERSION_VOLATILE,
+            Self::Unknown(_) => u16::MAX,
+        }
+    }
 }
 
 /// Why a session ended.
@@ -299,7 +312,7 @@ impl TermOpen {
     /// Whether this version can read the log from here on.
     #[must_use]
     pub const fn is_readable(&self) -> bool {
-        self.log_version <= LOG_VERSION
+        self.log_version <= LOG_VERSION_VOLATILE && self.log_version >= self.level.log_version()
     }
 
     fn write(&self, block: &mut TermOpenEncoder<'_>) {

@@ -40,8 +40,11 @@ pub const HEADER_BYTES: usize = 16;
 pub const BLOCK_BYTES_MAX: usize = TermOpenEncoder::BLOCK_LENGTH;
 /// The SBE schema that frames belong to.
 pub const SCHEMA_ID: u16 = generated::SCHEMA_ID;
-/// The version of the log's layout that this code writes.
+/// The version of the log's layout in durable groups, and of all that is sent.
 pub const LOG_VERSION: u16 = 1;
+/// The version of terms in which committed bytes may be in memory only. Who knows no levels must
+/// not take such a log for one whose bytes are durable: it refuses it by its version.
+pub const LOG_VERSION_VOLATILE: u16 = 2;
 /// What a message of `n` bytes takes in the log beyond `n`, at most.
 pub const OVERHEAD_BYTES_MAX: usize = 48;
 

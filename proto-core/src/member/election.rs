@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use super::decisions::{Asked, canvass_granted, elects, is_handed_over, quorum, vote_granted};
 use super::{Handled, Member};
 use crate::action::{Action, Actions};
+use crate::frame::Level;
 use crate::identity::MemberId;
 use crate::message::Message;
 use crate::mutant;
@@ -33,6 +34,8 @@ pub(super) struct Election {
     granted: SmallVec<[MemberId; 8]>,
     /// Those of them that are impaired, each with the newest term of its history.
     doubtful: SmallVec<[(MemberId, Term); 8]>,
+    /// Those of another level that the host was told of, in their present lives.
+    other_level: SmallVec<[MemberId; 8]>,
     /// The newest term that this member has led in this life.
     pub(super) led: Option<Term>,
     /// The leader of the term before, if it has told this member to stand.
@@ -50,6 +53,7 @@ impl Election {
     /// A grant of a former life counts no more.
     pub(super) fn void_grant(&mut self, from: MemberId) {
         self.granted.retain(|granted| *granted != from);
+        self.other_level.retain(|told| *told != from);
         self.doubtful.retain(|(granted, _)| *granted != from);
     }
 }
@@ -297,13 +301,13 @@ impl Member {
         let asked = Asked { term, key };
         let own_key = self.own_key();
         let is_whole = self.examine(from, key, actions);
-        // Rounds begin at one: a grant of an impaired voter with round zero would be its vote.
-        let is_round = round != 0 || !self.is_impaired();
+        // Rounds begin at one: a grant that names its level with round zero would be a vote.
+        let is_round = round != 0 || !self.names_level();
         let granted = is_round
             && is_whole
             && canvass_granted(asked, self.state.term, own_key, self.has_live_leader());
-        let message = match granted && self.is_impaired() {
-            true => self.impaired_grant(from, round),
+        let message = match granted && self.names_level() {
+            true => self.level_grant(from, round),
             false => Message::CanvassReply { term: self.state.term, round, granted, key: own_key },
         };
         self.send(from, message, actions);
@@ -338,7 +342,7 @@ impl Member {
         if !granted {
             return self.learn_from_refusal(from, term, key, actions);
         }
-        if self.examine(from, key, actions) {
+        if self.is_of_own_level(from, Level::Durable, actions) && self.examine(from, key, actions) {
             self.note_grant(from, None);
         }
         self.conclude_canvass(actions)
@@ -390,14 +394,15 @@ impl Member {
         }
     }
 
-    /// An impaired voter grants a canvass of this member, or its vote.
-    pub(super) fn handle_impaired_grant(
+    /// A voter that is impaired or volatile grants a canvass of this member, or its vote.
+    pub(super) fn handle_level_grant(
         &mut self,
         from: MemberId,
         message: &Message,
         actions: &mut Actions,
     ) -> Handled {
-        let &Message::ImpairedGrant { term, round, candidate, line, key } = message else {
+        let &Message::LevelGrant { term, round, candidate, line, key, level, impaired } = message
+        else {
             return Ok(());
         };
         let (role, is_ballot) = (self.state.role, round == 0);
@@ -413,16 +418,49 @@ impl Member {
             self.counters.datagrams_ignored += 1;
             return Ok(());
         }
-        if self.examine(from, key, actions) {
-            self.note_grant(from, Some(line));
+        if self.is_of_own_level(from, level, actions) && self.examine(from, key, actions) {
+            self.note_grant(from, impaired.then_some(line));
         }
         if is_ballot { self.conclude_ballot(actions) } else { self.conclude_canvass(actions) }
     }
 
-    /// What is sent in place of a grant while this member is impaired; `round` is zero for a vote.
-    fn impaired_grant(&self, to: MemberId, round: u64) -> Message {
-        let (term, line) = (self.state.term, self.state.history.last_term());
-        Message::ImpairedGrant { term, round, candidate: to, line, key: self.own_key() }
+    /// Whether this member's grants say more than that they are granted.
+    fn names_level(&self) -> bool {
+        self.is_impaired() || self.config.durability.is_volatile()
+    }
+
+    /// What is sent in place of a grant then; `round` is zero for a vote.
+    fn level_grant(&self, to: MemberId, round: u64) -> Message {
+        Message::LevelGrant {
+            term: self.state.term,
+            round,
+            candidate: to,
+            line: self.state.history.last_term(),
+            key: self.own_key(),
+            level: self.config.durability.level(),
+            impaired: self.is_impaired(),
+        }
+    }
+
+    /// Tells the host, once for each life of that member.
+    #[cold]
+    pub(super) fn note_other_level(&mut self, of: MemberId, actions: &mut Actions) {
+        let told = &mut self.state.election.other_level;
+        if !told.contains(&of) {
+            told.push(of);
+            actions.push(Action::Notify(Notice::OtherLevel { member: of }));
+        }
+    }
+
+    /// Whether the voter takes the same for committed as this member does (rule 12). Its grant does
+    /// not count if not: who is configured unlike the others is elected by nobody, and elects
+    /// nobody.
+    fn is_of_own_level(&mut self, from: MemberId, level: Level, actions: &mut Actions) -> bool {
+        let is_own = level == self.config.durability.level();
+        if !is_own {
+            self.note_other_level(from, actions);
+        }
+        is_own || mutant::is(mutant::GRANTS_OF_ANY_LEVEL)
     }
 
     fn handle_request_vote(
@@ -465,8 +503,8 @@ impl Member {
             return;
         }
         let key = self.own_key();
-        let message = match granted && self.is_impaired() {
-            true => self.impaired_grant(to, 0),
+        let message = match granted && self.names_level() {
+            true => self.level_grant(to, 0),
             false => Message::Ballot { term: self.state.term, candidate: to, granted, key },
         };
         self.send(to, message, actions);
@@ -495,7 +533,7 @@ impl Member {
             crate::mark::reached(crate::mark::LATE_GRANT);
             return Ok(());
         }
-        if self.examine(from, key, actions) {
+        if self.is_of_own_level(from, Level::Durable, actions) && self.examine(from, key, actions) {
             self.note_grant(from, None);
         }
         self.conclude_ballot(actions)

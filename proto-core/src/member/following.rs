@@ -92,6 +92,7 @@ impl Member {
             return Ok(());
         }
         self.follow(from, term, actions)?;
+        self.check_level()?;
         if round <= self.state.following.round {
             self.counters.datagrams_ignored += 1;
             return Ok(());

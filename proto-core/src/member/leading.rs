@@ -13,7 +13,7 @@ use super::table::Table;
 use super::{Handled, Member, State};
 use crate::action::{Action, Actions, Destination, Source};
 use crate::config::{Timing, VOTERS_MAX};
-use crate::frame::{Body, LOG_VERSION, TermOpen, frame_bytes};
+use crate::frame::{Body, TermOpen, frame_bytes};
 use crate::identity::{Life, MemberId, SessionId};
 use crate::message::{Live, Message, Stream};
 use crate::mutant;
@@ -257,7 +257,7 @@ impl Member {
             time: self.cluster_time(),
             leader: self.state.life,
             recovery_epoch: self.config.recovery_epoch,
-            log_version: LOG_VERSION,
+            log_version: self.config.durability.level().log_version(),
             level: self.config.durability.level(),
         };
         let body = Body::TermOpen(open);

@@ -157,7 +157,7 @@ impl Member {
     ) -> Handled {
         match message {
             Message::Impaired { .. } => self.handle_impaired(from, message, actions),
-            Message::ImpairedGrant { .. } => self.handle_impaired_grant(from, message, actions),
+            Message::LevelGrant { .. } => self.handle_level_grant(from, message, actions),
             _ => self.handle_registered(from, message),
         }
     }

@@ -49,8 +49,8 @@ pub(super) struct Log {
     pub(super) written: Position,
     /// The end of what is known to be durable.
     pub(super) durable: Position,
-    /// The newest term whose opening frame was verified here in this life, and what its leader
-    /// takes for committed.
+    /// The newest term whose opening frame was verified here, in this life or a former one, and
+    /// what its leader takes for committed.
     pub(super) opened: Option<(crate::term::Term, frame::Level)>,
     /// Times that received bytes were rejected since a frame was verified: whoever sent them is
     /// not the one to ask again.
@@ -94,7 +94,7 @@ impl Log {
             verified_time: recovered.log_time,
             written: end,
             durable: end,
-            opened: None,
+            opened: recovered.opened,
             rejections: 0,
         }
     }

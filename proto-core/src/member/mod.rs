@@ -24,6 +24,7 @@ mod installing;
 mod leading;
 mod levels;
 mod log;
+mod parting;
 mod peers;
 mod readmission;
 mod repair;
@@ -131,6 +132,8 @@ struct State {
     /// Something waits to be sent with the next flush.
     flush_wanted: bool,
     fail_stop: Option<FailStop>,
+    /// Why it is going to be inert, when the disk has what was promised.
+    parting: Option<FailStop>,
 }
 
 /// What a handler returns: an invariant or the storage broke, or all is well.
@@ -194,6 +197,7 @@ impl Member {
             space: Space::Enough,
             flush_wanted: false,
             fail_stop: None,
+            parting: None,
             history: recovered.history,
         };
         let mut member = Self { config, counters: Counters::default(), state };
@@ -299,9 +303,9 @@ impl Member {
             Message::Acknowledge { .. } | Message::Holding { .. } => {
                 self.handle_acknowledge(from, message, actions)
             }
-            Message::Impaired { .. }
-            | Message::ImpairedGrant { .. }
-            | Message::Registered { .. } => self.handle_doubtful(from, message, actions),
+            Message::Impaired { .. } | Message::LevelGrant { .. } | Message::Registered { .. } => {
+                self.handle_doubtful(from, message, actions)
+            }
             Message::Abdicate { term } => self.handle_abdicate(from, term, actions),
             Message::Campaign { term, round } => self.handle_campaign(from, term, round, actions),
             Message::Nak { stream: Stream::Log, ref ranges } => {
@@ -394,7 +398,7 @@ impl Member {
 
     #[cold]
     fn stop(&mut self, reason: FailStop, actions: &mut Actions) {
-        self.state.fail_stop = Some(reason);
+        let parts = self.is_to_part_in_order(reason, actions);
         self.state.role = Role::Stopped;
         self.state.leader = None;
         self.state.leading = None;
@@ -403,7 +407,10 @@ impl Member {
         actions.clear_all_but_notices();
         let term = self.state.term;
         actions.push(Action::Notify(Notice::Role { role: Role::Stopped, term }));
-        actions.push(Action::FailStop(reason));
+        match parts {
+            true => self.part(reason, actions),
+            false => self.end(reason, actions),
+        }
     }
 
     /// When to step with [`Event::Timer`](crate::Event::Timer) if nothing else happens; `None` once
@@ -418,7 +425,7 @@ impl Member {
     #[must_use]
     pub fn next_timer(&self) -> Option<(Instant, TimerKind)> {
         let state = &self.state;
-        if state.fail_stop.is_some() || state.fetching.is_frozen {
+        if self.is_inert() {
             return None;
         }
         let records = state.peers.deadline();

@@ -138,7 +138,7 @@ impl Member {
                 | Message::RequestVote { .. }
                 | Message::RequestSuccession { .. }
                 | Message::Ballot { .. }
-                | Message::ImpairedGrant { .. }
+                | Message::LevelGrant { .. }
                 | Message::Campaign { .. } => true,
                 Message::History { term, .. } => *term > self.state.term,
                 _ => false,

@@ -50,7 +50,7 @@ impl Member {
                 self.step_inert(&Event::Received { sender, source, content }, actions)
             }
         };
-        self.end(handled, actions);
+        self.conclude(handled, actions);
     }
 
     #[inline(never)]
@@ -61,7 +61,7 @@ impl Member {
             true => return,
             false => self.step_inert(&Event::Flush, actions),
         };
-        self.end(handled, actions);
+        self.conclude(handled, actions);
     }
 
     #[inline(never)]
@@ -70,7 +70,7 @@ impl Member {
             true => self.handle_durable(operation, actions),
             false => self.step_inert(&Event::Durable { operation }, actions),
         };
-        self.end(handled, actions);
+        self.conclude(handled, actions);
     }
 
     #[inline(never)]
@@ -85,7 +85,7 @@ impl Member {
             true => self.handle_applied(through, outputs, actions),
             false => self.step_inert(&Event::Applied { through, outputs }, actions),
         };
-        self.end(handled, actions);
+        self.conclude(handled, actions);
     }
 
     #[inline(never)]
@@ -94,12 +94,12 @@ impl Member {
             true => self.handle_other(event, actions),
             false => self.step_inert(event, actions),
         };
-        self.end(handled, actions);
+        self.conclude(handled, actions);
     }
 
     /// What comes behind any event.
     #[inline(always)]
-    fn end(&mut self, handled: Handled, actions: &mut Actions) {
+    fn conclude(&mut self, handled: Handled, actions: &mut Actions) {
         if let Err(reason) = handled {
             self.stop(reason, actions);
         }
@@ -109,6 +109,10 @@ impl Member {
     #[cold]
     #[inline(never)]
     fn step_inert(&mut self, event: &Event<'_>, actions: &mut Actions) -> Handled {
+        if self.state.parting.is_some() {
+            self.step_parting(event, actions);
+            return Ok(());
+        }
         if self.state.fail_stop.is_some() { Ok(()) } else { self.step_frozen(event, actions) }
     }
 
@@ -118,7 +122,7 @@ impl Member {
         let state = &mut self.state;
         let stopped =
             state.fail_stop.is_some() && !crate::mutant::is(crate::mutant::STOPPED_GOES_ON);
-        if stopped || state.fetching.is_frozen {
+        if stopped || state.fetching.is_frozen || state.parting.is_some() {
             return false;
         }
         // A clock that goes backwards stands still (E104).

@@ -2,6 +2,7 @@
 
 mod catch_up;
 mod cluster;
+mod cut;
 mod durability;
 mod elections;
 mod fetch_disk;

@@ -1,6 +1,6 @@
 //! A member's disk: what is written, what is durable, and what a crash leaves of the difference.
 
-use quorate_core::frame::{Body, FrameSeed, chain_after, parse_body, verify};
+use quorate_core::frame::{Body, FrameSeed, Level, chain_after, parse_body, verify};
 use quorate_core::{
     BootEpoch, Chain, GroupTag, Incarnation, Life, LogTime, MemberId, OperationId, PeerRecord,
     Position, Recovered, SnapshotPoint, Term, TermHistory, Vote,
@@ -461,9 +461,30 @@ impl SimDisk {
             log_end: end,
             chain: self.frames.last().map_or_else(Chain::default, |frame| frame.chain),
             log_time: self.frames.last().map_or(LogTime(0), |frame| frame.time),
+            opened: self.opened(end),
             peers: self.peers.clone(),
             snapshot: self.newest_snapshot().map(|stored| Box::new(stored.snapshot.clone())),
         }
+    }
+
+    /// What the newest opening frame before `end` says, if it is there.
+    fn opened(&self, end: Position) -> Option<(Term, Level)> {
+        let mut lines = self.history.lines().iter().rev();
+        let line = lines.find(|line| line.base < end)?;
+        let begins = self.frames.iter().any(|frame| frame.start == line.base);
+        let is_there = begins && line.base >= self.origin.position;
+        let bytes = self.image.written().get(line.base.0 as usize..).filter(|_| is_there)?;
+        let seed = FrameSeed::new(self.tag, line.term, line.base);
+        let header = verify(seed, bytes, &[], self.frame_bytes_max).ok()?;
+        match parse_body(&header, bytes) {
+            Ok(Body::TermOpen(open)) => Some((open.term, open.level)),
+            _ => None,
+        }
+    }
+
+    /// How many operations are under way, of any sort.
+    pub(crate) fn operations_under_way(&self) -> usize {
+        self.pending.len()
     }
 
     /// How many operations are under way that write and sync, but for an installation.

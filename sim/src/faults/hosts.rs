@@ -15,6 +15,9 @@ impl World {
         let Plan { victim, duration, .. } = plan;
         let until = self.now + duration;
         match plan.class {
+            FaultClass::Kill if self.swarm.durability.is_volatile() && dice.chance(ALWAYS / 3) => {
+                self.stop_in_order(victim);
+            }
             FaultClass::Kill => self.kill(victim),
             FaultClass::Midway => {
                 self.nodes[victim].crash_after = Some(dice.below(20) as u32);

@@ -40,7 +40,16 @@ pub(crate) enum Fault {
     CrashLeaderBut(usize),
     Crash(usize),
     SwapBack(usize, usize),
-    ClockRuns { node: usize, rate: u64, missed: u64 },
+    ClockRuns {
+        node: usize,
+        rate: u64,
+        missed: u64,
+    },
+    /// The host waits no longer for a life that it has told to stop.
+    StopWaiting {
+        node: usize,
+        life: u64,
+    },
 }
 
 impl World {
@@ -87,10 +96,14 @@ impl World {
 
     /// What was scheduled in the course of a fault happens.
     pub(crate) fn fault(&mut self, fault: Fault) {
+        if let Fault::StopWaiting { node, life } = fault {
+            return self.stop_waiting(node, life);
+        }
         if self.calm {
             return; // all is healed already, or stays as it is
         }
         match fault {
+            Fault::StopWaiting { .. } => {}
             Fault::Cut(links) => links.iter().for_each(|(from, to)| self.network.cut(*from, *to)),
             Fault::Heal(links) => links.iter().for_each(|(from, to)| self.network.heal(*from, *to)),
             Fault::FreeDisk(node) => self.nodes[node].disk_full = false,

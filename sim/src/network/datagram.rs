@@ -136,7 +136,7 @@ impl Kind {
                 | Message::CanvassReply { .. }
                 | Message::RequestVote { .. }
                 | Message::RequestSuccession { .. }
-                | Message::ImpairedGrant { .. }
+                | Message::LevelGrant { .. }
                 | Message::Ballot { .. } => Self::Election,
                 Message::Acknowledge { .. }
                 | Message::Holding { .. }

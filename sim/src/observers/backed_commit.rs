@@ -50,11 +50,16 @@ impl Observer for BackedCommit {
             true => (true, "written"),
             false => (false, "durable"),
         };
-        let backs = |disk: &&SimDisk| match is_volatile {
-            true => disk.holds_or_held_in_memory(commit, chain),
-            false => disk.holds_or_held(commit, chain),
+        // Who runs and is not impaired has it now; who is down, or knows that it may have lost
+        // something, had it when it said so.
+        let has_now =
+            |disk: &SimDisk| disk.frame_ending_at(commit).is_some_and(|frame| frame.chain == chain);
+        let backs = |&(disk, counts): &(&SimDisk, bool)| match (is_volatile, counts) {
+            (true, true) => has_now(disk),
+            (true, false) => disk.holds_or_held_in_memory(commit, chain),
+            (false, _) => disk.holds_or_held(commit, chain),
         };
-        let copies = scene.disks.iter().filter(backs).count();
+        let copies = scene.disks.with_standing().filter(backs).count();
         if copies * 2 <= scene.disks.count() {
             let text = format!(
                 "leader {} commits {commit} with {copies} {sort} copies of {}",

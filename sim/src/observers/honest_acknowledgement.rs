@@ -1,15 +1,17 @@
 //! S12: an acknowledged position is durable on the acknowledger, as the leader of that term has it;
 //! and one that is said to be held is written, under a mark that is durable. Who may have lost
-//! bytes acknowledges nothing.
+//! bytes acknowledges nothing, and knows it when it comes back.
 
 use quorate_core::{Action, Destination, Message, Position, Term, TermHistory};
 
+use super::debts::Debts;
 use super::rising::Rising;
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 
 #[derive(Default)]
 pub(super) struct HonestAcknowledgement {
     histories: Rising<Term, TermHistory>,
+    debts: Debts,
 }
 
 impl Observer for HonestAcknowledgement {
@@ -18,7 +20,10 @@ impl Observer for HonestAcknowledgement {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::PERSISTS_HISTORY.and(Kinds::SENDS_ACKNOWLEDGEMENT)
+        Kinds::PERSISTS_HISTORY
+            .and(Kinds::SENDS_ACKNOWLEDGEMENT)
+            .and(Kinds::LIVES)
+            .and(Kinds::NOTICES)
     }
 
     fn observe(
@@ -28,6 +33,8 @@ impl Observer for HonestAcknowledgement {
         observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
+        let owed = self.debts.look(scene, ghost, observed);
+        owed.into_iter().for_each(|text| violations.add("S12", text));
         match *observed {
             // A winner's history is fixed when it asks for it to be made durable (rule 7).
             Observed::Acting(Action::PersistHistory { history, .. })

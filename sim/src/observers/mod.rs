@@ -15,6 +15,7 @@ mod completeness;
 mod contested_term;
 mod counters;
 mod deadlines;
+mod debts;
 mod exact_delivery;
 mod exactly_once;
 mod experiment;

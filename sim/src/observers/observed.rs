@@ -326,7 +326,7 @@ const fn received(message: &Message) -> Kinds {
         | Message::CanvassReply { .. }
         | Message::RequestVote { .. }
         | Message::RequestSuccession { .. }
-        | Message::ImpairedGrant { .. }
+        | Message::LevelGrant { .. }
         | Message::Ballot { .. } => Kinds::RECEIVED_ELECTION,
         Message::Heartbeat { .. } => Kinds::RECEIVED_HEARTBEAT,
         Message::Acknowledge { .. }
@@ -345,7 +345,7 @@ const fn acting(action: &Action) -> Kinds {
             | Message::CanvassReply { .. }
             | Message::RequestVote { .. }
             | Message::RequestSuccession { .. }
-            | Message::ImpairedGrant { .. }
+            | Message::LevelGrant { .. }
             | Message::Ballot { .. } => Kinds::SENDS_ELECTION,
             Message::Heartbeat { .. } => Kinds::SENDS_HEARTBEAT,
             Message::Acknowledge { .. }

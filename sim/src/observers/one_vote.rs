@@ -44,7 +44,7 @@ impl Observer for OneVote {
                 to: Destination::Member(candidate),
                 message:
                     Message::Ballot { term, granted: true, .. }
-                    | Message::ImpairedGrant { term, round: 0, .. },
+                    | Message::LevelGrant { term, round: 0, .. },
             }) => self.grants(scene, *term, *candidate, violations),
             Observed::Durable(Work::Vote(vote)) => {
                 if let Some(candidate) = vote.granted_to {

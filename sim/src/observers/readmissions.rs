@@ -40,7 +40,7 @@ const fn is_promise(message: &Message) -> bool {
         | Message::Acknowledge { .. }
         | Message::Holding { .. }
         | Message::Impaired { .. }
-        | Message::ImpairedGrant { .. } => true,
+        | Message::LevelGrant { .. } => true,
         _ => false,
     }
 }

@@ -61,6 +61,18 @@ impl<'a> Disks<'a> {
         }
     }
 
+    /// One after the other, and whether its member runs and is known to have all that it held.
+    pub fn with_standing(self) -> impl Iterator<Item = (&'a SimDisk, bool)> {
+        let disk = move |at: usize| match self.0 {
+            Place::Listed(disks) => (disks[at], false),
+            Place::Hosts(hosts) => {
+                let host = &hosts[at];
+                (&host.disk, host.member.is_some() && !host.view.impaired)
+            }
+        };
+        (0..self.count()).map(disk)
+    }
+
     /// One after the other.
     pub fn iter(self) -> impl Iterator<Item = &'a SimDisk> {
         let disk = move |at: usize| match self.0 {

@@ -87,7 +87,7 @@ impl Observer for TermsRise {
 const fn term_of(message: &Message) -> Option<(Term, bool)> {
     match message {
         Message::Ballot { term, granted, .. } => Some((*term, *granted)),
-        Message::ImpairedGrant { term, round, .. } => Some((*term, *round == 0)),
+        Message::LevelGrant { term, round, .. } => Some((*term, *round == 0)),
         Message::Acknowledge { term, .. }
         | Message::Holding { term, .. }
         | Message::Impaired { term, .. }

@@ -25,8 +25,7 @@ impl Observer for VoteBeforeGrant {
         let Observed::Acting(Action::Send {
             to: Destination::Member(candidate),
             message:
-                Message::Ballot { term, granted: true, .. }
-                | Message::ImpairedGrant { term, round: 0, .. },
+                Message::Ballot { term, granted: true, .. } | Message::LevelGrant { term, round: 0, .. },
         }) = observed
         else {
             return;

@@ -56,7 +56,7 @@ impl WorldsApart {
                     | Message::CanvassReply { .. }
                     | Message::RequestVote { .. }
                     | Message::Ballot { .. }
-                    | Message::ImpairedGrant { .. }
+                    | Message::LevelGrant { .. }
                     | Message::Acknowledge { .. }
                     | Message::Holding { .. }
                     | Message::Impaired { .. }

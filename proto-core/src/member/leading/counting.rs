@@ -57,6 +57,9 @@ impl Member {
     ) -> Handled {
         let is_volatile = self.config.durability.is_volatile();
         let Some(said) = Said::of(message, is_volatile) else { return Ok(()) };
+        if matches!(message, Message::Holding { .. }) != is_volatile {
+            self.note_other_level(from, actions);
+        }
         let Said { term, sequence, round, held, durable, received, limit } = said;
         if term > self.state.term {
             self.raise_term(term, actions);

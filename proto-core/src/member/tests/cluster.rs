@@ -14,7 +14,7 @@ use crate::client::{
 };
 use crate::config::{Durability, Limits, MemberConfig, PeerRecord, Recovered, Timing};
 use crate::event::{Event, OperationId, Outputs};
-use crate::frame::{self, FrameSeed, chain_after};
+use crate::frame::{self, Body, FrameSeed, chain_after};
 use crate::identity::{
     BootEpoch, ClientKey, Endpoint, GroupId, Incarnation, Life, MemberId, RecoveryEpoch,
 };
@@ -115,29 +115,6 @@ pub(super) struct Cluster {
     pub(super) trace: String,
 }
 
-/// Members that hear nobody and are heard by nobody, and a count for losing one in so many.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Cut {
-    pub(super) isolated: Vec<Endpoint>,
-    pub(super) one_in: u64,
-    pub(super) count: core::cell::Cell<u64>,
-}
-
-pub(super) fn isolated(cut: &Cut, from: Endpoint, to: Endpoint, _: &Datagram) -> bool {
-    cut.isolated.contains(&from) || cut.isolated.contains(&to)
-}
-
-pub(super) fn one_in_so_many(cut: &Cut, from: Endpoint, to: Endpoint, what: &Datagram) -> bool {
-    cut.count.set(cut.count.get() + 1);
-    let draw = crate::hash::mix(cut.one_in, cut.count.get());
-    isolated(cut, from, to, what) || draw.is_multiple_of(cut.one_in)
-}
-
-/// Those who are cut off get no bytes of the log, and all else.
-pub(super) fn no_log_data(cut: &Cut, _: Endpoint, to: Endpoint, what: &Datagram) -> bool {
-    cut.isolated.contains(&to) && matches!(what, Datagram::Data { stream: Stream::Log, .. })
-}
-
 pub(super) fn id(member: u16) -> MemberId {
     MemberId(member)
 }
@@ -147,6 +124,8 @@ pub(super) fn endpoint(number: u16) -> Endpoint {
     bytes[16..].copy_from_slice(&number.to_be_bytes());
     Endpoint(bytes)
 }
+
+pub(super) use super::cut::{Cut, isolated, no_log_data, one_in_so_many};
 
 const CLIENT: u16 = 1_000;
 
@@ -241,10 +220,14 @@ impl Cluster {
         };
         let disk = &mut node.disk;
         let (mut end, mut chain) = (disk.origin.position.0 as usize, disk.origin.chain);
+        let mut opened = None;
         while let Some(line) = disk.history.owner(Position(end as u64)) {
             let position = Position(end as u64);
             let seed = FrameSeed::new(tag, line.term, position);
             let Ok(header) = frame::verify(seed, &disk.log[end..], &[], frame_max) else { break };
+            if let Ok(Body::TermOpen(open)) = frame::parse_body(&header, &disk.log[end..]) {
+                opened = Some((open.term, open.level));
+            }
             chain = chain_after(chain, line.term, position, header.checksum);
             end += header.aligned_length() as usize;
         }
@@ -263,6 +246,7 @@ impl Cluster {
             log_end: Position(end as u64),
             chain,
             log_time: LogTime(0),
+            opened,
             peers: disk.peers.clone(),
         };
         node.applied = applied;

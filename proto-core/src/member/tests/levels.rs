@@ -4,12 +4,13 @@
 use alloc::vec::Vec;
 
 use super::cluster::{Cluster, Datagram, endpoint, id, isolated};
-use crate::config::{Durability, PeerRecord};
+use crate::config::{CHECKPOINT_INTERVAL_MAX, ConfigError, Durability, MemberConfig, PeerRecord};
 use crate::event::Event;
+use crate::frame::{self, Body, FrameSeed, Level, TermOpen};
 use crate::identity::{BootEpoch, Life, SessionId};
-use crate::message::{Message, Sender};
+use crate::message::{Message, Sender, Stream};
 use crate::notice::{FailStop, Notice, Role};
-use crate::position::Position;
+use crate::position::{Position, PositionRange};
 use crate::term::{Term, VoteKey};
 use crate::time::Duration;
 
@@ -310,7 +311,7 @@ fn an_impaired_voter_says_so_when_it_grants() {
         .queue
         .iter()
         .filter_map(|(.., datagram)| match datagram {
-            Datagram::Control(Message::ImpairedGrant { round, candidate, .. }) => {
+            Datagram::Control(Message::LevelGrant { round, candidate, .. }) => {
                 assert_eq!(*candidate, id(asker));
                 Some(*round)
             }
@@ -369,4 +370,117 @@ fn in_a_durable_group_memory_does_not_count() {
     };
     cluster.deliver(endpoint(other), endpoint(leader), sender, &Datagram::Control(durable));
     assert_eq!(cluster.member(leader).view().commit, head);
+}
+
+/// The newest opening frame tells even when it was verified in a former life.
+#[test]
+fn a_member_started_with_another_level_stops_when_it_follows_the_leader_of_before() {
+    let (mut cluster, leader) = with_a_client(3);
+    submit(&mut cluster, b"kept");
+    let other = others(&cluster, leader)[0];
+    stop_in_order(&mut cluster, other);
+    let head = cluster.member(leader).view().verified;
+    cluster.durability = Durability::Durable;
+    cluster.start(other);
+    assert_eq!(cluster.member(other).view().verified, head, "it lacks nothing");
+    cluster.run_until("it stops", |cluster| cluster.nodes[&id(other)].fail_stop.is_some());
+    let term = cluster.member(leader).view().term;
+    assert_eq!(cluster.nodes[&id(other)].fail_stop, Some(FailStop::OtherLevel { term }));
+    assert_eq!(cluster.member(leader).view().verified, head, "no other term was opened");
+}
+
+fn stop_in_order(cluster: &mut Cluster, member: u16) {
+    cluster.step(member, Event::Shutdown);
+    while cluster.complete_one(member) {}
+    assert_eq!(own_record(cluster, member), None, "member {member} has no mark");
+    cluster.crash(member);
+}
+
+/// Neither elects the other, and both say so: who is configured unlike the rest takes nobody along.
+#[test]
+fn members_of_two_levels_elect_nobody_until_they_are_configured_alike() {
+    let (mut cluster, leader) = with_a_client(3);
+    let [one, other] = others(&cluster, leader)[..] else { panic!() };
+    stop_in_order(&mut cluster, other);
+    stop_in_order(&mut cluster, leader);
+    let level = core::mem::take(&mut cluster.durability);
+    cluster.start(other);
+    let until = cluster.now + Duration::from_millis(5_000);
+    let term = cluster.member(one).view().term;
+    cluster.run_until("nobody leads", |cluster| {
+        assert!([one, other].iter().all(|&it| cluster.member(it).view().role != Role::Leader));
+        cluster.now > until
+    });
+    assert!(cluster.member(one).view().term <= term.next().unwrap(), "canvasses find out");
+    for member in [one, other] {
+        let count = told(&cluster, member, |notice| matches!(notice, Notice::OtherLevel { .. }));
+        assert_eq!(count, 1, "member {member} says so, once");
+    }
+    cluster.crash(other);
+    cluster.durability = level;
+    cluster.start(other);
+    cluster.run_until("they elect one", |cluster| {
+        [one, other].iter().any(|&it| cluster.member(it).view().serving)
+    });
+}
+
+/// What broke is not the disk: it is brought up to what was promised, and the next life counts.
+#[test]
+fn a_member_that_goes_inert_by_name_settles_its_disk_before() {
+    for (breaks, settles) in [(Event::ServiceFailed, true), (Event::StorageFailed, false)] {
+        let (mut cluster, leader) = with_a_client(3);
+        let other = others(&cluster, leader)[0];
+        submit(&mut cluster, b"kept");
+        let held = cluster.member(other).view();
+        assert!(held.durable < held.verified, "its disk has less than it holds");
+        cluster.queue.clear();
+        cluster.step(other, breaks.clone());
+        let said = cluster.queue.len();
+        while cluster.complete_one(other) {}
+        assert_eq!((said, cluster.queue.len()), (0, 0), "it says nothing any more");
+        assert!(cluster.nodes[&id(other)].fail_stop.is_some(), "{breaks:?}");
+        assert_eq!(cluster.member(other).next_deadline(), None);
+        assert_eq!(own_record(&cluster, other).is_none(), settles, "{breaks:?}");
+        cluster.crash(other);
+        cluster.nodes.get_mut(&id(other)).unwrap().fail_stop = None;
+        cluster.start(other);
+        assert_eq!(is_impaired(&cluster, other), !settles, "{breaks:?}");
+        assert_eq!(cluster.member(other).view().verified == held.verified, settles);
+    }
+}
+
+/// A program that knows no levels reads `log_version`, and refuses what is above 1.
+#[test]
+fn a_volatile_term_is_of_a_newer_log_version_and_a_durable_one_is_not() {
+    for (durability, version) in [(Durability::Durable, 1), (volatile(2).durability, 2)] {
+        let mut cluster = Cluster::with(3, durability);
+        let leader = cluster.run_until_led();
+        let first = cluster.member(leader).bytes(Stream::Log, PositionRange::at(Position(0), 96)).0;
+        let line = cluster.member(leader).history().lines()[0];
+        let tag = cluster.member(leader).config().tag();
+        let seed = FrameSeed::new(tag, line.term, Position(0));
+        let header = frame::verify(seed, first, &[], 4_096).unwrap();
+        let Ok(Body::TermOpen(open)) = frame::parse_body(&header, first) else { panic!() };
+        assert_eq!((open.log_version, open.level), (version, durability.level()));
+        assert!(open.is_readable());
+        assert!(!TermOpen { log_version: 3, ..open }.is_readable());
+        assert!(!TermOpen { log_version: 1, level: Level::Volatile, ..open }.is_readable());
+    }
+}
+
+#[test]
+fn checkpoints_are_not_further_apart_than_a_limit() {
+    let cluster = Cluster::new(3);
+    let config = |nanos: u64| {
+        let checkpoint_interval = Duration(nanos);
+        let durability = Durability::Volatile { checkpoint_interval };
+        MemberConfig { durability, ..cluster.config(1) }
+    };
+    assert_eq!(config(CHECKPOINT_INTERVAL_MAX.0).problems(), []);
+    for nanos in [0, CHECKPOINT_INTERVAL_MAX.0 + 1, u64::MAX] {
+        let problems = config(nanos).problems();
+        let is_named = matches!(problems[..], [ConfigError::Value { key, .. }]
+            if key == "checkpoint_interval");
+        assert!(is_named, "{nanos}: {problems:?}");
+    }
 }

@@ -1,15 +1,15 @@
 // Generated from schema/quorate.xml by `cargo xtask codegen`. Change that, not this.
-//! An impaired voter grants a canvass or a vote.
+//! A voter that is impaired or in a volatile group grants a canvass or a vote.
 
 use super::*;
 
-/// Reads `ImpairedGrant`. An impaired voter grants a canvass or a vote.
+/// Reads `LevelGrant`. A voter that is impaired or in a volatile group grants a canvass or a vote.
 #[derive(Clone, Debug)]
-pub struct ImpairedGrantDecoder<'a> {
+pub struct LevelGrantDecoder<'a> {
     block: &'a [u8],
 }
 
-impl<'a> ImpairedGrantDecoder<'a> {
+impl<'a> LevelGrantDecoder<'a> {
     /// The template that this reads.
     pub const TEMPLATE_ID: u16 = 48;
 
@@ -20,7 +20,7 @@ impl<'a> ImpairedGrantDecoder<'a> {
     /// [`Malformed`].
     pub fn wrap(bytes: &'a [u8], block_length: u16, _version: u16) -> Result<Self, Malformed> {
         let length = usize::from(block_length);
-        if length < 42 {
+        if length < 44 {
             return Err(Malformed::Block);
         }
         let (block, _) = bytes.split_at_checked(length).ok_or(Malformed::Truncated)?;
@@ -56,15 +56,27 @@ impl<'a> ImpairedGrantDecoder<'a> {
     pub fn candidate(&self) -> u16 {
         u16::from_le_bytes(array(self.block, 40))
     }
+
+    /// What it takes for committed.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        Level::from_code(u8::from_le_bytes(array(self.block, 42)))
+    }
+
+    /// Whether it may have lost bytes that it held.
+    #[must_use]
+    pub fn impaired(&self) -> Boolean {
+        Boolean::from_code(u8::from_le_bytes(array(self.block, 43)))
+    }
 }
 
-/// Writes `ImpairedGrant`. An impaired voter grants a canvass or a vote.
+/// Writes `LevelGrant`. A voter that is impaired or in a volatile group grants a canvass or a vote.
 #[derive(Debug)]
-pub struct ImpairedGrantEncoder<'a> {
+pub struct LevelGrantEncoder<'a> {
     block: &'a mut [u8; 48],
 }
 
-impl<'a> ImpairedGrantEncoder<'a> {
+impl<'a> LevelGrantEncoder<'a> {
     /// The template that this writes.
     pub const TEMPLATE_ID: u16 = 48;
     /// Bytes of the block.
@@ -105,6 +117,18 @@ impl<'a> ImpairedGrantEncoder<'a> {
     /// Sets: Who asked.
     pub fn set_candidate(&mut self, value: u16) -> &mut Self {
         self.block[40..42].copy_from_slice(&value.to_le_bytes());
+        self
+    }
+
+    /// Sets: What it takes for committed.
+    pub fn set_level(&mut self, value: Level) -> &mut Self {
+        self.block[42..43].copy_from_slice(&value.code().to_le_bytes());
+        self
+    }
+
+    /// Sets: Whether it may have lost bytes that it held.
+    pub fn set_impaired(&mut self, value: Boolean) -> &mut Self {
+        self.block[43..44].copy_from_slice(&value.code().to_le_bytes());
         self
     }
 }

@@ -1,0 +1,71 @@
+//! Groups in which committed is what a quorum has in memory.
+
+use std::os::unix::fs::FileExt;
+
+use quorate_core::frame::Level;
+use quorate_core::{Durability, Duration};
+use quorate_driver::MemberStatus;
+
+use super::rot::LOG_AT;
+use super::snapshots::stop;
+use super::{Group, Member, in_time, in_time_or_tell, send, serving, until_level};
+
+fn status(member: &Member) -> MemberStatus {
+    in_time("status", member.status()).unwrap()
+}
+
+fn until_none_is_impaired(members: &[Member]) {
+    in_time_or_tell("healed members", || {
+        let views: Vec<_> = members.iter().map(|member| status(member).view).collect();
+        let healed = views.iter().all(|view| !view.impaired);
+        if healed { Ok(()) } else { Err(format!("{views:?}")) }
+    });
+}
+
+/// The leader is killed, and its machine loses what no sync has brought to the disk. Nothing that
+/// was answered is lost; it comes back in doubt, counts only when the others have told it what it
+/// lacks, and whoever is stopped in good order comes back without any doubt.
+pub(crate) fn a_volatile_group_bears_the_loss_of_a_minority(group: &mut Group<'_>) {
+    // No second checkpoint: what the first one has not covered is in memory only.
+    let checkpoint_interval = Duration::from_millis(3_600_000);
+    group.durability = Durability::Volatile { checkpoint_interval };
+    let mut members: Vec<_> = (0..3).map(|index| group.start(index)).collect();
+    let client = group.client();
+    send(&client, 0..300);
+    until_level(&members, 300);
+    for member in &members {
+        let status = status(member);
+        assert_eq!(status.level, Level::Volatile);
+        assert!(status.view.durable < status.view.commit, "{status:?}");
+        assert!(status.storage.syncs < 10, "no sync for each append: {status:?}");
+    }
+    let lost = serving(&members);
+    let leader = status(&members[lost]).view;
+    assert!(leader.safe < leader.commit, "{leader:?}");
+    in_time("end", members.remove(lost).abandon()).unwrap();
+    let file = std::fs::File::options().write(true).open(group.segment(lost)).unwrap();
+    let bytes = (leader.verified.0 - leader.durable.0) as usize;
+    file.write_all_at(&vec![0; bytes], LOG_AT + leader.durable.0).unwrap();
+    send(&client, 300..400);
+    until_level(&members, 400);
+    stop(members);
+
+    // Alone it can find out nothing.
+    let alone = group.start(lost);
+    let view = status(&alone).view;
+    assert!(view.impaired && view.verified < leader.commit, "{view:?}");
+    let others = (0..3).filter(|index| *index != lost);
+    let mut members: Vec<_> = others.map(|index| group.start(index)).collect();
+    members.insert(lost, alone);
+    until_level(&members, 400);
+    until_none_is_impaired(&members);
+    send(&client, 400..450);
+    until_level(&members, 450);
+    stop(members);
+
+    let members: Vec<_> = (0..3).map(|index| group.start(index)).collect();
+    assert!(members.iter().all(|member| !status(member).view.impaired));
+    until_level(&members, 450);
+    in_time("close", client.close()).unwrap();
+    stop(members);
+}

@@ -1,0 +1,104 @@
+//! How a member of a volatile group goes inert that can go on no more, though its disk can.
+//!
+//! ```text
+//!  something broke ─► nothing is said any more ─► what was promised is synced
+//!     ─► the mark of doubt is cleared ─► inert
+//! ```
+//!
+//! What it promised may exceed its disk, and its next life would come up in doubt (rule 5). That
+//! costs the group a member that counts in full, and is not needed where the disk is well: it is
+//! brought up to the promises first. Whatever fails on the way leaves the mark.
+
+use super::storage::Write;
+use super::{Handled, Member};
+use crate::action::{Action, Actions};
+use crate::event::Event;
+use crate::notice::FailStop;
+
+impl Member {
+    /// Whether this member does nothing by itself any more.
+    pub(super) const fn is_inert(&self) -> bool {
+        let state = &self.state;
+        state.fail_stop.is_some() || state.parting.is_some() || state.fetching.is_frozen
+    }
+
+    /// Whether the disk is to be brought up to what was promised, and can be.
+    pub(super) fn is_to_part_in_order(&self, reason: FailStop, actions: &Actions) -> bool {
+        let state = &self.state;
+        // What this event has begun is dropped with its actions: nobody would complete it.
+        let said = |action: &Action| {
+            matches!(action, Action::Send { .. } | Action::SendData { .. } | Action::Notify(_))
+        };
+        let is_in_debt = self.config.durability.is_volatile() && !state.peers.doubt_is_over();
+        let can_pay = reason.spares_the_disk()
+            && !self.is_impaired()
+            && !state.space.is_full()
+            && !state.fetching.is_frozen
+            && actions.iter().all(|action| said(&action));
+        is_in_debt && can_pay
+    }
+
+    /// Inert, and for good.
+    pub(super) fn end(&mut self, reason: FailStop, actions: &mut Actions) {
+        self.state.parting = None;
+        self.state.fail_stop = Some(reason);
+        actions.push(Action::FailStop(reason));
+    }
+
+    pub(super) fn part(&mut self, reason: FailStop, actions: &mut Actions) {
+        self.state.parting = Some(reason);
+        if self.go_on_parting(actions).is_err() {
+            self.end(reason, actions);
+        }
+    }
+
+    /// What is taken in on the way: only what the disk says.
+    #[cold]
+    pub(super) fn step_parting(&mut self, event: &Event<'_>, actions: &mut Actions) {
+        let Some(reason) = self.state.parting else { return };
+        let goes_on = match *event {
+            Event::Durable { operation } => match self.state.storage.complete(operation) {
+                Some(Write::Log(through)) => {
+                    self.state.log.durable = self.state.log.durable.max(through);
+                    true
+                }
+                Some(Write::Peers) => {
+                    self.state.peers.note_saved();
+                    true
+                }
+                _ => {
+                    self.counters.completions_ignored += 1;
+                    true
+                }
+            },
+            // The host does not wait, or the disk is not well: the mark stays.
+            Event::StorageFailed | Event::StorageFull { .. } | Event::Shutdown => false,
+            _ => return,
+        };
+        if !goes_on || self.go_on_parting(actions).is_err() {
+            self.end(reason, actions);
+        }
+    }
+
+    /// One write after the other; inert behind the last.
+    fn go_on_parting(&mut self, actions: &mut Actions) -> Handled {
+        let Some(reason) = self.state.parting else { return Ok(()) };
+        let state = &mut self.state;
+        if state.storage.under_way() > 0 {
+            return Ok(());
+        }
+        if state.log.durable < state.log.written {
+            return self.sync_log(actions);
+        }
+        if state.peers.doubt_is_over() {
+            self.end(reason, actions);
+            return Ok(());
+        }
+        state.peers.set_doubt(false, state.now);
+        let interval = self.config.timing.peer_record_interval;
+        let operation = state.storage.begin(state.now, Write::Peers)?;
+        let peers = state.peers.take_records(state.now, interval, state.life);
+        actions.push(Action::PersistPeers { operation, peers });
+        Ok(())
+    }
+}
