@@ -151,7 +151,6 @@ mutants! {
     HEALS_AT_ONCE = 130 impaired_member_counts_as_soon_as_it_is_registered [],
     REGISTERED_IN_ANY_LIFE = 131 registration_of_a_former_life_counts [],
     SAFE_IS_WHAT_IS_HELD = 132 safe_is_what_followers_hold_in_memory [],
-    GRANTS_OF_ANY_LEVEL = 133 grants_of_voters_of_another_level_count [],
 }
 
 #[cfg(quorate_mutants)]

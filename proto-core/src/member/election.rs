@@ -432,7 +432,7 @@ impl Member {
         if !is_own {
             self.note_other_level(from, actions);
         }
-        is_own || mutant::is(mutant::GRANTS_OF_ANY_LEVEL)
+        is_own
     }
 
     pub(super) fn handle_request_vote(
