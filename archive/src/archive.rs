@@ -177,7 +177,7 @@ impl<D: Disk> Archive<D> {
         let identity = find_identity(&disk, directory)?;
         let owner = identity.owner();
         let lock = lock::acquire(&disk, directory, owner)?;
-        // A former life may have died between a name and its sync; from now on much depends on it.
+        // A former life may have died between a name and its sync.
         sync_names(&disk, directory)?;
         let mut records = Records { disk: &disk, directory, owner, repaired: Vec::new() };
         let (vote_copies, vote) = records.open(VOTE, Kind::Vote)?;
@@ -188,8 +188,7 @@ impl<D: Disk> Archive<D> {
         let mut repairs = Repairs { copies: records.repaired, ..Repairs::default() };
         let log = Log::new(disk.clone(), directory, &identity, Access::Write);
         log.find(origin.position)?;
-        let generation = history_copies.generation();
-        let frame_bytes_max = options.frame_bytes_max;
+        let (generation, frame_bytes_max) = (history_copies.generation(), options.frame_bytes_max);
         let snapshots = snapshot_directory(directory);
         repairs.drafts = snapshots::remove_drafts(&disk, &snapshots)?;
         let mut candidates = Candidates(snapshots::find(&disk, &snapshots, owner)?);

@@ -342,6 +342,24 @@ fn copies<D: Disk, P: Payload>(
     found.newest
 }
 
+impl Description {
+    /// From where to where the log goes, and what that is worth.
+    fn write_log(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.origin.position > Position::ZERO {
+            let (position, chain) = (self.origin.position, self.origin.chain.0);
+            writeln!(f, "origin      {position}, chain {chain:016x}: what was before is purged")?;
+        }
+        writeln!(f, "log         ends at {}, chain {:016x}", self.log_end, self.chain.0)?;
+        if let Some((term, Level::Volatile)) = self.opened {
+            writeln!(f, "level       volatile, as term {term} says")?;
+        }
+        if self.is_marked {
+            writeln!(f, "mark        it was not stopped in good order: it comes up impaired")?;
+        }
+        writeln!(f, "durable     at least up to {}", self.known_durable)
+    }
+}
+
 impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Identity { group, recovery_epoch, member, incarnation, voters, .. } = &self.identity;
@@ -370,18 +388,7 @@ impl fmt::Display for Description {
             let (member, boot) = (life.member, life.boot_epoch.0);
             writeln!(f, "peer        {member}, boot epoch {boot}, {position} in term {term}")?;
         }
-        if self.origin.position > Position::ZERO {
-            let (position, chain) = (self.origin.position, self.origin.chain.0);
-            writeln!(f, "origin      {position}, chain {chain:016x}: what was before is purged")?;
-        }
-        writeln!(f, "log         ends at {}, chain {:016x}", self.log_end, self.chain.0)?;
-        if let Some((term, Level::Volatile)) = self.opened {
-            writeln!(f, "level       volatile, as term {term} says")?;
-        }
-        if self.is_marked {
-            writeln!(f, "mark        it was not stopped in good order: it comes up impaired")?;
-        }
-        writeln!(f, "durable     at least up to {}", self.known_durable)?;
+        self.write_log(f)?;
         let counts = &self.frames;
         writeln!(
             f,

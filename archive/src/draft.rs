@@ -15,8 +15,8 @@ use crate::log::BLOCK_BYTES;
 use crate::record::{self, Kind, Owner};
 use crate::snapshots::{CHUNK_HEADER_BYTES, Manifest};
 
-/// How much is written between syncs: a sync of the log must not wait behind all of a large one, nor
-/// longer than a disk takes for this much.
+/// How much is written between syncs: a sync of the log must not wait behind all of a large one,
+/// nor longer than a disk takes for this much.
 const SYNC_BYTES: u64 = 2 << 20;
 /// How much space is taken at a time, before it is written to.
 const RESERVE_BYTES: u64 = 8 << 20;
@@ -64,8 +64,8 @@ impl<D: Disk> Draft<D> {
         })
     }
 
-    /// From now on takes space before it is written to, some of it at a time: a file system may have
-    /// to clear it, and a sync of the log is not to wait for blocks of this file to be found.
+    /// From now on takes space before it is written to, some of it at a time: a file system may
+    /// have to clear it, and a sync of the log is not to wait for blocks of this file to be found.
     pub(crate) const fn reserve_ahead(&mut self) {
         self.reserved = Some(0);
     }

@@ -95,7 +95,8 @@ impl<D: Disk> Syncer<D> {
     /// Installs the snapshot of another member that [`crate::Snapshots::check`] found to be what
     /// `manifest` says: it is a stored one from now on, and the log begins where it stands, empty.
     /// When this returns that is durable, and nothing can be done with the archive but to replace
-    /// the records of peers and to open it again, which also removes what was the log. A crash before leaves the old log.
+    /// the records of peers and to open it again, which also removes what was the log. A crash
+    /// before leaves the old log.
     ///
     /// # Errors
     /// [`ArchiveError::NotAhead`] if the log reaches as far as the snapshot;

@@ -2,8 +2,8 @@
 //! beside how long it takes to copy and to write as many bytes.
 //!
 //! The service clones its state, of which members go on to change pages, and another thread writes
-//! the clone, at a limited rate: at all members at about the same time, since all of them take it at
-//! one position of the log.
+//! the clone, at a limited rate: at all members at about the same time, since all of them take it
+//! at one position of the log.
 
 use core::error::Error;
 use core::hint::black_box;
@@ -35,7 +35,12 @@ pub(crate) struct SnapshotOptions {
     #[arg(long, value_delimiter = ',', default_values_t = [16, 256, 1_024])]
     state_mib: Vec<u64>,
     /// Where the archives are.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Storage::Memory, Storage::Disk])]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_values_t = [Storage::Memory, Storage::Disk]
+    )]
     storage: Vec<Storage>,
     /// MiB of the state that each member writes in a second, at most; 0 for no limit.
     #[arg(long, default_value_t = SnapshotWriting::default().bytes_per_second / MIB)]

@@ -13,9 +13,9 @@ const SLICE_BYTES: usize = 64 << 10;
 /// The state of a service as it is at one position of the log: what [`crate::Service::snapshot`]
 /// returns at once, and another thread writes bit by bit while the service goes on.
 ///
-/// [`Frozen::laid_out`] is the simple way: it costs the member the time to lay out all of the state,
-/// and the memory for it. A service with more state than that allows for clones it cheaply instead,
-/// and says with [`Frozen::new`] how the clone is laid out later: see [`crate::Pages`].
+/// [`Frozen::laid_out`] is the simple way: it costs the member the time to lay out all of the
+/// state, and the memory for it. A service with more state than that allows for clones it cheaply
+/// instead, and says with [`Frozen::new`] how the clone is laid out later: see [`crate::Pages`].
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -28,7 +28,8 @@ const SLICE_BYTES: usize = 64 << 10;
 /// let parts: Vec<Arc<BTreeMap<u64, u64>>> = vec![Arc::new(BTreeMap::from([(1, 2), (3, 4)]))];
 /// let keys: usize = parts.iter().map(|part| part.len()).sum();
 /// let lay_out = |part: Arc<BTreeMap<u64, u64>>| -> Vec<u8> {
-///     part.iter().flat_map(|(key, value)| [key.to_le_bytes(), value.to_le_bytes()]).flatten().collect()
+///     let entries = part.iter().flat_map(|(key, value)| [key.to_le_bytes(), value.to_le_bytes()]);
+///     entries.flatten().collect()
 /// };
 /// let frozen = Frozen::new(16 * keys as u64, parts.clone().into_iter().map(lay_out));
 /// assert_eq!(frozen.into_bytes().unwrap().len(), 32);

@@ -51,8 +51,8 @@
 //! }
 //! ```
 //!
-//! A service with much state clones it cheaply, and goes on while that is written: see [`Frozen`] and
-//! [`Pages`].
+//! A service with much state clones it cheaply, and goes on while that is written: see [`Frozen`]
+//! and [`Pages`].
 #![forbid(unsafe_code)]
 
 mod alarm;

@@ -253,8 +253,8 @@ impl<S: 'static> MemberHandle<S> {
     }
 
     /// Ends the member as if its process was killed, for tests of what that does: nothing more is
-    /// said, and nothing is asked of the disk; what was asked of it is awaited (for a bounded time),
-    /// and files and socket are closed. Cancelled, the member ends all the same.
+    /// said, and nothing is asked of the disk; what was asked of it is awaited (for a bounded
+    /// time), and files and socket are closed. Cancelled, the member ends all the same.
     ///
     /// # Errors
     /// As [`MemberHandle::shutdown`].

@@ -141,8 +141,8 @@ impl From<&[u8]> for Pages {
     }
 }
 
-/// The pieces that `length` bytes at `at` lie in: of which leaf, of which page of it, from where on,
-/// and which of the bytes.
+/// The pieces that `length` bytes at `at` lie in: of which leaf, of which page of it, from where
+/// on, and which of the bytes.
 fn steps(
     at: usize,
     length: usize,

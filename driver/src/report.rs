@@ -22,6 +22,29 @@ pub(crate) fn report(member: MemberId, notice: &Notice) {
         }
         Notice::StorageFull => tracing::warn!(member, "no space left for the log"),
         Notice::StorageFreed => tracing::info!(member, "there is space for the log again"),
+        Notice::Stalled { cause } => {
+            let peer = cause.member().map(|peer| peer.0);
+            tracing::warn!(member, cause = cause.name(), peer, "held back");
+        }
+        Notice::StallEnded { cause } => {
+            let peer = cause.member().map(|peer| peer.0);
+            tracing::info!(member, cause = cause.name(), peer, "not held back any more");
+        }
+        Notice::GapOpened { at } => tracing::debug!(member, at = at.0, "gap opened"),
+        Notice::GapHealed { at } => tracing::debug!(member, at = at.0, "gap healed"),
+        Notice::SessionOpened { session } => {
+            tracing::debug!(member, session = session.0, "session opened");
+        }
+        Notice::SessionClosed { session } => {
+            tracing::debug!(member, session = session.0, "session closed");
+        }
+        _ => report_doubt(member, notice),
+    }
+}
+
+/// The same of members that may have lost something, or mean something else by committed.
+fn report_doubt(member: u16, notice: &Notice) {
+    match *notice {
         Notice::PeerRegressed { member: peer } => {
             tracing::warn!(
                 member,
@@ -46,22 +69,6 @@ pub(crate) fn report(member: MemberId, notice: &Notice) {
         }
         Notice::Healed { position } => {
             tracing::info!(member, position = position.0, "healed: this member counts in full");
-        }
-        Notice::Stalled { cause } => {
-            let peer = cause.member().map(|peer| peer.0);
-            tracing::warn!(member, cause = cause.name(), peer, "held back");
-        }
-        Notice::StallEnded { cause } => {
-            let peer = cause.member().map(|peer| peer.0);
-            tracing::info!(member, cause = cause.name(), peer, "not held back any more");
-        }
-        Notice::GapOpened { at } => tracing::debug!(member, at = at.0, "gap opened"),
-        Notice::GapHealed { at } => tracing::debug!(member, at = at.0, "gap healed"),
-        Notice::SessionOpened { session } => {
-            tracing::debug!(member, session = session.0, "session opened");
-        }
-        Notice::SessionClosed { session } => {
-            tracing::debug!(member, session = session.0, "session closed");
         }
         _ => report_demanded(member, notice),
     }

@@ -159,8 +159,8 @@ impl<C> StoragePort<C> for StorageThreads<C> {
 }
 
 /// Puts a request into a queue; whether somebody is there to take it. The core bounds what is
-/// outstanding, so a full queue is rare; to wait is then right: the member must not run ahead of its
-/// disk.
+/// outstanding, so a full queue is rare; to wait is then right: the member must not run ahead of
+/// its disk.
 fn put<C>(queue: &SyncSender<StorageRequest<C>>, request: StorageRequest<C>) -> bool {
     match queue.try_send(request) {
         Ok(()) => true,

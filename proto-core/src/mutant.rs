@@ -161,7 +161,6 @@ mutants! {
     MENDER_NEVER_ENDS = 135 mender_asks_for_ever_for_what_nobody_has [46],
     MENDERS_ANSWER_NOBODY = 136 who_is_mended_sends_nobody_what_it_has [45],
     LOG_HAS_NO_CAP = 137 log_is_not_purged_at_its_cap [],
-    GRANTS_OF_ANY_LEVEL = 138 grants_of_voters_of_another_level_count [],
 }
 
 #[cfg(quorate_mutants)]

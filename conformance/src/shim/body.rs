@@ -555,7 +555,7 @@ mod tests {
         recovered.vote = Vote { term: Term(9), granted_to: Some(MemberId(2)) };
         recovered.history =
             TermHistory::new(vec![line(9, 2, Position(640), Chain(u64::MAX))]).unwrap();
-        recovered.peers = vec![PeerRecord::default()];
+        recovered.peers = vec![quorate_core::PeerRecord::default()];
         let core = [vec![2, 0], vec![0; 6], vec![7; 32]].concat();
         recovered.snapshot = Some(Box::new(snapshot(core).unwrap()));
         let begin = Begin::new(Instant(77), &config, &recovered);

@@ -35,8 +35,8 @@ impl<D: DurableStore, R> fmt::Debug for InlineStorage<D, R> {
 
 impl<D: DurableStore<Cut: Send + 'static>, R: LogReader> InlineStorage<D, R> {
     /// A storage over `store`, `reader` and `snapshots`, which are written as what comes with them
-    /// says. Each completion is given to `complete`, by [`StoragePort::perform`] or on the thread of
-    /// snapshots; it is kept there until the loop's next turn.
+    /// says. Each completion is given to `complete`, by [`StoragePort::perform`] or on the thread
+    /// of snapshots; it is kept there until the loop's next turn.
     ///
     /// # Errors
     /// The thread could not be started.

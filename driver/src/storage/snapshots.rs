@@ -338,7 +338,7 @@ mod tests {
         let request = StorageRequest::StoreSnapshot { operation, snapshot, service, pinned };
         queue.send(request).unwrap();
         assert_eq!(tale.recv().unwrap(), "300000 bytes begun");
-        // The next step is due in a minute; what is fetched does not wait for that, nor does a stop.
+        // The next step is due in a minute. What is fetched does not wait for that, nor a stop.
         let (manifest, bytes) = (SnapshotManifest::default(), vec![1]);
         let (operation, start) = (kept, Position(0));
         let request = StorageRequest::KeepSnapshotPart { operation, manifest, start, bytes };

@@ -460,7 +460,7 @@ impl Member {
         if !is_own {
             self.note_other_level(from, actions);
         }
-        is_own || mutant::is(mutant::GRANTS_OF_ANY_LEVEL)
+        is_own
     }
 
     fn handle_request_vote(

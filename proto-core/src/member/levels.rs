@@ -82,12 +82,13 @@ impl Member {
     /// The end of what this member holds, as it counts for commit: in a volatile group what it has
     /// in memory and handed to the archive, once the mark is durable. Bytes that wait for records
     /// or for a line are not handed over before those are durable: membership and terms are strict.
+    /// Nor are those held that a full disk refused, before it has taken them (seed 229).
     #[inline]
     pub(super) fn held(&self) -> Position {
         let log = &self.state.log;
         let is_marked = self.state.peers.doubt_is_saved() || mutant::is(mutant::HOLDS_UNMARKED);
         match self.config.durability.is_volatile() && is_marked {
-            true => log.written,
+            true => self.state.space.taken(log.written),
             false => log.durable,
         }
     }

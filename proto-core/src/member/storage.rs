@@ -159,8 +159,8 @@ pub(super) enum Space {
     Enough,
     /// An append was refused; the next one is tried at the instant.
     Full { retry_at: Instant },
-    /// Appends are tried again, and none was synced yet.
-    Retrying,
+    /// Appends are tried again, from where they were refused, and none was synced yet.
+    Retrying { from: Position },
 }
 
 impl Space {
@@ -171,7 +171,16 @@ impl Space {
     pub(super) const fn retry_at(self) -> Option<Instant> {
         match self {
             Self::Full { retry_at } => Some(retry_at),
-            Self::Enough | Self::Retrying => None,
+            Self::Enough | Self::Retrying { .. } => None,
+        }
+    }
+
+    /// How far the archive has taken bytes that were handed to it up to `written`, as far as is
+    /// known: it may refuse once more what is tried again.
+    pub(super) fn taken(self, written: Position) -> Position {
+        match self {
+            Self::Retrying { from } => written.min(from),
+            Self::Enough | Self::Full { .. } => written,
         }
     }
 }
@@ -253,14 +262,14 @@ impl Member {
         if let Space::Full { retry_at } = self.state.space
             && retry_at <= self.state.now
         {
-            self.state.space = Space::Retrying;
+            self.state.space = Space::Retrying { from: self.state.log.written };
             crate::mark::reached(crate::mark::STORAGE_RETRIED);
         }
     }
 
     #[inline]
     pub(super) fn note_storage_freed(&mut self, actions: &mut Actions) {
-        if self.state.space == Space::Retrying {
+        if let Space::Retrying { .. } = self.state.space {
             self.tell_storage_freed(actions);
         }
     }

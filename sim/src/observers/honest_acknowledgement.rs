@@ -2,7 +2,7 @@
 //! and one that is said to be held is written, under a mark that is durable. Who may have lost
 //! bytes acknowledges nothing, and knows it when it comes back.
 
-use quorate_core::{Action, Destination, Message, Position, Term, TermHistory};
+use quorate_core::{Action, Message, Position, Term, TermHistory};
 
 use super::debts::Debts;
 use super::rising::Rising;
@@ -48,49 +48,46 @@ impl Observer for HonestAcknowledgement {
             }) => {
                 let problem = self.look_at_held(scene, ghost, *term, *held);
                 problem.into_iter().for_each(|text| violations.add("S12", text));
-                let message = &Message::Acknowledge {
-                    term: *term,
-                    sequence: 0,
-                    round: 0,
-                    durable: *durable,
-                    received: *durable,
-                    limit: *durable,
-                    commit: Position::ZERO,
-                };
-                let action = Action::Send {
-                    to: Destination::Member(scene.member),
-                    message: message.clone(),
-                };
-                self.observe(scene, ghost, &Observed::Acting(&action), violations);
+                self.look_at_durable(scene, ghost, (*term, *durable), violations);
             }
             Observed::Acting(Action::Send {
                 message: Message::Acknowledge { term, durable, .. },
                 ..
-            }) if *durable > Position::ZERO => {
-                let problem = match self.histories.get(*term) {
-                    None => "nobody led that term".to_owned(),
-                    Some(history) => match ghost.chain_at(*durable, history) {
-                        None => "the leader has no frame that ends there".to_owned(),
-                        Some(chain) if scene.disk.holds_durably(*durable, chain) => return,
-                        Some(_) => format!(
-                            "its disk keeps {} and has {:?} there",
-                            scene.disk.durable_end(),
-                            scene.disk.frame_ending_at(*durable)
-                        ),
-                    },
-                };
-                let text = format!(
-                    "member {} acknowledges {durable} in term {term}: {problem}",
-                    scene.member
-                );
-                violations.add("S12", text);
-            }
+            }) => self.look_at_durable(scene, ghost, (*term, *durable), violations),
             _ => {}
         }
     }
 }
 
 impl HonestAcknowledgement {
+    /// Looks whether a member's disk keeps what it says that it does.
+    fn look_at_durable(
+        &self,
+        scene: &Scene<'_>,
+        ghost: &Ghost,
+        (term, durable): (Term, Position),
+        violations: &mut Violations,
+    ) {
+        if durable == Position::ZERO {
+            return;
+        }
+        let problem = match self.histories.get(term) {
+            None => "nobody led that term".to_owned(),
+            Some(history) => match ghost.chain_at(durable, history) {
+                None => "the leader has no frame that ends there".to_owned(),
+                Some(chain) if scene.disk.holds_durably(durable, chain) => return,
+                Some(_) => format!(
+                    "its disk keeps {} and has {:?} there",
+                    scene.disk.durable_end(),
+                    scene.disk.frame_ending_at(durable)
+                ),
+            },
+        };
+        let member = scene.member;
+        let text = format!("member {member} acknowledges {durable} in term {term}: {problem}");
+        violations.add("S12", text);
+    }
+
     /// What is wrong with what a member says that it holds in memory.
     fn look_at_held(
         &self,

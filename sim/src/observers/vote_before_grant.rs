@@ -22,11 +22,13 @@ impl Observer for VoteBeforeGrant {
         observed: &Observed<'_>,
         violations: &mut Violations,
     ) {
-        let Observed::Acting(Action::Send {
-            to: Destination::Member(candidate),
-            message:
-                Message::Ballot { term, granted: true, .. } | Message::LevelGrant { term, round: 0, .. },
-        }) = observed
+        let Observed::Acting(Action::Send { to: Destination::Member(candidate), message }) =
+            observed
+        else {
+            return;
+        };
+        let (Message::Ballot { term, granted: true, .. }
+        | Message::LevelGrant { term, round: 0, .. }) = message
         else {
             return;
         };

@@ -57,8 +57,8 @@ pub(super) const CASES: &[Case] = &[
         "DF-05",
         "the same range rotten on a majority or on all",
         "A range comes back from one good copy, whoever sends others; one that all members have \
-         lost each of them names, and nobody writes anything in its place. Directories with what is \
-         whole of most members elect nobody, acknowledge nothing and answer nothing; those of a \
+         lost each of them names, and nobody writes anything in its place. Directories with what \
+         is whole of most members elect nobody, acknowledge nothing and answer nothing; those of a \
          minority get the range from the others.",
         df_05,
     )

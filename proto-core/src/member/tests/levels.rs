@@ -484,3 +484,17 @@ fn checkpoints_are_not_further_apart_than_a_limit() {
         assert!(is_named, "{nanos}: {problems:?}");
     }
 }
+
+#[test]
+fn e48_what_a_full_disk_refused_is_not_held_before_it_is_taken() {
+    let (mut cluster, leader) = with_a_client(3);
+    let follower = others(&cluster, leader)[0];
+    let refused = cluster.member(follower).view().written;
+    cluster.step(follower, Event::StorageFull { position: refused });
+    cluster.nodes.get_mut(&id(follower)).unwrap().holds_disk = true;
+    submit(&mut cluster, b"while the disk is full");
+    cluster.run_until("another try", |cluster| cluster.member(follower).view().written > refused);
+    assert_eq!(cluster.member(follower).held(), refused);
+    cluster.nodes.get_mut(&id(follower)).unwrap().holds_disk = false;
+    cluster.run_until("space", |cluster| cluster.member(follower).held() > refused);
+}
