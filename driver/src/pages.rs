@@ -70,7 +70,7 @@ impl Pages {
         let page = Arc::new([0; PAGE_BYTES]);
         let leaf = |bytes: usize| Arc::new(vec![Arc::clone(&page); bytes.div_ceil(PAGE_BYTES)]);
         let mut leaves = vec![leaf(LEAF_BYTES); bytes / LEAF_BYTES];
-        if bytes % LEAF_BYTES > 0 {
+        if !bytes.is_multiple_of(LEAF_BYTES) {
             leaves.push(leaf(bytes % LEAF_BYTES));
         }
         Self { leaves, bytes }
@@ -184,7 +184,7 @@ impl Iterator for FrozenPages {
             let mut leaf = self.leaves.next()?;
             self.pages = match Arc::get_mut(&mut leaf) {
                 Some(pages) => mem::take(pages).into_iter(),
-                None => leaf.to_vec().into_iter(),
+                None => Vec::clone(&leaf).into_iter(),
             };
         }
         let page = self.pages.next()?;

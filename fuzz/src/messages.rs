@@ -110,7 +110,7 @@ impl Draw<'_, '_> {
                     1 => Level::Volatile,
                     _ => Level::Unknown(7),
                 };
-                let impaired = self.number() % 2 == 0;
+                let impaired = self.flag();
                 Message::LevelGrant { term, round, candidate, line, key, level, impaired }
             }
         }

@@ -87,7 +87,7 @@ pub(super) fn df_03(trial: &mut Trial<'_>) -> Verdict {
         check(rotten.content(&path) == before, || format!("rot at {at} is written over"))?;
         let again = refusal(&rotten, "the second try")?;
         check(again.to_string() == error.to_string(), || format!("then it is {again}"))?;
-        if at / step % MENDED_ONE_OF == 0 {
+        if (at / step).is_multiple_of(MENDED_ONE_OF) {
             rot_is_mended(trial, &log, &rotten)?;
             is_whole(&rotten, &log)?;
         }

@@ -333,6 +333,11 @@ fn e105_a_deadline_that_stays() {
         found = stage.show_core(&core, Observed::ServedTimer { local });
     }
     assert_eq!(found, ["E105"]);
+    let mut stage = Stage::with(Deadlines::default());
+    for now in 1..=1_000 {
+        let observed = Observed::ServedTimer { local };
+        assert_eq!(stage.show_all(now * 100_000_000, MemberId(1), Some(&core), observed), NONE);
+    }
 }
 
 #[test]
