@@ -9,8 +9,8 @@ use super::hex;
 
 fn level_of(level: Level) -> Value {
     match level {
-        Level::Durable => json!(0),
-        Level::Volatile => json!(1),
+        Level::Durable => json!("Durable"),
+        Level::Volatile => json!("Volatile"),
         Level::Unknown(code) => json!(code),
     }
 }
