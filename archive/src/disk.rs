@@ -155,7 +155,9 @@ impl Disk for RealDisk {
     }
 
     fn allocate(&self, file: &File, bytes: u64) -> io::Result<()> {
-        match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes) {
+        let reserve = || rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes);
+        // A signal is no reason to give up: of some file systems it ends the call.
+        match rustix::io::retry_on_intr(reserve) {
             Ok(()) => Ok(()),
             // Not every file system reserves; written zeros take the space there.
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
