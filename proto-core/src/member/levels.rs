@@ -29,7 +29,11 @@ use crate::term::Term;
 use crate::time::Instant;
 
 use super::readmission::Standing;
-use super::storage::Write;
+use super::storage::{Space, Write};
+
+/// Bytes of the log that wait for a sync in a volatile group, at most, however long the interval:
+/// so much is lost with a member's memory, and synced when it stops.
+pub(super) const UNSYNCED_BYTES_MAX: u64 = 8 << 20;
 
 /// Whether this member may have lost what a former life of it held.
 #[derive(Clone, Copy, Debug, Hash)]
@@ -107,6 +111,9 @@ impl Member {
         !self.config.durability.is_volatile()
             || state.doubt.is_closing
             || state.storage.checkpoint_at <= state.now
+            || state.log.written.since(state.log.durable) >= UNSYNCED_BYTES_MAX
+            // Only a sync tells that there is space again.
+            || state.space != Space::Enough
     }
 
     pub(super) fn sync_log(&mut self, actions: &mut Actions) -> Handled {

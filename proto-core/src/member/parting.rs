@@ -9,7 +9,7 @@
 //! costs the group a member that counts in full, and is not needed where the disk is well: it is
 //! brought up to the promises first. Whatever fails on the way leaves the mark.
 
-use super::storage::Write;
+use super::storage::{Space, Write};
 use super::{Handled, Member};
 use crate::action::{Action, Actions};
 use crate::event::Event;
@@ -32,7 +32,8 @@ impl Member {
         let is_in_debt = self.config.durability.is_volatile() && !state.peers.doubt_is_over();
         let can_pay = reason.spares_the_disk()
             && !self.is_impaired()
-            && !state.space.is_full()
+            // What the archive refused was perhaps counted, and is on no disk yet.
+            && state.space == Space::Enough
             && !state.fetching.is_frozen
             && actions.iter().all(|action| said(&action));
         is_in_debt && can_pay
