@@ -201,6 +201,8 @@ impl Mark {
     #[must_use]
     pub const fn seeds_min(self) -> u64 {
         match self {
+            // In volatile worlds only, which seeds are not drawn for.
+            Self::StoppedInOrder => u64::MAX,
             // In 1 of 400 seeds: most find the damage at their start, or begin behind it.
             Self::StoppedByDamage => 2_000,
             // In 1 of 32 seeds a quorum is spared.
