@@ -286,7 +286,8 @@ mod tests {
     fn a_tally_names_what_is_missing() {
         let mut tally = Tally::default();
         assert_eq!(tally.missing(u64::MAX).len(), Mark::ALL.len());
-        assert_eq!(tally.missing(1_000).len(), Mark::ALL.len() - 1);
+        // A stop by damage is rare, and a stop in good order is of volatile worlds.
+        assert_eq!(tally.missing(1_000).len(), Mark::ALL.len() - 2);
         tally.saw(Mark::Kill);
         let mut sum = Tally::default();
         sum.merge(&tally);
