@@ -124,9 +124,9 @@ impl DatagramCounters {
     #[cold]
     fn look_for_newer_epochs(&mut self, datagram: &[u8], group: GroupId, own: RecoveryEpoch) {
         let known = self.newer_epoch.unwrap_or(own).0;
-        let newer = (known..=known.saturating_add(NEWER_EPOCHS_MAX)).skip(1).map(RecoveryEpoch);
+        let mut newer = (known..=known.saturating_add(NEWER_EPOCHS_MAX)).skip(1).map(RecoveryEpoch);
         let is_of = |epoch: &RecoveryEpoch| decode(datagram, GroupTag::new(group, *epoch)).is_ok();
-        if let Some(newer) = newer.clone().find(is_of) {
+        if let Some(newer) = newer.find(is_of) {
             self.newer_epoch = Some(newer);
             tracing::error!(
                 own = own.0,

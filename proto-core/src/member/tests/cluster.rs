@@ -283,7 +283,8 @@ impl Cluster {
         let config = ClientConfig {
             group: GroupId(77),
             recovery_epoch: self.epoch,
-            key: ClientKey(99),
+            // A session of a former epoch may be open under another.
+            key: ClientKey(99 + u64::from(self.epoch.0)),
             members: self.nodes.keys().map(|&id| (id, endpoint(id.0))).collect(),
             seed: 5,
             timing: ClientTiming::default(),
@@ -306,7 +307,8 @@ impl Cluster {
         let Some(mut client) = self.client.take() else { return };
         let mut actions = ClientActions::new();
         client.step(self.now, event, &mut actions);
-        let sender = Sender::Client { key: ClientKey(99) };
+        let key = client.config().key;
+        let sender = Sender::Client { key };
         for action in actions.drain() {
             match action {
                 ClientAction::Send { to, message } => {
@@ -325,7 +327,7 @@ impl Cluster {
                     }
                 }
                 ClientAction::Reply { sequence, payload, .. } => {
-                    let stream = Stream::Egress(ClientKey(99));
+                    let stream = Stream::Egress(key);
                     let (first, second) = client.bytes(stream, payload);
                     self.replies.push((sequence, [first, second].concat()));
                 }
