@@ -115,7 +115,8 @@ pub use port::{
 pub use sender::DATAGRAM_BYTES_MAX;
 pub use service::{Context, Service, ServiceError};
 pub use storage::{
-    Completion, InlineStorage, ScrubThread, Scrubbing, SnapshotWriting, StorageThreads,
+    Completion, InlineStorage, ScrubThread, Scrubbing, SnapshotProgress, SnapshotWriting,
+    StorageThreads,
     perform_grouped,
 };
 pub use turn::{Host, RuntimeError, Turn, Wake};
