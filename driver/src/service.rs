@@ -80,7 +80,7 @@ pub trait Service {
     /// does any of its status.
     ///
     /// By default it is that of the snapshot, or of nothing if there is none: **all of the state is
-    /// laid out for it, and hashed, while the member does nothing else** — some seconds for a GiB,
+    /// laid out for it, and hashed, while the member does nothing else**: some seconds for a GiB,
     /// in which a leader is replaced. A service with more than some MiB keeps a digest that it can
     /// tell at once: it adds to it with each change.
     fn digest(&self) -> u64 {
