@@ -153,7 +153,8 @@ impl<D: Disk> Snapshots<D> {
     /// the snapshot is there, as behind [`Snapshots::store`].
     ///
     /// # Errors
-    /// As [`Snapshots::store`]; [`ArchiveError::Snapshot`] when bytes are missing, or were not taken.
+    /// As [`Snapshots::store`]; [`ArchiveError::Snapshot`] when bytes are missing, or were not
+    /// taken.
     pub fn publish(
         &mut self,
         mut storing: Storing<D>,

@@ -49,7 +49,10 @@ pub struct Frozen {
 }
 
 enum Parts {
-    LaidOut { bytes: Vec<u8>, at: usize },
+    LaidOut {
+        bytes: Vec<u8>,
+        at: usize,
+    },
     Later(Box<dyn LaterParts>),
     /// There are no more, and they hold nothing any more.
     Gone,
@@ -118,12 +121,12 @@ impl Frozen {
         self.bytes
     }
 
-    /// Hands the next part to `take`; whether there was one. When there is none all parts are let go
-    /// of, and so are they behind an error.
+    /// Hands the next part to `take`; whether there was one. When there is none all parts are let
+    /// go of, and so are they behind an error.
     ///
     /// # Errors
-    /// The parts panicked, are not as many bytes as was said, or are empty without end: the state is
-    /// of no use, and each later call says so again.
+    /// The parts panicked, are not as many bytes as was said, or are empty without end: the state
+    /// is of no use, and each later call says so again.
     pub fn next_part(&mut self, take: impl FnMut(&[u8])) -> Result<bool, ServiceError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());

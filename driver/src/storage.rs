@@ -70,8 +70,8 @@ pub enum Completion {
     },
 }
 
-/// Requests queued for the thread that makes durable, and for the one that reads, at most; beyond it
-/// [`StoragePort::submit`] waits.
+/// Requests queued for the thread that makes durable, and for the one that reads, at most; beyond
+/// it [`StoragePort::submit`] waits.
 const QUEUE_MAX: usize = 4_096;
 
 /// Three threads behind queues: one that makes durable, one that reads, and one that stores
@@ -145,7 +145,9 @@ impl<C> StoragePort<C> for StorageThreads<C> {
             Place::Reads => self.reads.as_ref().map(|queue| put(queue, request)),
             Place::Snapshots => self.snapshots.as_ref().map(|inbox| inbox.put(request)),
         };
-        if taken == Some(false) && let Some(failure) = &self.failure {
+        if taken == Some(false)
+            && let Some(failure) = &self.failure
+        {
             failure("a thread of the storage is gone; restart the member".into());
         }
     }

@@ -65,7 +65,10 @@ fn two_days(folder: &Path) -> Outcome<Found> {
         number += 1;
     }
     let meanwhile = number - before;
-    println!("The snapshot at {position} took {:?}; meanwhile {meanwhile} payments", begun.elapsed());
+    println!(
+        "The snapshot at {position} took {:?}; meanwhile {meanwhile} payments",
+        begun.elapsed()
+    );
     println!("were made. None of them took longer than {longest:?}.");
     client.blocking_close()?;
     members.into_iter().try_for_each(MemberHandle::blocking_shutdown)?;

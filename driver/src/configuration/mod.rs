@@ -390,10 +390,8 @@ fn read_snapshots(mut section: Section<'_>) -> SnapshotWriting {
     section.integer_into(Integer::U64(key, &mut writing.bytes_per_second));
     if !writing.ends() {
         let value = section.optional(key);
-        let fix = format!(
-            "write at least {}, or 0 for no limit",
-            SnapshotWriting::BYTES_PER_SECOND_MIN
-        );
+        let fix =
+            format!("write at least {}, or 0 for no limit", SnapshotWriting::BYTES_PER_SECOND_MIN);
         section.problem(key, value, "is so little that a snapshot would hardly ever end", &fix);
     }
     section.finish();

@@ -38,9 +38,7 @@ struct State<T> {
 }
 
 /// Both ends. What is not performed is told to `complete`, on the member's thread.
-pub(super) fn inbox<T>(
-    complete: impl Fn(Completion) + Send + 'static,
-) -> (Inbox<T>, Requests<T>) {
+pub(super) fn inbox<T>(complete: impl Fn(Completion) + Send + 'static) -> (Inbox<T>, Requests<T>) {
     let state = State {
         waiting: VecDeque::new(),
         progress: None,
