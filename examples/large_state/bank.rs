@@ -5,10 +5,9 @@ use quorate_driver::{Context, Frozen, Pages, Service, ServiceError};
 
 /// Accounts of eight bytes each.
 pub(crate) const ACCOUNTS: u64 = 4 << 20;
-/// What is in each in the beginning.
-pub(crate) const OPENING: u64 = 100;
 
 const WORD: usize = 8;
+const BYTES: usize = (ACCOUNTS as usize + 1) * WORD;
 
 /// The balances, one behind the other, and behind them a digest of all bookings: everything that
 /// has to be the same on all members is in these bytes.
@@ -16,9 +15,7 @@ pub(crate) struct Bank(Pages);
 
 impl Default for Bank {
     fn default() -> Self {
-        let mut bytes = OPENING.to_le_bytes().repeat(ACCOUNTS as usize);
-        bytes.extend_from_slice(&[0; WORD]);
-        Self(Pages::from(bytes.as_slice()))
+        Self(Pages::zeroed(BYTES))
     }
 }
 
@@ -62,7 +59,7 @@ impl Service for Bank {
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), ServiceError> {
-        if bytes.len() as u64 != (ACCOUNTS + 1) * WORD as u64 {
+        if bytes.len() != BYTES {
             return Err(ServiceError(format!("{} bytes are no snapshot of a bank", bytes.len())));
         }
         self.0 = Pages::from(bytes);
