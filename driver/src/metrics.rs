@@ -8,6 +8,7 @@ use quorate_core::frame::Level;
 use quorate_core::{Counters, GroupTag, Incoming, Position, Sender, View};
 
 use crate::faults::FaultCounters;
+use crate::storage::SnapshotProgress;
 
 /// Datagrams that went in and out.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -86,8 +87,8 @@ pub struct MemberStatus {
     pub storage: StorageCounters,
     /// What became of reading again what is stored.
     pub scrub: ScrubStatus,
-    /// The digest of the service's state at `view.applied`.
-    pub digest: u64,
+    /// This member's own snapshot that is being stored: since when, and how much of it is written.
+    pub snapshot_progress: Option<SnapshotProgress>,
 }
 
 impl DatagramCounters {
