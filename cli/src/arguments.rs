@@ -181,8 +181,9 @@ pub(crate) enum Tool {
     ///
     /// It says what goes, and does it only with --yes. What would lose anything is refused: a
     /// directory in which something is damaged, and a snapshot that is the newest one, which may be
-    /// the next to be damaged. A member that runs purges by itself, with `purge_keep_bytes` or
-    /// `log_bytes_max` in its configuration.
+    /// the next to be damaged; and so is the directory of a member that runs. That one purges by
+    /// itself behind each snapshot, with `purge_keep_bytes` or `log_bytes_max` in its
+    /// configuration.
     Purge {
         /// The member's data directory
         directory: PathBuf,

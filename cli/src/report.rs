@@ -36,6 +36,12 @@ pub(crate) struct MemberReport {
     pub(crate) safe: Option<u64>,
     pub(crate) applied: u64,
     pub(crate) snapshot: u64,
+    /// For how long it has been writing one, in milliseconds, if it does.
+    pub(crate) snapshot_writing_ms: Option<u64>,
+    /// Bytes of that one that are still to be written.
+    pub(crate) snapshot_unwritten: Option<u64>,
+    /// Where its log begins; what was before is purged.
+    pub(crate) origin: u64,
     pub(crate) entries: u64,
     pub(crate) digest: String,
     pub(crate) elections_won: u64,
@@ -63,6 +69,7 @@ impl MemberReport {
     /// The report of member `id`.
     pub(crate) fn new(id: u16, ledger: &Ledger, status: &MemberStatus) -> Self {
         let leads = status.view.leader == Some(status.view.life.member);
+        let writing = status.snapshot_progress;
         let knows_safe = status.level == Level::Durable || leads;
         Self {
             id,
@@ -83,6 +90,9 @@ impl MemberReport {
             safe: knows_safe.then_some(status.view.safe.0),
             applied: status.view.applied.0,
             snapshot: status.view.snapshot.0,
+            snapshot_writing_ms: writing.map(|one| one.begun.elapsed().as_millis() as u64),
+            snapshot_unwritten: writing.map(|one| one.bytes.saturating_sub(one.written)),
+            origin: status.view.origin.0,
             entries: ledger.entries(),
             digest: digest_text(ledger),
             elections_won: status.counters.elections_won,

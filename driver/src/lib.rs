@@ -116,8 +116,8 @@ pub use port::{
 pub use sender::DATAGRAM_BYTES_MAX;
 pub use service::{Context, Service, ServiceError};
 pub use storage::{
-    Completion, InlineStorage, ScrubThread, Scrubbing, SnapshotWriting, StorageThreads,
-    perform_grouped,
+    Completion, InlineStorage, ScrubThread, Scrubbing, SnapshotProgress, SnapshotWriting,
+    StorageThreads, perform_grouped,
 };
 pub use turn::{Host, RuntimeError, Turn, Wake};
 pub use udp_port::{SocketError, UdpPort};

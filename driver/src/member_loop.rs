@@ -194,7 +194,7 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
             faults: self.datagrams.counters(),
             storage: self.storage_counters,
             scrub: self.scrub,
-            digest: self.host.service().digest(),
+            snapshot_progress: self.storage.snapshot_progress(),
         }
     }
 

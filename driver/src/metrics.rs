@@ -10,6 +10,7 @@ use quorate_core::{
 };
 
 use crate::faults::FaultCounters;
+use crate::storage::SnapshotProgress;
 
 /// Datagrams that went in and out.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -94,8 +95,8 @@ pub struct MemberStatus {
     pub storage: StorageCounters,
     /// What became of reading again what is stored.
     pub scrub: ScrubStatus,
-    /// The digest of the service's state at `view.applied`.
-    pub digest: u64,
+    /// This member's own snapshot that is being stored: since when, and how much of it is written.
+    pub snapshot_progress: Option<SnapshotProgress>,
 }
 
 impl DatagramCounters {
