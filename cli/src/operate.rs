@@ -97,7 +97,7 @@ pub(crate) async fn status(directories: &[impl AsRef<Path>], json: bool) -> Resu
 fn table(reports: &[MemberReport]) -> String {
     let unknown = || or_nothing(None);
     type Row<'a> = (&'a str, fn(&MemberReport) -> String);
-    let rows: [Row<'_>; 28] = [
+    let rows: [Row<'_>; 31] = [
         ("member", |report| report.id.to_string()),
         ("role", role),
         ("term", |report| report.term.to_string()),

@@ -30,10 +30,7 @@ pub(crate) fn run(
     }
     let Some(confirmed) = confirmed else {
         if !json {
-            tell_line(format_args!(
-                "nothing was done; to do it give --confirm {}",
-                plan.token()
-            ));
+            tell_line(format_args!("nothing was done; to do it give --confirm {}", plan.token()));
         }
         return Ok(());
     };
@@ -97,11 +94,8 @@ fn text(plan: &RecoveryPlan) -> String {
         );
     }
     let _ = writeln!(text, "KEPT is all before position {}", forced.kept);
-    let _ = write!(
-        text,
-        "LOST is all that was promised at position {} or behind it: ",
-        forced.kept
-    );
+    let _ =
+        write!(text, "LOST is all that was promised at position {} or behind it: ", forced.kept);
     let _ = match forced.promised > forced.kept {
         true => writeln!(text, "up to {} something was, as the records tell;", forced.promised),
         false => writeln!(text, "of nothing there the records tell;"),

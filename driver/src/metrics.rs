@@ -5,9 +5,7 @@ use std::time::SystemTime;
 
 use quorate_codecs::{DecodeError, decode};
 use quorate_core::frame::Level;
-use quorate_core::{
-    Counters, GroupId, GroupTag, Incoming, Position, RecoveryEpoch, Sender, View,
-};
+use quorate_core::{Counters, GroupId, GroupTag, Incoming, Position, RecoveryEpoch, Sender, View};
 
 use crate::faults::FaultCounters;
 use crate::storage::SnapshotProgress;

@@ -178,10 +178,7 @@ fn cd10_a_recovery_that_would_be_another_now_is_not_done() {
     disk.edit(&segment(&second, 0), |file| file[LOG_AT + 600] ^= 0x40);
     let planned = plan(&disk, &directories()).unwrap();
     let damaged = recover_by_force_on(&disk, &planned, 7, &OPTIONS).unwrap_err();
-    assert!(
-        matches!(damaged, RecoveryError::Archive(ArchiveError::Damaged { .. })),
-        "{damaged}"
-    );
+    assert!(matches!(damaged, RecoveryError::Archive(ArchiveError::Damaged { .. })), "{damaged}");
     assert_eq!(epochs(&disk), [0; 3]);
     assert!(directories().iter().all(|directory| known(&disk, directory).is_empty()));
     assert!(matches!(plan(&disk, &[]), Err(RecoveryError::Nothing)));

@@ -11,8 +11,8 @@ use quorate_core::{Instant, Member, MemberConfig, Position, Recovered};
 
 use super::{Completions, DATAGRAMS_PER_TURN, MemberHost, Phase};
 use crate::archive_ports::{
-    ArchivePorts, ArchiveReader, ArchiveSnapshots, ArchiveStore, LogWriter, OpenError, open_to_mend,
-    recovery_epoch_of,
+    ArchivePorts, ArchiveReader, ArchiveSnapshots, ArchiveStore, LogWriter, OpenError,
+    open_to_mend, recovery_epoch_of,
 };
 use crate::archive_storage::{ArchiveStorage, StorageMode};
 use crate::configuration::Configuration;

@@ -66,7 +66,8 @@ impl Survivor<'_> {
         let mut records = self.peers.iter().filter(|peer| peer.life.member == other.id());
         records.any(|record| {
             let (known, found) = (record.life, other.life);
-            let newer = (known.incarnation, known.boot_epoch) > (found.incarnation, found.boot_epoch);
+            let newer =
+                (known.incarnation, known.boot_epoch) > (found.incarnation, found.boot_epoch);
             let same = known.incarnation == found.incarnation;
             newer || (same && has_regressed(record, self.history, other.key()))
         })

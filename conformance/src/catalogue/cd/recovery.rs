@@ -9,7 +9,7 @@ use quorate_archive::{
 use quorate_core::frame::Level;
 use quorate_core::message::{Incoming, Message, Stream};
 use quorate_core::{
-    Action, Actions, BootEpoch, Chain, Duration, Durability, Event, ForcedError, ForcedRecovery,
+    Action, Actions, BootEpoch, Chain, Durability, Duration, Event, ForcedError, ForcedRecovery,
     Instant, Member, MemberConfig, MemberId, Notice, PeerRecord, Position, Recovered,
     RecoveryEpoch, Role, Survivor, Term, TermHistory, VoteKey, plan_forced_recovery,
 };
@@ -193,8 +193,7 @@ fn grant(asked: &Message, newest: u64) -> Option<Message> {
 
 /// Frames of the former epoch are verified as what they are, behind a leader of the new one.
 fn reads_both_epochs() -> Verdict {
-    let config =
-        MemberConfig { recovery_epoch: NEXT, ..desk::config(&DeskOptions::small(3)) };
+    let config = MemberConfig { recovery_epoch: NEXT, ..desk::config(&DeskOptions::small(3)) };
     let mut member = Member::new(config, Recovered::empty(life(1)), Instant(1))
         .map_err(|error| Failure::broken(error.to_string()))?;
     let former = line(TERM, 2, Position::ZERO, Chain(0));

@@ -140,7 +140,10 @@ fn cd10_nothing_is_forced_that_goes_by_itself_or_was_done() {
     let [one, two, three] = [killed(1, 64), killed(2, 96), killed(3, 80)];
     let both = [clean(1, 64), clean(3, 80), two.clone()];
     assert_eq!(plan(3, &both), Err(ForcedError::NotNeeded { unimpaired: 2 }));
-    assert!(plan(3, &[clean(1, 64), two.clone(), three.clone()]).is_ok(), "one is too few of three");
+    assert!(
+        plan(3, &[clean(1, 64), two.clone(), three.clone()]).is_ok(),
+        "one is too few of three"
+    );
     assert_eq!(
         plan(2, &[clean(1, 64), two.clone()]),
         Err(ForcedError::NotNeeded { unimpaired: 1 })
@@ -192,10 +195,7 @@ fn cd10_directories_that_are_not_a_majoritys_last_ones_are_refused() {
         Err(ForcedError::Twice { member: MemberId(1) })
     );
     let wiped = Disk { incarnation: 2, peers: Vec::new(), ..killed(1, 64) };
-    assert_eq!(
-        plan(3, &[wiped, two.clone()]),
-        Err(ForcedError::Applicant { member: MemberId(1) })
-    );
+    assert_eq!(plan(3, &[wiped, two.clone()]), Err(ForcedError::Applicant { member: MemberId(1) }));
     let own = mark(2, 8);
     for (known, is_former) in [
         (note(life(1, 1, 5), 3, 64), false),

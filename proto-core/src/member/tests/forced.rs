@@ -70,8 +70,10 @@ fn nobody_leads(cluster: &mut Cluster) {
 /// Does what the operator's tool does with the directories of `members`, none of which runs.
 fn recover(cluster: &mut Cluster, members: &[u16]) -> ForcedRecovery {
     let voters: Vec<MemberId> = cluster.nodes.keys().copied().collect();
-    let recoveries: Vec<Vec<ForcedRecovery>> =
-        members.iter().map(|at| cluster.nodes[&id(*at)].disk.forced.into_iter().collect()).collect();
+    let recoveries: Vec<Vec<ForcedRecovery>> = members
+        .iter()
+        .map(|at| cluster.nodes[&id(*at)].disk.forced.into_iter().collect())
+        .collect();
     let disks = members.iter().zip(&recoveries).map(|(&member, recoveries)| {
         let disk = &cluster.nodes[&id(member)].disk;
         let life = Life {
