@@ -63,6 +63,10 @@ impl World {
             Ok(member) => {
                 host.view = member.view();
                 host.before = host.view;
+                if core::mem::take(&mut host.stopped_in_order) && host.view.impaired {
+                    let text = format!("member {} is impaired behind a stop in order", node + 1);
+                    return self.found("start", text);
+                }
                 host.member = Some(member);
                 host.service = service;
                 host.refusal = None;
@@ -150,11 +154,20 @@ impl World {
     /// Ends the life at `node` that was told to stop, when nothing is left to be done.
     pub(crate) fn end_if_stopped(&mut self, node: usize) {
         let host = &self.nodes[node];
-        let is_stopping = host.member.is_some() && host.stopping == Some(host.life());
-        if is_stopping && host.disk.operations_under_way() == 0 {
-            self.tally.saw(Mark::StoppedInOrder);
-            self.end_life(node, false);
+        let is_stopping = host.stopping == Some(host.life());
+        let Some(member) = host.member.as_ref().filter(|_| is_stopping) else { return };
+        if host.disk.operations_under_way() > 0 {
+            return;
         }
+        // What it promised may exceed its disk for want of space, or from a former life.
+        let in_order = !member.is_in_debt() && !host.view.impaired;
+        if in_order {
+            self.tally.saw(Mark::StoppedInOrder);
+        } else {
+            self.tally.saw(Mark::StoppedInDoubt);
+        }
+        self.nodes[node].stopped_in_order = in_order;
+        self.end_life(node, false);
     }
 
     /// The host ends the life whatever is left, as soon as the group bears that.
