@@ -8,7 +8,7 @@ use super::{Handled, Member, State};
 use crate::action::{Action, Actions, Apply, Delivery, Source};
 use crate::config::Recovered;
 use crate::event::{Outputs, TimerRequest};
-use crate::frame::{Body, FrameSeed, Plain, chain_after};
+use crate::frame::{Body, FrameSeed, Level, Plain, chain_after};
 use crate::identity::SessionId;
 use crate::mutant;
 use crate::notice::{FailStop, Notice};
@@ -29,7 +29,9 @@ pub(super) struct Applier {
     pub(super) chain: Chain,
     /// The time of the last applied frame.
     pub(super) time: LogTime,
-    /// The same three at the end of what the service was handed.
+    /// The level of the newest term that was handed to the service.
+    pub(super) level: Level,
+    /// The first three at the end of what the service was handed.
     walked: Walked,
     /// The sessions of the messages that the service has not reported yet.
     pub(super) touched: Vec<SessionId>,
@@ -65,12 +67,13 @@ struct Walked {
 
 impl Applier {
     /// An applier that goes on from `point`: that of a snapshot, or the beginning of the log.
-    pub(super) fn new(batch_max: usize, point: SnapshotPoint) -> Self {
+    pub(super) fn new(batch_max: usize, point: SnapshotPoint, level: Level) -> Self {
         let SnapshotPoint { position, chain, time, .. } = point;
         Self {
             applied: position,
             chain,
             time,
+            level,
             walked: Walked { position, chain, time },
             touched: Vec::with_capacity(batch_max),
             awaited: None,
@@ -313,7 +316,11 @@ impl Member {
         actions: &mut Actions,
     ) -> Option<Delivery> {
         match frame.body {
-            Body::TermOpen(_) | Body::Reply { .. } | Body::SnapshotMark { .. } => None,
+            Body::Reply { .. } | Body::SnapshotMark { .. } => None,
+            Body::TermOpen(open) => {
+                self.state.applier.level = open.level;
+                None
+            }
             Body::Readmission { life, .. } => {
                 self.state.readmissions.note(life, position);
                 None

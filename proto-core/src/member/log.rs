@@ -76,6 +76,7 @@ impl Log {
         tag: GroupTag,
         limits: &crate::config::Limits,
         recovered: &crate::config::Recovered,
+        opened: Option<(crate::term::Term, frame::Level)>,
     ) -> Self {
         let end = recovered.log_end;
         let ring_bytes_min = RING_BYTES_MIN.min(limits.window_bytes / RING_PART);
@@ -94,7 +95,8 @@ impl Log {
             verified_time: recovered.log_time,
             written: end,
             durable: end,
-            opened: recovered.opened,
+            // What begins behind the opening frame of its newest term knows of that by a snapshot.
+            opened: recovered.opened.or(opened),
             rejections: 0,
         }
     }

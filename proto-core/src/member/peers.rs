@@ -260,6 +260,19 @@ impl Peers {
         !self.doubt.wanted && !self.doubt.saved
     }
 
+    /// Whether the next life may find, on the disk as it is or as it may be by then, that this
+    /// member has promised more than it has.
+    pub(super) fn doubt_may_be_found(&self) -> bool {
+        let OwnDoubt { wanted, saving, saved } = self.doubt;
+        wanted || saving || saved
+    }
+
+    /// Whether something waits until the records are durable: the log, or what this member may
+    /// promise.
+    pub(super) fn are_awaited(&self) -> bool {
+        self.log_waits_at.is_some() || self.doubt.wanted != self.doubt.saved
+    }
+
     /// Whether it is durable that this member was readmitted.
     pub(super) fn own_is_saved(&self) -> bool {
         self.own_saved == Saved::Yes

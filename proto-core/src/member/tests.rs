@@ -5,6 +5,7 @@ mod cluster;
 mod cut;
 mod durability;
 mod elections;
+mod endings;
 mod fetch_disk;
 mod fetch_faults;
 mod fetching;
