@@ -34,7 +34,11 @@ pub(crate) enum Command {
     Init(Init),
     /// Runs a member of a replicated ledger
     ///
-    /// On SIGUSR1 it writes its status to its standard error, as a line of JSON.
+    /// On SIGUSR1 it writes its status to its standard error, as a line of JSON. SIGINT and SIGTERM
+    /// stop it: one of a volatile group brings its disk up to what it has promised before, and the
+    /// same signal once more keeps it from waiting for that any longer. The exit code is 0 if it
+    /// stopped in good order, 3 if its disk came up short, so that its next life is impaired, and 1
+    /// if it failed.
     Member(Member),
     /// Sends each line of standard input as a message, and prints the replies
     Client(Client),

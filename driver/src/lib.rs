@@ -103,7 +103,7 @@ pub use member_handle::{
     MemberGone, MemberHandle, MemberOptions, RunError, StartMemberError, TakeSnapshotError,
     TransferError,
 };
-pub use member_host::{Completions, MemberHost};
+pub use member_host::{Completions, MemberHost, STOP_TIMEOUT};
 pub use member_loop::{MemberLoop, Stopped};
 pub use mender::{MendError, Mender};
 pub use metrics::{DatagramCounters, MemberStatus, ScrubStatus, StorageCounters};

@@ -8,6 +8,8 @@
 //! durability = "durable"            # or "volatile": committed is what a quorum has in memory;
 //!                                   # the same for all members
 //! checkpoint_interval = "1s"        # only of a volatile one: how often it syncs its log
+//! stop_timeout = "60s"              # only of a volatile one: how long a stop waits for its disk to
+//!                                   # complete something
 //! members = [
 //!     { id = 1, address = "192.0.2.1:9001" },
 //!     { id = 2, address = "192.0.2.2:9001" },
@@ -49,6 +51,7 @@ use self::members::{Members, read_address, read_members};
 use self::section::Section;
 use crate::endpoint::endpoint_of;
 use crate::faults::Faults;
+use crate::member_host::STOP_TIMEOUT;
 use crate::storage::{Scrubbing, SnapshotWriting};
 
 /// A member's configuration, checked.
@@ -70,6 +73,9 @@ pub struct Configuration {
     pub limits: Limits,
     /// What it takes that a message is committed: the same for all members.
     pub durability: Durability,
+    /// How long a member of a volatile group that stops waits for its disk to complete something
+    /// more of what it has promised; a minute unless given.
+    pub stop_timeout: Duration,
     /// How what is stored is read again.
     pub scrubbing: Scrubbing,
     /// How this member's own snapshots are written.
@@ -202,6 +208,12 @@ impl Configuration {
         if let Some(interval) = self.durability.checkpoint_interval() {
             file.insert("durability".into(), VOLATILE.into());
             file.insert(CHECKPOINT_INTERVAL.into(), section::duration_text(interval).into());
+            if self.stop_timeout != STOP_TIMEOUT {
+                file.insert(
+                    "stop_timeout".into(),
+                    section::duration_text(self.stop_timeout).into(),
+                );
+            }
         }
         let (mut timing, mut limits) = (Table::new(), Table::new());
         let (mut default_timing, mut default_limits) = (Timing::default(), Limits::default());
@@ -274,6 +286,7 @@ impl Configuration {
             .and_then(|value| file.text("data", value));
         read_security(&mut file);
         let durability = read_durability(&mut file);
+        let stop_timeout = read_stop_timeout(&mut file, durability);
         let Members { addresses: members, complete } = read_members(&mut file);
         let bind = file.optional("bind").and_then(|value| read_address(&mut file, "bind", value));
         let bind = bind.or_else(|| members.get(&member?).copied());
@@ -308,6 +321,7 @@ impl Configuration {
             timing,
             limits,
             durability,
+            stop_timeout,
             scrubbing,
             snapshots,
             faults,
@@ -359,6 +373,18 @@ fn read_durability(file: &mut Section<'_>) -> Durability {
         true => Durability::Volatile { checkpoint_interval },
         false => Durability::Durable,
     }
+}
+
+fn read_stop_timeout(file: &mut Section<'_>, durability: Durability) -> Duration {
+    let (key, mut timeout) = ("stop_timeout", STOP_TIMEOUT);
+    match file.optional(key) {
+        Some(value) if !durability.is_volatile() => {
+            let reason = "is of no use in a durable group, whose members owe their disks nothing";
+            file.problem(key, Some(value), reason, "remove it");
+        }
+        _ => file.duration_into(key, &mut timeout),
+    }
+    timeout
 }
 
 fn read_group(file: &mut Section<'_>, value: &Value) -> Option<GroupId> {
