@@ -413,7 +413,7 @@ fn e73_what_was_fetched_is_installed_when_the_own_snapshot_has_failed() {
     take_of(&mut cluster, [leader, third]);
     cluster.run_until("it stores its own", |cluster| !cluster.nodes[&id(away)].taken.is_empty());
     cluster.cut.isolated = vec![endpoint(away)];
-    for _ in 0..30 {
+    for _ in 0..120 {
         take_of(&mut cluster, [leader, third]);
     }
     cluster.cut.isolated.clear();
