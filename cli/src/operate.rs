@@ -97,12 +97,21 @@ pub(crate) async fn status(directories: &[impl AsRef<Path>], json: bool) -> Resu
 fn table(reports: &[MemberReport]) -> String {
     let unknown = || or_nothing(None);
     type Row<'a> = (&'a str, fn(&MemberReport) -> String);
-    let rows: [Row<'_>; 28] = [
+    let rows: [Row<'_>; 31] = [
         ("member", |report| report.id.to_string()),
         ("role", role),
         ("term", |report| report.term.to_string()),
         ("leader", |report| report.leader.map_or_else(|| "-".to_owned(), |id| id.to_string())),
         ("level", |report| report.level.clone()),
+        ("recovery epoch", |report| {
+            report.recovered_at.map_or_else(|| "-".to_owned(), |(epoch, _)| epoch.to_string())
+        }),
+        ("recovered at", |report| {
+            report.recovered_at.map_or_else(|| "-".to_owned(), |(_, at)| at.to_string())
+        }),
+        ("left behind by", |report| {
+            report.left_behind_by.map_or_else(|| "-".to_owned(), |epoch| epoch.to_string())
+        }),
         ("sessions", |report| report.sessions.to_string()),
         ("seen", |report| report.seen.to_string()),
         ("verified", |report| report.verified.to_string()),

@@ -21,6 +21,11 @@ pub(crate) struct MemberReport {
     pub(crate) level: String,
     /// It may have lost bytes that it held, and has not healed yet.
     pub(crate) impaired: bool,
+    /// The recovery epoch of its log, if the group was recovered by force, and from where on what was
+    /// promised before is lost.
+    pub(crate) recovered_at: Option<(u32, u64)>,
+    /// A later recovery epoch that was heard of: it was left behind.
+    pub(crate) left_behind_by: Option<u32>,
     /// Open sessions.
     pub(crate) sessions: usize,
     pub(crate) seen: u64,
@@ -75,6 +80,8 @@ impl MemberReport {
             applicant: status.view.applicant,
             level: level_text(status.level).into(),
             impaired: status.view.impaired,
+            recovered_at: status.view.recovered_at.map(|(epoch, at)| (epoch.0, at.0)),
+            left_behind_by: status.datagrams.newer_epoch.map(|epoch| epoch.0),
             sessions: status.view.sessions,
             seen: status.view.seen.0,
             verified: status.view.verified.0,

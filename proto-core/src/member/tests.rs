@@ -8,6 +8,7 @@ mod elections;
 mod fetch_disk;
 mod fetch_faults;
 mod fetching;
+mod forced;
 mod hardship;
 mod levels;
 mod places;
