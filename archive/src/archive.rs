@@ -15,6 +15,7 @@ use crate::log::{Log, log_directory};
 use crate::payload::HistoryAndCut;
 use crate::reader::Reader;
 use crate::record::Kind;
+use crate::recoveries::{self, RECOVERIES};
 use crate::recovery::{Beginning, Candidates, Repairs, recover};
 use crate::scrub::Scrub;
 use crate::shared::{Ground, Shared};
@@ -30,7 +31,7 @@ pub(crate) const PEERS: &str = "peers";
 pub(crate) const ORIGIN: &str = "origin";
 
 /// Room that is reserved for small records, and for histories (of 1,300 terms).
-const ROOM_SMALL: u64 = 4 << 10;
+pub(crate) const ROOM_SMALL: u64 = 4 << 10;
 const ROOM_HISTORY: u64 = 64 << 10;
 
 /// How an archive is opened.
@@ -184,6 +185,7 @@ impl<D: Disk> Archive<D> {
         let (history_copies, history) = records.open::<HistoryAndCut>(HISTORY, Kind::History)?;
         let (peers_copies, peers) = records.open(PEERS, Kind::Peers)?;
         let (mut boot_copies, boot) = records.open::<BootEpoch>(BOOT, Kind::Boot)?;
+        let recoveries = recoveries::find(&disk, directory, &identity)?;
         let (origin_copies, origin) = records.open::<SnapshotPoint>(ORIGIN, Kind::Origin)?;
         let mut repairs = Repairs { copies: records.repaired, ..Repairs::default() };
         let log = Log::new(disk.clone(), directory, &identity, Access::Write);
@@ -223,6 +225,7 @@ impl<D: Disk> Archive<D> {
             opened: found.opened,
             peers,
             snapshot,
+            forced: recoveries::of_epoch(&recoveries, identity.recovery_epoch),
         };
         let (writer, reader) = (Writer::new(Arc::clone(&shared)), Reader::new(Arc::clone(&shared)));
         let options = *options;
@@ -319,7 +322,7 @@ fn refuse_existing<D: Disk>(
 /// Whether a name in the directory is one that an archive gives.
 fn is_ours(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
-    let kept_twice = |stem: &str| [BOOT, VOTE, HISTORY, PEERS, ORIGIN].contains(&stem);
+    let kept_twice = |stem: &str| [BOOT, VOTE, HISTORY, PEERS, ORIGIN, RECOVERIES].contains(&stem);
     matches!(name, "identity" | "identity.new" | "mark" | "log" | "snapshots")
         || name.strip_suffix(".0").or_else(|| name.strip_suffix(".1")).is_some_and(kept_twice)
 }

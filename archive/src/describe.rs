@@ -18,6 +18,7 @@ use crate::log::Log;
 use crate::marks::{Marks, known_durable};
 use crate::payload::{HistoryAndCut, Payload};
 use crate::record::Kind;
+use crate::recoveries::{self, RecoveryRecord};
 use crate::scan::Scan;
 use crate::snapshots::{self, Found, snapshot_directory};
 
@@ -53,6 +54,9 @@ pub struct Description {
     pub opened: Option<(Term, Level)>,
     /// Whether what the member promised may exceed this disk: it comes up impaired.
     pub is_marked: bool,
+    /// The forced recoveries that the member took part in, oldest first; of a later epoch than that
+    /// of the identity it is one that was interrupted.
+    pub recoveries: Vec<RecoveryRecord>,
     /// How many frames there are of each kind.
     pub frames: FrameCounts,
     /// The files of the log, oldest first.
@@ -142,6 +146,10 @@ pub fn describe_on<D: Disk>(
     let history = copies::<D, HistoryAndCut>(source, HISTORY, Kind::History, &mut problems);
     let peers = copies::<D, Vec<PeerRecord>>(source, PEERS, Kind::Peers, &mut problems);
     let origin = copies::<D, SnapshotPoint>(source, ORIGIN, Kind::Origin, &mut problems);
+    let recoveries = recoveries::find(disk, directory, &identity).unwrap_or_else(|error| {
+        problems.push(error.to_string());
+        Vec::new()
+    });
     let own = identity.member;
     let is_marked = peers.iter().flat_map(|found| &found.1).any(|peer| {
         peer.life.member == own && peer.acknowledged_in.0 == 0 && peer.acknowledged > Position::ZERO
@@ -161,6 +169,7 @@ pub fn describe_on<D: Disk>(
         log_time: LogTime::default(),
         opened: None,
         is_marked,
+        recoveries,
         frames: FrameCounts::default(),
         segments: Vec::new(),
         segment_file_bytes: 0,
@@ -363,6 +372,7 @@ impl Description {
 impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Identity { group, recovery_epoch, member, incarnation, voters, .. } = &self.identity;
+        let recovery_epoch = *recovery_epoch;
         writeln!(f, "directory   {}", self.directory.display())?;
         match self.locked_by {
             Some(pid) => writeln!(f, "in use by   process {pid}")?,
@@ -387,6 +397,19 @@ impl fmt::Display for Description {
             let (life, term, position) = (peer.life, peer.term, peer.acknowledged);
             let (member, boot) = (life.member, life.boot_epoch.0);
             writeln!(f, "peer        {member}, boot epoch {boot}, {position} in term {term}")?;
+        }
+        for RecoveryRecord { forced, members, at_seconds } in &self.recoveries {
+            let members = members.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+            let what = match forced.epoch > recovery_epoch {
+                true => "prepared, and not done here",
+                false => "by force",
+            };
+            writeln!(
+                f,
+                "recovery    epoch {} {what}: kept before {} by member {}, promised up to {} at \
+                 least, members {members}, at {at_seconds} s",
+                forced.epoch.0, forced.kept, forced.chosen, forced.promised
+            )?;
         }
         self.write_log(f)?;
         let counts = &self.frames;

@@ -18,8 +18,9 @@ use crate::snapshots::{CHUNK_HEADER_BYTES, Manifest};
 /// How much is written between syncs: a sync of the log must not wait behind all of a large one,
 /// nor longer than a disk takes for this much.
 const SYNC_BYTES: u64 = 2 << 20;
-/// How much space is taken at a time, before it is written to.
-const RESERVE_BYTES: u64 = 8 << 20;
+/// How much space is taken at a time, before it is written to: a file system in memory clears it at
+/// once, and whoever waits for the processor waits for that.
+const RESERVE_BYTES: u64 = 256 << 10;
 
 /// A file that a snapshot's stream is written to.
 #[derive(Debug)]

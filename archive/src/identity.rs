@@ -17,7 +17,7 @@ pub const SEGMENT_BYTES_MIN: u64 = 4 << 10;
 pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 
 /// Whose directory it is: written once, when the group is formed or the member joins, and never
-/// changed (rule 9).
+/// changed (rule 9), but for the recovery epoch: a forced recovery raises it (rule 5 v).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Identity {
     /// The group.
@@ -55,7 +55,7 @@ impl Identity {
     }
 
     /// Writes the identity under a name of its own and then renames it, so that it exists whole or
-    /// not at all.
+    /// not at all, or, where one was, that one or this.
     pub(crate) fn create<D: Disk>(&self, disk: &D, directory: &Path) -> Result<(), ArchiveError> {
         let (draft, path) = (directory.join("identity.new"), directory.join("identity"));
         let mut payload = self.segment_bytes.to_le_bytes().to_vec();

@@ -11,6 +11,7 @@ mod disk;
 mod draft;
 mod error;
 mod fetched;
+mod forcing;
 mod identity;
 mod lock;
 mod log;
@@ -22,6 +23,7 @@ mod payload;
 mod purging;
 mod reader;
 mod record;
+mod recoveries;
 mod recovery;
 mod salvage;
 mod scan;
@@ -41,11 +43,16 @@ pub use describe::{
 };
 pub use disk::{Access, Disk, RealDisk};
 pub use error::{AppendError, ArchiveError};
+pub use forcing::{
+    RecoveringMember, RecoveryError, RecoveryPlan, plan_recovery, plan_recovery_on,
+    recover_by_force, recover_by_force_on,
+};
 pub use identity::{Identity, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use mending::{Filled, Hole, Mending};
 pub use purging::{PurgeError, PurgePlan, plan_purge, plan_purge_on, purge, purge_on};
 pub use reader::Reader;
 pub use record::{FORMAT, Owner};
+pub use recoveries::RecoveryRecord;
 pub use recovery::{PassedOver, Repairs};
 pub use salvage::{Salvaged, salvage, salvage_on};
 pub use scrub::{Damage, Scrub, Scrubbed};

@@ -43,8 +43,9 @@ pub enum PurgeError {
     },
     /// A process works in it.
     #[error(
-        "process {pid} works in the directory; stop that member first, or have it purge by itself \
-         with `purge_keep_bytes` in its configuration"
+        "process {pid} works in the directory, and nothing is taken from under it; stop that \
+         member first, or have it purge by itself behind each snapshot, with `purge_keep_bytes` in \
+         its configuration"
     )]
     InUse {
         /// The process.

@@ -47,6 +47,8 @@ pub(crate) enum Kind {
     Snapshot = 10,
     /// Where the log begins.
     Origin = 11,
+    /// The forced recoveries.
+    Recoveries = 12,
 }
 
 /// A record that was read and is whole.

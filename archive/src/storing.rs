@@ -22,6 +22,8 @@ pub struct Storing<D: Disk = RealDisk> {
     path: PathBuf,
     /// Bytes of the service's state that are to come.
     missing: u64,
+    /// Bytes were not taken: what would follow does not belong where it would be written.
+    has_failed: bool,
     is_named: bool,
     /// Last: the directory stays locked until the file is gone.
     shared: Arc<Shared<D>>,
@@ -39,11 +41,21 @@ impl<D: Disk> Storing<D> {
     /// large file before it.
     ///
     /// # Errors
-    /// As [`Snapshots::store`]. [`ArchiveError::Snapshot`] for more bytes than were announced.
+    /// As [`Snapshots::store`]. [`ArchiveError::Snapshot`] for more bytes than were announced, and
+    /// whenever it failed before: nothing can be made of it any more.
     pub fn take(&mut self, bytes: &[u8]) -> Result<(), ArchiveError> {
+        self.check()?;
+        self.has_failed = true;
         let left = self.missing.checked_sub(bytes.len() as u64);
         self.missing = left.ok_or_else(|| self.broken("is longer than its service said"))?;
-        self.draft.take(bytes)
+        self.draft.take(bytes)?;
+        self.has_failed = false;
+        Ok(())
+    }
+
+    /// Refuses once bytes were not taken.
+    fn check(&self) -> Result<(), ArchiveError> {
+        if self.has_failed { Err(self.broken("was not written up to here")) } else { Ok(()) }
     }
 
     fn broken(&self, what: &'static str) -> ArchiveError {
@@ -52,6 +64,7 @@ impl<D: Disk> Storing<D> {
 
     /// Makes all of it durable and gives it its name.
     fn finish(&mut self) -> Result<(), ArchiveError> {
+        self.check()?;
         if self.missing > 0 {
             return Err(self.broken("is shorter than its service said"));
         }
@@ -127,6 +140,7 @@ impl<D: Disk> Snapshots<D> {
             position,
             path,
             missing: service_bytes,
+            has_failed: false,
             is_named: false,
             shared: Arc::clone(&self.shared),
         };
@@ -139,7 +153,8 @@ impl<D: Disk> Snapshots<D> {
     /// the snapshot is there, as behind [`Snapshots::store`].
     ///
     /// # Errors
-    /// As [`Snapshots::store`]; [`ArchiveError::Snapshot`] when bytes are missing.
+    /// As [`Snapshots::store`]; [`ArchiveError::Snapshot`] when bytes are missing, or were not
+    /// taken.
     pub fn publish(
         &mut self,
         mut storing: Storing<D>,

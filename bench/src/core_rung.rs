@@ -9,13 +9,12 @@
 use core::error::Error;
 
 use clap::Args;
+use quorate_core::Limits;
 
 use crate::line::Line;
 use crate::measure::{Yield, clock_reading_ns, median};
 use crate::raft_peer::{self, RaftLoad};
-use crate::room::{
-    LOG_WINDOW_BYTES, PAGE_CACHE_BYTES, Room, RoomOptions, RoomYield, SESSION_WINDOW_BYTES,
-};
+use crate::room::{PAGE_CACHE_BYTES, Room, RoomOptions, RoomYield, SESSION_WINDOW_BYTES};
 
 /// Batch and window of the peer's cases: the same windows as ours, and what it does best with.
 const PEER_LOADS: [(u64, u64); 6] =
@@ -27,9 +26,6 @@ const BUILD: &str = "release, fat lto, one codegen unit, panic = abort";
 /// Batches of the peer from which its best rate is taken.
 const PEER_BEST_BATCHES: [u64; 2] = [64, 256];
 
-/// The window of the log that members have by default. It does not fit the cache of a processor.
-const LARGE_LOG_WINDOW_BYTES: u64 = 16 << 20;
-
 /// How the rung is run.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CoreOptions {
@@ -40,7 +36,7 @@ pub(crate) struct CoreOptions {
     #[arg(long, default_value_t = 400_000)]
     pub(crate) messages: u64,
     /// Runs of each case; medians are shown.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 11)]
     pub(crate) repetitions: usize,
     /// Bytes of a message.
     #[arg(long, default_value_t = 64)]
@@ -51,10 +47,9 @@ pub(crate) struct CoreOptions {
     /// Stream bytes of one send, at most [default: what members do by default].
     #[arg(long)]
     pub(crate) run_bytes: Option<u64>,
-    /// Bytes of the ring of each member's log; more where the messages in flight need it. All
+    /// Bytes of the window of each member's log; more where the messages in flight need it. All
     /// windows are run with each.
-    #[arg(long, value_delimiter = ',',
-        default_values_t = [LOG_WINDOW_BYTES, LARGE_LOG_WINDOW_BYTES])]
+    #[arg(long, value_delimiter = ',', default_values_t = [Limits::default().window_bytes])]
     pub(crate) log_window: Vec<u64>,
     /// Bytes of the rings of a session; more where its messages in flight need it.
     #[arg(long, default_value_t = SESSION_WINDOW_BYTES)]

@@ -22,6 +22,7 @@ mod room;
 mod run_all;
 mod slow_member_rung;
 mod snapshot_rung;
+mod tables;
 
 use std::process::ExitCode;
 
@@ -57,6 +58,8 @@ enum Rung {
     Instructions(gate::GateOptions),
     /// Draws the figures from the lines of earlier runs.
     Plot(plot::PlotOptions),
+    /// Writes the tables of BENCHMARKS.md from the lines of earlier runs.
+    Tables(tables::TableOptions),
     /// Runs all rungs and draws all figures.
     RunAll(run_all::RunAllOptions),
     /// A member process of a cluster.
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         Rung::Member(options) => cluster::run_member(&options),
         Rung::Instructions(options) => gate::run(&options),
         Rung::Plot(options) => plot::run(&options).map(drop),
+        Rung::Tables(options) => tables::run(&options),
         Rung::Iterate(options) => instructions::iterate(&options),
     };
     match done {

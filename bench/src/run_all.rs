@@ -21,7 +21,7 @@ struct Part {
     quick: &'static str,
 }
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     Part { file: "core", rung: "core", arguments: "", quick: "--messages 20000 --repetitions 1" },
     Part {
         file: "codec",
@@ -44,7 +44,13 @@ const PARTS: [Part; 9] = [
     Part {
         file: "loopback-runtimes",
         rung: "loopback",
-        arguments: "--runtime async-std --storage memory --loss 0",
+        arguments: "--runtime async-std",
+        quick: "--storage memory --loss 0 --window 1,64 --rate 1000,5000 --seconds 0.3 --repetitions 1",
+    },
+    Part {
+        file: "loopback-levels",
+        rung: "loopback",
+        arguments: "--level durable,volatile --storage disk --loss 0",
         quick: "--window 1,64 --rate 1000,5000 --seconds 0.3 --repetitions 1",
     },
     Part {

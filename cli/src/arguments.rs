@@ -98,6 +98,10 @@ pub(crate) struct Init {
     /// since 1970]
     #[arg(long, value_name = "N", requires = "rejoin", value_parser = clap::value_parser!(u32).range(2..))]
     pub(crate) incarnation: Option<u32>,
+    /// The recovery epoch that the others are in: after each `quorate tool recover` it is a higher
+    /// one
+    #[arg(long, value_name = "N", requires = "rejoin", default_value_t = 0)]
+    pub(crate) recovery_epoch: u32,
 }
 
 #[derive(Args, Debug)]
@@ -146,6 +150,10 @@ pub(crate) struct Client {
     /// The group, in hexadecimal
     #[arg(long, value_name = "GROUP", value_parser = group, required_unless_present = "config")]
     pub(crate) group: Option<u64>,
+    /// The group's recovery epoch: after each `quorate tool recover` it is a higher one [default:
+    /// that of the configured member's directory, else 0]
+    #[arg(long, value_name = "N")]
+    pub(crate) recovery_epoch: Option<u32>,
     /// What the client runs on
     #[arg(long, value_enum, default_value_t)]
     pub(crate) runtime: Runtime,
@@ -177,8 +185,9 @@ pub(crate) enum Tool {
     ///
     /// It says what goes, and does it only with --yes. What would lose anything is refused: a
     /// directory in which something is damaged, and a snapshot that is the newest one, which may be
-    /// the next to be damaged. A member that runs purges by itself, with `purge_keep_bytes` or
-    /// `log_bytes_max` in its configuration.
+    /// the next to be damaged; and so is the directory of a member that runs. That one purges by
+    /// itself behind each snapshot, with `purge_keep_bytes` or `log_bytes_max` in its
+    /// configuration.
     Purge {
         /// The member's data directory
         directory: PathBuf,
@@ -246,6 +255,29 @@ pub(crate) enum Tool {
         /// the seconds since 1970]
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
         incarnation: Option<u32>,
+    },
+    /// Lets a volatile group go on that stands still since too many of its members lost what they
+    /// held in memory; something of what was committed may be lost for good
+    ///
+    /// First start all members: often they go on by themselves. If not, stop them all, and give the
+    /// directories of as many as can be had, of a majority at least. The best of their logs is kept.
+    /// The plan is printed: what is kept, and from where on all that was promised is lost. It is
+    /// done only with --confirm and the word that the plan ends with. Then start the members; those
+    /// that were left out are heard by nobody any more, and rejoin with `quorate init --rejoin
+    /// --recovery-epoch`. Interrupted, give all directories again.
+    Recover {
+        /// The members' data directories
+        #[arg(required = true)]
+        directories: Vec<PathBuf>,
+        /// Something may be lost: there is no other way yet
+        #[arg(long, required = true)]
+        lossy: bool,
+        /// Do it, as the plan says that ends with this word
+        #[arg(long, value_name = "WORD")]
+        confirm: Option<String>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Takes the events of a recording through the core again, and compares every action
     ///

@@ -6,7 +6,9 @@ use std::io::BufRead;
 
 use quorate_core::client::{ClientConfig, ClientLimits, ClientTiming, Reject};
 use quorate_core::{ClientKey, GroupId, MemberId, RecoveryEpoch};
-use quorate_driver::{ClientHandle, ClientOptions, PendingReply, Reply, SubmitError, endpoint_of};
+use quorate_driver::{
+    ClientHandle, ClientOptions, PendingReply, Reply, SubmitError, endpoint_of, recovery_epoch_of,
+};
 use tokio::sync::mpsc;
 
 use crate::arguments;
@@ -145,9 +147,11 @@ fn print(reply: &Reply) {
 }
 
 fn config(arguments: arguments::Client) -> Result<ClientConfig, Failure> {
+    let mut recovery_epoch = RecoveryEpoch(0);
     let (group, members) = match &arguments.config {
         Some(path) => {
             let configuration = load(path)?;
+            recovery_epoch = recovery_epoch_of(&configuration);
             (configuration.group, configuration.members)
         }
         None => {
@@ -157,7 +161,7 @@ fn config(arguments: arguments::Client) -> Result<ClientConfig, Failure> {
     };
     Ok(ClientConfig {
         group,
-        recovery_epoch: RecoveryEpoch(0),
+        recovery_epoch: arguments.recovery_epoch.map_or(recovery_epoch, RecoveryEpoch),
         key: ClientKey(0),
         members: members.iter().map(|(id, address)| (*id, endpoint_of(*address))).collect(),
         seed: 0,

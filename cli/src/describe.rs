@@ -3,7 +3,9 @@
 use core::fmt::Write;
 use std::path::Path;
 
-use quorate_archive::{Description, FrameCounts, Options, SnapshotDescription, describe};
+use quorate_archive::{
+    Description, FrameCounts, Options, RecoveryRecord, SnapshotDescription, describe,
+};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, tell_line};
@@ -33,6 +35,7 @@ fn object(description: &Description) -> Value {
     let history = description.history.as_ref().map(|history| {
         let lines = history.lines().iter().map(|line| {
             json!({
+                "recovery_epoch": line.recovery_epoch.0,
                 "term": line.term.0,
                 "base": line.base.0,
                 "leader": line.leader.member.0,
@@ -53,6 +56,7 @@ fn object(description: &Description) -> Value {
         "directory": description.directory,
         "locked_by": description.locked_by,
         "group": format!("{:016x}", identity.group.0),
+        "recovery_epoch": identity.recovery_epoch.0,
         "member": identity.member.0,
         "incarnation": identity.incarnation.0,
         "voters": identity.voters.iter().map(|voter| voter.0).collect::<Vec<_>>(),
@@ -68,6 +72,7 @@ fn object(description: &Description) -> Value {
         "log_time": description.log_time.0,
         "level": description.opened.map(|(_, level)| level_text(level)),
         "impaired": description.is_marked,
+        "recoveries": description.recoveries.iter().map(recovery).collect::<Vec<_>>(),
         "frames": {
             "term_opens": frames.term_opens,
             "session_opens": frames.session_opens,
@@ -82,6 +87,19 @@ fn object(description: &Description) -> Value {
         "segment_file_bytes": description.segment_file_bytes,
         "snapshots": snapshots(description),
         "problems": description.problems,
+    })
+}
+
+fn recovery(record: &RecoveryRecord) -> Value {
+    let forced = &record.forced;
+    json!({
+        "epoch": forced.epoch.0,
+        "term": forced.term.0,
+        "chosen": forced.chosen.0,
+        "kept": forced.kept.0,
+        "promised": forced.promised.0,
+        "members": record.members.iter().map(|member| member.0).collect::<Vec<_>>(),
+        "at_seconds": record.at_seconds,
     })
 }
 
@@ -116,7 +134,15 @@ fn text(description: &Description) -> String {
     };
     let rows = [
         ("directory", description.directory.display().to_string()),
-        ("group", format!("{:#018x}, members {}", identity.group.0, voters.join(", "))),
+        (
+            "group",
+            format!(
+                "{:#018x}, members {}, recovery epoch {}",
+                identity.group.0,
+                voters.join(", "),
+                identity.recovery_epoch.0
+            ),
+        ),
         ("member", format!("{}, incarnation {}", identity.member, identity.incarnation.0)),
         ("boot epoch", known(description.boot_epoch.map(|epoch| epoch.0.to_string()))),
         (
@@ -138,6 +164,9 @@ fn text(description: &Description) -> String {
         // Writing to a string does not fail.
         let _ = writeln!(text, "{name:<14} {value}");
     }
+    for record in &description.recoveries {
+        let _ = writeln!(text, "{:<14} {}", "recovery", recovery_text(description, record));
+    }
     for line in description.history.iter().flat_map(|history| history.lines()) {
         let _ = writeln!(
             text,
@@ -156,6 +185,24 @@ fn text(description: &Description) -> String {
     }
     text.truncate(text.trim_end().len());
     text
+}
+
+fn recovery_text(description: &Description, record: &RecoveryRecord) -> String {
+    let (forced, members) = (&record.forced, record.members.iter().map(ToString::to_string));
+    let interrupted = match forced.epoch > description.identity.recovery_epoch {
+        true => ", INTERRUPTED before it came here",
+        false => "",
+    };
+    format!(
+        "by force to epoch {}{interrupted}: kept is all before {} (of member {}), lost what was \
+         promised from there on, to {} at least; members {}; {} s after 1970",
+        forced.epoch.0,
+        forced.kept,
+        forced.chosen,
+        forced.promised,
+        members.collect::<Vec<_>>().join(", "),
+        record.at_seconds
+    )
 }
 
 fn frames_text(frames: &FrameCounts) -> String {

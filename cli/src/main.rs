@@ -12,6 +12,7 @@ mod member;
 mod metrics;
 mod operate;
 mod purge;
+mod recover;
 mod replay;
 mod report;
 mod runtime;
@@ -87,6 +88,9 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Tool { tool: Tool::Transfer { directory, to, json } } => {
             runtime.block_on(operate::transfer(&directory, to, json))
+        }
+        Command::Tool { tool: Tool::Recover { directories, lossy: _, confirm, json } } => {
+            recover::run(&directories, confirm.as_deref(), json)
         }
         Command::Tool { tool: Tool::Repair { config, incarnation } } => {
             member::repair(&config, incarnation)

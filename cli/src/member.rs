@@ -6,10 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use quorate_archive::Salvaged;
-use quorate_core::Incarnation;
+use quorate_core::{Incarnation, RecoveryEpoch};
 use quorate_driver::{
     Configuration, MemberHandle, MemberOptions, RejoinError, RunError, StorageMode, init_archive,
-    next_incarnation, rejoin_archive, salvage_archive,
+    next_incarnation, rejoin_archive_in, salvage_archive,
 };
 use quorate_runtime_mio::ThreadOptions;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -37,7 +37,8 @@ pub(crate) fn init(arguments: &arguments::Init) -> Result<(), Failure> {
         return Ok(());
     }
     let incarnation = arguments.incarnation.map_or_else(next_incarnation, Incarnation);
-    rejoin_archive(&configuration, incarnation).map_err(refused)?;
+    let epoch = RecoveryEpoch(arguments.recovery_epoch);
+    rejoin_archive_in(&configuration, incarnation, epoch).map_err(refused)?;
     tell_line(format_args!(
         "member {id} of group {group:#018x} has an empty directory, incarnation {}, in \
          {directory}; it counts again once the others have readmitted it",

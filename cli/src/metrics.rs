@@ -132,7 +132,7 @@ struct Sample {
 type Row = (&'static str, &'static str, fn(&Sample) -> u64);
 
 /// What can go up and down.
-const GAUGES: [Row; 30] = [
+const GAUGES: [Row; 32] = [
     ("term", "Current term", |s| s.status.view.term.0),
     ("leading", "Whether it leads", |s| {
         (s.status.view.leader == Some(s.status.view.life.member)).into()
@@ -171,6 +171,18 @@ const GAUGES: [Row; 30] = [
     ("fetched_bytes", "Bytes of a snapshot of another member that is being fetched", |s| {
         s.status.view.fetching.map_or(0, |(_, bytes)| bytes)
     }),
+    ("snapshot_writing_milliseconds", "For how long its own snapshot is being written", |s| {
+        let progress = s.status.snapshot_progress;
+        progress.map_or(0, |progress| progress.begun.elapsed().as_millis() as u64)
+    }),
+    (
+        "snapshot_unwritten_bytes",
+        "What is left of that: so much of the state may be in memory twice, at most",
+        |s| {
+            let progress = s.status.snapshot_progress;
+            progress.map_or(0, |progress| progress.bytes.saturating_sub(progress.written))
+        },
+    ),
     ("log_time_milliseconds", "Cluster time of the last applied frame", |s| {
         s.status.view.log_time.0
     }),

@@ -95,22 +95,34 @@ pub(crate) async fn status(directories: &[impl AsRef<Path>], json: bool) -> Resu
 
 /// A column for each member.
 fn table(reports: &[MemberReport]) -> String {
-    let unknown = || "-".to_owned();
+    let unknown = || or_nothing(None);
     type Row<'a> = (&'a str, fn(&MemberReport) -> String);
-    let rows: [Row<'_>; 25] = [
+    let rows: [Row<'_>; 31] = [
         ("member", |report| report.id.to_string()),
         ("role", role),
         ("term", |report| report.term.to_string()),
         ("leader", |report| report.leader.map_or_else(|| "-".to_owned(), |id| id.to_string())),
         ("level", |report| report.level.clone()),
+        ("recovery epoch", |report| {
+            report.recovered_at.map_or_else(|| "-".to_owned(), |(epoch, _)| epoch.to_string())
+        }),
+        ("recovered at", |report| {
+            report.recovered_at.map_or_else(|| "-".to_owned(), |(_, at)| at.to_string())
+        }),
+        ("left behind by", |report| {
+            report.left_behind_by.map_or_else(|| "-".to_owned(), |epoch| epoch.to_string())
+        }),
         ("sessions", |report| report.sessions.to_string()),
         ("seen", |report| report.seen.to_string()),
         ("verified", |report| report.verified.to_string()),
         ("durable", |report| report.durable.to_string()),
         ("commit", |report| report.commit.to_string()),
-        ("safe", |report| report.safe.map_or_else(|| "-".to_owned(), |at| at.to_string())),
+        ("safe", |report| or_nothing(report.safe)),
         ("applied", |report| report.applied.to_string()),
         ("snapshot", |report| report.snapshot.to_string()),
+        ("writes one for ms", |report| or_nothing(report.snapshot_writing_ms)),
+        ("bytes of it left", |report| or_nothing(report.snapshot_unwritten)),
+        ("log begins at", |report| report.origin.to_string()),
         ("entries", |report| report.entries.to_string()),
         ("digest", |report| report.digest.clone()),
         ("elections won", |report| report.elections_won.to_string()),
@@ -118,14 +130,10 @@ fn table(reports: &[MemberReport]) -> String {
         ("repairs sent", |report| report.retransmits.to_string()),
         ("syncs", |report| report.syncs.to_string()),
         ("datagrams dropped", |report| report.lost_datagrams.to_string()),
-        ("receive overflows", |report| {
-            report.overflows.map_or_else(|| "-".to_owned(), |count| count.to_string())
-        }),
+        ("receive overflows", |report| or_nothing(report.overflows)),
         ("damages found", |report| report.damages.to_string()),
         ("bytes mended", |report| report.mended_bytes.to_string()),
-        ("is mended at", |report| {
-            report.mending_at.map_or_else(|| "-".to_owned(), |at| at.to_string())
-        }),
+        ("is mended at", |report| or_nothing(report.mending_at)),
         ("stopped by", |report| report.fail_stop.clone().unwrap_or_else(|| "-".to_owned())),
     ];
     let mut text = String::new();
@@ -142,6 +150,10 @@ fn table(reports: &[MemberReport]) -> String {
     }
     text.truncate(text.trim_end().len());
     text
+}
+
+fn or_nothing(number: Option<u64>) -> String {
+    number.map_or_else(|| "-".to_owned(), |number| number.to_string())
 }
 
 fn role(report: &MemberReport) -> String {

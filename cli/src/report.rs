@@ -21,6 +21,11 @@ pub(crate) struct MemberReport {
     pub(crate) level: String,
     /// It may have lost bytes that it held, and has not healed yet.
     pub(crate) impaired: bool,
+    /// The recovery epoch of its log, if the group was recovered by force, and from where on what was
+    /// promised before is lost.
+    pub(crate) recovered_at: Option<(u32, u64)>,
+    /// A later recovery epoch that was heard of: it was left behind.
+    pub(crate) left_behind_by: Option<u32>,
     /// Open sessions.
     pub(crate) sessions: usize,
     pub(crate) seen: u64,
@@ -31,6 +36,12 @@ pub(crate) struct MemberReport {
     pub(crate) safe: Option<u64>,
     pub(crate) applied: u64,
     pub(crate) snapshot: u64,
+    /// For how long it has been writing one, in milliseconds, if it does.
+    pub(crate) snapshot_writing_ms: Option<u64>,
+    /// Bytes of that one that are still to be written.
+    pub(crate) snapshot_unwritten: Option<u64>,
+    /// Where its log begins; what was before is purged.
+    pub(crate) origin: u64,
     pub(crate) entries: u64,
     pub(crate) digest: String,
     pub(crate) elections_won: u64,
@@ -58,6 +69,7 @@ impl MemberReport {
     /// The report of member `id`.
     pub(crate) fn new(id: u16, ledger: &Ledger, status: &MemberStatus) -> Self {
         let leads = status.view.leader == Some(status.view.life.member);
+        let writing = status.snapshot_progress;
         let knows_safe = status.level == Level::Durable || leads;
         Self {
             id,
@@ -68,6 +80,8 @@ impl MemberReport {
             applicant: status.view.applicant,
             level: level_text(status.level).into(),
             impaired: status.view.impaired,
+            recovered_at: status.view.recovered_at.map(|(epoch, at)| (epoch.0, at.0)),
+            left_behind_by: status.datagrams.newer_epoch.map(|epoch| epoch.0),
             sessions: status.view.sessions,
             seen: status.view.seen.0,
             verified: status.view.verified.0,
@@ -76,6 +90,9 @@ impl MemberReport {
             safe: knows_safe.then_some(status.view.safe.0),
             applied: status.view.applied.0,
             snapshot: status.view.snapshot.0,
+            snapshot_writing_ms: writing.map(|one| one.begun.elapsed().as_millis() as u64),
+            snapshot_unwritten: writing.map(|one| one.bytes.saturating_sub(one.written)),
+            origin: status.view.origin.0,
             entries: ledger.entries(),
             digest: digest_text(ledger),
             elections_won: status.counters.elections_won,

@@ -76,6 +76,20 @@ fn a_demonstration_bears_loss_and_a_killed_leader() {
 }
 
 #[test]
+fn a_demonstration_takes_snapshots_and_purges_what_they_stand_for() {
+    let output = quorate(&["demo", "--json"]).output().unwrap();
+    let told = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(output.status.success(), "{told}\n{}", errors(&output));
+    let result: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let mut members = result["members"].as_array().unwrap().iter();
+    let purged = |member: &serde_json::Value| {
+        let at = |key: &str| member[key].as_u64().unwrap();
+        0 < at("origin") && at("origin") < at("snapshot")
+    };
+    assert!(members.any(purged), "the log is ten times what is kept of it: {result}");
+}
+
+#[test]
 fn a_demonstration_bears_the_same_on_every_runtime_and_on_all_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let lines: String = (0..100).map(|number| format!("line {number}\n")).collect();
@@ -308,6 +322,11 @@ fn a_snapshot_is_taken_on_request_and_a_restart_begins_with_it() {
         let mut member = Killed(member);
         let told = take_snapshot(&mut member, &data);
         assert!(told.contains("is stored by member 1"), "{told}");
+        // It works there: nothing is taken from under it, whatever there is to purge.
+        let purge = quorate(&["tool", "purge", "--yes"]).arg(&data).output().unwrap();
+        let expected = format!("process {} works in the directory", member.0.id());
+        assert_eq!(purge.status.code(), Some(1));
+        assert!(errors(&purge).contains(&expected), "{}", errors(&purge));
         drop(member);
         let output = quorate(&["tool", "describe", "--json"]).arg(&data).output().unwrap();
         let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -62,7 +62,7 @@ pub enum OpenError {
 /// # Errors
 /// [`ArchiveError::AlreadyInitialised`] when it was done before, or what the disk says.
 pub fn init_archive(configuration: &Configuration) -> Result<(), ArchiveError> {
-    init_as(configuration, Incarnation::FIRST)
+    init_as(configuration, Incarnation::FIRST, RecoveryEpoch(0))
 }
 
 /// Why a member is not given a new directory.
@@ -115,8 +115,21 @@ pub fn rejoin_archive(
     configuration: &Configuration,
     incarnation: Incarnation,
 ) -> Result<(), RejoinError> {
+    rejoin_archive_in(configuration, incarnation, RecoveryEpoch(0))
+}
+
+/// As [`rejoin_archive`], of a group that was recovered by force: `epoch` is the one that the others
+/// are in.
+///
+/// # Errors
+/// As there.
+pub fn rejoin_archive_in(
+    configuration: &Configuration,
+    incarnation: Incarnation,
+    epoch: RecoveryEpoch,
+) -> Result<(), RejoinError> {
     check_rejoin(configuration, incarnation)?;
-    Ok(init_as(configuration, incarnation)?)
+    Ok(init_as(configuration, incarnation, epoch)?)
 }
 
 fn check_rejoin(
@@ -219,7 +232,11 @@ pub fn next_incarnation() -> Incarnation {
     Incarnation(seconds.max(Incarnation::FIRST.0 + 1))
 }
 
-fn init_as(configuration: &Configuration, incarnation: Incarnation) -> Result<(), ArchiveError> {
+fn init_as(
+    configuration: &Configuration,
+    incarnation: Incarnation,
+    recovery_epoch: RecoveryEpoch,
+) -> Result<(), ArchiveError> {
     let draft = draft_of(&configuration.data);
     if draft.exists() {
         // A repair was interrupted: what takes the place of that directory is whole, and remembers.
@@ -227,7 +244,7 @@ fn init_as(configuration: &Configuration, incarnation: Incarnation) -> Result<()
     }
     let identity = Identity {
         group: configuration.group,
-        recovery_epoch: RecoveryEpoch(0),
+        recovery_epoch,
         member: configuration.member,
         incarnation,
         voters: configuration.members.keys().copied().collect(),
@@ -239,6 +256,8 @@ fn init_as(configuration: &Configuration, incarnation: Incarnation) -> Result<()
 /// A member's archive, opened and split for the loop.
 #[derive(Debug)]
 pub struct ArchivePorts {
+    /// The recovery epoch of the directory: the configuration knows of none.
+    pub recovery_epoch: RecoveryEpoch,
     /// What was recovered: a new life has begun.
     pub recovered: Recovered,
     /// For the loop.
@@ -283,6 +302,7 @@ impl ArchivePorts {
         let scrub = archive.scrub();
         let (writer, syncer, reader) = archive.split();
         Ok(Self {
+            recovery_epoch: identity.recovery_epoch,
             recovered,
             writer: LogWriter(writer),
             store: ArchiveStore(syncer),
@@ -292,6 +312,13 @@ impl ArchivePorts {
             service_state,
         })
     }
+}
+
+/// The recovery epoch that the configured directory is in; that in which groups are formed, if
+/// there is none.
+#[must_use]
+pub fn recovery_epoch_of(configuration: &Configuration) -> RecoveryEpoch {
+    identify(&configuration.data).map_or(RecoveryEpoch(0), |identity| identity.recovery_epoch)
 }
 
 /// The configured directory, which [`ArchivePorts::open`] `refused`, to be mended by others;

@@ -6,7 +6,8 @@ use quorate_core::Position;
 use crate::archive_ports::{ArchiveReader, ArchiveSnapshots, ArchiveStore};
 use crate::port::{StoragePort, StorageRequest};
 use crate::storage::{
-    Completion, InlineStorage, ScrubThread, Scrubbing, SnapshotWriting, StorageThreads,
+    Completion, InlineStorage, ScrubThread, Scrubbing, SnapshotProgress, SnapshotWriting,
+    StorageThreads,
 };
 
 /// Who waits for the disk.
@@ -83,6 +84,14 @@ impl StoragePort<Cut> for ArchiveStorage {
     fn set_settled(&mut self, end: Position) {
         if let Self::Threads(_, Some(scrub)) = self {
             scrub.set_end(end);
+        }
+    }
+
+    fn snapshot_progress(&self) -> Option<SnapshotProgress> {
+        match self {
+            Self::Threads(threads, _) => threads.snapshot_progress(),
+            Self::Inline(inline) => inline.snapshot_progress(),
+            Self::Absent => None,
         }
     }
 

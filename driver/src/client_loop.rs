@@ -126,7 +126,7 @@ impl<P: DatagramPort> ClientLoop<P> {
     /// as [`crate::MemberLoop::receive`] does.
     pub fn receive(&mut self, clock: &impl Clock, budget: usize) -> usize {
         let mut buffer = mem::take(&mut self.buffer);
-        let tag = self.client.config().tag();
+        let world = (self.client.config().group, self.client.config().recovery_epoch);
         let (mut taken, mut errors) = (0, 0);
         while taken < budget && errors < RECEIVE_ERRORS_MAX {
             match self.datagrams.receive(&mut buffer) {
@@ -135,7 +135,7 @@ impl<P: DatagramPort> ClientLoop<P> {
                     let datagrams = received.datagrams(&buffer);
                     taken += datagrams.len().max(1);
                     for datagram in datagrams {
-                        let decoded = self.sender.counters.decoded(datagram, tag);
+                        let decoded = self.sender.counters.decoded(datagram, world);
                         if let Some((sender, content)) = decoded {
                             self.step(now, ClientEvent::Received { sender, source, content });
                         }

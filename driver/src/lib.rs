@@ -86,7 +86,8 @@ mod udp_port;
 pub use alarm::Alarm;
 pub use archive_ports::{
     ArchivePorts, ArchiveReader, ArchiveSnapshots, ArchiveStore, LogWriter, OpenError, RejoinError,
-    init_archive, next_incarnation, rejoin_archive, salvage_archive,
+    init_archive, next_incarnation, recovery_epoch_of, rejoin_archive, rejoin_archive_in,
+    salvage_archive,
 };
 pub use archive_storage::{ArchiveStorage, StorageMode};
 pub use client_handle::{
@@ -115,8 +116,8 @@ pub use port::{
 pub use sender::DATAGRAM_BYTES_MAX;
 pub use service::{Context, Service, ServiceError};
 pub use storage::{
-    Completion, InlineStorage, ScrubThread, Scrubbing, SnapshotWriting, StorageThreads,
-    perform_grouped,
+    Completion, InlineStorage, ScrubThread, Scrubbing, SnapshotProgress, SnapshotWriting,
+    StorageThreads, perform_grouped,
 };
 pub use turn::{Host, RuntimeError, Turn, Wake};
 pub use udp_port::{SocketError, UdpPort};

@@ -193,7 +193,8 @@ impl<S: 'static> MemberHandle<S> {
         self.address
     }
 
-    /// What can be seen of the member now. Cancelled, it changes nothing.
+    /// What can be seen of the member now; the service is not called for it. Cancelled, it changes
+    /// nothing.
     ///
     /// # Errors
     /// The member has ended.

@@ -194,7 +194,7 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
             faults: self.datagrams.counters(),
             storage: self.storage_counters,
             scrub: self.scrub,
-            digest: self.host.service().digest(),
+            snapshot_progress: self.storage.snapshot_progress(),
         }
     }
 
@@ -245,7 +245,8 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
     }
 
     fn received(&mut self, now: Instant, source: Endpoint, datagram: &[u8]) -> Result<(), Stopped> {
-        match self.sender.counters.decoded(datagram, self.member.config().tag()) {
+        let config = self.member.config();
+        match self.sender.counters.decoded(datagram, (config.group, config.recovery_epoch)) {
             Some((sender, content)) => {
                 if let Some(tap) = &mut self.tap {
                     tap.datagram(now, source, datagram);

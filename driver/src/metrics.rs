@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use quorate_codecs::decode;
+use quorate_codecs::{DecodeError, decode};
 use quorate_core::frame::Level;
-use quorate_core::{Counters, GroupTag, Incoming, Position, Sender, View};
+use quorate_core::{Counters, GroupId, GroupTag, Incoming, Position, RecoveryEpoch, Sender, View};
 
 use crate::faults::FaultCounters;
+use crate::storage::SnapshotProgress;
 
 /// Datagrams that went in and out.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -28,7 +29,13 @@ pub struct DatagramCounters {
     pub overflows: Option<u64>,
     /// Datagrams that could not be decoded, by reason.
     pub undecodable: BTreeMap<String, u64>,
+    /// The newest recovery epoch, later than its own, of which a whole datagram was heard: the group
+    /// was recovered by force without it. A member rejoins with a new directory of that epoch.
+    pub newer_epoch: Option<RecoveryEpoch>,
 }
+
+/// Recovery epochs behind the own one that are looked for in datagrams of other groups, at most.
+const NEWER_EPOCHS_MAX: u32 = 16;
 
 /// What went to the storage.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -86,8 +93,8 @@ pub struct MemberStatus {
     pub storage: StorageCounters,
     /// What became of reading again what is stored.
     pub scrub: ScrubStatus,
-    /// The digest of the service's state at `view.applied`.
-    pub digest: u64,
+    /// This member's own snapshot that is being stored: since when, and how much of it is written.
+    pub snapshot_progress: Option<SnapshotProgress>,
 }
 
 impl DatagramCounters {
@@ -95,16 +102,38 @@ impl DatagramCounters {
     pub(crate) fn decoded<'a>(
         &mut self,
         datagram: &'a [u8],
-        tag: GroupTag,
+        (group, epoch): (GroupId, RecoveryEpoch),
     ) -> Option<(Sender, Incoming<'a>)> {
         self.received += 1;
         self.received_bytes += datagram.len() as u64;
-        match decode(datagram, tag) {
+        match decode(datagram, GroupTag::new(group, epoch)) {
             Ok(decoded) => Some(decoded),
             Err(error) => {
                 *self.undecodable.entry(error.name().to_owned()).or_default() += 1;
+                if error == DecodeError::ForeignGroup {
+                    self.look_for_newer_epochs(datagram, group, epoch);
+                }
                 None
             }
+        }
+    }
+
+    /// Whoever was left behind by a forced recovery is not heard by the others any more, and nothing
+    /// that they say has any effect on it; but it is told.
+    #[cold]
+    fn look_for_newer_epochs(&mut self, datagram: &[u8], group: GroupId, own: RecoveryEpoch) {
+        let known = self.newer_epoch.unwrap_or(own).0;
+        let mut newer = (known..=known.saturating_add(NEWER_EPOCHS_MAX)).skip(1).map(RecoveryEpoch);
+        let is_of = |epoch: &RecoveryEpoch| decode(datagram, GroupTag::new(group, *epoch)).is_ok();
+        if let Some(newer) = newer.find(is_of) {
+            self.newer_epoch = Some(newer);
+            tracing::error!(
+                own = own.0,
+                newer = newer.0,
+                "the group was recovered by force without this one, and is in a later recovery \
+                 epoch: nobody hears it; a member rejoins with `quorate init --rejoin \
+                 --recovery-epoch`, and a client connects with that epoch"
+            );
         }
     }
 }

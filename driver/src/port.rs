@@ -9,6 +9,7 @@ use quorate_core::{
 };
 
 use crate::frozen::Frozen;
+use crate::storage::SnapshotProgress;
 
 /// Sends and receives datagrams, without ever waiting.
 pub trait DatagramPort {
@@ -128,7 +129,8 @@ pub trait LogPort {
 /// and what concerns snapshots, which have an order of their own each.
 pub trait StoragePort<C> {
     /// Takes over `request`; its [`crate::Completion`] is delivered later. Waits only when more is
-    /// outstanding than the core's limits allow.
+    /// outstanding than the core's limits allow, and never for what concerns snapshots: what finds
+    /// no room there fails.
     fn submit(&mut self, request: StorageRequest<C>);
 
     /// The loop has sent what it had to send: a port that performs its requests on the loop's
@@ -142,6 +144,11 @@ pub trait StoragePort<C> {
     /// [`crate::Completion::Scrubbed`].
     fn set_settled(&mut self, end: Position) {
         let _ = end;
+    }
+
+    /// The member's own snapshot that is being stored, if there is one and the port knows.
+    fn snapshot_progress(&self) -> Option<SnapshotProgress> {
+        None
     }
 
     /// Takes no further requests; those that were taken are finished.
@@ -225,7 +232,8 @@ pub enum StorageRequest<C> {
         /// The bytes.
         bytes: Vec<u8>,
     },
-    /// All parts were handed over: see that they are what was announced.
+    /// All parts were handed over: see that they are what was announced. If so, one of the member's
+    /// own that is being stored and stands before it fails: it would be waited for.
     CheckSnapshot {
         /// The operation.
         operation: OperationId,

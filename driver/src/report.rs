@@ -70,6 +70,14 @@ fn report_doubt(member: u16, notice: &Notice) {
         Notice::Healed { position } => {
             tracing::info!(member, position = position.0, "healed: this member counts in full");
         }
+        Notice::RecoveredByForce { epoch, kept } => {
+            tracing::warn!(
+                member,
+                epoch = epoch.0,
+                kept = kept.0,
+                "recovered by force: what was promised from here on in earlier epochs is lost"
+            );
+        }
         _ => report_demanded(member, notice),
     }
 }

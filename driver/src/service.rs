@@ -75,9 +75,14 @@ pub trait Service {
     /// The bytes are not a snapshot of this service.
     fn restore(&mut self, bytes: &[u8]) -> Result<(), ServiceError>;
 
-    /// A hash of the state, equal on all members at equal positions; of the snapshot by default,
-    /// which is laid out for it, and of nothing if there is none. A service with much state keeps
-    /// one that it can tell at once.
+    /// A hash of the state, equal on all members at equal positions, for whoever compares members:
+    /// by [`crate::MemberHandle::inspect`], on the member's thread. A member does not call it, nor
+    /// does any of its status.
+    ///
+    /// By default it is that of the snapshot, or of nothing if there is none: **all of the state is
+    /// laid out for it, and hashed, while the member does nothing else**: some seconds for a GiB,
+    /// in which a leader is replaced. A service with more than some MiB keeps a digest that it can
+    /// tell at once: it adds to it with each change.
     fn digest(&self) -> u64 {
         let mut hasher = StateHasher::default();
         hasher.write(&self.snapshot().into_bytes().unwrap_or_default());

@@ -70,7 +70,8 @@ pub enum Completion {
     },
 }
 
-/// Requests queued for each thread, at most; beyond it [`StoragePort::submit`] waits.
+/// Requests queued for the thread that makes durable, and for the one that reads, at most; beyond
+/// it [`StoragePort::submit`] waits.
 const QUEUE_MAX: usize = 4_096;
 
 /// Three threads behind queues: one that makes durable, one that reads, and one that stores
@@ -81,7 +82,7 @@ const QUEUE_MAX: usize = 4_096;
 pub struct StorageThreads<C> {
     durable: Option<SyncSender<StorageRequest<C>>>,
     reads: Option<SyncSender<StorageRequest<C>>>,
-    snapshots: Option<SyncSender<StorageRequest<C>>>,
+    snapshots: Option<Inbox<C>>,
     failure: Option<Box<dyn Fn(String) + Send>>,
 }
 
@@ -139,16 +140,20 @@ impl<T: Send + 'static> StorageThreads<T> {
 
 impl<C> StoragePort<C> for StorageThreads<C> {
     fn submit(&mut self, request: StorageRequest<C>) {
-        let queue = match Place::of(&request) {
-            Place::Reads => &self.reads,
-            Place::Snapshots => &self.snapshots,
-            Place::Durable => &self.durable,
+        let taken = match Place::of(&request) {
+            Place::Durable => self.durable.as_ref().map(|queue| put(queue, request)),
+            Place::Reads => self.reads.as_ref().map(|queue| put(queue, request)),
+            Place::Snapshots => self.snapshots.as_ref().map(|inbox| inbox.put(request)),
         };
-        let Some(queue) = queue else { return };
-        let gone = !put(queue, request);
-        if gone && let Some(failure) = &self.failure {
+        if taken == Some(false)
+            && let Some(failure) = &self.failure
+        {
             failure("a thread of the storage is gone; restart the member".into());
         }
+    }
+
+    fn snapshot_progress(&self) -> Option<SnapshotProgress> {
+        self.snapshots.as_ref().and_then(Inbox::progress)
     }
 
     /// Takes no further requests. The threads finish what is queued, close the files, and last of
@@ -338,33 +343,6 @@ fn read_one<C>(
     }
 }
 
-/// Keeps what is fetched of another member's snapshot; any other request is nothing to it.
-///
-/// # Errors
-/// What broke for good.
-fn store_one<C>(
-    store: &mut impl SnapshotStore,
-    request: StorageRequest<C>,
-    complete: impl Fn(Completion),
-) -> Result<(), String> {
-    complete(match request {
-        StorageRequest::KeepSnapshotPart { operation, manifest, start, bytes } => {
-            let result = store.keep(&manifest, start, &bytes);
-            outcome(operation, result, |()| stored(operation))?
-        }
-        StorageRequest::CheckSnapshot { operation, manifest } => {
-            let result = store.check(&manifest);
-            outcome(operation, result, |core| Completion::SnapshotWhole { operation, core })?
-        }
-        StorageRequest::DropSnapshot => {
-            store.discard();
-            return Ok(());
-        }
-        _ => return Ok(()),
-    });
-    Ok(())
-}
-
 const fn stored(operation: OperationId) -> Completion {
     Completion::SnapshotStored { operation }
 }
@@ -385,13 +363,16 @@ fn outcome<T>(
     }
 }
 
+mod inbox;
 mod inline;
 mod scrubbing;
 mod snapshots;
 
+use self::inbox::Inbox;
+
 pub use self::inline::InlineStorage;
 pub use self::scrubbing::{ScrubThread, Scrubbing};
-pub use self::snapshots::SnapshotWriting;
+pub use self::snapshots::{SnapshotProgress, SnapshotWriting};
 
 #[cfg(test)]
 mod tests;

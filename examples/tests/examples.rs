@@ -1,6 +1,9 @@
 //! The examples run, end by themselves, and do what they say.
 
 #[expect(dead_code, reason = "`main` is for whoever runs the example")]
+#[path = "../large_state/main.rs"]
+mod large_state;
+#[expect(dead_code, reason = "`main` is for whoever runs the example")]
 #[path = "../text_transport/main.rs"]
 mod text_transport;
 #[expect(dead_code, reason = "`main` is for whoever runs the example")]
@@ -11,6 +14,13 @@ mod udp_loop;
 fn members_over_sockets_and_files_go_on_after_a_restart() {
     let applied = udp_loop::run().expect("the example runs");
     assert_eq!(applied, ["ink", "paper", "a lamp", "more ink", "a chair"]);
+}
+
+#[test]
+fn a_service_with_much_state_goes_on_while_its_snapshot_is_written() {
+    let found = large_state::run().expect("the example runs");
+    assert!(found.before > 0 && found.meanwhile > 0, "{found:?}");
+    assert!(found.again <= found.meanwhile, "what the snapshot holds is not applied: {found:?}");
 }
 
 #[test]

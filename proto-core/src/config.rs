@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::frame::{Level, OVERHEAD_BYTES_MAX, aligned};
 use crate::identity::{Endpoint, GroupId, GroupTag, MemberId, RecoveryEpoch};
 use crate::position::Position;
-pub use crate::recovered::{FIRST_BOOT, PeerRecord, PeerRecords, Recovered};
+pub use crate::recovered::{FIRST_BOOT, ForcedRecovery, PeerRecord, PeerRecords, Recovered};
 use crate::snapshot::SnapshotError;
 use crate::time::Duration;
 

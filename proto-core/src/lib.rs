@@ -31,15 +31,15 @@ pub mod time;
 pub use action::{Action, Actions, Apply, Delivery, Destination, Source};
 pub use client::Client;
 pub use config::{
-    CHECKPOINT_INTERVAL_MAX, ConfigError, Durability, Limits, MemberConfig, PeerRecord,
-    PeerRecords, Recovered, Timing,
+    CHECKPOINT_INTERVAL_MAX, ConfigError, Durability, ForcedRecovery, Limits, MemberConfig,
+    PeerRecord, PeerRecords, Recovered, Timing,
 };
 pub use event::{Event, OperationId, Outputs};
 pub use identity::{
     BootEpoch, ClientKey, Endpoint, GroupId, GroupTag, Incarnation, Life, MemberId, RecoveryEpoch,
     SessionId,
 };
-pub use member::{Member, Usage, View};
+pub use member::{ForcedError, Member, Survivor, Usage, View, plan_forced_recovery};
 pub use message::{Incoming, Message, Sender, Stream};
 pub use notice::{
     Counters, FailStop, Notice, Role, SnapshotRefusal, Stall, TimerKind, TransferOutcome,

@@ -1,7 +1,7 @@
 //! What a member tells those who watch it: typed notices, counters, and the reason of a fail-stop.
 
 use crate::frame::SnapshotCause;
-use crate::identity::{Life, MemberId, SessionId};
+use crate::identity::{Life, MemberId, RecoveryEpoch, SessionId};
 use crate::position::Position;
 use crate::snapshot::SnapshotError;
 use crate::term::Term;
@@ -225,6 +225,15 @@ pub enum Notice {
     Healed {
         /// What a leader had when it registered this life; all before it is here.
         position: Position,
+    },
+    /// The log goes on in a new recovery epoch: an operator has forced a group that stood still to
+    /// go on with what was on its members' disks (rule 5 v). Told by each member, once, when it
+    /// learns of the first term of that epoch.
+    RecoveredByForce {
+        /// The epoch.
+        epoch: RecoveryEpoch,
+        /// All before it was kept; what was promised at or behind it, in epochs before, is lost.
+        kept: Position,
     },
     /// What came of a transfer of leadership that the host asked for with `Event::Transfer`. Each
     /// one is answered once, within two election time-outs of the member's clock, unless the member

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use crate::config::ConfigError;
 use crate::frame::Level;
-use crate::identity::{BootEpoch, Life, MemberId};
+use crate::identity::{BootEpoch, Life, MemberId, RecoveryEpoch};
 use crate::position::Position;
 use crate::snapshot::{Snapshot, SnapshotPoint};
 use crate::term::{Chain, Term, TermHistory, Vote};
@@ -38,6 +38,27 @@ pub struct Recovered {
     /// The newest snapshot that can be used, if there is one: the core's part. The service comes
     /// up with the state that was stored together with it.
     pub snapshot: Option<Box<Snapshot>>,
+    /// The forced recovery that began the recovery epoch of its directory, if one did.
+    pub forced: Option<ForcedRecovery>,
+}
+
+/// A forced recovery: an operator let a group that stood still go on with what its members have on
+/// their disks, knowing that some of what was committed may be lost (rule 5 v).
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct ForcedRecovery {
+    /// The recovery epoch that it began.
+    pub epoch: RecoveryEpoch,
+    /// The newest term of which a member that took part had a line. While a majority knows of no
+    /// later one, nothing was committed in the new epoch.
+    pub term: Term,
+    /// Whose log is kept: that of the best vote key among those who took part.
+    pub chosen: MemberId,
+    /// The end of that log: all before it is kept, and whatever was promised at or behind it is
+    /// lost.
+    pub kept: Position,
+    /// The highest position that a record of a member that took part speaks of; `kept` if none is
+    /// higher. More may have been promised: no disk tells.
+    pub promised: Position,
 }
 
 impl Recovered {
@@ -55,16 +76,29 @@ impl Recovered {
             opened: None,
             peers: Vec::new(),
             snapshot: None,
+            forced: None,
         }
     }
 }
 
 impl Recovered {
-    /// Whether it is of `expected`, and its log one that a history owns.
-    pub(crate) fn check(&self, expected: MemberId) -> Result<(), ConfigError> {
+    /// Whether it is of `expected`, its log one that a history owns, and that of no later recovery
+    /// epoch than `epoch`.
+    pub(crate) fn check(
+        &self,
+        expected: MemberId,
+        epoch: RecoveryEpoch,
+    ) -> Result<(), ConfigError> {
         let found = self.life.member;
         if found != expected {
             return Err(ConfigError::Foreign { found, expected });
+        }
+        if self.history.last_epoch() > epoch {
+            return Err(ConfigError::Value {
+                key: "recovery_epoch",
+                value: u64::from(epoch.0),
+                reason: "is before that of the log; take the one of the directory",
+            });
         }
         let end = self.log_end;
         let owned = end == Position::ZERO || self.history.owner(Position(end.0 - 1)).is_some();
@@ -72,6 +106,16 @@ impl Recovered {
             return Err(ConfigError::Log { end });
         }
         self.check_origin()
+    }
+
+    /// Up to which newest line of a majority this member is elected by it, whoever of that is
+    /// impaired: it was chosen by the forced recovery that began `epoch`.
+    pub(crate) fn decreed(&self, epoch: RecoveryEpoch) -> Option<Term> {
+        let anybody = crate::mutant::is(crate::mutant::DECREE_IS_ANYBODYS);
+        let is_own = |forced: &ForcedRecovery| {
+            forced.epoch == epoch && (forced.chosen == self.life.member || anybody)
+        };
+        self.forced.filter(is_own).map(|forced| forced.term)
     }
 
     /// Whether the log can begin at its origin: only a snapshot stands for what was before.

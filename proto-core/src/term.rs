@@ -75,7 +75,7 @@ pub struct TermHistory {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HistoryError {
-    /// Terms must rise from line to line, and bases must not fall.
+    /// Terms must rise from line to line, and bases and recovery epochs must not fall.
     #[error("lines of a term history are out of order at term {term}")]
     OutOfOrder {
         /// The line that is out of order.
@@ -93,10 +93,11 @@ impl TermHistory {
     /// A history of `lines`.
     ///
     /// # Errors
-    /// [`HistoryError::OutOfOrder`] unless terms rise and bases do not fall.
+    /// [`HistoryError::OutOfOrder`] unless terms rise, and bases and recovery epochs do not fall.
     pub fn new(lines: Vec<TermLine>) -> Result<Self, HistoryError> {
         for pair in lines.windows(2) {
-            if pair[1].term <= pair[0].term || pair[1].base < pair[0].base {
+            let falls = pair[1].recovery_epoch < pair[0].recovery_epoch;
+            if falls || pair[1].term <= pair[0].term || pair[1].base < pair[0].base {
                 return Err(HistoryError::OutOfOrder { term: pair[1].term });
             }
         }
@@ -119,6 +120,21 @@ impl TermHistory {
     #[must_use]
     pub fn last_term(&self) -> Term {
         self.last().map_or(Term(0), |line| line.term)
+    }
+
+    /// The recovery epoch of the newest line; zero when there is none.
+    #[must_use]
+    pub fn last_epoch(&self) -> RecoveryEpoch {
+        self.last().map_or(RecoveryEpoch(0), |line| line.recovery_epoch)
+    }
+
+    /// Where the newest recovery epoch begins, if it is not that in which the group was formed: what
+    /// a forced recovery kept lies before it.
+    #[must_use]
+    pub fn recovered_at(&self) -> Option<(RecoveryEpoch, Position)> {
+        let epoch = self.last_epoch();
+        let first = self.lines.iter().find(|line| line.recovery_epoch == epoch)?;
+        (epoch > RecoveryEpoch(0)).then_some((epoch, first.base))
     }
 
     /// The line that owns the byte at `position`: the last with a base at or below it. Of lines

@@ -4,6 +4,7 @@ mod builder;
 mod crashes;
 mod faults;
 mod files;
+mod forcing;
 mod install;
 mod processes;
 mod purge;

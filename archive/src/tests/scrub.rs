@@ -333,6 +333,13 @@ fn a_purge_is_planned_and_refused_where_it_would_lose_anything() {
     assert!(purge_on(&rotten, directory, &found, &OPTIONS).is_err());
     assert!(segments.iter().all(|path| rotten.content(path).is_some()));
 
+    // A member has begun to work there since the plan was made.
+    let (working, _) = Archive::open_on(disk.clone(), directory, &OPTIONS).unwrap();
+    let locked = purge_on(&disk, directory, &found, &OPTIONS).unwrap_err();
+    let is_locked = matches!(locked, PurgeError::Archive(ArchiveError::Locked { .. }));
+    assert!(is_locked && segments.iter().all(|path| disk.content(path).is_some()), "{locked}");
+    drop(working);
+
     purge_on(&disk, directory, &found, &OPTIONS).unwrap();
     assert!(segments.iter().all(|path| disk.content(path).is_none()));
     let (_, recovered) = Archive::open_on(disk.clone(), directory, &OPTIONS).unwrap();

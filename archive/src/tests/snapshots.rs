@@ -314,6 +314,32 @@ fn e48_a_full_disk_leaves_nothing_of_a_snapshot_and_all_else_goes_on() {
 }
 
 #[test]
+fn e48_nothing_is_made_of_a_snapshot_of_which_a_part_was_not_taken() {
+    let (disk, log) = (MemoryDisk::default(), log());
+    archive_of(&disk, &log);
+    let mut snapshots = store(&disk);
+    let files = disk.files();
+    let [snapshot, next] = [3, 4].map(|frames| snapshot(&log, frames));
+    let service = state(&snapshot, 200_000);
+    let mut storing = snapshots.begin(&snapshot, 200_000).unwrap();
+    disk.world().write_bytes_left = Some(10_000);
+    let error = storing.take(&service[..100_000]).unwrap_err();
+    assert!(matches!(error, ArchiveError::Full { .. }), "{error}");
+    // There is space again; those bytes are not there.
+    disk.world().write_bytes_left = None;
+    let mut longer = snapshots.begin(&next, 5).unwrap();
+    assert!(longer.take(&service[..6]).is_err());
+    for (mut storing, rest) in [(storing, &service[100_000..]), (longer, &service[..5])] {
+        let error = storing.take(rest).unwrap_err().to_string();
+        assert!(error.contains("was not written up to here"), "{error}");
+        let error = snapshots.publish(storing, None).unwrap_err().to_string();
+        assert!(error.contains("was not written up to here"), "{error}");
+    }
+    assert_eq!(disk.files(), files, "nothing is left of it");
+    snapshots.store(&snapshot, &service, None).unwrap();
+}
+
+#[test]
 fn e43_a_failed_sync_of_the_directory_of_snapshots_ends_everything() {
     let log = log();
     let disk = MemoryDisk::default();

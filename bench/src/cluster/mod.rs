@@ -9,7 +9,7 @@ mod share;
 
 pub(crate) use load::{Load, LoadClient};
 pub(crate) use member::{Echo, MemberProcessOptions, run as run_member};
-pub(crate) use options::{ClusterCase, Idle, MEMORY_FOLDER, Runtime, Storage};
+pub(crate) use options::{ClusterCase, Idle, Level, MEMORY_FOLDER, Runtime, Storage};
 pub(crate) use process::Report;
 pub(crate) use share::Share;
 
@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Instant as Clock;
 
-use quorate_core::{Durability, GroupId, Incarnation, MemberId, Position, Timing};
+use quorate_core::{GroupId, Incarnation, MemberId, Position, Timing};
 use quorate_driver::{Configuration, STOP_TIMEOUT, Scrubbing, init_archive, rejoin_archive};
 use tempfile::TempDir;
 
@@ -95,7 +95,7 @@ impl Cluster {
             data: self.directory.path().join(format!("member-{member}")),
             timing: Timing { session_timeout: SESSION_TIMEOUT, ..Timing::default() },
             limits: self.case.limits.clone(),
-            durability: Durability::Durable,
+            durability: self.case.level.durability(),
             stop_timeout: STOP_TIMEOUT,
             scrubbing: Scrubbing::default(),
             snapshots: self.case.snapshots,

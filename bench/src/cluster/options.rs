@@ -4,7 +4,7 @@ use core::fmt;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use quorate_core::Limits;
+use quorate_core::{Durability, Duration, Limits};
 use quorate_driver::{Faults, SnapshotWriting};
 
 /// What drives members.
@@ -38,6 +38,27 @@ pub(crate) enum Storage {
     Disk,
 }
 
+/// What it takes that a message is answered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Level {
+    /// A quorum has synced it.
+    Durable,
+    /// A quorum has it in memory; all is synced once a second.
+    Volatile,
+}
+
+impl Level {
+    /// What members are configured with.
+    pub(super) const fn durability(self) -> Durability {
+        match self {
+            Self::Durable => Durability::Durable,
+            Self::Volatile => {
+                Durability::Volatile { checkpoint_interval: Duration::from_millis(1_000) }
+            }
+        }
+    }
+}
+
 macro_rules! shown_as_written {
     ($($name:ty),*) => {$(
         impl fmt::Display for $name {
@@ -49,7 +70,7 @@ macro_rules! shown_as_written {
     )*};
 }
 
-shown_as_written!(Runtime, Idle, Storage);
+shown_as_written!(Runtime, Idle, Level, Storage);
 
 /// What a cluster is like.
 #[derive(Clone, Debug)]
@@ -62,6 +83,8 @@ pub(crate) struct ClusterCase {
     pub(crate) idle: Idle,
     /// Where their archives are.
     pub(crate) storage: Storage,
+    /// What it takes that a message is answered.
+    pub(crate) level: Level,
     /// Per cent of datagrams that each receiver loses.
     pub(crate) loss: f64,
     /// The limits of members; the client's are the same.
@@ -85,6 +108,7 @@ impl ClusterCase {
             runtime: Runtime::Mio,
             idle: Idle::Block,
             storage,
+            level: Level::Durable,
             loss: 0.0,
             limits: Limits::default(),
             folder,

@@ -11,7 +11,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use self::limits::Waiting;
-use crate::cluster::{Cluster, ClusterCase, Idle, Load, LoadClient, Storage};
+use crate::cluster::{Cluster, ClusterCase, Idle, Level, Load, LoadClient, Storage};
 use crate::line::Line;
 use crate::measure::{Yield, median};
 
@@ -64,9 +64,14 @@ pub(crate) fn run(options: &LoopbackOptions) -> Result<(), Box<dyn Error>> {
             }
         }
     }
-    limits.print()?;
+    limits.print(options)?;
     for case in &cases {
         case.print(options, &limits)?;
+    }
+    for volatile in cases.iter().filter(|case| case.cluster.level == Level::Volatile) {
+        if let Some(durable) = cases.iter().find(|other| other.is_durable_twin_of(volatile)) {
+            volatile.compare_with(durable, options)?;
+        }
     }
     Ok(())
 }
@@ -76,36 +81,39 @@ fn cases(options: &LoopbackOptions) -> Vec<Case> {
     if !options.closed_only {
         loads.extend(options.rate.iter().map(|&rate| Load::Open(rate)));
     }
-    let mut cases = Vec::new();
+    let mut clusters = Vec::new();
     for &runtime in &options.runtime {
         for &idle in &options.idle {
             for &storage in &options.storage {
                 for &loss in &options.loss {
-                    cases.push(Case {
-                        cluster: ClusterCase {
-                            runtime,
-                            idle,
-                            loss,
-                            limits: options.limits(),
-                            ..ClusterCase::new(
-                                MEMBERS,
-                                storage,
-                                options.folder(storage).clone(),
-                                options.payload,
-                            )
-                        },
-                        loads: loads.iter().map(|&load| (load, Vec::new())).collect(),
-                        reports: BTreeMap::new(),
-                    });
+                    // Next to each other in time: they are compared.
+                    clusters.extend(options.level.iter().map(|&level| ClusterCase {
+                        runtime,
+                        idle,
+                        level,
+                        loss,
+                        limits: options.limits(),
+                        ..ClusterCase::new(
+                            MEMBERS,
+                            storage,
+                            options.folder(storage).clone(),
+                            options.payload,
+                        )
+                    }));
                 }
             }
         }
     }
-    cases
+    let case = |cluster| Case {
+        cluster,
+        loads: loads.iter().map(|&load| (load, Vec::new())).collect(),
+        reports: BTreeMap::new(),
+    };
+    clusters.into_iter().map(case).collect()
 }
 
 impl Limits {
-    fn print(&self) -> Result<(), Box<dyn Error>> {
+    fn print(&self, options: &LoopbackOptions) -> Result<(), Box<dyn Error>> {
         for (name, values) in [
             ("udp round trip, blocked", &self.blocked_us),
             ("udp round trip, blocked, on two processors", &self.apart_us),
@@ -113,7 +121,7 @@ impl Limits {
             ("4 KiB write and sync, three writers", &self.sync_us),
         ] {
             if !values.is_empty() {
-                let line = Line::of("loopback").with("limit", name);
+                let line = Line::of(options.rung()).with("limit", name);
                 line.with_rounded("limit_us", median(values.clone())).print()?;
             }
         }
@@ -127,9 +135,9 @@ impl Limits {
             Idle::Spin => &self.spinning_us,
             Idle::Block | Idle::Backoff => &self.apart_us,
         };
-        let sync = match case.storage {
-            Storage::Disk => median(self.sync_us.clone()),
-            Storage::Memory => 0.0,
+        let sync = match (case.storage, case.level) {
+            (Storage::Disk, Level::Durable) => median(self.sync_us.clone()),
+            (Storage::Memory, _) | (_, Level::Volatile) => 0.0,
         };
         ROUND_TRIPS * median(round_trip.clone()) + sync
     }
@@ -138,33 +146,65 @@ impl Limits {
 impl Case {
     fn print(&self, options: &LoopbackOptions, limits: &Limits) -> Result<(), Box<dyn Error>> {
         let cluster = &self.cluster;
+        let durable = cluster.storage == Storage::Disk && cluster.level == Level::Durable;
         for (load, yields) in &self.loads {
-            let line =
-                Line::of("loopback").with("members", MEMBERS).with("payload", options.payload);
-            let line = match load {
-                Load::Closed(window) => line.with("window", *window),
-                Load::Open(rate) => line.with("rate", *rate),
-            };
-            let line = line
-                .with("durable", cluster.storage == Storage::Disk)
-                .with("loss", cluster.loss)
-                .with("runtime", cluster.runtime.to_string())
-                .with("idle", cluster.idle.to_string())
-                .with("storage", cluster.storage.to_string());
+            let line = load_line(*load, options).with("durable", durable);
+            let line = self.add_to(line);
             let measured = Yield::median(yields);
             let limit = limits.of(cluster);
             let line = measured.add_to(line).with_rounded("limit_us", limit);
             line.with_rounded("p50_to_limit", measured.p50_us / limit).print()?;
         }
-        let mut line = Line::of("loopback")
-            .with("totals", "of all loads and repetitions")
-            .with("loss", cluster.loss)
-            .with("runtime", cluster.runtime.to_string())
-            .with("idle", cluster.idle.to_string())
-            .with("storage", cluster.storage.to_string());
+        let totals = Line::of(options.rung()).with("totals", "of all loads and repetitions");
+        let mut line = self.add_to(totals);
         for (name, &count) in &self.reports {
             line = line.with(name, count);
         }
         Ok(line.print()?)
+    }
+
+    fn add_to(&self, line: Line) -> Line {
+        let cluster = &self.cluster;
+        line.with("loss", cluster.loss)
+            .with("runtime", cluster.runtime.to_string())
+            .with("idle", cluster.idle.to_string())
+            .with("level", cluster.level.to_string())
+            .with("storage", cluster.storage.to_string())
+    }
+
+    /// Whether this is the same as `volatile`, but durable.
+    fn is_durable_twin_of(&self, volatile: &Self) -> bool {
+        let (one, other) = (&self.cluster, &volatile.cluster);
+        one.level == Level::Durable
+            && one.runtime == other.runtime
+            && one.idle == other.idle
+            && one.storage == other.storage
+            && one.loss.total_cmp(&other.loss).is_eq()
+    }
+
+    /// Prints what was gained by not waiting for disks, for each load.
+    fn compare_with(
+        &self,
+        durable: &Self,
+        options: &LoopbackOptions,
+    ) -> Result<(), Box<dyn Error>> {
+        for ((load, volatile), (_, durable)) in self.loads.iter().zip(&durable.loads) {
+            let (volatile, durable) = (Yield::median(volatile), Yield::median(durable));
+            let line = load_line(*load, options).with("compared", "volatile to durable");
+            let line = self.add_to(line);
+            let line = line.with_rounded("per_s_ratio", volatile.per_s / durable.per_s);
+            let line = line.with_rounded("p50_ratio", volatile.p50_us / durable.p50_us);
+            line.with_rounded("p99_ratio", volatile.p99_us / durable.p99_us).print()?;
+        }
+        Ok(())
+    }
+}
+
+/// A line about one load.
+fn load_line(load: Load, options: &LoopbackOptions) -> Line {
+    let line = Line::of(options.rung()).with("members", MEMBERS).with("payload", options.payload);
+    match load {
+        Load::Closed(window) => line.with("window", window),
+        Load::Open(rate) => line.with("rate", rate),
     }
 }

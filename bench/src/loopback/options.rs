@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use quorate_core::Limits;
 
-use crate::cluster::{Idle, MEMORY_FOLDER, Runtime, Storage};
+use crate::cluster::{Idle, Level, MEMORY_FOLDER, Runtime, Storage};
 
 /// Rates of open loops.
 const RATES: [u64; 5] = [1_000, 10_000, 50_000, 100_000, 200_000];
@@ -23,6 +23,10 @@ pub(crate) struct LoopbackOptions {
     #[arg(long, value_enum, value_delimiter = ',',
         default_values_t = [Storage::Memory, Storage::Disk])]
     pub(crate) storage: Vec<Storage>,
+    /// What it takes that a message is answered. With both, each volatile case is compared with the
+    /// durable one.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Level::Durable])]
+    pub(crate) level: Vec<Level>,
     /// Per cent of datagrams that each receiver loses.
     #[arg(long, value_delimiter = ',', default_values_t = [0.0, 1.0])]
     pub(crate) loss: Vec<f64>,
@@ -56,6 +60,11 @@ pub(crate) struct LoopbackOptions {
 }
 
 impl LoopbackOptions {
+    /// What the lines are called: those that compare levels have a figure of their own.
+    pub(crate) const fn rung(&self) -> &'static str {
+        if self.level.len() > 1 { "loopback-levels" } else { "loopback" }
+    }
+
     /// The folder of a kind of storage.
     pub(crate) const fn folder(&self, storage: Storage) -> &PathBuf {
         match storage {

@@ -31,11 +31,12 @@ pub(crate) fn run(options: &PlotOptions) -> Result<Vec<PathBuf>, Box<dyn Error>>
     let lines = read_lines(&options.results)?;
     fs::create_dir_all(&options.figures)?;
     let mut files = Vec::new();
-    let rungs: [(&str, &str, Panels); 8] = [
+    let rungs: [(&str, &str, Panels); 9] = [
         ("core", "Three members in one thread, 64-byte messages", core_panels),
         ("codec", "Datagrams and frames", codec_panels),
         ("growth", "Three members in one thread, 256 messages in flight", growth_panels),
         ("loopback", "Three processes over UDP loopback", loopback_panels),
+        ("loopback-levels", "The same on a disk, and not waiting for it", loopback_panels),
         ("recovery", "A member begins again from its directory", hardships::recovery_panels),
         ("catch-up", "A member without its directory, over loopback", hardships::catch_up_panels),
         ("slow-member", "A follower that is slow or away", hardships::slow_member_panels),
@@ -57,7 +58,11 @@ pub(crate) fn run(options: &PlotOptions) -> Result<Vec<PathBuf>, Box<dyn Error>>
 /// What a figure shows of the lines of its rung.
 type Panels = fn(&[&Value]) -> Vec<Panel>;
 
-fn read_lines(folder: &Path) -> Result<Vec<Value>, Box<dyn Error>> {
+/// All lines of a folder, of its files by name.
+///
+/// # Errors
+/// A file could not be read, or has a line that is no JSON.
+pub(crate) fn read_lines(folder: &Path) -> Result<Vec<Value>, Box<dyn Error>> {
     let mut lines = Vec::new();
     let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
@@ -109,11 +114,7 @@ fn core_panels(lines: &[&Value]) -> Vec<Panel> {
         let batch = number(line, "batch").unwrap_or_default();
         let mut names = Vec::new();
         if text(line, "system") == "quorate" {
-            let mebibytes = number(line, "log_window_bytes").unwrap_or_default() / 1_048_576.0;
-            let name = match mebibytes {
-                small if small < 1.0 => "quorate".to_owned(),
-                large => format!("quorate, {large} MiB window"),
-            };
+            let name = "quorate".to_owned();
             if let Some(point) = point(line, "window", "members_per_s") {
                 rate.add(&format!("{name}, without the client"), point);
             }
@@ -172,8 +173,9 @@ fn loopback_panels(lines: &[&Value]) -> Vec<Panel> {
     let mut open_median = curves("open loop: median latency", "messages a second, asked for", "µs");
     let mut open_tail = curves("open loop: 99th percentile", "messages a second, asked for", "µs");
     for line in lines {
+        let volatile = if text(line, "level") == "volatile" { ", volatile" } else { "" };
         let name = format!(
-            "{}, {}, {}, loss {} %",
+            "{}, {}, {}{volatile}, loss {} %",
             text(line, "runtime"),
             text(line, "idle"),
             text(line, "storage"),

@@ -16,7 +16,7 @@ mod member_seat;
 mod options;
 mod post;
 
-pub(crate) use options::{LOG_WINDOW_BYTES, PAGE_CACHE_BYTES, RoomOptions, SESSION_WINDOW_BYTES};
+pub(crate) use options::{PAGE_CACHE_BYTES, RoomOptions, SESSION_WINDOW_BYTES};
 
 use core::time::Duration;
 use std::time::Instant as Clock;

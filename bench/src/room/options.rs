@@ -24,7 +24,7 @@ pub(crate) struct RoomOptions {
     pub(crate) slice_bytes: u64,
     /// Stream bytes of one send, at most.
     pub(crate) run_bytes: u64,
-    /// The ring of the log of a member, at least; more where the messages in flight need it.
+    /// The window of the log of a member, at least; more where the messages in flight need it.
     pub(crate) log_window_bytes: u64,
     /// The rings of a session, at least; more where its messages in flight need it.
     pub(crate) session_window_bytes: u64,
@@ -37,8 +37,6 @@ pub(crate) struct RoomOptions {
 /// More sessions than this have small windows.
 const FEW_SESSIONS: usize = 64;
 
-/// The ring of the log: all three of them fit the cache of a processor.
-pub(crate) const LOG_WINDOW_BYTES: u64 = 256 << 10;
 /// The rings of a session.
 pub(crate) const SESSION_WINDOW_BYTES: u64 = 128 << 10;
 /// The buffer that stands for the page cache.
@@ -56,7 +54,7 @@ impl RoomOptions {
             payload,
             slice_bytes: u64::from(limits.slice_bytes),
             run_bytes: limits.run_bytes_max,
-            log_window_bytes: LOG_WINDOW_BYTES,
+            log_window_bytes: limits.window_bytes,
             session_window_bytes: SESSION_WINDOW_BYTES,
             page_cache_bytes: PAGE_CACHE_BYTES,
             round_ns: None,
@@ -80,8 +78,8 @@ impl RoomOptions {
         window.max(least).next_power_of_two()
     }
 
-    /// The ring of the log: twice what is in flight, since half of it may be uncommitted.
-    fn log_ring_bytes(&self) -> u64 {
+    /// The window of the log: twice what is in flight, since half of it may be uncommitted.
+    fn log_window_bytes(&self) -> u64 {
         let window = 2 * self.frame_bytes() * (self.window as u64 + 1);
         window.max(self.log_window_bytes).next_power_of_two()
     }
@@ -94,7 +92,7 @@ impl RoomOptions {
             .with("window", self.window)
             .with("slice_bytes", self.slice_bytes)
             .with("run_bytes", self.run_bytes)
-            .with("log_window_bytes", self.log_ring_bytes())
+            .with("log_window_bytes", self.log_window_bytes())
             .with("session_window_bytes", self.session_ring_bytes())
             .with("page_cache_bytes", self.page_cache_bytes)
             .with("durable", false)
@@ -115,7 +113,7 @@ impl RoomOptions {
         let voters =
             (0..self.members).map(|voter| (id(voter), Place::Member(voter as u32).endpoint()));
         let defaults = Limits::default();
-        let log = self.log_ring_bytes();
+        let log = self.log_window_bytes();
         MemberConfig {
             group: GROUP,
             recovery_epoch: RecoveryEpoch(0),

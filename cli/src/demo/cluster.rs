@@ -29,6 +29,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the members may take to stop, all together.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// After how much of its log the group has a snapshot taken, and how much of what is before the
+/// newest one is kept: little, so that the demonstration purges, too.
+const SNAPSHOT_INTERVAL_BYTES: u64 = 128 << 10;
+
 /// All members, running or not.
 #[derive(Debug)]
 pub(super) struct Cluster {
@@ -82,7 +86,11 @@ impl Cluster {
                 bind: *address,
                 data: directory.join(format!("member-{id}")),
                 timing: Timing::default(),
-                limits: Limits::default(),
+                limits: Limits {
+                    snapshot_interval_bytes: SNAPSHOT_INTERVAL_BYTES,
+                    purge_keep_bytes: SNAPSHOT_INTERVAL_BYTES,
+                    ..Limits::default()
+                },
                 durability: demo.durability(),
                 stop_timeout: MEMBER_STOP_TIMEOUT,
                 scrubbing: Scrubbing::default(),

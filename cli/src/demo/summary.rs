@@ -113,6 +113,8 @@ impl fmt::Display for Summary {
                 self.outage_ms.map_or_else(|| "no".into(), |millis| format!("{millis} ms"));
             facts.push(("leader killed", format!("member {killed}, {outage} without service")));
         }
+        let origins = self.members.iter().map(|member| member.origin.to_string());
+        facts.push(("log purged up to", origins.collect::<Vec<_>>().join(", ")));
         facts.push(("datagrams dropped", self.lost_datagrams.to_string()));
         facts.push(("NAKs", self.naks.to_string()));
         facts.push(("retransmits", self.retransmits.to_string()));
@@ -175,7 +177,7 @@ mod tests {
         ] {
             assert!(object.get(key).is_some(), "{key}");
         }
-        for key in ["id", "role", "term", "commit", "applied", "entries", "digest"] {
+        for key in ["id", "role", "term", "commit", "applied", "entries", "digest", "origin"] {
             assert!(object["members"][0].get(key).is_some(), "{key}");
         }
         for key in ["p50", "p99", "p999", "max"] {

@@ -72,6 +72,11 @@ pub const AT_RANDOM: &[AtRandom] = &[
         &["S7", "S8"],
         "leaders inherit the tail of one that was cut off; what they commit is of their own term",
     ),
+    nowhere(
+        "CD-10",
+        "what is lost with a majority is an operator's decision while no member runs, and nobody \
+         there decides; in volatile sweeps a majority keeps what it held",
+    ),
     swept(
         "CD-14",
         &[FaultClass::Depose],

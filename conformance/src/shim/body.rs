@@ -207,6 +207,9 @@ struct RecoveredBody {
     /// part already.
     #[serde(default)]
     snapshot: Option<String>,
+    /// The forced recovery that began the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    forced: Option<super::found::ForcedBody>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
@@ -318,6 +321,7 @@ impl Begin {
             opened,
             peers,
             snapshot,
+            forced,
         } = recovered;
         let recovered = RecoveredBody {
             opened: opened.map(|(term, level)| (term.0, super::found::code(level))),
@@ -330,6 +334,7 @@ impl Begin {
             log_time: log_time.0,
             peers: peers.iter().map(PeerBody::from).collect(),
             snapshot: snapshot.as_ref().map(|snapshot| digits(&snapshot.core)),
+            forced: forced.map(super::found::forced_body),
         };
         Self { now: now.0, config, recovered }
     }
@@ -368,6 +373,7 @@ impl Begin {
                 opened: recovered.opened.map(super::found::of),
                 peers: recovered.peers.iter().map(PeerBody::to).collect::<Option<_>>()?,
                 snapshot,
+                forced: recovered.forced.map(super::found::forced),
             },
         );
         Some(parts)
@@ -477,6 +483,7 @@ impl ViewBody {
             safe: Position(self.safe),
             sessions: usize::of(self.sessions)?,
             fetching: self.fetching.map(|(position, bytes)| (Position(position), bytes)),
+            recovered_at: history(&self.history)?.recovered_at(),
             fail_stop,
         };
         let (history, counters) = (history(&self.history)?, self.counters.to()?);

@@ -2,7 +2,9 @@
 //! others, and what the newest opening frame says.
 
 use quorate_core::frame::Level;
-use quorate_core::{BootEpoch, PeerRecord, Position, Term};
+use quorate_core::{
+    BootEpoch, ForcedRecovery, MemberId, PeerRecord, Position, RecoveryEpoch, Term,
+};
 use serde::{Deserialize, Serialize};
 
 use super::body::LifeBody;
@@ -49,4 +51,30 @@ pub(super) const fn of((term, code): (u64, u8)) -> (Term, Level) {
         code => Level::Unknown(code),
     };
     (Term(term), level)
+}
+
+/// The forced recovery that began the epoch of a directory.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub(super) struct ForcedBody {
+    epoch: u32,
+    term: u64,
+    chosen: u16,
+    kept: u64,
+    promised: u64,
+}
+
+pub(super) const fn forced_body(forced: ForcedRecovery) -> ForcedBody {
+    let ForcedRecovery { epoch, term, chosen, kept, promised } = forced;
+    let (term, kept, promised) = (term.0, kept.0, promised.0);
+    ForcedBody { epoch: epoch.0, term, chosen: chosen.0, kept, promised }
+}
+
+pub(super) const fn forced(body: ForcedBody) -> ForcedRecovery {
+    ForcedRecovery {
+        epoch: RecoveryEpoch(body.epoch),
+        term: Term(body.term),
+        chosen: MemberId(body.chosen),
+        kept: Position(body.kept),
+        promised: Position(body.promised),
+    }
 }

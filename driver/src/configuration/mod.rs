@@ -27,7 +27,8 @@
 //! interval = "3600s"                # between the end of a pass and the next
 //!
 //! [snapshots]                       # optional, as is its key
-//! bytes_per_second = 33554432       # of a service's state, written while it goes on; 0: no limit
+//! bytes_per_second = 33554432       # of a service's state, written while it goes on; at least
+//!                                   # 65536, or 0: no limit
 //!
 //! [faults]                          # only to try out what the group bears
 //! loss_percent = 5
@@ -411,8 +412,14 @@ fn read_scrub(mut section: Section<'_>) -> Scrubbing {
 }
 
 fn read_snapshots(mut section: Section<'_>) -> SnapshotWriting {
-    let mut writing = SnapshotWriting::default();
-    section.integer_into(Integer::U64("bytes_per_second", &mut writing.bytes_per_second));
+    let (mut writing, key) = (SnapshotWriting::default(), "bytes_per_second");
+    section.integer_into(Integer::U64(key, &mut writing.bytes_per_second));
+    if !writing.ends() {
+        let value = section.optional(key);
+        let fix =
+            format!("write at least {}, or 0 for no limit", SnapshotWriting::BYTES_PER_SECOND_MIN);
+        section.problem(key, value, "is so little that a snapshot would hardly ever end", &fix);
+    }
     section.finish();
     writing
 }

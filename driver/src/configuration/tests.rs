@@ -46,6 +46,25 @@ fn a_good_file_is_taken_and_the_rest_is_default() {
 }
 
 #[test]
+fn a_rate_at_which_no_snapshot_ends_is_refused() {
+    let with = |rate: &str| {
+        GOOD.replace("bytes_per_second = 1048576", &format!("bytes_per_second = {rate}"))
+    };
+    for rate in ["0", "65536", "9223372036854775807"] {
+        let read = Configuration::parse(&with(rate)).unwrap();
+        assert_eq!(read.snapshots.bytes_per_second.to_string(), rate);
+    }
+    for rate in ["1", "65535"] {
+        let told = problems(&with(rate));
+        let expected = format!(
+            "`snapshots.bytes_per_second = {rate}` is so little that a snapshot would hardly ever \
+             end; write at least 65536, or 0 for no limit"
+        );
+        assert_eq!(told, [expected]);
+    }
+}
+
+#[test]
 fn what_is_written_reads_the_same() {
     let configuration = Configuration::parse(GOOD).unwrap();
     let again = Configuration::parse(&configuration.to_toml()).unwrap();

@@ -11,7 +11,8 @@ use quorate_core::{Instant, Member, MemberConfig, Position, Recovered};
 
 use super::{Completions, DATAGRAMS_PER_TURN, MemberHost, Phase};
 use crate::archive_ports::{
-    ArchivePorts, ArchiveReader, ArchiveSnapshots, ArchiveStore, LogWriter, OpenError, open_to_mend,
+    ArchivePorts, ArchiveReader, ArchiveSnapshots, ArchiveStore, LogWriter, OpenError,
+    open_to_mend, recovery_epoch_of,
 };
 use crate::archive_storage::{ArchiveStorage, StorageMode};
 use crate::configuration::Configuration;
@@ -76,10 +77,19 @@ impl<S: Service + 'static> MemberHost<S> {
             ports => ports?,
         };
         let MemberOptions { configuration, socket, storage, record, .. } = options;
-        let ArchivePorts { recovered, writer, store, reader, snapshots, scrub, service_state } =
-            ports;
+        let ArchivePorts {
+            recovery_epoch,
+            recovered,
+            writer,
+            store,
+            reader,
+            snapshots,
+            scrub,
+            service_state,
+        } = ports;
         let clock = SystemClock::start();
         let config = configuration.member_config(random_number());
+        let config = MemberConfig { recovery_epoch, ..config };
         let now = clock.now();
         // Before the recording, which takes a new file each time: not for a port in use.
         let port = UdpPort::open(configuration.bind, socket)?;
@@ -128,7 +138,9 @@ impl<S: Service + 'static> MemberHost<S> {
         let address = port.address().unwrap_or(configuration.bind);
         let port = FaultyPort::new(port, configuration.faults);
         // Nothing ever happens to this one.
+        let recovery_epoch = recovery_epoch_of(configuration);
         let config = configuration.member_config(random_number());
+        let config = MemberConfig { recovery_epoch, ..config };
         let member = Member::new(config, Recovered::empty(mender.life()), now)?;
         let doorbell = Doorbell::new(wake);
         let (_, completions) = Completions::new(doorbell.clone());
@@ -199,9 +211,18 @@ impl Lives {
             ports => ports?,
         };
         (self.count, self.mended_at) = (self.count + 1, None);
-        let ArchivePorts { recovered, writer, store, reader, snapshots, scrub, service_state } =
-            ports;
+        let ArchivePorts {
+            recovery_epoch,
+            recovered,
+            writer,
+            store,
+            reader,
+            snapshots,
+            scrub,
+            service_state,
+        } = ports;
         let config = self.configuration.member_config(random_number());
+        let config = MemberConfig { recovery_epoch, ..config };
         let recording = self.recording(&config, &recovered, now).unwrap_or_else(|error| {
             // The group needs the member more than anybody needs the file.
             tracing::error!(%error, "the new life is not recorded");

@@ -110,7 +110,7 @@ where
 
     /// Answers who asks how the member is; whether it is to wait no longer. All others learn that
     /// it has ended.
-    fn answer_while_draining(&mut self, drain: &mut Drain) -> bool {
+    fn answer_while_draining(&self, drain: &mut Drain) -> bool {
         for _ in 0..REQUESTS_MAX {
             match self.requests.try_recv() {
                 Ok(Request::Look(look)) => look(self.member.service(), self.member.status()),

@@ -112,9 +112,9 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
         mender: &mut Mender,
         datagram: &[u8],
     ) -> Result<(), MendError> {
-        let tag = self.member.config().tag();
+        let config = self.member.config();
         let Some((Origin::Member { member, .. }, content)) =
-            self.sender.counters.decoded(datagram, tag)
+            self.sender.counters.decoded(datagram, (config.group, config.recovery_epoch))
         else {
             return Ok(());
         };

@@ -4,7 +4,6 @@ use std::io;
 use std::rc::Rc;
 
 use quorate_codecs::encode_control;
-use quorate_core::hash::StateHasher;
 use quorate_core::{
     BootEpoch, Durability, Duration, GroupId, Incarnation, Life, Limits, LogTime, MemberConfig,
     MemberId, Message, OperationId, Position, Recovered, RecoveryEpoch, SessionId, Snapshot,
@@ -99,10 +98,6 @@ impl Service for Recorder {
     fn restore(&mut self, bytes: &[u8]) -> Result<(), ServiceError> {
         self.0.borrow_mut().push(format!("restore {}", String::from_utf8_lossy(bytes)));
         if bytes == b"bad" { Err(ServiceError("it is bad".into())) } else { Ok(()) }
-    }
-
-    fn digest(&self) -> u64 {
-        core::hash::Hasher::finish(&StateHasher::default())
     }
 }
 
@@ -394,6 +389,15 @@ fn datagrams_are_taken_one_by_one_within_the_budget_and_bad_ones_counted() {
     let counters = running.status().datagrams;
     assert_eq!(counters.received, 10);
     assert_eq!(counters.undecodable.values().sum::<u64>(), 9);
+}
+
+#[test]
+fn a_status_calls_no_service() {
+    let (running, journal) = member_loop(None, Vec::new());
+    assert_eq!(running.status().snapshot_progress, None);
+    assert!(journal.borrow().is_empty(), "nothing is laid out for it: {journal:?}");
+    running.service().digest();
+    assert_eq!(journal.borrow()[..], ["state"], "that is what a digest costs");
 }
 
 #[test]

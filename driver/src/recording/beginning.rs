@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use quorate_core::frame::Level;
 use quorate_core::{
-    BootEpoch, Chain, ConfigError, Durability, Duration, GroupId, Instant, Limits, LogTime, Member,
-    MemberConfig, MemberId, PeerRecord, Recovered, RecoveryEpoch, Snapshot, Term, TermHistory,
-    TermLine, Timing, Vote,
+    BootEpoch, Chain, ConfigError, Durability, Duration, ForcedRecovery, GroupId, Instant, Limits,
+    LogTime, Member, MemberConfig, MemberId, PeerRecord, Recovered, RecoveryEpoch, Snapshot, Term,
+    TermHistory, TermLine, Timing, Vote,
 };
 
 use super::fields::{Reader, Writer};
@@ -15,6 +15,8 @@ use super::fields::{Reader, Writer};
 const COUNT_MAX: u64 = 1 << 24;
 /// The most of any number of bytes among them: what a configuration can say.
 const BYTES_MAX: u64 = i64::MAX as u64;
+/// What a forced recovery takes, behind all else: more than all that may be before it there.
+const FORCED_BYTES: usize = 4 + 2 + 3 * 8;
 
 /// What [`Member::new`] was given, and by which version of this crate it was written down.
 #[derive(Clone, Debug)]
@@ -58,6 +60,13 @@ impl Beginning {
             out.u64(term.0);
             out.u8(code_of(level));
         }
+        if let Some(ForcedRecovery { epoch, term, chosen, kept, promised }) = recovered.forced {
+            out.u32(epoch.0);
+            out.u16(chosen.0);
+            for word in [term.0, kept.0, promised.0] {
+                out.u64(word);
+            }
+        }
     }
 
     pub(super) fn read(fields: &mut Reader<'_>) -> Option<Self> {
@@ -66,12 +75,20 @@ impl Beginning {
         let mut config = read_config(fields)?;
         let mut recovered = read_recovered(fields)?;
         let now = Instant(fields.u64()?);
-        if fields.0.len() % 9 == 8 {
+        let is_forced = fields.0.len() >= FORCED_BYTES;
+        let behind = if is_forced { FORCED_BYTES } else { 0 };
+        if (fields.0.len() - behind) % 9 == 8 {
             let checkpoint_interval = Duration(fields.u64()?);
             config.durability = Durability::Volatile { checkpoint_interval };
         }
-        if !fields.0.is_empty() {
+        if fields.0.len() > behind {
             recovered.opened = Some((Term(fields.u64()?), level_of(fields.u8()?)));
+        }
+        if is_forced {
+            let (epoch, chosen) = (RecoveryEpoch(fields.u32()?), MemberId(fields.u16()?));
+            let (term, kept) = (Term(fields.u64()?), fields.position()?);
+            let promised = fields.position()?;
+            recovered.forced = Some(ForcedRecovery { epoch, term, chosen, kept, promised });
         }
         fields.0.is_empty().then_some(Self { software, config, recovered, now })
     }
@@ -284,6 +301,7 @@ fn write_recovered(recovered: &Recovered, out: &mut Writer) {
         log_time,
         // Behind all else.
         opened: _,
+        forced: _,
         peers,
         snapshot,
     } = recovered;

@@ -2,10 +2,11 @@
 
 use core::fmt;
 use core::mem;
-use std::sync::mpsc::SyncSender;
 
+use super::inbox::Inbox;
 use super::{
-    Completion, Place, Reporter, SnapshotWriting, perform_grouped, put, read_one, snapshots,
+    Completion, Place, Reporter, SnapshotProgress, SnapshotWriting, perform_grouped, read_one,
+    snapshots,
 };
 use crate::port::{DurableStore, LogReader, SnapshotStore, StoragePort, StorageRequest};
 
@@ -22,7 +23,7 @@ pub struct InlineStorage<D: DurableStore, R> {
 struct Open<D: DurableStore, R> {
     store: D,
     reader: R,
-    snapshots: SyncSender<StorageRequest<D::Cut>>,
+    snapshots: Inbox<D::Cut>,
     reporter: Reporter<Box<dyn Fn(Completion) + Send>>,
 }
 
@@ -89,7 +90,7 @@ where
             Place::Durable => self.durable.push(request),
             Place::Reads => self.reads.push(request),
             // It is gone only when it has failed, and has said so.
-            Place::Snapshots => _ = put(&open.snapshots, request),
+            Place::Snapshots => _ = open.snapshots.put(request),
         }
     }
 
@@ -97,6 +98,10 @@ where
         if !self.durable.is_empty() || !self.reads.is_empty() {
             self.work();
         }
+    }
+
+    fn snapshot_progress(&self) -> Option<SnapshotProgress> {
+        self.open.as_ref().and_then(|open| open.snapshots.progress())
     }
 
     fn close(&mut self) {

@@ -2,29 +2,41 @@
 //! fetched of others' between those.
 
 use core::time::Duration;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::Instant;
 
-use quorate_core::{OperationId, Position, Snapshot};
+use quorate_core::{OperationId, Position, Snapshot, SnapshotManifest};
 
-use super::{Completion, Reporter, outcome, store_one, stored};
+use super::inbox::{Inbox, Requests, inbox};
+use super::{Completion, Reporter, outcome, stored};
 use crate::frozen::Frozen;
 use crate::port::{SnapshotStore, StorageRequest, StoreError};
 
-/// Requests queued for the thread, at most: the core has one snapshot under way that it stores and
-/// one that it fetches, and may drop the latter.
-const QUEUE_MAX: usize = 4;
 /// Steps in a second: short ones between pauses, so that nothing waits behind a long one.
 const STEPS_PER_SECOND: u64 = 128;
 /// Bytes of a step, at least and at most; the last part of each may reach beyond.
 const STEP_BYTES_MIN: u64 = 64 << 10;
 const STEP_BYTES_MAX: u64 = 1 << 20;
+
 /// How the member's own snapshots are written while it goes on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SnapshotWriting {
     /// So many bytes of the service's state in a second, at most; 0 for as many as the disk takes.
+    /// Less than [`SnapshotWriting::BYTES_PER_SECOND_MIN`] is taken for that.
     pub bytes_per_second: u64,
+}
+
+impl SnapshotWriting {
+    /// The lowest rate that there is, but for 0: a step in a second. A GiB takes four and a half
+    /// hours so. With less, a snapshot would hardly ever end: its state would stay in memory, the
+    /// log would grow, and every later marker would be skipped.
+    pub const BYTES_PER_SECOND_MIN: u64 = STEP_BYTES_MIN;
+
+    /// Whether a snapshot that is written so ends some day.
+    pub(crate) const fn ends(self) -> bool {
+        self.bytes_per_second == 0 || self.bytes_per_second >= Self::BYTES_PER_SECOND_MIN
+    }
 }
 
 impl Default for SnapshotWriting {
@@ -34,52 +46,79 @@ impl Default for SnapshotWriting {
     }
 }
 
-/// Starts the thread, which ends when the sender is dropped: what it is storing is given up then.
+/// A snapshot of this member's own that is being stored. Until it is, the service's clone stays:
+/// what changes meanwhile is in memory twice, up to the bytes that are not written yet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct SnapshotProgress {
+    /// Where it stands.
+    pub position: Position,
+    /// Bytes of the service's state, as the service said.
+    pub bytes: u64,
+    /// Bytes of them that are written.
+    pub written: u64,
+    /// When it was begun.
+    pub begun: Instant,
+}
+
+/// Starts the thread, which ends when what is returned is dropped: what it is storing is given up
+/// then.
 pub(super) fn start<T, S, C>(
     store: S,
     writing: SnapshotWriting,
     reporter: Reporter<C>,
-) -> std::io::Result<SyncSender<StorageRequest<T>>>
+) -> std::io::Result<Inbox<T>>
 where
     T: Send + 'static,
     S: SnapshotStore + Send + 'static,
-    C: Fn(Completion) + Send + 'static,
+    C: Fn(Completion) + Clone + Send + 'static,
 {
-    let (snapshots, queue) = sync_channel(QUEUE_MAX);
+    run(move || Writer::new(store, writing), reporter)
+}
+
+fn run<T, S, C>(
+    make: impl FnOnce() -> Writer<S> + Send + 'static,
+    reporter: Reporter<C>,
+) -> std::io::Result<Inbox<T>>
+where
+    T: Send + 'static,
+    S: SnapshotStore + 'static,
+    C: Fn(Completion) + Clone + Send + 'static,
+{
+    let (snapshots, requests) = inbox(reporter.complete.clone());
     thread::Builder::new().name("quorate-snapshots".into()).spawn(move || {
-        let mut writer = Writer::new(store, writing);
-        reporter.watch(|| work(&mut writer, &queue, &reporter.complete));
+        let mut writer = make();
+        reporter.watch(|| work(&mut writer, &requests, &reporter.complete));
         // What it was storing is gone before the last `complete` is.
-        drop((writer, queue));
+        drop((writer, requests));
     })?;
     Ok(snapshots)
 }
 
-/// Performs what is queued, in order, and writes between the requests what there is to write.
+/// Performs what is asked for, in order, and writes between the requests what there is to write.
 fn work<T, S: SnapshotStore>(
     writer: &mut Writer<S>,
-    queue: &Receiver<StorageRequest<T>>,
+    requests: &Requests<T>,
     complete: impl Fn(Completion),
 ) -> Result<(), String> {
     let mut due: Option<Instant> = None;
     loop {
-        let next = match due {
-            None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(due) => queue.recv_timeout(due.saturating_duration_since(Instant::now())),
-        };
+        let next = requests.next(due);
         let begin = Instant::now();
         let pause = match next {
             Ok(StorageRequest::StoreSnapshot { operation, snapshot, service, pinned }) => {
                 writer.begin(operation, &snapshot, service, pinned, &complete)?
             }
             Ok(request) => {
-                store_one(&mut writer.store, request, &complete)?;
+                writer.serve(request, &complete)?;
+                requests.set_progress(writer.progress());
                 continue;
             }
             Err(RecvTimeoutError::Timeout) => writer.step(&complete)?,
             // The member stops or has failed: nothing of a snapshot in the making is left.
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         };
+        requests.set_progress(writer.progress());
         due = pause.map(|pause| begin + pause);
     }
 }
@@ -94,6 +133,7 @@ pub(super) struct Writer<S: SnapshotStore> {
 
 struct UnderWay<D> {
     operation: OperationId,
+    progress: SnapshotProgress,
     service: Frozen,
     pinned: Option<Position>,
     draft: D,
@@ -110,11 +150,20 @@ enum Stepped {
 impl<S: SnapshotStore> Writer<S> {
     pub(super) fn new(store: S, writing: SnapshotWriting) -> Self {
         let SnapshotWriting { bytes_per_second } = writing;
+        let bytes_per_second = match writing.ends() {
+            true => bytes_per_second,
+            false => SnapshotWriting::BYTES_PER_SECOND_MIN,
+        };
         let step_bytes = match bytes_per_second {
             0 => STEP_BYTES_MAX,
             rate => (rate / STEPS_PER_SECOND).clamp(STEP_BYTES_MIN, STEP_BYTES_MAX),
         };
         Self { store, bytes_per_second, step_bytes, under_way: None }
+    }
+
+    /// What is being stored.
+    fn progress(&self) -> Option<SnapshotProgress> {
+        self.under_way.as_ref().map(|under_way| under_way.progress)
     }
 
     /// Begins to store a snapshot, and writes the first step of it: a small one is stored then.
@@ -134,9 +183,12 @@ impl<S: SnapshotStore> Writer<S> {
         while self.under_way.is_some() {
             self.step(&complete)?;
         }
-        match self.store.begin(snapshot, service.bytes()) {
+        let (position, bytes) = (snapshot.point.position, service.bytes());
+        match self.store.begin(snapshot, bytes) {
             Ok(draft) => {
-                self.under_way = Some(UnderWay { operation, service, pinned, draft });
+                let begun = Instant::now();
+                let progress = SnapshotProgress { position, bytes, written: 0, begun };
+                self.under_way = Some(UnderWay { operation, progress, service, pinned, draft });
                 self.step(complete)
             }
             Err(error) => {
@@ -173,6 +225,49 @@ impl<S: SnapshotStore> Writer<S> {
         };
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
+
+    /// Performs what is asked for another member's snapshot; any other request is nothing to it.
+    ///
+    /// # Errors
+    /// What broke for good.
+    fn serve<T>(
+        &mut self,
+        request: StorageRequest<T>,
+        complete: impl Fn(Completion),
+    ) -> Result<(), String> {
+        match request {
+            StorageRequest::KeepSnapshotPart { operation, manifest, start, bytes } => {
+                let kept = self.store.keep(&manifest, start, &bytes);
+                complete(outcome(operation, kept, |()| stored(operation))?);
+            }
+            StorageRequest::CheckSnapshot { operation, manifest } => {
+                let checked = self.store.check(&manifest);
+                if checked.is_ok() {
+                    self.give_way(&manifest, &complete);
+                }
+                let whole = |core| Completion::SnapshotWhole { operation, core };
+                complete(outcome(operation, checked, whole)?);
+            }
+            StorageRequest::DropSnapshot => self.store.discard(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What was fetched is whole, and about to be installed: that waits for nothing that stands
+    /// before it. It is only lost if the core does not take the other one; there will be a next.
+    fn give_way(&mut self, manifest: &SnapshotManifest, complete: impl Fn(Completion)) {
+        let fetched = manifest.point.position;
+        let is_before = |own: &mut UnderWay<_>| own.progress.position < fetched;
+        let Some(own) = self.under_way.take_if(is_before) else { return };
+        let (operation, at) = (own.operation, own.progress.position);
+        drop(own);
+        let reason = format!(
+            "the one at {at} is given up half written, for one of another member at {fetched} that \
+             can be installed"
+        );
+        complete(Completion::SnapshotFailed { operation, reason });
+    }
 }
 
 /// Writes parts until they are a step, or there are no more.
@@ -181,171 +276,24 @@ fn write<S: SnapshotStore>(
     under_way: &mut UnderWay<S::Draft>,
     step_bytes: u64,
 ) -> Result<Stepped, StoreError> {
-    let UnderWay { service, draft, .. } = under_way;
-    let mut bytes = 0;
-    while bytes < step_bytes {
-        let mut written = Ok(());
+    let UnderWay { service, draft, progress, .. } = under_way;
+    let mut taken = 0;
+    while taken < step_bytes {
+        let mut result = Ok(());
         let there_was = service.next_part(|part| {
-            bytes += part.len() as u64;
-            written = store.write(draft, part);
+            let bytes = part.len() as u64;
+            // One that is empty took its time, too: a step ends, whatever the parts are.
+            taken += bytes.max(1);
+            progress.written += bytes;
+            result = store.write(draft, part);
         });
-        written?;
+        result?;
         if !there_was.map_err(|error| StoreError::Refused(error.to_string()))? {
             return Ok(Stepped::Whole);
         }
     }
-    Ok(Stepped::Bytes(bytes))
+    Ok(Stepped::Bytes(taken))
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::mpsc::{Sender, channel};
-
-    use quorate_core::{BootEpoch, SnapshotManifest, SnapshotPoint};
-
-    use super::*;
-
-    const STATE_BYTES: usize = 300_000;
-
-    /// Tells what becomes of each snapshot.
-    struct Store(Sender<String>);
-
-    /// Tells how much of it was written when it is dropped.
-    struct Draft(Sender<String>, Vec<u8>);
-
-    impl Drop for Draft {
-        fn drop(&mut self) {
-            self.0.send(format!("{} bytes dropped", self.1.len())).unwrap();
-        }
-    }
-
-    impl SnapshotStore for Store {
-        type Draft = Draft;
-
-        fn begin(&mut self, _snapshot: &Snapshot, bytes: u64) -> Result<Draft, StoreError> {
-            self.0.send(format!("{bytes} bytes begun")).unwrap();
-            Ok(Draft(self.0.clone(), Vec::new()))
-        }
-
-        fn write(&mut self, draft: &mut Draft, bytes: &[u8]) -> Result<(), StoreError> {
-            draft.1.extend_from_slice(bytes);
-            Ok(())
-        }
-
-        fn publish(&mut self, draft: Draft, _pinned: Option<Position>) -> Result<(), StoreError> {
-            assert_eq!(draft.1, state());
-            self.0.send("published".into()).unwrap();
-            Ok(())
-        }
-
-        fn keep(
-            &mut self,
-            _manifest: &SnapshotManifest,
-            _start: Position,
-            _bytes: &[u8],
-        ) -> Result<(), StoreError> {
-            Ok(())
-        }
-
-        fn check(&mut self, _manifest: &SnapshotManifest) -> Result<Vec<u8>, StoreError> {
-            Ok(Vec::new())
-        }
-
-        fn discard(&mut self) {}
-    }
-
-    fn state() -> Vec<u8> {
-        (0..STATE_BYTES).map(|at| (at / 3) as u8).collect()
-    }
-
-    fn operation(sequence: u64) -> OperationId {
-        OperationId { boot_epoch: BootEpoch(1), sequence }
-    }
-
-    fn snapshot() -> Snapshot {
-        Snapshot { point: SnapshotPoint::default(), core: Vec::new() }
-    }
-
-    fn slow() -> SnapshotWriting {
-        SnapshotWriting { bytes_per_second: 1_000 }
-    }
-
-    #[test]
-    fn a_state_is_written_in_steps_as_far_apart_as_the_rate_says() {
-        let (told, tale) = channel();
-        let (put, completions) = channel();
-        let complete = |completion| put.send(completion).unwrap();
-        let mut writer = Writer::new(Store(told), slow());
-        let frozen = Frozen::laid_out(state());
-        let mut pause = writer.begin(operation(1), &snapshot(), frozen, None, complete).unwrap();
-        let mut pauses = Vec::new();
-        while let Some(now) = pause {
-            assert_eq!(tale.try_iter().filter(|it| it == "published").count(), 0);
-            pauses.push(now.as_millis());
-            pause = writer.step(complete).unwrap();
-        }
-        // 65,536 bytes at a time, and 1,000 in a second.
-        assert_eq!(pauses, [65_536; 4]);
-        assert_eq!(tale.try_iter().collect::<Vec<_>>(), ["published", "300000 bytes dropped"]);
-        let stored = Completion::SnapshotStored { operation: operation(1) };
-        assert_eq!(completions.try_iter().collect::<Vec<_>>(), [stored]);
-        // Without a limit there are no pauses.
-        let mut writer = Writer::new(Store(channel().0), SnapshotWriting { bytes_per_second: 0 });
-        assert_eq!(writer.pause_behind(1 << 40), Duration::ZERO);
-        assert_eq!(writer.step(complete).unwrap(), None, "there is nothing to write");
-    }
-
-    #[test]
-    fn a_state_that_is_not_what_was_said_is_not_stored_and_the_next_one_is() {
-        let (told, tale) = channel();
-        let (put, completions) = channel();
-        let complete = |completion| put.send(completion).unwrap();
-        let mut writer = Writer::new(Store(told), SnapshotWriting::default());
-        let panics = (0..9).map(|at| if at < 8 { vec![0; 9] } else { panic!("deliberate") });
-        for (sequence, frozen) in [
-            (1, Frozen::new(10, vec![[0; 9]])),
-            (2, Frozen::new(81, panics)),
-            (3, Frozen::laid_out(state())),
-        ] {
-            let pause = writer.begin(operation(sequence), &snapshot(), frozen, None, complete);
-            assert!(matches!(pause, Ok(None | Some(_))));
-        }
-        while writer.step(complete).unwrap().is_some() {}
-        let all: Vec<Completion> = completions.try_iter().collect();
-        let failed = |at: usize, sequence, why: &str| match &all[at] {
-            Completion::SnapshotFailed { operation: id, reason } => {
-                *id == operation(sequence) && reason.contains(why)
-            }
-            _ => false,
-        };
-        assert!(failed(0, 1, "gave 9") && failed(1, 2, "panicked: deliberate"), "{all:?}");
-        assert_eq!(all[2..], [Completion::SnapshotStored { operation: operation(3) }]);
-        let dropped = tale.try_iter().filter(|it| it.ends_with("dropped")).collect::<Vec<_>>();
-        assert_eq!(dropped, ["9 bytes dropped", "72 bytes dropped", "300000 bytes dropped"]);
-    }
-
-    #[test]
-    fn others_are_served_between_the_steps_and_a_stop_leaves_nothing() {
-        let (told, tale) = channel();
-        let (put, completions) = channel();
-        let complete = move |completion| put.send(completion).unwrap();
-        let reporter = Reporter { complete, failed: Default::default() };
-        let queue = start::<Position, _, _>(Store(told), slow(), reporter).unwrap();
-        let service = Frozen::laid_out(state());
-        let (stored, kept, pinned) = (operation(1), operation(2), None);
-        let snapshot = Box::new(snapshot());
-        let operation = stored;
-        let request = StorageRequest::StoreSnapshot { operation, snapshot, service, pinned };
-        queue.send(request).unwrap();
-        assert_eq!(tale.recv().unwrap(), "300000 bytes begun");
-        // The next step is due in a minute. What is fetched does not wait for that, nor a stop.
-        let (manifest, bytes) = (SnapshotManifest::default(), vec![1]);
-        let (operation, start) = (kept, Position(0));
-        let request = StorageRequest::KeepSnapshotPart { operation, manifest, start, bytes };
-        queue.send(request).unwrap();
-        assert_eq!(completions.recv(), Ok(Completion::SnapshotStored { operation }));
-        drop(queue);
-        assert_eq!(tale.iter().collect::<Vec<_>>(), ["65536 bytes dropped"]);
-        assert_eq!(completions.iter().count(), 0, "nobody is told: the member has stopped");
-    }
-}
+mod tests;

@@ -253,15 +253,18 @@ fn a_snapshot_is_fetched_and_installed_by_threads_and_inline_alike() {
         let (sender, completions) = channel();
         let complete = move |completion| sender.send(completion).unwrap();
         let store = Recorder::default();
-        if inline {
-            let mut inline = InlineStorage::start(store, Echo, keeper(), complete).unwrap();
-            fetch(position).into_iter().for_each(|request| inline.submit(request));
-            inline.close();
-        } else {
-            let mut threads = StorageThreads::start(store, Echo, keeper(), complete).unwrap();
-            fetch(position).into_iter().for_each(|request| threads.submit(request));
-        }
-        completions.iter().collect::<Vec<_>>()
+        let mut storage: Box<dyn StoragePort<Position>> = match inline {
+            true => Box::new(InlineStorage::start(store, Echo, keeper(), complete).unwrap()),
+            false => Box::new(StorageThreads::start(store, Echo, keeper(), complete).unwrap()),
+        };
+        let mut requests = fetch(position).into_iter();
+        storage.submit(requests.next().unwrap());
+        // What still waited would not be kept any more.
+        let first = completions.recv().unwrap();
+        requests.for_each(|request| storage.submit(request));
+        storage.close();
+        drop(storage);
+        [first].into_iter().chain(completions.iter()).collect::<Vec<_>>()
     };
     let count = |all: &[Completion], one: &Completion| all.iter().filter(|it| *it == one).count();
     for inline in [false, true] {

@@ -13,7 +13,7 @@ mod volatile;
 use core::ops::Range;
 
 use quorate_core::{MemberId, Position};
-use quorate_driver::{ClientHandle, Faults, MemberHandle, MemberStatus, TransferError};
+use quorate_driver::{ClientHandle, Faults, MemberHandle, MemberStatus, Service, TransferError};
 
 pub(crate) use self::fetched::a_member_that_lacks_what_all_have_purged_fetches_a_snapshot;
 pub(crate) use self::group::{Group, Keeper, Runtime};
@@ -29,7 +29,7 @@ type Seen = (usize, Position, Position, u64);
 
 fn seen(member: &Member) -> Seen {
     let look = |keeper: &Keeper, status: MemberStatus| {
-        (keeper.0.len(), status.view.applied, status.view.commit, status.digest)
+        (keeper.0.len(), status.view.applied, status.view.commit, keeper.digest())
     };
     in_time("look", member.inspect(look)).unwrap()
 }

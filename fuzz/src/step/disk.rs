@@ -155,6 +155,7 @@ impl Disk {
             opened,
             peers: self.peers.clone(),
             snapshot: self.snapshots.last().cloned().map(Box::new),
+            forced: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use super::storage::Write;
 use super::{Handled, Member};
 use crate::action::{Action, Actions};
 use crate::frame::Checksum;
-use crate::identity::MemberId;
+use crate::identity::{MemberId, RecoveryEpoch};
 use crate::message::{HISTORY_LINES_MAX, HISTORY_PARTS_MAX, HistoryLines, Message};
 use crate::mutant;
 use crate::notice::{FailStop, Notice, Role};
@@ -195,6 +195,7 @@ impl Member {
             return Err(FailStop::CutBelowCommit { cut, commit: self.state.commit });
         }
         self.state.peers.cut(self.state.history.divergence(&adopted, Position::MAX));
+        let former_epoch = self.state.history.last_epoch();
         if mutant::is(mutant::NO_CUT_AT_ADOPTION) {
             self.state.history = adopted;
         } else {
@@ -208,6 +209,7 @@ impl Member {
         }
         self.persist_history(cut, actions)?;
         actions.push(Action::Notify(Notice::Adopted { term, cut }));
+        self.note_epoch(former_epoch, actions);
         self.fetch_from_teacher();
         Ok(())
     }
@@ -232,6 +234,17 @@ impl Member {
         self.state.reads.cut(cut);
         self.state.standing.cut(cut);
         Ok(())
+    }
+
+    /// Tells the host when the history has come to a new recovery epoch: once to each member that
+    /// was there before it.
+    pub(super) fn note_epoch(&self, former: RecoveryEpoch, actions: &mut Actions) {
+        if let Some((epoch, kept)) = self.state.history.recovered_at()
+            && epoch > former
+        {
+            crate::mark::reached(crate::mark::RECOVERED_BY_FORCE);
+            actions.push(Action::Notify(Notice::RecoveredByForce { epoch, kept }));
+        }
     }
 
     pub(super) fn persist_history(&mut self, cut: Position, actions: &mut Actions) -> Handled {

@@ -224,8 +224,8 @@ impl Member {
             if position >= self.state.commit || offset >= bytes.len() {
                 break;
             }
-            let term = self.term_at(position);
-            let seed = FrameSeed::new(self.state.tag, term, position);
+            let Some(line) = self.state.history.owner(position) else { break };
+            let seed = FrameSeed::new(self.state.log.tag_of(line), line.term, position);
             let frame_bytes_max = self.config.limits.frame_bytes_max();
             let Ok(frame) = read_frame(seed, &bytes[offset..], frame_bytes_max) else { break };
             if frame.end > self.state.commit || (batch > 0 && is_barrier(&frame.body)) {

@@ -29,7 +29,8 @@ pub(super) fn recovered_commit(applied: SnapshotPoint, recovered: &Recovered) ->
 
 /// Whether grants elect (rule 5): a majority, and of unimpaired voters so many that one of them is
 /// in every quorum that may have committed anything. Or, for who led `led` in this life, a majority
-/// whose newest line is of no later term: nothing was committed that it does not have.
+/// whose newest line is of no later term: nothing was committed that it does not have. Who was
+/// chosen by a forced recovery stands as if it had led the newest term that any knew of then.
 pub(super) fn elects(
     voters: usize,
     granted: usize,

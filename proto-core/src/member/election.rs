@@ -38,6 +38,8 @@ pub(super) struct Election {
     other_level: SmallVec<[MemberId; 8]>,
     /// The newest term that this member has led in this life.
     pub(super) led: Option<Term>,
+    /// As if it had led this one: so says the forced recovery that chose this member (rule 5 v).
+    decreed: Option<Term>,
     /// The leader of the term before, if it has told this member to stand.
     pub(super) predecessor: Option<MemberId>,
     /// The delay of its candidacy is over, or another went first: it is not put off again before a
@@ -50,6 +52,10 @@ pub(super) struct Election {
 }
 
 impl Election {
+    pub(super) fn new(decreed: Option<Term>) -> Self {
+        Self { decreed, ..Self::default() }
+    }
+
     /// A grant of a former life counts no more.
     pub(super) fn void_grant(&mut self, from: MemberId) {
         self.granted.retain(|granted| *granted != from);
@@ -208,7 +214,12 @@ impl Member {
         let newest = self.state.history.last_term();
         let lines = election.doubtful.iter().map(|(_, line)| *line).chain([newest]);
         let newest_line = lines.max().unwrap_or_default();
-        elects(voters, granted, election.doubtful.len(), election.led, newest_line)
+        let decreed = match mutant::is(mutant::DECREE_NEVER_ENDS) {
+            true => election.decreed.map(|_| newest_line),
+            false => election.decreed,
+        };
+        let led = election.led.max(decreed);
+        elects(voters, granted, election.doubtful.len(), led, newest_line)
     }
 
     fn conclude_canvass(&mut self, actions: &mut Actions) -> Handled {

@@ -206,6 +206,7 @@ impl Member {
             leader: state.life,
             chain: state.log.verified_chain,
         };
+        let former_epoch = state.history.last_epoch();
         let opened = state.history.opened(line);
         state.peers.cut(state.history.divergence(&opened, Position::MAX));
         state.history = opened;
@@ -240,6 +241,7 @@ impl Member {
         let (leader, term) = (self.state.leader, self.state.term);
         actions.push(Action::Notify(Notice::Leader { leader, term }));
         self.note_new_leader(self.state.life.member, term, actions);
+        self.note_epoch(former_epoch, actions);
         self.persist_history(base, actions)?;
         self.heal_by_election(base, actions);
         self.send_heartbeats(actions);

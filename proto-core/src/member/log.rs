@@ -3,7 +3,7 @@
 use crate::frame::{
     self, Body, FrameError, FrameHeader, FrameOwner, FrameSeed, HEADER_BYTES, chain_after,
 };
-use crate::identity::{GroupTag, Life};
+use crate::identity::{GroupId, GroupTag, Life, RecoveryEpoch};
 use crate::notice::FailStop;
 use crate::position::{Position, PositionRange};
 use crate::stream::{Image, Ring};
@@ -31,7 +31,10 @@ pub(super) struct Log {
     ring: Ring,
     /// The least size of the ring, a power of two.
     ring_bytes_min: u64,
+    /// Of the group in its present recovery epoch.
     tag: GroupTag,
+    group: GroupId,
+    epoch: RecoveryEpoch,
     frame_bytes_max: u64,
     pub(super) image: Image,
     /// Where the log begins: nobody can read in the archive what is before.
@@ -73,11 +76,11 @@ pub(super) struct LogFrame {
 
 impl Log {
     pub(super) fn new(
-        tag: GroupTag,
-        limits: &crate::config::Limits,
+        config: &crate::config::MemberConfig,
         recovered: &crate::config::Recovered,
         opened: Option<(crate::term::Term, frame::Level)>,
     ) -> Self {
+        let limits = &config.limits;
         let end = recovered.log_end;
         let ring_bytes_min = RING_BYTES_MIN.min(limits.window_bytes / RING_PART);
         let ring = Ring::growing(ring_bytes_min, limits.window_bytes);
@@ -85,7 +88,9 @@ impl Log {
             fits_to: end.plus(ring.size()),
             ring,
             ring_bytes_min,
-            tag,
+            tag: config.tag(),
+            group: config.group,
+            epoch: config.recovery_epoch,
             frame_bytes_max: limits.frame_bytes_max(),
             image: Image::new(end, limits.coverage_ranges_max),
             origin: recovered.origin.position,
@@ -154,6 +159,22 @@ impl Log {
 
     pub(super) fn key(&self, history: &TermHistory) -> VoteKey {
         history.vote_key(self.verified)
+    }
+
+    /// What the frames that `line` owns begin their checksums with: bytes of a former recovery epoch
+    /// stay what they are (rule 1).
+    #[inline]
+    pub(super) fn tag_of(&self, line: &TermLine) -> GroupTag {
+        let is_former = line.recovery_epoch != self.epoch;
+        match is_former && !crate::mutant::is(crate::mutant::ONE_EPOCH_FOR_ALL) {
+            true => self.former_tag(line),
+            false => self.tag,
+        }
+    }
+
+    #[cold]
+    const fn former_tag(&self, line: &TermLine) -> GroupTag {
+        GroupTag::new(self.group, line.recovery_epoch)
     }
 
     /// Takes in the missing bytes of a slice whose term was checked; returns how many were new.
@@ -228,7 +249,7 @@ impl Log {
     ) -> Result<Verified, FailStop> {
         let start = self.verified;
         let held = PositionRange::new(start, self.image.received().min(term_end));
-        let owner = FrameOwner::new(self.tag, line.term);
+        let owner = FrameOwner::new(self.tag_of(line), line.term);
         let (first, _) = self.ring.slices(held);
         let (mut chain, mut time) = (self.verified_chain, self.verified_time);
         let mut messages = 0;
@@ -261,7 +282,7 @@ impl Log {
     ) -> Result<Verified, FailStop> {
         let Verifying { position: at, mut chain, mut time } = from;
         let held = PositionRange::new(start, self.image.received().min(term_end));
-        let owner = FrameOwner::new(self.tag, line.term);
+        let owner = FrameOwner::new(self.tag_of(line), line.term);
         let (first, second) = self.ring.slices(held);
         let messages = at.since(start) as usize;
         let rest = &first[messages..];
@@ -463,7 +484,8 @@ fn check_opening(
 ) -> Result<(), FailStop> {
     let Body::TermOpen(open) = body else { return Err(FailStop::TermOpening { at }) };
     let previous_term = history.term_before(at);
-    if at != line.base || open.term != line.term || open.previous_term != previous_term {
+    let is_of_line = open.term == line.term && open.recovery_epoch == line.recovery_epoch;
+    if at != line.base || !is_of_line || open.previous_term != previous_term {
         return Err(FailStop::TermOpening { at });
     }
     if line.chain != chain || open.chain != chain {

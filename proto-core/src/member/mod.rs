@@ -19,6 +19,7 @@ mod election;
 mod fetch;
 mod fetching;
 mod following;
+mod forced;
 mod ingress;
 mod installing;
 mod leading;
@@ -47,6 +48,7 @@ mod usage;
 mod view;
 mod window;
 
+pub use forced::{ForcedError, Survivor, plan_forced_recovery};
 pub use usage::Usage;
 pub use view::View;
 
@@ -155,7 +157,7 @@ impl Member {
         if let Some(problem) = config.problems().into_iter().next() {
             return Err(problem);
         }
-        recovered.check(config.member)?;
+        recovered.check(config.member, config.recovery_epoch)?;
         let config = config.with_known_voters(&recovered);
         let limits = &config.limits;
         let (point, restored) = snapshot_state::beginning(&recovered, limits)?;
@@ -175,12 +177,12 @@ impl Member {
             granted_to,
             role: Role::Follower,
             leader: None,
-            log: Log::new(config.tag(), limits, &recovered, restored.opened(point)),
+            log: Log::new(&config, &recovered, restored.opened(point)),
             commit: decisions::recovered_commit(point, &recovered),
             storage: Storage::new(recovered.life.boot_epoch, recovered.vote, last_term),
             stalls: Stalls::new(others.clone()),
             peers: Peers::new(others.clone(), &recovered, interval),
-            election: Election::default(),
+            election: Election::new(recovered.decreed(config.recovery_epoch)),
             following: Following::default(),
             leading: None,
             transfer: None,
@@ -395,6 +397,7 @@ impl Member {
         if state.peers.is_due(state.now) && !state.storage.is_pending(Write::Peers) {
             let operation = state.storage.begin(state.now, Write::Peers)?;
             let interval = self.config.timing.peer_record_interval;
+            state.peers.note_stated(state.log.written);
             let peers = state.peers.take_records(state.now, interval, state.life);
             actions.push(Action::PersistPeers { operation, peers });
         }
@@ -481,6 +484,7 @@ impl Member {
             impaired: self.is_impaired(),
             safe: self.safe(),
             fetching: self.fetching_progress(),
+            recovered_at: self.state.history.recovered_at(),
             fail_stop: state.fail_stop,
         }
     }

@@ -26,6 +26,9 @@ pub(super) struct Peers {
     own_saved: Saved,
     /// Whether what this member promises may exceed its disk.
     doubt: OwnDoubt,
+    /// The end of what this member has stated that it holds, as far as was noted: what the mark says
+    /// besides, for whoever has to tell what was lost.
+    stated: Position,
     /// Where the log must stop on its way to the disk until the records are durable.
     log_waits_at: Option<Position>,
     /// Something is remembered that is not durable yet.
@@ -129,6 +132,7 @@ impl Peers {
             own: own.filter(|_| !is_doubted).or_else(|| own.and_then(readmission_mark)),
             own_saved: Saved::No,
             doubt: OwnDoubt { wanted: is_doubted, saving: is_doubted, saved: is_doubted },
+            stated: own.filter(|_| is_doubted).map_or(Position::ZERO, |own| own.acknowledged),
             log_waits_at: None,
             is_dirty: false,
             due_at: Instant(0) + interval,
@@ -249,6 +253,12 @@ impl Peers {
         }
     }
 
+    /// This member may have stated that it holds all before `held`. The records say so when they
+    /// are written for another reason.
+    pub(super) fn note_stated(&mut self, held: Position) {
+        self.stated = self.stated.max(held);
+    }
+
     /// Whether it is durable that what this member promises may exceed its disk.
     #[inline]
     pub(super) fn doubt_is_saved(&self) -> bool {
@@ -350,6 +360,7 @@ impl Peers {
     /// The history of this member is another from `end` on: whoever adopts it may be cut to there,
     /// and no lower.
     pub(super) fn cut(&mut self, end: Position) {
+        self.stated = self.stated.min(end);
         for peer in self.peers.values_mut() {
             peer.unsaved = peer.unsaved.filter(|(first, _)| *first < end);
             if peer.record.acknowledged > end {
@@ -396,7 +407,7 @@ impl Peers {
         }
         let heard = self.peers.values().filter(|peer| peer.record.life.boot_epoch.0 != 0);
         let own = match self.doubt.wanted {
-            true => Some(doubted(life)),
+            true => Some(doubted(life, self.stated)),
             false => self.own,
         };
         heard.map(|peer| peer.record).chain(own).collect()
@@ -404,9 +415,12 @@ impl Peers {
 }
 
 /// The record of a member about itself, while what it promises may exceed its disk: as of one that
-/// was found to have lost something.
-fn doubted(life: Life) -> PeerRecord {
-    PeerRecord { life, acknowledged_in: FALLEN, term: Term(0), acknowledged: Position::MAX }
+/// was found to have lost something. At least it has stated what it says; in a record of an earlier
+/// version all positions there are stand for that.
+fn doubted(life: Life, stated: Position) -> PeerRecord {
+    // Zero would mean that nothing was stated.
+    let acknowledged = stated.max(Position(crate::frame::ALIGNMENT));
+    PeerRecord { life, acknowledged_in: FALLEN, term: Term(0), acknowledged }
 }
 
 /// What a doubted record says besides: in a later incarnation, that the member was readmitted.

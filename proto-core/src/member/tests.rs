@@ -9,6 +9,7 @@ mod endings;
 mod fetch_disk;
 mod fetch_faults;
 mod fetching;
+mod forced;
 mod hardship;
 mod levels;
 mod places;

@@ -1,7 +1,7 @@
 //! A member as it is seen from outside.
 
 use super::Member;
-use crate::identity::{Life, MemberId};
+use crate::identity::{Life, MemberId, RecoveryEpoch};
 use crate::message::Stream;
 use crate::notice::{FailStop, Role};
 use crate::position::{Position, PositionRange};
@@ -67,6 +67,9 @@ pub struct View {
     /// Where the snapshot of another member stands that it fetches, and how many bytes of its
     /// stream are here without a hole.
     pub fetching: Option<(Position, u64)>,
+    /// The newest recovery epoch, unless it is that in which the group was formed, and where it
+    /// begins: what was promised there and behind, in epochs before, is lost.
+    pub recovered_at: Option<(RecoveryEpoch, Position)>,
     /// Why it went inert, if it did.
     pub fail_stop: Option<FailStop>,
 }

@@ -464,6 +464,7 @@ impl SimDisk {
             opened: self.opened(end),
             peers: self.peers.clone(),
             snapshot: self.newest_snapshot().map(|stored| Box::new(stored.snapshot.clone())),
+            forced: None,
         }
     }
 

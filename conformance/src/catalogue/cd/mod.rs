@@ -4,12 +4,14 @@ mod commits;
 mod decisions;
 mod gates;
 mod levels;
+mod recovery;
 pub(super) mod stages;
 
 use self::commits::{cd_01, cd_04, cd_08, cd_12, cd_15, cd_16, cd_17, cd_19, cd_21};
 use self::decisions::{cd_02, cd_03, cd_05, cd_06, cd_07, cd_14, cd_18};
 use self::gates::cd_13;
 use self::levels::{cd_09, cd_11};
+use self::recovery::cd_10;
 use crate::case::Case;
 
 /// The work that several cases wait for.
@@ -84,12 +86,13 @@ pub(super) const CASES: &[Case] = &[
         cd_09,
     )
     .quick(),
-    Case::waits(
+    Case::core(
         "CD-10",
         "volatile mode, majority loss",
-        "At the volatile level a majority that loses its power loses no more than what was written since the last sync, and the exact range is reported.",
-        VOLATILE,
-    ),
+        "When a majority of a volatile group lost what it held, the disks of a majority tell what is kept, which is all that was safe at least, and from where on all that was promised is lost; in a new recovery epoch only the member whose log is kept leads first, and by that only while a majority knows of no term there.",
+        cd_10,
+    )
+    .edges(&["E120"]),
     Case::cluster(
         "CD-11",
         "unclean restart elects nobody alone",

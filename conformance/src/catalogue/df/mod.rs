@@ -167,7 +167,7 @@ pub(super) const CASES: &[Case] = &[
          answered message is lost and none is applied twice.",
         df_17,
     )
-    .without("what a volatile group loses is told exactly: volatile durability levels")
+    .without("what a volatile group loses is told by a tool of the product's, which CD-10 calls directly")
     .quick()
     .edges(&["E37", "E55"]),
     Case::core(

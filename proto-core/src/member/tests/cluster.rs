@@ -12,11 +12,13 @@ use crate::client::{
     Client, ClientAction, ClientActions, ClientConfig, ClientError, ClientEvent, ClientLimits,
     ClientTiming,
 };
-use crate::config::{Durability, Limits, MemberConfig, PeerRecord, Recovered, Timing};
+use crate::config::{
+    Durability, ForcedRecovery, Limits, MemberConfig, PeerRecord, Recovered, Timing,
+};
 use crate::event::{Event, OperationId, Outputs};
 use crate::frame::{self, Body, FrameSeed, chain_after};
 use crate::identity::{
-    BootEpoch, ClientKey, Endpoint, GroupId, Incarnation, Life, MemberId, RecoveryEpoch,
+    BootEpoch, ClientKey, Endpoint, GroupId, GroupTag, Incarnation, Life, MemberId, RecoveryEpoch,
 };
 use crate::member::Member;
 use crate::message::{Incoming, Live, Message, Sender, Stream};
@@ -44,6 +46,7 @@ pub(super) struct Disk {
     pub(super) boot_epoch: u64,
     /// How often it was lost, and made anew.
     pub(super) lost: u32,
+    pub(super) forced: Option<ForcedRecovery>,
     /// Each with what the service had applied.
     pub(super) snapshots: Vec<(Snapshot, Vec<Vec<u8>>)>,
     /// What was kept of a snapshot of another member.
@@ -107,6 +110,8 @@ pub(super) struct Cluster {
     pub(super) limits: Limits,
     pub(super) timing: Timing,
     pub(super) durability: Durability,
+    /// Of the client.
+    pub(super) epoch: RecoveryEpoch,
     /// Who lets the others lead, by that delay; told to members that start from now on.
     pub(super) delayed: (u16, Duration),
     /// What members told, and who.
@@ -160,6 +165,7 @@ impl Cluster {
             limits: small_limits(),
             timing: Timing::default(),
             durability,
+            epoch: RecoveryEpoch(0),
             delayed: (0, Duration::ZERO),
             notices: Vec::new(),
             trace: String::new(),
@@ -192,7 +198,7 @@ impl Cluster {
     pub(super) fn config(&self, member: u16) -> MemberConfig {
         MemberConfig {
             group: GroupId(77),
-            recovery_epoch: RecoveryEpoch(0),
+            recovery_epoch: self.epoch_of(endpoint(member)),
             durability: self.durability,
             member: id(member),
             voters: self.nodes.keys().map(|&id| (id, endpoint(id.0))).collect(),
@@ -210,7 +216,7 @@ impl Cluster {
 
     pub(super) fn start(&mut self, member: u16) {
         let config = self.config(member);
-        let (now, tag, frame_max) = (self.now, config.tag(), config.limits.frame_bytes_max());
+        let (now, frame_max) = (self.now, config.limits.frame_bytes_max());
         let node = self.nodes.get_mut(&id(member)).unwrap();
         node.disk.boot_epoch += 1;
         let life = Life {
@@ -223,6 +229,7 @@ impl Cluster {
         let mut opened = None;
         while let Some(line) = disk.history.owner(Position(end as u64)) {
             let position = Position(end as u64);
+            let tag = GroupTag::new(GroupId(77), line.recovery_epoch);
             let seed = FrameSeed::new(tag, line.term, position);
             let Ok(header) = frame::verify(seed, &disk.log[end..], &[], frame_max) else { break };
             if let Ok(Body::TermOpen(open)) = frame::parse_body(&header, &disk.log[end..]) {
@@ -248,6 +255,7 @@ impl Cluster {
             log_time: LogTime(0),
             opened,
             peers: disk.peers.clone(),
+            forced: disk.forced,
         };
         node.applied = applied;
         node.pending.clear();
@@ -274,8 +282,9 @@ impl Cluster {
     pub(super) fn connect_client_with(&mut self, message_bytes_max: u32) {
         let config = ClientConfig {
             group: GroupId(77),
-            recovery_epoch: RecoveryEpoch(0),
-            key: ClientKey(99),
+            recovery_epoch: self.epoch,
+            // A session of a former epoch may be open under another.
+            key: ClientKey(99 + u64::from(self.epoch.0)),
             members: self.nodes.keys().map(|&id| (id, endpoint(id.0))).collect(),
             seed: 5,
             timing: ClientTiming::default(),
@@ -298,7 +307,8 @@ impl Cluster {
         let Some(mut client) = self.client.take() else { return };
         let mut actions = ClientActions::new();
         client.step(self.now, event, &mut actions);
-        let sender = Sender::Client { key: ClientKey(99) };
+        let key = client.config().key;
+        let sender = Sender::Client { key };
         for action in actions.drain() {
             match action {
                 ClientAction::Send { to, message } => {
@@ -317,7 +327,7 @@ impl Cluster {
                     }
                 }
                 ClientAction::Reply { sequence, payload, .. } => {
-                    let stream = Stream::Egress(ClientKey(99));
+                    let stream = Stream::Egress(key);
                     let (first, second) = client.bytes(stream, payload);
                     self.replies.push((sequence, [first, second].concat()));
                 }
@@ -498,7 +508,8 @@ impl Cluster {
             let mut busy = false;
             while let Some((from, to, sender, datagram)) = self.queue.pop_front() {
                 busy = true;
-                if (self.lose)(&self.cut, from, to, &datagram) {
+                let is_foreign = self.epoch_of(from) != self.epoch_of(to);
+                if is_foreign || (self.lose)(&self.cut, from, to, &datagram) {
                     continue;
                 }
                 self.deliver(from, to, sender, &datagram);

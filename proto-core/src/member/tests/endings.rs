@@ -169,7 +169,7 @@ fn a_member_that_goes_inert_does_not_wait_for_its_disk_for_ever() {
     assert_ended_with_its_mark(&mut cluster, other);
     // Nor is what it waits for served early, or ended by a host that begins to stop.
     let (mut cluster, other) = parting();
-    cluster.now = cluster.now + Duration(PARTING_TIMEOUT.0 - 1);
+    cluster.now += Duration(PARTING_TIMEOUT.0 - 1);
     cluster.step(other, Event::Timer);
     cluster.step(other, Event::Shutdown);
     assert_eq!(cluster.nodes[&id(other)].fail_stop, None);

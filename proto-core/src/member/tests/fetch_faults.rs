@@ -437,3 +437,31 @@ fn e47_a_member_whose_place_is_taken_stops_before_it_installs() {
     assert_eq!(cluster.nodes[&id(away)].fail_stop, Some(FailStop::Twin));
     assert_eq!(installed(&cluster, away), []);
 }
+
+#[test]
+fn e73_what_was_fetched_is_installed_when_the_own_snapshot_has_failed() {
+    let mut cluster = purging(3);
+    let leader = cluster.leader().unwrap();
+    let others: Vec<u16> = (1..=3).filter(|&member| member != leader).collect();
+    let (away, third) = (others[0], others[1]);
+    cluster.nodes.get_mut(&id(away)).unwrap().holds_snapshots = true;
+    take_of(&mut cluster, [leader, third]);
+    cluster.run_until("it stores its own", |cluster| !cluster.nodes[&id(away)].taken.is_empty());
+    cluster.cut.isolated = vec![endpoint(away)];
+    for _ in 0..120 {
+        take_of(&mut cluster, [leader, third]);
+    }
+    cluster.cut.isolated.clear();
+    cluster.run_until("it fetches", |cluster| !begun(cluster, away).is_empty());
+    let until = cluster.now + cluster.timing.heartbeat_interval.times(500);
+    cluster.run_until("a while passes", |cluster| cluster.now > until);
+    assert!(cluster.member(away).view().fetching.is_some());
+    assert_eq!(installed(&cluster, away), [], "a completion could make something of its own");
+    // A host that is asked to check what was fetched may well give up the own one for it.
+    let (operation, _) = cluster.nodes.get_mut(&id(away)).unwrap().taken.pop_front().unwrap();
+    cluster.step(away, Event::SnapshotFailed { operation });
+    run_until_installed(&mut cluster, away);
+    assert_eq!(begun(&cluster, away).len(), 1, "it was there all the time");
+    cluster.nodes.get_mut(&id(away)).unwrap().holds_snapshots = false;
+    assert_alike(&mut cluster);
+}
