@@ -189,12 +189,13 @@ impl<D: Disk> Archive<D> {
         let mut repairs = Repairs { copies: records.repaired, ..Repairs::default() };
         let log = Log::new(disk.clone(), directory, &identity, Access::Write);
         log.find(origin.position)?;
-        let (generation, frame_bytes_max) = (history_copies.generation(), options.frame_bytes_max);
+        let generation = history_copies.generation();
         let snapshots = snapshot_directory(directory);
         repairs.drafts = snapshots::remove_drafts(&disk, &snapshots)?;
         let mut candidates = Candidates(snapshots::find(&disk, &snapshots, owner)?);
         let beginning = Beginning { origin, points: &candidates.points() };
-        let found = recover(&log, &history, generation, frame_bytes_max, beginning, &mut repairs)?;
+        let bytes_max = options.frame_bytes_max;
+        let found = recover(&log, &history, generation, bytes_max, beginning, &mut repairs)?;
         let newest = candidates.newest(&disk, &found, &mut repairs);
         check_beginning(&snapshots, origin.position, newest.is_some())?;
         let (snapshot, service) = newest.map(|(core, service)| (Box::new(core), service)).unzip();
@@ -226,10 +227,8 @@ impl<D: Disk> Archive<D> {
         };
         let (writer, reader) = (Writer::new(Arc::clone(&shared)), Reader::new(Arc::clone(&shared)));
         let options = *options;
-        Ok((
-            Self { writer, syncer, reader, identity, repairs, service, shared, options },
-            recovered,
-        ))
+        let archive = Self { writer, syncer, reader, identity, repairs, service, shared, options };
+        Ok((archive, recovered))
     }
 
     /// The service's state in the snapshot that `Recovered::snapshot` names, if there is one. It is
