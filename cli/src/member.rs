@@ -1,9 +1,9 @@
 //! `quorate init` and `quorate member`.
 
+use core::time::Duration;
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::time::Duration;
 
 use quorate_archive::Salvaged;
 use quorate_core::{Incarnation, RecoveryEpoch};

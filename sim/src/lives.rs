@@ -63,22 +63,27 @@ impl World {
             Ok(member) => {
                 host.view = member.view();
                 host.before = host.view;
-                if core::mem::take(&mut host.stopped_in_order) && host.view.impaired {
-                    let text = format!("member {} is impaired behind a stop in order", node + 1);
-                    return self.found("start", text);
-                }
                 host.member = Some(member);
                 host.service = service;
                 host.refusal = None;
             }
             Err(error) => return self.found("start", format!("member {}: {error}", node + 1)),
         }
+        self.look_behind_a_stop(node);
         self.note(|| format!("member {} starts", node + 1));
         self.watch.show(&self.nodes, self.now, node, Observed::Started);
         self.stale_completions(node);
         self.arm_timer(node);
         // A host looks at once whether there is anything to do.
         self.step_member(node, Event::Timer);
+    }
+
+    /// Who was stopped in good order is in no doubt.
+    fn look_behind_a_stop(&mut self, node: usize) {
+        let host = &mut self.nodes[node];
+        if core::mem::take(&mut host.stopped_in_order) && host.view.impaired {
+            self.found("start", format!("member {} is impaired behind a stop in order", node + 1));
+        }
     }
 
     /// A member does not start on its disk, and says why: right only if that was done to it.

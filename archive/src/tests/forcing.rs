@@ -1,6 +1,6 @@
 //! Forced recoveries: what is planned, what is done, and what every crash of it leaves (rule 5 v).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use quorate_core::{
     BootEpoch, ForcedError, ForcedRecovery, Incarnation, Life, MemberId, PeerRecord, Position,
@@ -63,7 +63,7 @@ fn epochs(disk: &MemoryDisk) -> [u32; 3] {
 }
 
 /// The epochs of the recoveries that a directory knows of.
-fn known(disk: &MemoryDisk, directory: &PathBuf) -> Vec<u32> {
+fn known(disk: &MemoryDisk, directory: &Path) -> Vec<u32> {
     let found = describe_on(disk, directory, &OPTIONS).unwrap();
     found.recoveries.iter().map(|record| record.forced.epoch.0).collect()
 }
@@ -172,7 +172,7 @@ fn cd10_a_recovery_that_would_be_another_now_is_not_done() {
     let voters = vec![MemberId(0), MemberId(9)];
     let other = Identity { member: MemberId(9), voters, ..identity() };
     init_on(&disk, &elsewhere, &other).unwrap();
-    let foreign = plan(&disk, &[first.clone(), elsewhere]).unwrap_err();
+    let foreign = plan(&disk, &[first, elsewhere]).unwrap_err();
     assert!(matches!(foreign, RecoveryError::Foreign { .. }), "{foreign}");
     let disk = killed();
     disk.edit(&segment(&second, 0), |file| file[LOG_AT + 600] ^= 0x40);

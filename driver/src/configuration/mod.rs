@@ -206,16 +206,7 @@ impl Configuration {
         file.insert("data".into(), self.data.display().to_string().into());
         file.insert("bind".into(), self.bind.to_string().into());
         file.insert("security".into(), CHECKSUM_ONLY.into());
-        if let Some(interval) = self.durability.checkpoint_interval() {
-            file.insert("durability".into(), VOLATILE.into());
-            file.insert(CHECKPOINT_INTERVAL.into(), section::duration_text(interval).into());
-            if self.stop_timeout != STOP_TIMEOUT {
-                file.insert(
-                    "stop_timeout".into(),
-                    section::duration_text(self.stop_timeout).into(),
-                );
-            }
-        }
+        self.write_durability(&mut file);
         let (mut timing, mut limits) = (Table::new(), Table::new());
         let (mut default_timing, mut default_limits) = (Timing::default(), Limits::default());
         let (mut own_timing, mut own_limits) = (self.timing.clone(), self.limits.clone());
@@ -252,6 +243,19 @@ impl Configuration {
             file.insert("faults".into(), Value::Table(section));
         }
         file.to_string()
+    }
+
+    fn write_durability(&self, file: &mut Table) {
+        if let Some(interval) = self.durability.checkpoint_interval() {
+            file.insert("durability".into(), VOLATILE.into());
+            file.insert(CHECKPOINT_INTERVAL.into(), section::duration_text(interval).into());
+            if self.stop_timeout != STOP_TIMEOUT {
+                file.insert(
+                    "stop_timeout".into(),
+                    section::duration_text(self.stop_timeout).into(),
+                );
+            }
+        }
     }
 
     /// What the core is told, with a seed for this life.

@@ -46,7 +46,7 @@ pub(super) struct Applier {
 
 /// What is applied when a life begins: what its snapshot holds. To take the whole log for applied
 /// is a deliberate mistake.
-pub(super) fn begun(point: SnapshotPoint, recovered: &Recovered) -> SnapshotPoint {
+fn begun(point: SnapshotPoint, recovered: &Recovered) -> SnapshotPoint {
     match mutant::is(mutant::RESTART_APPLIES_NOTHING) {
         true => SnapshotPoint {
             position: recovered.log_end,
@@ -67,8 +67,12 @@ struct Walked {
 
 impl Applier {
     /// An applier that goes on from `point`: that of a snapshot, or the beginning of the log.
-    pub(super) fn new(batch_max: usize, point: SnapshotPoint, level: Level) -> Self {
-        let SnapshotPoint { position, chain, time, .. } = point;
+    pub(super) fn new(
+        batch_max: usize,
+        (point, level): (SnapshotPoint, Level),
+        recovered: &Recovered,
+    ) -> Self {
+        let SnapshotPoint { position, chain, time, .. } = begun(point, recovered);
         Self {
             applied: position,
             chain,

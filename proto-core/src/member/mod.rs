@@ -191,11 +191,7 @@ impl Member {
             repairs: Repairs::new(),
             sources: Sources::new(others.clone(), config.timing.heartbeat_interval),
             reads: Reads::new(limits.reads_max),
-            applier: Applier::new(
-                limits.apply_batch_max,
-                apply::begun(point, &recovered),
-                restored.level,
-            ),
+            applier: Applier::new(limits.apply_batch_max, (point, restored.level), &recovered),
             sessions: restored.sessions,
             readmissions: restored.readmissions,
             snapshots: Snapshots::new(point),

@@ -107,7 +107,7 @@ fn cd10_the_best_vote_key_of_a_majority_is_kept() {
     let [one, two, three] = disks;
     assert_eq!(plan(3, &[three.clone(), two.clone(), one.clone()]), Ok(expected));
     // Without the best one more is lost; of those alike the first is taken.
-    assert_eq!(plan(3, &[one.clone(), three.clone()]).unwrap().kept, Position(80));
+    assert_eq!(plan(3, &[one.clone(), three]).unwrap().kept, Position(80));
     let alike = plan(3, &[killed(3, 64), one.clone()]).unwrap();
     assert_eq!((alike.chosen, alike.kept), (MemberId(1), Position(64)));
     // A later term that is reached outweighs bytes, and one that is not reached does not; but the

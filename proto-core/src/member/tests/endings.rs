@@ -32,7 +32,7 @@ fn abdications(cluster: &Cluster, member: u16) -> usize {
     })
 }
 
-/// A volatile group of so many in which a leader's disk is held at a checkpoint. Returns the leader.
+/// A volatile group of so many, and its leader, whose disk is held at a checkpoint.
 fn at_a_checkpoint(members: u16) -> (Cluster, u16) {
     let (mut cluster, leader) = with_a_client(members);
     hold_disk(&mut cluster, leader, true);
