@@ -260,7 +260,7 @@ pub(crate) enum Tool {
     /// held in memory; something of what was committed may be lost for good
     ///
     /// First start all members: often they go on by themselves. If not, stop them all, and give the
-    /// directories of as many as can be had, of a majority at least. The best of their logs is kept.
+    /// directories of as many as can be had, of a majority at least. The best log of them is kept.
     /// The plan is printed: what is kept, and from where on all that was promised is lost. It is
     /// done only with --confirm and the word that the plan ends with. Then start the members; those
     /// that were left out are heard by nobody any more, and rejoin with `quorate init --rejoin

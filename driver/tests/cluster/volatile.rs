@@ -22,6 +22,15 @@ fn until_none_is_impaired(members: &[Member]) {
     });
 }
 
+/// Waits until each member has had something synced.
+fn until_synced(members: &[Member]) {
+    in_time_or_tell("first checkpoints", || {
+        let durable: Vec<_> = members.iter().map(|it| status(it).view.durable).collect();
+        let all = durable.iter().all(|position| *position > Position::ZERO);
+        if all { Ok(()) } else { Err(format!("{durable:?}")) }
+    });
+}
+
 /// The leader is killed, and its machine loses what no sync has brought to the disk. Nothing that
 /// was answered is lost; it comes back in doubt, counts only when the others have told it what it
 /// lacks, and whoever is stopped in good order comes back without any doubt.
@@ -31,7 +40,11 @@ pub(crate) fn a_volatile_group_bears_the_loss_of_a_minority(group: &mut Group<'_
     group.durability = Durability::Volatile { checkpoint_interval };
     let mut members: Vec<_> = (0..3).map(|index| group.start(index)).collect();
     let client = group.client();
-    send(&client, 0..300);
+    // All are there before, each with its first checkpoint: one that came late had all at once.
+    send(&client, 0..10);
+    until_level(&members, 10);
+    until_synced(&members);
+    send(&client, 10..300);
     until_level(&members, 300);
     for member in &members {
         let status = status(member);

@@ -161,8 +161,8 @@ impl Log {
         history.vote_key(self.verified)
     }
 
-    /// What the frames that `line` owns begin their checksums with: bytes of a former recovery epoch
-    /// stay what they are (rule 1).
+    /// What the frames that `line` owns begin their checksums with: bytes of a former recovery
+    /// epoch stay what they are (rule 1).
     #[inline]
     pub(super) fn tag_of(&self, line: &TermLine) -> GroupTag {
         let is_former = line.recovery_epoch != self.epoch;

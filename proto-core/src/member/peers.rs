@@ -26,8 +26,8 @@ pub(super) struct Peers {
     own_saved: Saved,
     /// Whether what this member promises may exceed its disk.
     doubt: OwnDoubt,
-    /// The end of what this member has stated that it holds, as far as was noted: what the mark says
-    /// besides, for whoever has to tell what was lost.
+    /// The end of what this member has stated that it holds, as far as was noted: what the mark
+    /// says besides, for whoever has to tell what was lost.
     stated: Position,
     /// Where the log must stop on its way to the disk until the records are durable.
     log_waits_at: Option<Position>,
