@@ -281,7 +281,7 @@ impl FrameCounts {
             Some(Body::TermOpen(_)) => &mut self.term_opens,
             Some(Body::SessionOpen { .. }) => &mut self.session_opens,
             Some(Body::SessionClose { .. }) => &mut self.session_closes,
-            Some(Body::Message { .. }) => &mut self.messages,
+            Some(Body::Message { .. } | Body::SafeMessage { .. }) => &mut self.messages,
             Some(Body::Timer { .. }) => &mut self.timers,
             Some(Body::SnapshotMark { .. }) => &mut self.snapshot_marks,
             Some(Body::Readmission { .. }) => &mut self.readmissions,

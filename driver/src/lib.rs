@@ -92,6 +92,7 @@ pub use archive_ports::{
 pub use archive_storage::{ArchiveStorage, StorageMode};
 pub use client_handle::{
     ClientHandle, ClientOptions, ClientStatus, PendingReply, Reply, StartClientError, SubmitError,
+    SyncError,
 };
 pub use client_host::ClientHost;
 pub use client_loop::{ClientLoop, ClientOutcome};

@@ -343,10 +343,14 @@ impl Member {
                 actions.push(Action::Notify(Notice::SessionClosed { session }));
                 Some(Delivery::SessionClosed { session, reason })
             }
-            Body::Message { session, sequence, .. } => {
+            Body::Message { session, sequence, .. }
+            | Body::SafeMessage { session, sequence, .. } => {
                 if !self.state.sessions.accept(session, sequence, position) {
                     self.counters.duplicates_suppressed += 1;
                     return None;
+                }
+                if let Body::SafeMessage { .. } = frame.body {
+                    self.note_asked_for_safe(session, sequence);
                 }
                 self.counters.messages_applied += 1;
                 self.state.applier.touch(session);

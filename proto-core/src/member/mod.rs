@@ -30,6 +30,7 @@ mod peers;
 mod readmission;
 mod repair;
 mod replies;
+mod safe_replies;
 mod serving_snapshots;
 mod session_log;
 mod sessions;

@@ -108,7 +108,7 @@ fn write_sessions(sessions: &Sessions, out: &mut Vec<u8>) {
         let count = if forgets { 0 } else { session.replies().len() };
         out.extend_from_slice(&(count as u64).to_le_bytes());
         for reply in session.replies().all().take(count) {
-            out.extend_from_slice(&reply.position.0.to_le_bytes());
+            out.extend_from_slice(&reply.place().0.to_le_bytes());
             out.extend_from_slice(&(reply.bytes.len() as u64).to_le_bytes());
             out.extend_from_slice(&reply.bytes);
         }

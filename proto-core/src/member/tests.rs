@@ -17,6 +17,7 @@ mod purging;
 mod readmission;
 mod replication;
 mod running;
+mod safe_replies;
 mod snapshots;
 mod stalls;
 mod traces;
