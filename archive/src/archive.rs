@@ -14,7 +14,7 @@ use crate::lock::{self, Lock};
 use crate::log::{Log, log_directory};
 use crate::payload::HistoryAndCut;
 use crate::reader::Reader;
-use crate::record::Kind;
+use crate::record::{Kind, Owner};
 use crate::recoveries::{self, RECOVERIES};
 use crate::recovery::{Beginning, Candidates, Repairs, recover};
 use crate::scrub::Scrub;
@@ -178,7 +178,6 @@ impl<D: Disk> Archive<D> {
         let identity = find_identity(&disk, directory)?;
         let owner = identity.owner();
         let lock = lock::acquire(&disk, directory, owner)?;
-        // A former life may have died between a name and its sync.
         sync_names(&disk, directory)?;
         let mut records = Records { disk: &disk, directory, owner, repaired: Vec::new() };
         let (vote_copies, vote) = records.open(VOTE, Kind::Vote)?;
@@ -190,19 +189,18 @@ impl<D: Disk> Archive<D> {
         let mut repairs = Repairs { copies: records.repaired, ..Repairs::default() };
         let log = Log::new(disk.clone(), directory, &identity, Access::Write);
         log.find(origin.position)?;
-        let (generation, frame_bytes_max) = (history_copies.generation(), options.frame_bytes_max);
+        let generation = history_copies.generation();
         let snapshots = snapshot_directory(directory);
         repairs.drafts = snapshots::remove_drafts(&disk, &snapshots)?;
         let mut candidates = Candidates(snapshots::find(&disk, &snapshots, owner)?);
-        let points = candidates.points();
-        let beginning = Beginning { origin, points: &points };
-        let found = recover(&log, &history, generation, frame_bytes_max, beginning, &mut repairs)?;
+        let beginning = Beginning { origin, points: &candidates.points() };
+        let bytes_max = options.frame_bytes_max;
+        let found = recover(&log, &history, generation, bytes_max, beginning, &mut repairs)?;
         let newest = candidates.newest(&disk, &found, &mut repairs);
         check_beginning(&snapshots, origin.position, newest.is_some())?;
         let (snapshot, service) = newest.map(|(core, service)| (Box::new(core), service)).unzip();
-        let boot_epoch = BootEpoch(boot.0.saturating_add(1).max(options.boot_epoch_min));
-        boot_copies.store(&disk, &boot_epoch)?;
-        let life = Life { member: owner.member, incarnation: owner.incarnation, boot_epoch };
+        let life = next_life(owner, boot, options);
+        boot_copies.store(&disk, &life.boot_epoch)?;
         let ground = Ground { origin, history: Arc::new(history.history.clone()) };
         let shared = Arc::new(Shared::new(disk, log, lock, ground, found.end.0));
         let syncer = Syncer {
@@ -343,7 +341,7 @@ fn check_beginning(
 struct Records<'a, D> {
     disk: &'a D,
     directory: &'a Path,
-    owner: crate::record::Owner,
+    owner: Owner,
     /// The names of those of which a copy was written anew.
     repaired: Vec<&'static str>,
 }
@@ -375,7 +373,14 @@ fn create_directories<D: Disk>(disk: &D, path: &Path) -> Result<(), ArchiveError
     created.into_iter().rev().try_for_each(|path| sync_parent(disk, path))
 }
 
-/// Makes the names of all files durable, and that of the directory.
+/// The life that begins.
+fn next_life(owner: Owner, former: BootEpoch, options: &Options) -> Life {
+    let boot_epoch = BootEpoch(former.0.saturating_add(1).max(options.boot_epoch_min));
+    Life { member: owner.member, incarnation: owner.incarnation, boot_epoch }
+}
+
+/// Makes the names of all files durable, and that of the directory: a former life may have died
+/// between a name and its sync.
 pub(crate) fn sync_names<D: Disk>(disk: &D, directory: &Path) -> Result<(), ArchiveError> {
     let log = log_directory(directory);
     match sync_directory(disk, &log) {

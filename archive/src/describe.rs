@@ -281,7 +281,7 @@ impl FrameCounts {
             Some(Body::TermOpen(_)) => &mut self.term_opens,
             Some(Body::SessionOpen { .. }) => &mut self.session_opens,
             Some(Body::SessionClose { .. }) => &mut self.session_closes,
-            Some(Body::Message { .. }) => &mut self.messages,
+            Some(Body::Message { .. } | Body::SafeMessage { .. }) => &mut self.messages,
             Some(Body::Timer { .. }) => &mut self.timers,
             Some(Body::SnapshotMark { .. }) => &mut self.snapshot_marks,
             Some(Body::Readmission { .. }) => &mut self.readmissions,
@@ -367,6 +367,21 @@ impl Description {
         }
         writeln!(f, "durable     at least up to {}", self.known_durable)
     }
+
+    fn write_recovery(&self, record: &RecoveryRecord, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RecoveryRecord { forced, members, at_seconds } = record;
+        let members = members.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let what = match forced.epoch > self.identity.recovery_epoch {
+            true => "prepared, and not done here",
+            false => "by force",
+        };
+        writeln!(
+            f,
+            "recovery    epoch {} {what}: kept before {} by member {}, promised up to {} at least, \
+             members {members}, at {at_seconds} s",
+            forced.epoch.0, forced.kept, forced.chosen, forced.promised
+        )
+    }
 }
 
 impl fmt::Display for Description {
@@ -398,18 +413,8 @@ impl fmt::Display for Description {
             let (member, boot) = (life.member, life.boot_epoch.0);
             writeln!(f, "peer        {member}, boot epoch {boot}, {position} in term {term}")?;
         }
-        for RecoveryRecord { forced, members, at_seconds } in &self.recoveries {
-            let members = members.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-            let what = match forced.epoch > recovery_epoch {
-                true => "prepared, and not done here",
-                false => "by force",
-            };
-            writeln!(
-                f,
-                "recovery    epoch {} {what}: kept before {} by member {}, promised up to {} at \
-                 least, members {members}, at {at_seconds} s",
-                forced.epoch.0, forced.kept, forced.chosen, forced.promised
-            )?;
+        for record in &self.recoveries {
+            self.write_recovery(record, f)?;
         }
         self.write_log(f)?;
         let counts = &self.frames;

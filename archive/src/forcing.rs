@@ -9,8 +9,8 @@
 //!
 //! Those given are a majority, so nobody goes on in the former epoch when that is over; and whoever
 //! does the same with another majority, whatever became of this, finds the record in a directory of
-//! both, and takes a later epoch. What is interrupted before the first rise has changed nothing; after
-//! it, what is left is planned anew.
+//! both, and takes a later epoch. What is interrupted before the first rise has changed nothing;
+//! after it, what is left is planned anew.
 
 use std::path::{Path, PathBuf};
 
@@ -257,8 +257,8 @@ pub fn recover_by_force_on<D: Disk>(
 
 /// The part of a log that a recovery lost for good, as far as is known.
 impl RecoveryRecord {
-    /// From where on all that was promised in earlier epochs is lost, and up to where a record tells
-    /// that something was.
+    /// From where on all that was promised in earlier epochs is lost, and up to where a record
+    /// tells that something was.
     #[must_use]
     pub const fn lost(&self) -> (Position, Position) {
         (self.forced.kept, self.forced.promised)

@@ -34,7 +34,11 @@ pub(crate) enum Command {
     Init(Init),
     /// Runs a member of a replicated ledger
     ///
-    /// On SIGUSR1 it writes its status to its standard error, as a line of JSON.
+    /// On SIGUSR1 it writes its status to its standard error, as a line of JSON. SIGINT and SIGTERM
+    /// stop it: one of a volatile group brings its disk up to what it has promised before, and the
+    /// same signal once more keeps it from waiting for that any longer. The exit code is 0 if it
+    /// stopped in good order, 3 if its disk came up short, so that its next life is impaired, and 1
+    /// if it failed.
     Member(Member),
     /// Sends each line of standard input as a message, and prints the replies
     Client(Client),
@@ -256,7 +260,7 @@ pub(crate) enum Tool {
     /// held in memory; something of what was committed may be lost for good
     ///
     /// First start all members: often they go on by themselves. If not, stop them all, and give the
-    /// directories of as many as can be had, of a majority at least. The best of their logs is kept.
+    /// directories of as many as can be had, of a majority at least. The best log of them is kept.
     /// The plan is printed: what is kept, and from where on all that was promised is lost. It is
     /// done only with --confirm and the word that the plan ends with. Then start the members; those
     /// that were left out are heard by nobody any more, and rejoin with `quorate init --rejoin

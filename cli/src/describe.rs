@@ -121,6 +121,35 @@ fn snapshots(description: &Description) -> Vec<Value> {
 
 fn text(description: &Description) -> String {
     let mut text = String::new();
+    for (name, value) in rows(description) {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{name:<14} {value}");
+    }
+    for record in &description.recoveries {
+        let _ = writeln!(text, "{:<14} {}", "recovery", recovery_text(description, record));
+    }
+    for line in description.history.iter().flat_map(|history| history.lines()) {
+        let _ = writeln!(
+            text,
+            "{:<14} from {}, led by {}",
+            format!("term {}", line.term),
+            line.base,
+            line.leader.member
+        );
+    }
+    for snapshot in &description.snapshots {
+        let _ = writeln!(text, "{:<14} {}", "snapshot", snapshot_text(snapshot));
+    }
+    let _ = writeln!(text, "{:<14} {}", "a start takes", beginning(description));
+    for problem in &description.problems {
+        let _ = writeln!(text, "{:<14} {problem}", "PROBLEM");
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// What there is one of.
+fn rows(description: &Description) -> [(&'static str, String); 12] {
     let identity = &description.identity;
     let voters: Vec<String> = identity.voters.iter().map(ToString::to_string).collect();
     let known = |value: Option<String>| value.unwrap_or_else(|| "unknown".into());
@@ -132,7 +161,7 @@ fn text(description: &Description) -> String {
         true => "yes: it was not stopped in good order, and comes up impaired",
         false => "no",
     };
-    let rows = [
+    [
         ("directory", description.directory.display().to_string()),
         (
             "group",
@@ -159,32 +188,7 @@ fn text(description: &Description) -> String {
             "segments",
             format!("{}, {} bytes", description.segments.len(), description.segment_file_bytes),
         ),
-    ];
-    for (name, value) in rows {
-        // Writing to a string does not fail.
-        let _ = writeln!(text, "{name:<14} {value}");
-    }
-    for record in &description.recoveries {
-        let _ = writeln!(text, "{:<14} {}", "recovery", recovery_text(description, record));
-    }
-    for line in description.history.iter().flat_map(|history| history.lines()) {
-        let _ = writeln!(
-            text,
-            "{:<14} from {}, led by {}",
-            format!("term {}", line.term),
-            line.base,
-            line.leader.member
-        );
-    }
-    for snapshot in &description.snapshots {
-        let _ = writeln!(text, "{:<14} {}", "snapshot", snapshot_text(snapshot));
-    }
-    let _ = writeln!(text, "{:<14} {}", "a start takes", beginning(description));
-    for problem in &description.problems {
-        let _ = writeln!(text, "{:<14} {problem}", "PROBLEM");
-    }
-    text.truncate(text.trim_end().len());
-    text
+    ]
 }
 
 fn recovery_text(description: &Description, record: &RecoveryRecord) -> String {

@@ -12,6 +12,10 @@ pub(crate) enum Failure {
     /// It was tried, and failed: exit code 1.
     #[error("{0}")]
     Failed(String),
+    /// A member was stopped before its disk had what it promised: exit code 3. It is no loss to
+    /// the group, and its next life has to be told what it lacks.
+    #[error("{0}")]
+    CutShort(String),
     /// It failed, and has said so where its output goes: exit code 1.
     #[error("told already")]
     Told,
@@ -36,6 +40,7 @@ impl Failure {
         match self {
             Self::Usage(_) => ExitCode::from(2),
             Self::Failed(_) | Self::Told => ExitCode::from(1),
+            Self::CutShort(_) => ExitCode::from(3),
         }
     }
 }

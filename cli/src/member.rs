@@ -1,5 +1,6 @@
 //! `quorate init` and `quorate member`.
 
+use core::time::Duration;
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -7,13 +8,14 @@ use std::path::Path;
 use quorate_archive::Salvaged;
 use quorate_core::{Incarnation, RecoveryEpoch};
 use quorate_driver::{
-    Configuration, MemberHandle, MemberOptions, RejoinError, StorageMode, init_archive,
+    Configuration, MemberHandle, MemberOptions, RejoinError, RunError, StorageMode, init_archive,
     next_incarnation, rejoin_archive_in, salvage_archive,
 };
 use quorate_runtime_mio::ThreadOptions;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
 
 use crate::arguments::{self, Idle, Storage};
 use crate::control::{self, Control};
@@ -91,6 +93,9 @@ pub(crate) fn load(config: &Path) -> Result<Configuration, Failure> {
 const BACKOFF: quorate_runtime_mio::Idle =
     quorate_runtime_mio::Idle::Backoff { spins: 500, yields: 50 };
 
+/// How long a member that is to wait for its disk no longer has to end.
+const CUT_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// Runs a member until it is told to stop, or goes inert.
 pub(crate) async fn run(arguments: arguments::Member) -> Result<(), Failure> {
     let thread = thread(&arguments)?;
@@ -123,9 +128,35 @@ pub(crate) async fn run(arguments: arguments::Member) -> Result<(), Failure> {
     };
     match ended {
         Ended::ByItself(result) => result,
-        Ended::ByRequest => {
-            member.shutdown().await.map_err(|error| Failure::Failed(error.to_string()))
+        Ended::ByRequest(signals) => stop(&mut member, signals).await,
+    }
+}
+
+/// Stops the member, and waits for its disk until that has what the member promised, or is not
+/// waited for any longer; another signal, if any come here, ends that.
+async fn stop(member: &mut MemberHandle<Ledger>, signals: Option<Signals>) -> Result<(), Failure> {
+    // Whether it has ended already is told below.
+    let _ = member.begin_shutdown().await;
+    let Some(mut signals) = signals else { return member.finished().await.map_err(failure_of) };
+    tokio::select! {
+        biased;
+        ended = member.finished() => return ended.map_err(failure_of),
+        signal = signals.next() => {
+            tracing::warn!(signal, "told to stop once more: the disk is awaited no longer");
         }
+    }
+    let _ = member.cut_short().await;
+    let ended = timeout(CUT_TIMEOUT, member.finished()).await;
+    // A member without threads for its disk hears nothing before that is done.
+    ended.unwrap_or(Err(RunError::CutShort)).map_err(failure_of)
+}
+
+fn failure_of(error: RunError) -> Failure {
+    let text = error.to_string();
+    if matches!(error, RunError::CutShort) {
+        Failure::CutShort(text)
+    } else {
+        Failure::Failed(text)
     }
 }
 
@@ -147,12 +178,13 @@ fn thread(arguments: &arguments::Member) -> Result<ThreadOptions, Failure> {
 }
 
 enum Ended {
-    ByRequest,
+    /// More signals may come.
+    ByRequest(Option<Signals>),
     ByItself(Result<(), Failure>),
 }
 
 async fn finished(member: &mut MemberHandle<Ledger>) -> Ended {
-    Ended::ByItself(member.finished().await.map_err(|error| Failure::Failed(error.to_string())))
+    Ended::ByItself(member.finished().await.map_err(failure_of))
 }
 
 async fn alone(
@@ -167,13 +199,13 @@ async fn alone(
     loop {
         tokio::select! {
             biased;
-            _ = signals.next() => return Ok(Ended::ByRequest),
+            _ = signals.next() => return Ok(Ended::ByRequest(Some(signals))),
             ended = finished(member) => return Ok(ended),
             asking = control.next() => {
                 // Whoever asks slowly delays no stop.
                 tokio::select! {
                     biased;
-                    _ = signals.next() => return Ok(Ended::ByRequest),
+                    _ = signals.next() => return Ok(Ended::ByRequest(Some(signals))),
                     () = control::answer(id, member, asking) => {}
                 }
                 continue;
@@ -181,7 +213,7 @@ async fn alone(
             asking = metrics.next() => {
                 tokio::select! {
                     biased;
-                    _ = signals.next() => return Ok(Ended::ByRequest),
+                    _ = signals.next() => return Ok(Ended::ByRequest(Some(signals))),
                     () = metrics.answer(member, asking) => {}
                 }
                 continue;
@@ -213,14 +245,14 @@ async fn supervised(id: u16, member: &mut MemberHandle<Ledger>) -> Result<Ended,
             ended = finished(member) => return Ok(ended),
         };
         if !matches!(&request, Ok(Some(line)) if line == "status") {
-            return Ok(Ended::ByRequest);
+            return Ok(Ended::ByRequest(None));
         }
         let Some(report) = report_of(id, member).await else { return Ok(finished(member).await) };
         let mut line = serde_json::to_vec(&report)
             .map_err(|error| Failure::failed("cannot write a status", error))?;
         line.push(b'\n');
         if answers.write_all(&line).await.is_err() {
-            return Ok(Ended::ByRequest);
+            return Ok(Ended::ByRequest(None));
         }
     }
 }

@@ -14,8 +14,8 @@ use crate::failure::{Failure, tell_line};
 /// anybody knows how its group is configured.
 const FRAME_BYTES_MAX: u64 = 256 << 20;
 
-/// Says what a forced recovery of the members that own `directories` keeps and loses, and does it if
-/// that is what is `confirmed`.
+/// Says what a forced recovery of the members that own `directories` keeps and loses, and does it
+/// if that is what is `confirmed`.
 pub(crate) fn run(
     directories: &[PathBuf],
     confirmed: Option<&str>,

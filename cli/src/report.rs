@@ -21,8 +21,8 @@ pub(crate) struct MemberReport {
     pub(crate) level: String,
     /// It may have lost bytes that it held, and has not healed yet.
     pub(crate) impaired: bool,
-    /// The recovery epoch of its log, if the group was recovered by force, and from where on what was
-    /// promised before is lost.
+    /// The recovery epoch of its log, if the group was recovered by force, and from where on what
+    /// was promised before is lost.
     pub(crate) recovered_at: Option<(u32, u64)>,
     /// A later recovery epoch that was heard of: it was left behind.
     pub(crate) left_behind_by: Option<u32>,

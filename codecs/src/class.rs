@@ -56,6 +56,8 @@ pub fn class(datagram: &[u8]) -> Option<Class> {
         | wire::ConnectReplyEncoder::TEMPLATE_ID
         | wire::StreamStatusEncoder::TEMPLATE_ID
         | wire::StreamNewestEncoder::TEMPLATE_ID
+        | wire::SyncRequestEncoder::TEMPLATE_ID
+        | wire::SyncReplyEncoder::TEMPLATE_ID
         | wire::CloseEncoder::TEMPLATE_ID
         | wire::ClosedEncoder::TEMPLATE_ID => Class::Session,
         _ => return None,

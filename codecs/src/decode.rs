@@ -342,6 +342,14 @@ fn session(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError> {
                 newest: Position(read.newest()),
             }
         }
+        wire::SyncRequestDecoder::TEMPLATE_ID => {
+            let read = wrap!(SyncRequestDecoder, header, body);
+            Message::SyncRequest { epoch: read.epoch() }
+        }
+        wire::SyncReplyDecoder::TEMPLATE_ID => {
+            let read = wrap!(SyncReplyDecoder, header, body);
+            Message::SyncReply { epoch: read.epoch(), safe: Position(read.safe()) }
+        }
         wire::CloseDecoder::TEMPLATE_ID => {
             let read = wrap!(CloseDecoder, header, body);
             Message::Close { connection: read.connection(), session: SessionId(read.session()) }

@@ -132,6 +132,8 @@ impl Layout {
             Message::ConnectReply { .. } => layout!(ConnectReplyEncoder, 0),
             Message::StreamStatus { .. } => layout!(StreamStatusEncoder, 0),
             Message::StreamNewest { .. } => layout!(StreamNewestEncoder, 0),
+            Message::SyncRequest { .. } => layout!(SyncRequestEncoder, 0),
+            Message::SyncReply { .. } => layout!(SyncReplyEncoder, 0),
             Message::Close { .. } => layout!(CloseEncoder, 0),
             Message::Closed { .. } => layout!(ClosedEncoder, 0),
         })
@@ -149,6 +151,8 @@ fn write(message: &Message, body: &mut [u8]) -> Option<()> {
         | Message::ConnectReply { .. }
         | Message::StreamStatus { .. }
         | Message::StreamNewest { .. }
+        | Message::SyncRequest { .. }
+        | Message::SyncReply { .. }
         | Message::Close { .. }
         | Message::Closed { .. } => write_session(message, body),
         Message::Nak { .. }
@@ -378,6 +382,12 @@ fn write_session(message: &Message, body: &mut [u8]) -> Option<()> {
                 .set_stream((*stream).into())
                 .set_epoch(*epoch)
                 .set_newest(newest.0);
+        }
+        Message::SyncRequest { epoch } => {
+            wire::SyncRequestEncoder::wrap(body)?.set_epoch(*epoch);
+        }
+        Message::SyncReply { epoch, safe } => {
+            wire::SyncReplyEncoder::wrap(body)?.set_epoch(*epoch).set_safe(safe.0);
         }
         Message::Close { connection, session } => {
             wire::CloseEncoder::wrap(body)?.set_connection(*connection).set_session(session.0);

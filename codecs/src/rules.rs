@@ -46,22 +46,28 @@ pub(crate) fn check(message: &Message) -> Result<(), DecodeError> {
         Message::Connect { session, ingress_start, .. } => {
             positions(&[Position(session.0), *ingress_start])
         }
-        Message::ConnectReply { outcome, .. } => match outcome {
-            ConnectOutcome::Open { session, limit, .. } => {
-                positions(&[Position(session.0), *limit])
-            }
-            ConnectOutcome::SessionLost { session } => positions(&[Position(session.0)]),
-            ConnectOutcome::MessageTooLarge { .. }
-            | ConnectOutcome::Redirect { .. }
-            | ConnectOutcome::RetryAfter { .. }
-            | ConnectOutcome::SessionsExhausted => Ok(()),
-        },
+        Message::ConnectReply { outcome, .. } => check_outcome(outcome),
         Message::StreamStatus { consumed, limit, .. } => positions(&[*consumed, *limit]),
         Message::StreamNewest { newest, .. } => positions(&[*newest]),
         Message::Close { session, .. } | Message::Closed { session, .. } => {
             positions(&[Position(session.0)])
         }
-        Message::Abdicate { .. } | Message::Ballot { .. } | Message::Campaign { .. } => Ok(()),
+        Message::SyncReply { safe, .. } => positions(&[*safe]),
+        Message::Abdicate { .. }
+        | Message::Ballot { .. }
+        | Message::Campaign { .. }
+        | Message::SyncRequest { .. } => Ok(()),
+    }
+}
+
+fn check_outcome(outcome: &ConnectOutcome) -> Result<(), DecodeError> {
+    match outcome {
+        ConnectOutcome::Open { session, limit, .. } => positions(&[Position(session.0), *limit]),
+        ConnectOutcome::SessionLost { session } => positions(&[Position(session.0)]),
+        ConnectOutcome::MessageTooLarge { .. }
+        | ConnectOutcome::Redirect { .. }
+        | ConnectOutcome::RetryAfter { .. }
+        | ConnectOutcome::SessionsExhausted => Ok(()),
     }
 }
 

@@ -3,7 +3,7 @@
 use quorate_codecs::{DATAGRAM_BYTES_MAX, Header, decode, encode_control, encode_data};
 use quorate_core::client::{
     Client, ClientAction, ClientActions, ClientConfig, ClientCounters, ClientError, ClientEvent,
-    Reject,
+    Reject, SyncTimedOut,
 };
 use quorate_core::{ConfigError, Endpoint, Instant, Position, PositionRange, Sender, SessionId};
 use quorate_core::{Message, Stream};
@@ -13,6 +13,12 @@ pub trait ClientNode {
     /// Takes in what there is, does all that is due at `now`, sends, and returns when nothing more
     /// can be done before something happens or time passes. A message is taken or refused within.
     fn turn(&mut self, now: Instant, input: Option<ClientInput<'_>>) -> ClientTurned;
+
+    /// Whether it knows [`ClientInput::SubmitSafe`] and [`ClientInput::Sync`]; it is not handed
+    /// them otherwise.
+    fn can_wait(&self) -> bool {
+        false
+    }
 }
 
 /// Something for a client.
@@ -29,6 +35,16 @@ pub enum ClientInput<'a> {
     Submit {
         /// The message.
         payload: &'a [u8],
+    },
+    /// The same, and the reply waits until the message is safe.
+    SubmitSafe {
+        /// The message.
+        payload: &'a [u8],
+    },
+    /// The application waits until all up to the frame at this position is safe.
+    Sync {
+        /// Where that frame begins.
+        position: Position,
     },
     /// The application is done: the session is closed once all is answered.
     Close,
@@ -72,6 +88,13 @@ pub enum ClientTold {
         position: Position,
         /// The reply.
         bytes: Vec<u8>,
+    },
+    /// A position that was waited for is safe, or was waited for in vain.
+    Synced {
+        /// The position.
+        position: Position,
+        /// The end of what is safe.
+        outcome: Result<Position, SyncTimedOut>,
     },
     /// A leader serves it.
     Connected {
@@ -121,6 +144,7 @@ impl OwnClient {
                 let bytes = [first, second].concat();
                 ClientTold::Replied { sequence, position, bytes }
             }
+            ClientAction::Synced { position, outcome } => ClientTold::Synced { position, outcome },
             ClientAction::Connected { session, .. } => ClientTold::Connected { session },
             ClientAction::Disconnected => ClientTold::Disconnected,
             ClientAction::Ended(result) => ClientTold::Ended(result),
@@ -177,10 +201,20 @@ impl ClientNode for OwnClient {
             Some(ClientInput::Submit { payload }) => {
                 self.step(now, ClientEvent::Submit { payload }, &mut told);
             }
+            Some(ClientInput::SubmitSafe { payload }) => {
+                self.step(now, ClientEvent::SubmitSafe { payload }, &mut told);
+            }
+            Some(ClientInput::Sync { position }) => {
+                self.step(now, ClientEvent::Sync { position }, &mut told);
+            }
             Some(ClientInput::Close) => self.step(now, ClientEvent::Close, &mut told),
         }
         self.step(now, ClientEvent::Flush, &mut told);
         let (wake, counters) = (self.client.next_deadline(), *self.client.counters());
         ClientTurned { wake, told, counters, fault: None }
+    }
+
+    fn can_wait(&self) -> bool {
+        true
     }
 }

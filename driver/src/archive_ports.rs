@@ -118,8 +118,8 @@ pub fn rejoin_archive(
     rejoin_archive_in(configuration, incarnation, RecoveryEpoch(0))
 }
 
-/// As [`rejoin_archive`], of a group that was recovered by force: `epoch` is the one that the others
-/// are in.
+/// As [`rejoin_archive`], of a group that was recovered by force: `epoch` is the one that the
+/// others are in.
 ///
 /// # Errors
 /// As there.

@@ -7,7 +7,7 @@ use core::task::{Context, Poll};
 
 use bytes::Bytes;
 use oneshot::{AsyncReceiver, Sender};
-use quorate_core::client::{ClientConfig, ClientCounters, ClientError, Reject};
+use quorate_core::client::{ClientConfig, ClientCounters, ClientError, Reject, SyncTimedOut};
 use quorate_core::{ConfigError, Position, SessionId};
 
 use crate::faults::{FaultCounters, Faults};
@@ -68,6 +68,24 @@ pub enum SubmitError {
     Gone,
 }
 
+/// Why it is not known that a position is safe. Perhaps it is.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SyncError {
+    /// Too many positions are waited for, or the client is closing.
+    #[error(transparent)]
+    Rejected(Reject),
+    /// No leader said so in time.
+    #[error(transparent)]
+    TimedOut(SyncTimedOut),
+    /// The client ended before.
+    #[error("the client has ended: {0}")]
+    Ended(ClientError),
+    /// The client is gone, with its runtime.
+    #[error("the client is gone")]
+    Gone,
+}
+
 /// A client as it can be seen from outside.
 #[derive(Clone, Debug)]
 pub struct ClientStatus {
@@ -86,9 +104,22 @@ pub struct ClientStatus {
 /// Where the reply to a message goes.
 pub(crate) type Answer = Sender<Result<Reply, SubmitError>>;
 
+/// Where it goes that a position is safe.
+pub(crate) type SyncAnswer = Sender<Result<Position, SyncError>>;
+
+/// A message with what its reply waits for.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    pub(crate) payload: Bytes,
+    /// It waits until the message is safe.
+    pub(crate) is_safe: bool,
+    pub(crate) answer: Answer,
+}
+
 /// What a handle asks of its client.
 pub(crate) enum Command {
-    Submit { payload: Bytes, answer: Answer },
+    Submit(Submission),
+    Sync { position: Position, answer: SyncAnswer },
     Look(Sender<ClientStatus>),
     Close,
 }
@@ -120,8 +151,22 @@ impl ClientHandle {
     /// # Errors
     /// [`SubmitError::Gone`] when the client has ended.
     pub async fn send(&self, payload: impl Into<Bytes>) -> Result<PendingReply, SubmitError> {
+        self.hand_over(payload.into(), false).await
+    }
+
+    /// The same, and the reply waits until the message is safe: synced by a quorum, in a volatile
+    /// group, where that is so at its next checkpoint. In a durable one it is [`Self::send`].
+    /// Replies come in order, so those to later messages of this client wait, too.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn send_safe(&self, payload: impl Into<Bytes>) -> Result<PendingReply, SubmitError> {
+        self.hand_over(payload.into(), true).await
+    }
+
+    async fn hand_over(&self, payload: Bytes, is_safe: bool) -> Result<PendingReply, SubmitError> {
         let (answer, answered) = oneshot::async_channel();
-        let command = Command::Submit { payload: payload.into(), answer };
+        let command = Command::Submit(Submission { payload, is_safe, answer });
         self.commands.put(command).await.map_err(|_| SubmitError::Gone)?;
         Ok(PendingReply { answered })
     }
@@ -133,6 +178,27 @@ impl ClientHandle {
     /// [`SubmitError`].
     pub async fn submit(&self, payload: impl Into<Bytes>) -> Result<Reply, SubmitError> {
         self.send(payload).await?.await
+    }
+
+    /// Sends a message and waits until it is answered and safe: see [`ClientHandle::send_safe`].
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn submit_safe(&self, payload: impl Into<Bytes>) -> Result<Reply, SubmitError> {
+        self.send_safe(payload).await?.await
+    }
+
+    /// Waits until all up to the message at `position` is safe, that message included, whoever
+    /// sent it: what [`Reply::position`] said of one. Returns the end of what is safe. In a durable
+    /// group that is so as soon as there is a reply. Waits for `give_up_after` at most.
+    ///
+    /// # Errors
+    /// [`SyncError`]: then it is not known whether it is safe.
+    pub async fn sync(&self, position: Position) -> Result<Position, SyncError> {
+        let (answer, answered) = oneshot::async_channel();
+        let command = Command::Sync { position, answer };
+        self.commands.put(command).await.map_err(|_| SyncError::Gone)?;
+        answered.await.unwrap_or(Err(SyncError::Gone))
     }
 
     /// What can be seen of the client now.
@@ -173,6 +239,33 @@ impl ClientHandle {
     /// As there.
     pub fn blocking_submit(&self, payload: impl Into<Bytes>) -> Result<Reply, SubmitError> {
         pollster::block_on(self.submit(payload))
+    }
+
+    /// [`ClientHandle::send_safe`] for a thread that may wait.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn blocking_send_safe(
+        &self,
+        payload: impl Into<Bytes>,
+    ) -> Result<PendingReply, SubmitError> {
+        pollster::block_on(self.send_safe(payload))
+    }
+
+    /// [`ClientHandle::submit_safe`] for a thread that may wait.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn blocking_submit_safe(&self, payload: impl Into<Bytes>) -> Result<Reply, SubmitError> {
+        pollster::block_on(self.submit_safe(payload))
+    }
+
+    /// [`ClientHandle::sync`] for a thread that may wait.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn blocking_sync(&self, position: Position) -> Result<Position, SyncError> {
+        pollster::block_on(self.sync(position))
     }
 
     /// [`ClientHandle::status`] for a thread that may wait.

@@ -4,14 +4,13 @@ use core::net::SocketAddr;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use bytes::Bytes;
 use oneshot::Sender;
 use quorate_core::client::{ClientError, Reject};
-use quorate_core::{Client, ClientKey, Instant};
+use quorate_core::{Client, ClientKey, Instant, Position};
 
 use crate::client_handle::{
     Answer, ClientHandle, ClientOptions, ClientStatus, Command, Reply, StartClientError,
-    SubmitError,
+    Submission, SubmitError, SyncAnswer, SyncError,
 };
 use crate::client_loop::{ClientLoop, ClientOutcome};
 use crate::doorbell::Doorbell;
@@ -34,8 +33,10 @@ pub struct ClientHost<P = UdpPort, C = SystemClock> {
     commands: Requests<Command>,
     doorbell: Doorbell,
     /// A message that there was no room for yet. Nothing behind it is taken meanwhile.
-    waiting: Option<(Bytes, Answer)>,
+    waiting: Option<Submission>,
     unanswered: VecDeque<(u64, Answer)>,
+    /// Positions that are waited for; the core bounds their number.
+    syncs: Vec<(Position, SyncAnswer)>,
     fresh: bool,
     closing: bool,
     /// Last, for all above is gone when the handle learns of it.
@@ -99,6 +100,7 @@ impl<P: DatagramPort, C: Clock> ClientHost<P, C> {
             doorbell,
             waiting: None,
             unanswered: VecDeque::new(),
+            syncs: Vec::new(),
             fresh: true,
             closing: false,
             report: Report { outcome: None, handle: Some(answer) },
@@ -141,8 +143,8 @@ impl<P: DatagramPort, C: Clock> ClientHost<P, C> {
     /// budget; returns how many commands were taken.
     fn admit(&mut self, now: Instant) -> usize {
         let mut taken = 0;
-        if let Some((payload, answer)) = self.waiting.take() {
-            self.submit(now, payload, answer);
+        if let Some(waiting) = self.waiting.take() {
+            self.submit(now, waiting);
             taken += usize::from(self.waiting.is_none());
         }
         while taken < COMMANDS_PER_TURN && self.waiting.is_none() && !self.closing {
@@ -158,7 +160,14 @@ impl<P: DatagramPort, C: Clock> ClientHost<P, C> {
 
     fn take(&mut self, now: Instant, command: Command) {
         match command {
-            Command::Submit { payload, answer } => self.submit(now, payload, answer),
+            Command::Submit(submission) => self.submit(now, submission),
+            Command::Sync { position, answer } => match self.client.sync(now, position) {
+                Ok(()) => self.syncs.push((position, answer)),
+                Err(reject) => {
+                    // Nobody waits when the call was cancelled.
+                    let _ = answer.send(Err(SyncError::Rejected(reject)));
+                }
+            },
             Command::Close => {
                 self.closing = true;
                 self.client.close(now);
@@ -178,12 +187,16 @@ impl<P: DatagramPort, C: Clock> ClientHost<P, C> {
         }
     }
 
-    fn submit(&mut self, now: Instant, payload: Bytes, answer: Answer) {
-        match self.client.submit(now, &payload) {
-            Ok(sequence) => self.unanswered.push_back((sequence, answer)),
-            Err(Reject::BackPressure) => self.waiting = Some((payload, answer)),
+    fn submit(&mut self, now: Instant, submission: Submission) {
+        let taken = match submission.is_safe {
+            false => self.client.submit(now, &submission.payload),
+            true => self.client.submit_safe(now, &submission.payload),
+        };
+        match taken {
+            Ok(sequence) => self.unanswered.push_back((sequence, submission.answer)),
+            Err(Reject::BackPressure) => self.waiting = Some(submission),
             Err(reject) => {
-                let _ = answer.send(Err(SubmitError::Rejected(reject)));
+                let _ = submission.answer.send(Err(SubmitError::Rejected(reject)));
             }
         }
     }
@@ -199,6 +212,12 @@ impl<P: DatagramPort, C: Clock> ClientHost<P, C> {
                     // Nobody waits when the pending reply was dropped.
                     let _ = answer.send(Ok(reply));
                 }
+                ClientOutcome::Synced { position, outcome } => {
+                    let at = self.syncs.iter().position(|(asked, _)| *asked == position);
+                    let Some(at) = at else { continue };
+                    let (_, answer) = self.syncs.remove(at);
+                    let _ = answer.send(outcome.map_err(SyncError::TimedOut));
+                }
                 ClientOutcome::Connected { session, leader, term } => {
                     tracing::info!(session = session.0, leader = leader.0, term = term.0, "served");
                 }
@@ -213,14 +232,27 @@ impl<P: DatagramPort, C: Clock> ClientHost<P, C> {
             Ok(()) => SubmitError::Rejected(Reject::Closed),
             Err(error) => SubmitError::Ended(error.clone()),
         };
-        let waiting = self.waiting.take().map(|(_, answer)| answer);
+        let sync_error = match result {
+            Ok(()) => SyncError::Rejected(Reject::Closed),
+            Err(error) => SyncError::Ended(error.clone()),
+        };
+        for (_, answer) in self.syncs.drain(..) {
+            let _ = answer.send(Err(sync_error.clone()));
+        }
+        let waiting = self.waiting.take().map(|waiting| waiting.answer);
         for answer in self.unanswered.drain(..).map(|(_, answer)| answer).chain(waiting) {
             let _ = answer.send(Err(error.clone()));
         }
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
-            if let Command::Submit { answer, .. } = command {
-                let _ = answer.send(Err(error.clone()));
+            match command {
+                Command::Submit(Submission { answer, .. }) => {
+                    let _ = answer.send(Err(error.clone()));
+                }
+                Command::Sync { answer, .. } => {
+                    let _ = answer.send(Err(sync_error.clone()));
+                }
+                Command::Look(_) | Command::Close => {}
             }
         }
     }
@@ -279,12 +311,16 @@ mod tests {
         let _ = host.turn();
         let mut left = handle.blocking_send("left in the mailbox").unwrap();
         let mut status = pin!(handle.status());
+        let mut synced = pin!(handle.sync(Position(64)));
+        assert!(synced.as_mut().poll(&mut context).is_pending());
         assert!(status.as_mut().poll(&mut context).is_pending());
         drop(host);
         for reply in [&mut taken, &mut left] {
             assert_eq!(pin!(reply).poll(&mut context), Poll::Ready(Err(SubmitError::Gone)));
         }
         assert!(matches!(status.poll(&mut context), Poll::Ready(Err(SubmitError::Gone))));
-        assert!(handle.blocking_send("late").is_err());
+        assert_eq!(synced.poll(&mut context), Poll::Ready(Err(SyncError::Gone)));
+        assert!(handle.blocking_send_safe("late").is_err());
+        assert_eq!(handle.blocking_sync(Position(8)), Err(SyncError::Gone));
     }
 }

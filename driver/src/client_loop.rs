@@ -4,7 +4,9 @@ use core::mem;
 use std::collections::VecDeque;
 
 use quorate_codecs::Header;
-use quorate_core::client::{ClientAction, ClientActions, ClientError, ClientEvent, Reject};
+use quorate_core::client::{
+    ClientAction, ClientActions, ClientError, ClientEvent, Reject, SyncTimedOut,
+};
 use quorate_core::{
     Client, Instant, MemberId, Position, Sender as Origin, SessionId, Stream, Term,
 };
@@ -37,6 +39,13 @@ pub enum ClientOutcome {
         position: Position,
         /// The reply.
         payload: Vec<u8>,
+    },
+    /// A position that [`ClientLoop::sync`] waits for is safe, or was waited for in vain.
+    Synced {
+        /// The position.
+        position: Position,
+        /// The end of what is safe.
+        outcome: Result<Position, SyncTimedOut>,
     },
     /// The client has ended; nothing follows.
     Ended(Result<(), ClientError>),
@@ -122,6 +131,30 @@ impl<P: DatagramPort> ClientLoop<P> {
         self.submitted.take().unwrap_or(Err(Reject::Closed))
     }
 
+    /// The same, and the reply waits until the message is safe; so do those to later messages.
+    ///
+    /// # Errors
+    /// Why it was not taken; nothing was sent.
+    pub fn submit_safe(&mut self, now: Instant, payload: &[u8]) -> Result<u64, Reject> {
+        self.submitted = None;
+        self.step(now, ClientEvent::SubmitSafe { payload });
+        self.submitted.take().unwrap_or(Err(Reject::Closed))
+    }
+
+    /// Waits until all up to the frame at `position` of the log is safe, that frame included:
+    /// [`ClientOutcome::Synced`] follows, or the end of the client.
+    ///
+    /// # Errors
+    /// [`Reject::BackPressure`] when too many positions are waited for, or [`Reject::Closed`].
+    pub fn sync(&mut self, now: Instant, position: Position) -> Result<(), Reject> {
+        if self.ended.is_some() {
+            return Err(Reject::Closed);
+        }
+        self.submitted = None;
+        self.step(now, ClientEvent::Sync { position });
+        self.submitted.take().map_or(Ok(()), |refused| refused.map(|_| ()))
+    }
+
     /// Takes in datagrams until none is at hand or at least `budget` were taken; returns how many,
     /// as [`crate::MemberLoop::receive`] does.
     pub fn receive(&mut self, clock: &impl Clock, budget: usize) -> usize {
@@ -197,6 +230,9 @@ impl<P: DatagramPort> ClientLoop<P> {
                 let (first, second) = self.client.bytes(stream, payload);
                 let payload = [first, second].concat();
                 self.outcomes.push_back(ClientOutcome::Reply { sequence, position, payload });
+            }
+            ClientAction::Synced { position, outcome } => {
+                self.outcomes.push_back(ClientOutcome::Synced { position, outcome });
             }
             ClientAction::Connected { session, leader, term } => {
                 self.outcomes.push_back(ClientOutcome::Connected { session, leader, term });

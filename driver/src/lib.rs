@@ -92,6 +92,7 @@ pub use archive_ports::{
 pub use archive_storage::{ArchiveStorage, StorageMode};
 pub use client_handle::{
     ClientHandle, ClientOptions, ClientStatus, PendingReply, Reply, StartClientError, SubmitError,
+    SyncError,
 };
 pub use client_host::ClientHost;
 pub use client_loop::{ClientLoop, ClientOutcome};
@@ -104,7 +105,7 @@ pub use member_handle::{
     MemberGone, MemberHandle, MemberOptions, RunError, StartMemberError, TakeSnapshotError,
     TransferError,
 };
-pub use member_host::{Completions, MemberHost};
+pub use member_host::{Completions, MemberHost, STOP_TIMEOUT};
 pub use member_loop::{MemberLoop, Stopped};
 pub use mender::{MendError, Mender};
 pub use metrics::{DatagramCounters, MemberStatus, ScrubStatus, StorageCounters};

@@ -130,6 +130,15 @@ pub enum RunError {
     /// The same, but its host does not know how to: it was made of ports.
     #[error("a snapshot was installed; start the member again")]
     MustRestart,
+    /// It was told to stop, and its disk did not take in time what the member has promised, or it
+    /// was cut short. Nothing is lost that the others have: its next life is impaired until they
+    /// have told it what it lacks.
+    #[error(
+        "stopped before the disk had all that the member has promised: its next life comes up \
+         impaired, and counts when others have told it what it lacks; let it take longer by a \
+         longer `stop_timeout`"
+    )]
+    CutShort,
     /// It panicked, or went away with its runtime.
     #[error("the member's task ended abnormally: {0}")]
     Task(String),
@@ -244,13 +253,35 @@ impl<S: 'static> MemberHandle<S> {
 
     /// Stops gracefully: a leader gives up its leadership, what was asked of the disk is awaited
     /// (for a bounded time), files and socket are closed. Cancelled, the member stops all the same.
+    /// One of a volatile group brings its disk up to what it has promised, for which it is given
+    /// `stop_timeout` of its configuration, again with each thing that its disk completes.
     ///
     /// # Errors
-    /// The member had gone inert, or had ended abnormally.
+    /// The member had gone inert, or had ended abnormally; or [`RunError::CutShort`].
     pub async fn shutdown(mut self) -> Result<(), RunError> {
         // A member that has ended already says why below.
-        let _ = self.requests.put(Request::Shutdown).await;
+        let _ = self.begin_shutdown().await;
         self.finished().await
+    }
+
+    /// Begins to stop as [`MemberHandle::shutdown`] does, and does not wait: what comes of it
+    /// [`MemberHandle::finished`] says, and [`MemberHandle::cut_short`] ends the waiting for the
+    /// disk. Cancelled, nothing may have begun.
+    ///
+    /// # Errors
+    /// The member has ended.
+    pub async fn begin_shutdown(&self) -> Result<(), MemberGone> {
+        self.requests.put(Request::Shutdown).await.map_err(|_| MemberGone)
+    }
+
+    /// Ends the member without waiting for its disk any longer, whether it has begun to stop or
+    /// not: its files may still be open when [`MemberHandle::finished`] says that it has ended.
+    /// Cancelled, nothing may have ended.
+    ///
+    /// # Errors
+    /// The member has ended.
+    pub async fn cut_short(&self) -> Result<(), MemberGone> {
+        self.requests.put(Request::Abandon).await.map_err(|_| MemberGone)
     }
 
     /// Ends the member as if its process was killed, for tests of what that does: nothing more is

@@ -1,13 +1,12 @@
 //! A member with its loop, storage and mailbox: everything but the waiting.
 
 use core::net::SocketAddr;
-use core::time::Duration;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use oneshot::Sender as Answer;
-use quorate_core::{Instant, TransferOutcome};
+use quorate_core::{Duration, Instant, TransferOutcome};
 
 use crate::archive_ports::LogWriter;
 use crate::archive_storage::ArchiveStorage;
@@ -22,8 +21,6 @@ use crate::storage::Completion;
 use crate::turn::{Host, Turn, Wake};
 use crate::udp_port::UdpPort;
 
-/// How long a member that stops waits for its disk.
-const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Requests of handles that wait, and that a turn takes, at most; beyond it a handle waits.
 const REQUESTS_MAX: usize = 16;
 /// Datagrams that a turn takes, not counting the end of a coalesced run. With each of them answered
@@ -47,6 +44,8 @@ pub struct MemberHost<S, P = UdpPort, L = LogWriter, Q = ArchiveStorage, C = Sys
     renewal: Option<Renewal<S, P, L, Q>>,
     /// It is to end as if its process was killed.
     is_abandoned: bool,
+    /// How long it waits for its disk when it stops in debt.
+    stop_timeout: Duration,
     mender: Option<Box<Mender>>,
     /// Last, for all above is gone when the handle learns of it: files, socket and lock.
     report: Report,
@@ -70,11 +69,8 @@ enum Phase {
     Renewing(Instant),
     /// Of no log: others mend it.
     Mending,
-    /// The log has rotted: what was asked of the disk is awaited for so long, as when stopping;
-    /// then the life ends.
-    Withdrawing(Instant),
-    /// Stopping: what was asked of the disk is awaited, for so long.
-    Draining(Instant),
+    /// Stopping, or the log has rotted, and the life ends: what was asked of the disk is awaited.
+    Draining(Drain),
     /// The storage is closing, and is awaited for so long.
     Closing(Instant),
     Ended,
@@ -186,6 +182,7 @@ where
             transfers,
             renewal,
             is_abandoned: false,
+            stop_timeout: STOP_TIMEOUT,
             mender: None,
             report,
         };
@@ -204,18 +201,13 @@ where
             Phase::Serving => self.serve(),
             Phase::Renewing(until) => Ok(self.renew(until)),
             Phase::Mending => Ok(self.mend()),
-            Phase::Withdrawing(until) => self.drain(until),
-            Phase::Draining(until) => self.drain(until),
+            Phase::Draining(drain) => self.drain(drain),
             Phase::Closing(until) => Ok(self.await_end(until)),
             Phase::Ended => Ok(Turn::Ended),
         };
         outcome.unwrap_or_else(|stopped| {
             self.report.outcome = Some(Err(stopped.into()));
-            let until = match self.phase {
-                Phase::Withdrawing(until) | Phase::Draining(until) => until,
-                _ => self.stop_at(),
-            };
-            self.close(until)
+            self.close()
         })
     }
 
@@ -310,69 +302,6 @@ where
         }
     }
 
-    fn stop_at(&self) -> Instant {
-        Instant(self.clock.now().0.saturating_add(STOP_TIMEOUT.as_nanos() as u64))
-    }
-
-    fn stop(&mut self) -> Result<Turn, Stopped> {
-        if self.is_abandoned {
-            let until = self.stop_at();
-            return Ok(self.close(until));
-        }
-        self.phase = Phase::Draining(self.stop_at());
-        self.member.shutdown(self.clock.now())?;
-        self.member.flush(self.clock.now())?;
-        self.member.storage_mut().perform();
-        Ok(Turn::Again)
-    }
-
-    fn drain(&mut self, until: Instant) -> Result<Turn, Stopped> {
-        let completions = self.take_completions()?;
-        self.member.storage_mut().perform();
-        let now = self.clock.now();
-        if self.member.outstanding() == 0 || now >= until {
-            return Ok(match self.phase {
-                Phase::Withdrawing(_) => self.end_life(),
-                _ => self.close(until),
-            });
-        }
-        let more = self.member.discard(DATAGRAMS_PER_TURN) || completions == COMPLETIONS_PER_TURN;
-        let wait = Turn::Wait { until: Some(until), worked: completions > 0 };
-        Ok(if more { Turn::Again } else { wait })
-    }
-
-    /// Lets the storage end, so that the directory is unlocked when the member has ended.
-    fn close(&mut self, until: Instant) -> Turn {
-        self.member.storage_mut().close();
-        self.phase = Phase::Closing(until);
-        Turn::Again
-    }
-
-    /// The storage is left to itself when the disk takes too long: nobody waits for it.
-    fn await_end(&mut self, until: Instant) -> Turn {
-        loop {
-            match self.completions.try_recv() {
-                Ok(_) => {}
-                Err(TryRecvError::Empty) if self.clock.now() < until => {
-                    if self.member.discard(DATAGRAMS_PER_TURN) {
-                        return Turn::Again;
-                    }
-                    return Turn::Wait { until: Some(until), worked: false };
-                }
-                Err(TryRecvError::Empty) => {
-                    tracing::warn!(
-                        "stopped without waiting longer for the disk; its files are still open"
-                    );
-                    break;
-                }
-                Err(TryRecvError::Disconnected) => break,
-            }
-        }
-        self.report.outcome.get_or_insert(Ok(()));
-        self.phase = Phase::Ended;
-        Turn::Ended
-    }
-
     /// [`Host::turn`], over any ports.
     pub fn turn(&mut self) -> Turn {
         self.doorbell.answer();
@@ -406,8 +335,11 @@ where
 
 mod lives;
 mod mending;
+mod stopping;
 
 use self::lives::Renewal;
+use self::stopping::Drain;
+pub use self::stopping::STOP_TIMEOUT;
 
 #[cfg(test)]
 mod tests;

@@ -29,8 +29,9 @@ pub struct DatagramCounters {
     pub overflows: Option<u64>,
     /// Datagrams that could not be decoded, by reason.
     pub undecodable: BTreeMap<String, u64>,
-    /// The newest recovery epoch, later than its own, of which a whole datagram was heard: the group
-    /// was recovered by force without it. A member rejoins with a new directory of that epoch.
+    /// The newest recovery epoch, later than its own, of which a whole datagram was heard: the
+    /// group was recovered by force without it. A member rejoins with a new directory of that
+    /// epoch.
     pub newer_epoch: Option<RecoveryEpoch>,
 }
 
@@ -118,8 +119,8 @@ impl DatagramCounters {
         }
     }
 
-    /// Whoever was left behind by a forced recovery is not heard by the others any more, and nothing
-    /// that they say has any effect on it; but it is told.
+    /// Whoever was left behind by a forced recovery is not heard by the others any more, and
+    /// nothing that they say has any effect on it; but it is told.
     #[cold]
     fn look_for_newer_epochs(&mut self, datagram: &[u8], group: GroupId, own: RecoveryEpoch) {
         let known = self.newer_epoch.unwrap_or(own).0;

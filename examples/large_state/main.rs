@@ -40,7 +40,9 @@ pub(crate) struct Found {
 }
 
 fn main() -> Outcome<()> {
-    run().map(drop)
+    let Found { before, meanwhile, again } = run()?;
+    println!("Of {} payments a start behind it applied {again} again.", before + meanwhile);
+    Ok(())
 }
 
 pub(crate) fn run() -> Outcome<Found> {
@@ -77,7 +79,6 @@ fn two_days(folder: &Path) -> Outcome<Found> {
     pay(&client, number)?;
     let applied = until_level(&members)?;
     let again = applied.into_iter().max().unwrap_or(0) - 1;
-    println!("A start behind it applied {again} payments of {number} again.");
     client.blocking_close()?;
     members.into_iter().try_for_each(MemberHandle::blocking_shutdown)?;
     Ok(Found { before, meanwhile, again })

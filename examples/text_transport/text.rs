@@ -148,6 +148,8 @@ messages! {
     "connect-reply" ConnectReply { connection outcome }
     "stream-status" StreamStatus { stream epoch consumed limit }
     "stream-newest" StreamNewest { stream epoch newest }
+    "sync-request" SyncRequest { epoch }
+    "sync-reply" SyncReply { epoch safe }
     "close" Close { connection session }
     "closed" Closed { connection session }
 }

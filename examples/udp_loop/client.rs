@@ -92,7 +92,9 @@ fn perform(
             }
             ClientAction::Rejected { reason } => return Err(reason.into()),
             ClientAction::Ended(outcome) => outcome?,
-            ClientAction::Accepted { .. } | ClientAction::Disconnected => {}
+            ClientAction::Accepted { .. }
+            | ClientAction::Synced { .. }
+            | ClientAction::Disconnected => {}
         }
     }
     Ok(())

@@ -118,7 +118,7 @@ impl Draw<'_, '_> {
 
     /// What belongs to streams, and to the sessions of clients.
     pub(crate) fn stream_message(&mut self) -> Message {
-        match self.below(10) {
+        match self.below(12) {
             0 => {
                 let stream = self.stream();
                 let count = self.below(NAK_RANGES_MAX + 1);
@@ -150,6 +150,8 @@ impl Draw<'_, '_> {
             6 => Message::SnapshotRequest { term: self.term(), above: self.position() },
             7 => self.offer(),
             8 => Message::Close { connection: self.connection(), session: self.session() },
+            9 => Message::SyncRequest { epoch: self.session_epoch() },
+            10 => Message::SyncReply { epoch: self.session_epoch(), safe: self.position() },
             _ => Message::Closed { connection: self.connection(), session: self.session() },
         }
     }

@@ -120,7 +120,7 @@ fn frame(draw: &mut Draw<'_, '_>) {
 
 /// Any body of a frame.
 pub(crate) fn any_body(draw: &mut Draw<'_, '_>) -> Body {
-    let kind = draw.below(8);
+    let kind = draw.below(9);
     let (time, session, sequence) = (LogTime(draw.number()), draw.session(), draw.number());
     match kind {
         0 => Body::TermOpen(TermOpen {
@@ -158,6 +158,7 @@ pub(crate) fn any_body(draw: &mut Draw<'_, '_>) -> Body {
             Body::SnapshotMark { time, cause }
         }
         6 => Body::Readmission { time, life: draw.life() },
+        7 => Body::SafeMessage { session, sequence, time },
         _ => Body::Reply { session, sequence, position: draw.position() },
     }
 }

@@ -143,6 +143,8 @@ marks! {
         cd11_an_impaired_member_elects_nobody_alone_and_heals,
     HEALED impaired_member_is_healed
         cd11_an_impaired_member_elects_nobody_alone_and_heals,
+    REPLY_AWAITS_SAFE reply_waits_until_it_is_safe
+        cd20_each_reply_waits_for_what_its_message_asked_for,
     RECOVERED_BY_FORCE forced_recovery_is_learnt_of
         cd10_a_group_that_lost_what_it_held_goes_on_by_force,
     WINDOW_WRAPS frame_lies_around_the_end_of_a_ring

@@ -340,6 +340,19 @@ pub enum Message {
         /// The end of what was written.
         newest: Position,
     },
+    /// A client that waits for a position of the log asks what is safe by now.
+    SyncRequest {
+        /// The epoch of the connection's streams.
+        epoch: u64,
+    },
+    /// Answers such a client, at once.
+    SyncReply {
+        /// The epoch of the connection's streams.
+        epoch: u64,
+        /// The end of what is committed and durable on a quorum, as far as the leader knows: zero
+        /// before that holds for something of its own term.
+        safe: Position,
+    },
     /// A client ends its session.
     Close {
         /// Its connection number.

@@ -161,6 +161,8 @@ mutants! {
     MENDER_NEVER_ENDS = 135 mender_asks_for_ever_for_what_nobody_has [46],
     MENDERS_ANSWER_NOBODY = 136 who_is_mended_sends_nobody_what_it_has [45],
     LOG_HAS_NO_CAP = 137 log_is_not_purged_at_its_cap [],
+    SAFE_REPLIES_DO_NOT_WAIT = 138 replies_that_asked_for_safe_do_not_wait [],
+    LEVEL_IS_LOST_WITH_THE_LEADER = 139 only_the_leader_knows_which_replies_wait [],
     DECREE_IS_ANYBODYS = 146 whoever_took_part_is_chosen_by_a_forced_recovery [120],
     DECREE_NEVER_ENDS = 147 forced_recovery_elects_when_its_epoch_has_terms [120],
     ONE_EPOCH_FOR_ALL = 148 frames_of_a_former_recovery_epoch_are_sealed_as_of_the_present [120],

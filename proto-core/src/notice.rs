@@ -64,6 +64,10 @@ pub enum TimerKind {
     Checkpoint,
     /// To ask for a snapshot of another member, or for holes in one.
     Snapshot,
+    /// To tell that the host does not report that a snapshot is installed.
+    Installation,
+    /// To give up bringing the disk up to what was promised.
+    Parting,
 }
 
 /// Something that happened inside a member.
@@ -270,6 +274,8 @@ pub enum Stall {
     Disk,
     /// The own service does not report what it was handed.
     Service,
+    /// A snapshot of another member is installed, and this one stands still for it.
+    Installation,
 }
 
 impl Stall {
@@ -281,6 +287,7 @@ impl Stall {
             Self::Acknowledgement { .. } => "acknowledgement",
             Self::Disk => "disk",
             Self::Service => "service",
+            Self::Installation => "installation",
         }
     }
 
@@ -289,7 +296,7 @@ impl Stall {
     pub const fn member(self) -> Option<MemberId> {
         match self {
             Self::Window { member } | Self::Acknowledgement { member } => Some(member),
-            Self::Disk | Self::Service => None,
+            Self::Disk | Self::Service | Self::Installation => None,
         }
     }
 }

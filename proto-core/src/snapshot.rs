@@ -5,7 +5,7 @@
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
-//! | 0 | 2 | version of this layout, 2 |
+//! | 0 | 2 | version of this layout, 2; 3, and else the same, in a volatile term |
 //! | 2 | 6 | zeros |
 //! | 8 | 8 | position: the end of the marker's frame |
 //! | 16 | 8 | term of the byte before it |
@@ -28,13 +28,16 @@
 
 use alloc::vec::Vec;
 
+use crate::frame::Level;
 use crate::identity::{BootEpoch, Incarnation, Life, MemberId, RecoveryEpoch};
 use crate::position::Position;
 use crate::term::{Chain, Term, TermLine};
 use crate::time::LogTime;
 
-/// The version of the layout that this code writes.
+/// The version of the layout that this code writes in durable terms.
 pub const SNAPSHOT_VERSION: u16 = 2;
+/// That of volatile terms: the same layout, from which a program that knows no levels keeps away.
+pub const SNAPSHOT_VERSION_VOLATILE: u16 = 3;
 
 /// Where a snapshot stands in the log.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -109,7 +112,9 @@ pub enum SnapshotError {
     #[error("more follows behind its end")]
     Trailing,
     /// Another version wrote them.
-    #[error("its layout has version {found}, and this program knows {SNAPSHOT_VERSION} only")]
+    #[error(
+        "its layout has version {found}, and this program knows {SNAPSHOT_VERSION} and {SNAPSHOT_VERSION_VOLATILE}"
+    )]
     Version {
         /// The version.
         found: u16,
@@ -149,27 +154,34 @@ impl SnapshotPoint {
     /// # Errors
     /// [`SnapshotError::Truncated`], [`SnapshotError::Version`].
     pub fn read(bytes: &[u8]) -> Result<Self, SnapshotError> {
-        read_point(&mut Fields(bytes))
+        read_point(&mut Fields(bytes)).map(|(point, _)| point)
     }
 }
 
-/// Takes a point, with the version before it, off the front of `fields`.
-pub(crate) fn read_point(fields: &mut Fields<'_>) -> Result<SnapshotPoint, SnapshotError> {
-    let found = fields.u16()?;
-    if found != SNAPSHOT_VERSION {
-        return Err(SnapshotError::Version { found });
-    }
+/// Takes a point, and the level of its term, which the version before it says, off the front of
+/// `fields`.
+pub(crate) fn read_point(fields: &mut Fields<'_>) -> Result<(SnapshotPoint, Level), SnapshotError> {
+    let level = match fields.u16()? {
+        SNAPSHOT_VERSION => Level::Durable,
+        SNAPSHOT_VERSION_VOLATILE => Level::Volatile,
+        found => return Err(SnapshotError::Version { found }),
+    };
     fields.take(6)?;
-    Ok(SnapshotPoint {
+    let point = SnapshotPoint {
         position: fields.position()?,
         term: Term(fields.u64()?),
         chain: Chain(fields.u64()?),
         time: LogTime(fields.u64()?),
-    })
+    };
+    Ok((point, level))
 }
 
-pub(crate) fn write_point(point: &SnapshotPoint, out: &mut Vec<u8>) {
-    out.extend_from_slice(&SNAPSHOT_VERSION.to_le_bytes());
+pub(crate) fn write_point(point: &SnapshotPoint, level: Level, out: &mut Vec<u8>) {
+    let version = match level {
+        Level::Volatile => SNAPSHOT_VERSION_VOLATILE,
+        Level::Durable | Level::Unknown(_) => SNAPSHOT_VERSION,
+    };
+    out.extend_from_slice(&version.to_le_bytes());
     out.extend_from_slice(&[0; 6]);
     for word in [point.position.0, point.term.0, point.chain.0, point.time.0] {
         out.extend_from_slice(&word.to_le_bytes());

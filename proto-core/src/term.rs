@@ -128,8 +128,8 @@ impl TermHistory {
         self.last().map_or(RecoveryEpoch(0), |line| line.recovery_epoch)
     }
 
-    /// Where the newest recovery epoch begins, if it is not that in which the group was formed: what
-    /// a forced recovery kept lies before it.
+    /// Where the newest recovery epoch begins, if it is not that in which the group was formed:
+    /// what a forced recovery kept lies before it.
     #[must_use]
     pub fn recovered_at(&self) -> Option<(RecoveryEpoch, Position)> {
         let epoch = self.last_epoch();

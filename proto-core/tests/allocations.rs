@@ -371,6 +371,7 @@ impl Cluster {
                 ClientAction::Rejected { reason: Reject::BackPressure }
                 | ClientAction::Accepted { .. }
                 | ClientAction::Connected { .. }
+                | ClientAction::Synced { .. }
                 | ClientAction::Disconnected => {}
                 ClientAction::Rejected { reason } => panic!("rejected: {reason}"),
                 ClientAction::Ended(outcome) => panic!("the client ended: {outcome:?}"),

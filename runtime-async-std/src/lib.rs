@@ -25,6 +25,7 @@ use quorate_driver::{ClientHost, Host, MemberHost, RuntimeError, Service, Wake};
 pub use quorate_driver::{
     ClientHandle, ClientOptions, ClientStatus, MemberGone, MemberHandle, MemberOptions,
     PendingReply, Reply, RunError, StartClientError, StartMemberError, StorageMode, SubmitError,
+    SyncError,
 };
 
 use crate::task::Task;

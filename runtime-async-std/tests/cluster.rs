@@ -107,6 +107,12 @@ fn a_volatile_group_bears_the_loss_of_a_minority() {
 }
 
 #[test]
+fn clients_of_a_volatile_group_wait_for_disks() {
+    let mut group = Group::new([&AsyncStd; 3], None);
+    cluster::clients_of_a_volatile_group_wait_for_disks(&mut group);
+}
+
+#[test]
 fn leadership_is_handed_over_on_request() {
     cluster::leadership_is_handed_over(&Group::new([&AsyncStd; 3], None));
 }

@@ -25,6 +25,7 @@ mod thread;
 pub use quorate_driver::{
     ClientHandle, ClientOptions, ClientStatus, MemberGone, MemberHandle, MemberOptions,
     PendingReply, Reply, RunError, StartClientError, StartMemberError, StorageMode, SubmitError,
+    SyncError,
 };
 use quorate_driver::{ClientHost, Host, MemberHost, RuntimeError, Service, Wake};
 

@@ -28,6 +28,7 @@ use std::sync::Arc;
 pub use quorate_driver::{
     ClientHandle, ClientOptions, ClientStatus, MemberGone, MemberHandle, MemberOptions,
     PendingReply, Reply, RunError, StartClientError, StartMemberError, StorageMode, SubmitError,
+    SyncError,
 };
 use quorate_driver::{ClientHost, Host, MemberHost, RuntimeError, Service, Wake};
 use tokio::sync::Notify;

@@ -87,6 +87,13 @@ fn a_volatile_group_bears_the_loss_of_a_minority() {
 }
 
 #[test]
+fn clients_of_a_volatile_group_wait_for_disks() {
+    let tokio = Tokio::new();
+    let mut group = Group::new([&tokio; 3], None);
+    cluster::clients_of_a_volatile_group_wait_for_disks(&mut group);
+}
+
+#[test]
 fn leadership_is_handed_over_on_request() {
     let tokio = Tokio::new();
     cluster::leadership_is_handed_over(&Group::new([&tokio; 3], None));

@@ -6,7 +6,9 @@ use quorate_core::client::{
     Client, ClientAction, ClientActions, ClientConfig, ClientError, ClientEvent, Reject,
 };
 use quorate_core::hash::StateHasher;
-use quorate_core::{ClientKey, Incoming, Instant, MemberId, RecoveryEpoch, Sender, Stream};
+use quorate_core::{
+    ClientKey, Incoming, Instant, MemberId, Position, RecoveryEpoch, Sender, Stream,
+};
 
 use crate::dice::ALWAYS;
 use crate::network::{Content, Datagram, Place};
@@ -27,6 +29,10 @@ pub(crate) struct ClientHost {
     idle_timers: u32,
     /// What it will submit next, if that was refused before.
     next: Option<Vec<u8>>,
+    /// It asks, with that, for a reply that waits until it is safe.
+    wants_safe: bool,
+    /// Where the newest message lies that was answered.
+    answered_at: Position,
     connections: u64,
     accepted: u64,
     pub(crate) replied: u64,
@@ -79,6 +85,8 @@ impl World {
             timer_at: None,
             idle_timers: 0,
             next: None,
+            wants_safe: false,
+            answered_at: Position::ZERO,
             connections: 0,
             accepted: 0,
             replied: 0,
@@ -174,7 +182,33 @@ impl World {
         *owed = owed.saturating_sub(1);
         self.clients[client].submitted += 1;
         self.clients[client].next = Some(payload.clone());
-        self.step_client(client, ClientEvent::Submit { payload: &payload });
+        let payload = &*payload;
+        let event = match self.wants_safe(client) {
+            true => ClientEvent::SubmitSafe { payload },
+            false => ClientEvent::Submit { payload },
+        };
+        self.step_client(client, event);
+    }
+
+    /// Whether a client asks for a reply that waits until it is safe: now and then, where that
+    /// differs from what is committed. There it also waits for a position, now and then.
+    fn wants_safe(&mut self, client: usize) -> bool {
+        // One that was refused says anew what it wants.
+        self.clients[client].wants_safe = false;
+        if !self.swarm.durability.is_volatile() || self.calm {
+            return false;
+        }
+        let position = self.clients[client].answered_at;
+        if position > Position::ZERO && self.dice.workload.chance(ALWAYS / 16) {
+            let number = self.clients[client].number;
+            self.step_client(client, ClientEvent::Sync { position });
+            if self.clients[client].number != number {
+                return false; // it has ended, and another is in its place
+            }
+        }
+        let wants = self.dice.workload.chance(ALWAYS / 8);
+        self.clients[client].wants_safe = wants;
+        wants
     }
 
     /// Lets a client that floods begin at once.
@@ -254,11 +288,15 @@ impl World {
                     let payload = hash_of(&message);
                     let accepted = Observed::Accepted { key, sequence, payload };
                     self.watch.show(&self.nodes, self.now, 0, accepted);
+                    if core::mem::take(&mut host.wants_safe) {
+                        let asked = Observed::AskedForSafe { key, sequence };
+                        self.watch.show(&self.nodes, self.now, 0, asked);
+                    }
                 }
             }
             ClientAction::Rejected { reason } => self.client_rejected(client, reason),
             ClientAction::Reply { sequence, position, payload } => {
-                host.replied = sequence;
+                (host.replied, host.answered_at) = (sequence, position);
                 self.availability.answered(client, self.now);
                 let (first, second) = host.client.bytes(Stream::Egress(key), payload);
                 self.tally.saw(Mark::Reply);
@@ -273,13 +311,17 @@ impl World {
                 let replied = Observed::Replied { key, sequence, position, reply };
                 self.watch.show(&self.nodes, self.now, 0, replied);
             }
+            // That nobody said so in time is no promise.
+            ClientAction::Synced { outcome: Err(_), .. } | ClientAction::Disconnected => {}
+            ClientAction::Synced { position, outcome: Ok(_) } => {
+                self.watch.show(&self.nodes, self.now, 0, Observed::Synced { position });
+            }
             ClientAction::Connected { .. } => {
                 host.connections += 1;
                 if host.connections > 1 {
                     self.tally.saw(Mark::Reconnect);
                 }
             }
-            ClientAction::Disconnected => {}
             ClientAction::Ended(result) => self.client_ended(client, result),
         }
     }

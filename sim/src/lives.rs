@@ -69,12 +69,21 @@ impl World {
             }
             Err(error) => return self.found("start", format!("member {}: {error}", node + 1)),
         }
+        self.look_behind_a_stop(node);
         self.note(|| format!("member {} starts", node + 1));
         self.watch.show(&self.nodes, self.now, node, Observed::Started);
         self.stale_completions(node);
         self.arm_timer(node);
         // A host looks at once whether there is anything to do.
         self.step_member(node, Event::Timer);
+    }
+
+    /// Who was stopped in good order is in no doubt.
+    fn look_behind_a_stop(&mut self, node: usize) {
+        let host = &mut self.nodes[node];
+        if core::mem::take(&mut host.stopped_in_order) && host.view.impaired {
+            self.found("start", format!("member {} is impaired behind a stop in order", node + 1));
+        }
     }
 
     /// A member does not start on its disk, and says why: right only if that was done to it.
@@ -150,11 +159,20 @@ impl World {
     /// Ends the life at `node` that was told to stop, when nothing is left to be done.
     pub(crate) fn end_if_stopped(&mut self, node: usize) {
         let host = &self.nodes[node];
-        let is_stopping = host.member.is_some() && host.stopping == Some(host.life());
-        if is_stopping && host.disk.operations_under_way() == 0 {
-            self.tally.saw(Mark::StoppedInOrder);
-            self.end_life(node, false);
+        let is_stopping = host.stopping == Some(host.life());
+        let Some(member) = host.member.as_ref().filter(|_| is_stopping) else { return };
+        if host.disk.operations_under_way() > 0 {
+            return;
         }
+        // What it promised may exceed its disk for want of space, or from a former life.
+        let in_order = !member.is_in_debt() && !host.view.impaired;
+        if in_order {
+            self.tally.saw(Mark::StoppedInOrder);
+        } else {
+            self.tally.saw(Mark::StoppedInDoubt);
+        }
+        self.nodes[node].stopped_in_order = in_order;
+        self.end_life(node, false);
     }
 
     /// The host ends the life whatever is left, as soon as the group bears that.

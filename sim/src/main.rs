@@ -23,7 +23,7 @@ use quorate_sim::shrink::shrink;
 use quorate_sim::speed::{OBSERVERS_SHARE_MAX, STEPS_PER_SECOND_MIN, measure};
 use quorate_sim::story::Story;
 use quorate_sim::sweep::{Sweep, Swept, observers_share};
-use quorate_sim::{Finding, NamedSchedule, Replicated, SCHEDULES, mutants};
+use quorate_sim::{Finding, Mark, NamedSchedule, Replicated, SCHEDULES, mutants};
 
 #[derive(Parser)]
 #[command(name = "quorate-sim", about = "The deterministic world around Quorate's core")]
@@ -198,7 +198,10 @@ fn sweep(sweep: &Sweep, schedule: Option<Schedule>, (out, patience): (&Path, Dur
     let share = 100.0 * observers_share(sweep.seeds.min(20), sweep.steps);
     tell!("observers take {share:.0} % of the time");
     // A schedule leaves most faults out; only a sweep over all of them must have seen them.
-    let vacuous = schedule.is_none() && is_vacuous(&swept);
+    let vacuous = match schedule {
+        None => is_vacuous(&swept),
+        Some(schedule) => lacks(&swept.tally.missing_of(schedule.has_to_see(swept.seeds))),
+    };
     !swept.excuses_too_much() && !vacuous
 }
 
@@ -225,13 +228,18 @@ fn keep_findings(
 /// Says what the sweep proves nothing about, if there is anything.
 fn is_vacuous(swept: &Swept) -> bool {
     let (missing, rare) = (swept.tally.missing(swept.seeds), swept.rare_classes());
-    for mark in &missing {
-        tell!("never seen: {}", mark.name());
-    }
     for class in &rare {
         tell!("on in fewer than 5 % of the seeds: {}", class.name());
     }
-    !missing.is_empty() || !rare.is_empty()
+    lacks(&missing) || !rare.is_empty()
+}
+
+/// Names the marks that were not seen; whether there are any.
+fn lacks(missing: &[Mark]) -> bool {
+    for mark in missing {
+        tell!("never seen: {}", mark.name());
+    }
+    !missing.is_empty()
 }
 
 fn shrink_one(story: &Story, seconds: u64) -> bool {

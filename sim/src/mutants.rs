@@ -109,7 +109,7 @@ pub const FOUND_BY: [(&str, u32); 53] = [
 /// Mistakes that no seed shows, and a case of the suite that notices each: those that only change
 /// who bears how much, those of the archive, for which this world has disks of its own, and those
 /// that take what no world offers.
-pub const FOUND_BY_CASES: [(u32, &str); 33] = [
+pub const FOUND_BY_CASES: [(u32, &str); 35] = [
     (mutant::LEADER_CARRIES_CATCH_UP, "CU-10"),
     (mutant::REFUSALS_ARE_FORGOTTEN, "CU-02"),
     (mutant::DEAF_SOURCES_ARE_TRUSTED, "CU-17"),
@@ -143,26 +143,32 @@ pub const FOUND_BY_CASES: [(u32, &str); 33] = [
     (mutant::MENDER_NEVER_ENDS, "DF-05"),
     (mutant::MENDERS_ANSWER_NOBODY, "DF-04"),
     (mutant::LOG_HAS_NO_CAP, "RB-07"),
+    (mutant::SAFE_REPLIES_DO_NOT_WAIT, "CD-20"),
+    (mutant::LEVEL_IS_LOST_WITH_THE_LEADER, "CD-20"),
 ];
 
 /// Mistakes that show only where committed bytes may be in memory: their seeds are of such worlds.
-pub const OF_VOLATILE_WORLDS: [u32; 6] = [
+pub const OF_VOLATILE_WORLDS: [u32; 8] = [
     mutant::HOLDS_UNMARKED,
     mutant::MARK_IS_NOT_READ,
     mutant::IMPAIRED_GRANTS_ARE_FULL,
     mutant::HEALS_AT_ONCE,
     mutant::REGISTERED_IN_ANY_LIFE,
     mutant::SAFE_IS_WHAT_IS_HELD,
+    mutant::SAFE_REPLIES_DO_NOT_WAIT,
+    mutant::LEVEL_IS_LOST_WITH_THE_LEADER,
 ];
 
 /// Those of them that seeds find, besides their cases. Of the others one needs a disk that is
 /// slower than the first election, and one a datagram of a former life that is late by a whole
 /// life.
-pub const SEEN_IN_VOLATILE_WORLDS: [u32; 4] = [
+pub const SEEN_IN_VOLATILE_WORLDS: [u32; 6] = [
     mutant::MARK_IS_NOT_READ,
     mutant::IMPAIRED_GRANTS_ARE_FULL,
     mutant::HEALS_AT_ONCE,
     mutant::SAFE_IS_WHAT_IS_HELD,
+    mutant::SAFE_REPLIES_DO_NOT_WAIT,
+    mutant::LEVEL_IS_LOST_WITH_THE_LEADER,
 ];
 
 /// The case of the suite that a mistake is for, if it is none for seeds.

@@ -48,6 +48,8 @@ pub(crate) struct Node {
     pub(crate) broken: Option<Broken>,
     /// The life that was told to stop.
     pub(crate) stopping: Option<u64>,
+    /// The last life was told to stop, and did when its disk had what it promised.
+    pub(crate) stopped_in_order: bool,
     /// Why it does not start.
     pub(crate) refusal: Option<Refusal>,
     /// It stays as it is for ever.
@@ -100,6 +102,7 @@ impl Node {
             fails_service: false,
             broken: None,
             stopping: None,
+            stopped_in_order: false,
             refusal: None,
             is_given_up: false,
             disk_ready: [0; 8],

@@ -64,6 +64,7 @@ marks! {
     Flap "flapping links",
     Kill "processes killed",
     StoppedInOrder "members stopped in good order",
+    StoppedInDoubt "members stopped before their disks had all",
     PowerCut "members without power",
     CrashBetweenActions "crashes between two actions",
     PowerLoss "crashes of all members",
@@ -187,6 +188,12 @@ impl Tally {
         }
     }
 
+    /// Those of `marks` that were never seen.
+    #[must_use]
+    pub fn missing_of(&self, marks: &[Mark]) -> Vec<Mark> {
+        marks.iter().copied().filter(|mark| self.count(*mark) == 0).collect()
+    }
+
     /// The marks that were never seen, of those that so many seeds have to see.
     #[must_use]
     pub fn missing(&self, seeds: u64) -> Vec<Mark> {
@@ -201,8 +208,9 @@ impl Mark {
     #[must_use]
     pub const fn seeds_min(self) -> u64 {
         match self {
-            // In volatile worlds only, which seeds are not drawn for.
-            Self::StoppedInOrder => u64::MAX,
+            // In volatile worlds only, which seeds are not drawn for: a sweep of those has to see
+            // them.
+            Self::StoppedInOrder | Self::StoppedInDoubt => u64::MAX,
             // In 1 of 400 seeds: most find the damage at their start, or begin behind it.
             Self::StoppedByDamage => 2_000,
             // In 1 of 32 seeds a quorum is spared.
@@ -286,12 +294,13 @@ mod tests {
     fn a_tally_names_what_is_missing() {
         let mut tally = Tally::default();
         assert_eq!(tally.missing(u64::MAX).len(), Mark::ALL.len());
-        // A stop by damage is rare, and a stop in good order is of volatile worlds.
-        assert_eq!(tally.missing(1_000).len(), Mark::ALL.len() - 2);
+        // A stop by damage is rare, and those on request are of volatile worlds.
+        assert_eq!(tally.missing(1_000).len(), Mark::ALL.len() - 3);
         tally.saw(Mark::Kill);
         let mut sum = Tally::default();
         sum.merge(&tally);
         assert_eq!(sum.count(Mark::Kill), 1);
         assert!(!sum.missing(u64::MAX).contains(&Mark::Kill));
+        assert_eq!(sum.missing_of(&[Mark::Kill, Mark::StoppedInOrder]), [Mark::StoppedInOrder]);
     }
 }

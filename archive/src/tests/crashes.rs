@@ -221,3 +221,73 @@ fn a_crash_during_recovery_is_recovered_from() {
         }
     }
 }
+
+/// What a member of a volatile group has come to when it is stopped in good order.
+#[derive(Debug, Default)]
+struct Stop {
+    /// The mark is durable: from then on the member promises all of its log.
+    is_marked: bool,
+    log: Builder,
+    /// It was told that its stop is clean.
+    is_clean: bool,
+}
+
+/// In the order of the core: the mark, promises, and then a sync and the end of the mark.
+fn stop(disk: &MemoryDisk, stop: &mut Stop) -> Result<(), ArchiveError> {
+    let directory = Path::new(DIRECTORY);
+    init_on(disk, directory, &identity())?;
+    let (archive, recovered) = Archive::open_on(disk.clone(), directory, &OPTIONS)?;
+    let (mut writer, mut syncer, _) = archive.split();
+    let mut log = Builder::default();
+    let base = log.line(1);
+    adopt(&mut writer, &mut syncer, &log.history, base)?;
+    log.open();
+    if append(&mut writer, &log).is_err() {
+        return Ok(());
+    }
+    syncer.sync()?;
+    let (life, acknowledged) = (recovered.life, Position::MAX);
+    syncer.persist_peers(&[PeerRecord { life, acknowledged, ..PeerRecord::default() }])?;
+    stop.is_marked = true;
+    for length in [700, 3_000, 5_000] {
+        log.message(length);
+        if append(&mut writer, &log).is_err() {
+            return Ok(());
+        }
+        stop.log = log.clone();
+    }
+    syncer.sync()?;
+    syncer.persist_peers(&[])?;
+    stop.is_clean = true;
+    Ok(())
+}
+
+#[test]
+fn a_clean_stop_is_clean_on_the_disk_and_not_before_all_promises_are() {
+    let disk = MemoryDisk::default();
+    let mut whole = Stop::default();
+    stop(&disk, &mut whole).unwrap();
+    assert!(whole.is_clean);
+    let operations = disk.world().operations;
+    let mut seen = [0; 2];
+    for crash_at in 0..=operations {
+        let disk = MemoryDisk::default();
+        disk.world().crash_at = Some(crash_at);
+        let mut progress = Stop::default();
+        let _ = stop(&disk, &mut progress);
+        if !progress.is_marked {
+            continue;
+        }
+        let mixed = (0..6).map(|seed| Fate::Mixed(crash_at * 64 + seed * 2 + 1));
+        for fate in [Fate::Kept, Fate::Lost].into_iter().chain(mixed) {
+            let context = format!("crash at {crash_at} of {operations}, {fate:?}");
+            let (recovered, _) = open(&disk.crashed(fate)).expect(&context);
+            let is_marked = !recovered.peers.is_empty();
+            assert!(!is_marked || !progress.is_clean, "{context}: it was told to be clean");
+            let lacks = recovered.log_end < progress.log.end();
+            assert!(is_marked || !lacks, "{context}: {} without a mark", recovered.log_end);
+            seen[usize::from(is_marked)] += 1;
+        }
+    }
+    assert!(seen.iter().all(|count| *count > 20), "{seen:?}");
+}

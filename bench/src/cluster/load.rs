@@ -279,7 +279,9 @@ impl LoadClient {
                 }
                 ClientOutcome::Ended(Err(error)) => return Err(error.into()),
                 ClientOutcome::Ended(Ok(())) => return Err("the client was closed".into()),
-                ClientOutcome::Connected { .. } | ClientOutcome::Disconnected => {}
+                ClientOutcome::Connected { .. }
+                | ClientOutcome::Synced { .. }
+                | ClientOutcome::Disconnected => {}
             }
         }
         self.submissions.settle(now.0, replies, &mut self.latencies);

@@ -24,7 +24,7 @@ use std::thread;
 use std::time::Instant as Clock;
 
 use quorate_core::{GroupId, Incarnation, MemberId, Position, Timing};
-use quorate_driver::{Configuration, Scrubbing, init_archive, rejoin_archive};
+use quorate_driver::{Configuration, STOP_TIMEOUT, Scrubbing, init_archive, rejoin_archive};
 use tempfile::TempDir;
 
 use self::process::Process;
@@ -96,6 +96,7 @@ impl Cluster {
             timing: Timing { session_timeout: SESSION_TIMEOUT, ..Timing::default() },
             limits: self.case.limits.clone(),
             durability: self.case.level.durability(),
+            stop_timeout: STOP_TIMEOUT,
             scrubbing: Scrubbing::default(),
             snapshots: self.case.snapshots,
             faults: self.case.faults(u64::from(member.0)),

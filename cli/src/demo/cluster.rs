@@ -11,8 +11,8 @@ use std::process::Stdio;
 
 use quorate_core::{GroupId, Limits, MemberId, Timing};
 use quorate_driver::{
-    Configuration, Faults, Scrubbing, SnapshotWriting, init_archive, next_incarnation,
-    rejoin_archive,
+    Configuration, Faults, STOP_TIMEOUT as MEMBER_STOP_TIMEOUT, Scrubbing, SnapshotWriting,
+    init_archive, next_incarnation, rejoin_archive,
 };
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
@@ -92,6 +92,7 @@ impl Cluster {
                     ..Limits::default()
                 },
                 durability: demo.durability(),
+                stop_timeout: MEMBER_STOP_TIMEOUT,
                 scrubbing: Scrubbing::default(),
                 snapshots: SnapshotWriting::default(),
                 faults: (loss > 0.0).then(|| faults(loss, u64::from(id.0))),

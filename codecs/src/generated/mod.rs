@@ -28,6 +28,8 @@ mod snapshot_offer;
 mod snapshot_request;
 mod stream_newest;
 mod stream_status;
+mod sync_reply;
+mod sync_request;
 mod types;
 mod unavailable;
 
@@ -58,6 +60,8 @@ pub use snapshot_offer::*;
 pub use snapshot_request::*;
 pub use stream_newest::*;
 pub use stream_status::*;
+pub use sync_reply::*;
+pub use sync_request::*;
 pub use types::*;
 pub use unavailable::*;
 

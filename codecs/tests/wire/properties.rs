@@ -192,7 +192,7 @@ fn consensus(source: &mut Gen) -> Message {
 fn stream_message(source: &mut Gen) -> Message {
     let (connection, epoch) = (any(source), any(source));
     let stream = stream(source);
-    match below(source, 10) {
+    match below(source, 12) {
         0 => {
             let ranges = below(source, NAK_RANGES_MAX + 1);
             Message::Nak { stream, ranges: (0..ranges).map(|_| range(source)).collect() }
@@ -227,6 +227,8 @@ fn stream_message(source: &mut Gen) -> Message {
             service_bytes: position(source).0 / 2,
             digest: any(source),
         },
+        9 => Message::SyncRequest { epoch },
+        10 => Message::SyncReply { epoch, safe: position(source) },
         _ => Message::Closed { connection, session: session(source) },
     }
 }

@@ -225,6 +225,8 @@ fn sessions(fill: Fill) -> Vec<Message> {
             limit: Position(position.0 / 2),
         },
         Message::StreamNewest { stream, epoch: number, newest: position },
+        Message::SyncRequest { epoch: number },
+        Message::SyncReply { epoch: number, safe: position },
         Message::Close { connection, session },
         Message::Closed { connection, session },
     ]);

@@ -58,7 +58,10 @@ impl ShimClient {
     ) -> Result<ClientTurned, ShimError> {
         let asked = self.submits;
         if let Some(input) = input {
-            process.send(&self.frame_of(input))?;
+            match self.frame_of(input) {
+                Some(frame) => process.send(&frame)?,
+                None => return Err(process.fail("a client of a shim is to wait for disks")),
+            }
         }
         let now = now.0.to_le_bytes().to_vec();
         process.send(&Frame::new(opcode::TIME, self.node, now))?;
@@ -97,7 +100,8 @@ impl ShimClient {
         Err(process.fail(&format!("{FRAMES_PER_TURN_MAX} frames in one turn")))
     }
 
-    fn frame_of(&mut self, input: ClientInput<'_>) -> Frame {
+    /// What is sent for an input; the protocol of shims has no words for those that wait for disks.
+    fn frame_of(&mut self, input: ClientInput<'_>) -> Option<Frame> {
         let (opcode, body) = match input {
             ClientInput::Datagram { source, bytes } => (opcode::DATAGRAM, datagram(source, bytes)),
             ClientInput::Submit { payload } => {
@@ -105,8 +109,9 @@ impl ShimClient {
                 (opcode::CLIENT, ClientRequest::Submit(self.submits, payload).to_bytes())
             }
             ClientInput::Close => (opcode::CLIENT, ClientRequest::Close.to_bytes()),
+            ClientInput::SubmitSafe { .. } | ClientInput::Sync { .. } => return None,
         };
-        Frame::new(opcode, self.node, body)
+        Some(Frame::new(opcode, self.node, body))
     }
 
     /// What a `c` says, if the client may say it now.

@@ -112,6 +112,8 @@ impl Guest {
                 ClientOutcome::Connected { session, .. } => {
                     self.say(&ClientResult::Served(session));
                 }
+                // The protocol of shims has no request for it.
+                ClientOutcome::Synced { .. } => {}
                 ClientOutcome::Disconnected => self.say(&ClientResult::Unserved),
                 ClientOutcome::Reply { sequence, position, payload } => {
                     self.answered = sequence;

@@ -2,7 +2,9 @@
 
 use core::hash::Hasher;
 
-use quorate_core::client::{ClientConfig, ClientCounters, ClientError, ClientLimits, Reject};
+use quorate_core::client::{
+    ClientConfig, ClientCounters, ClientError, ClientLimits, Reject, SyncTimedOut,
+};
 use quorate_core::hash::{StateHasher, mix};
 use quorate_core::{ClientKey, Endpoint, Instant, MemberId, Position, RecoveryEpoch, SessionId};
 use quorate_sim::Place;
@@ -43,6 +45,10 @@ pub(super) struct StageClient {
     pub(super) submitted: Vec<(u64, Vec<u8>)>,
     pub(super) replies: Vec<Replied>,
     pub(super) rejected: Vec<Reject>,
+    /// Positions that were waited for, and what came of it.
+    synced: Vec<(Position, Result<Position, SyncTimedOut>)>,
+    /// The next message is submitted for a reply that waits.
+    is_safe: bool,
     pub(super) connected: u64,
     pub(super) ended: Option<Result<(), ClientError>>,
     next: Vec<u8>,
@@ -106,6 +112,8 @@ impl Stage<'_> {
             submitted: Vec::new(),
             replies: Vec::new(),
             rejected: Vec::new(),
+            synced: Vec::new(),
+            is_safe: false,
             connected: 0,
             ended: None,
             next: Vec::new(),
@@ -142,10 +150,29 @@ impl Stage<'_> {
     /// # Errors
     /// The client refuses it.
     pub fn submit(&mut self, client: ClientNumber, payload: &[u8]) -> Result<u64, Reject> {
+        self.submit_as(client, payload, ClientInput::Submit { payload })
+    }
+
+    /// Submits a message whose reply waits until it is safe; its sequence number. Only for a client
+    /// that knows this: see [`Stage::can_wait`].
+    ///
+    /// # Errors
+    /// The client refuses it.
+    pub fn submit_safe(&mut self, client: ClientNumber, payload: &[u8]) -> Result<u64, Reject> {
+        self.submit_as(client, payload, ClientInput::SubmitSafe { payload })
+    }
+
+    fn submit_as(
+        &mut self,
+        client: ClientNumber,
+        payload: &[u8],
+        input: ClientInput<'_>,
+    ) -> Result<u64, Reject> {
         let index = client.0 as usize - 1;
         let refused = self.clients[index].rejected.len();
         self.clients[index].next = payload.to_vec();
-        self.step_client(index, Some(ClientInput::Submit { payload }));
+        self.clients[index].is_safe = matches!(input, ClientInput::SubmitSafe { .. });
+        self.step_client(index, Some(input));
         let client = &self.clients[index];
         match client.rejected.get(refused) {
             Some(reject) => Err(*reject),
@@ -166,6 +193,22 @@ impl Stage<'_> {
         self.until(&format!("the reply to message {sequence}"), 10 * SECOND, answered)?;
         let reply = self.replies(client).iter().find(|reply| reply.sequence == sequence);
         reply.cloned().ok_or_else(|| Failure::Harness("a reply vanished".into()))
+    }
+
+    /// Whether a client knows replies that wait, and to wait for positions.
+    #[must_use]
+    pub fn can_wait(&self, client: ClientNumber) -> bool {
+        self.clients[client.0 as usize - 1].node.can_wait()
+    }
+
+    /// A client waits until all up to the frame at `position` is safe: see [`Stage::synced`].
+    pub fn sync(&mut self, client: ClientNumber, position: Position) {
+        self.step_client(client.0 as usize - 1, Some(ClientInput::Sync { position }));
+    }
+
+    /// The positions that a client waited for, and what came of it, in that order.
+    pub fn synced(&self, client: ClientNumber) -> &[(Position, Result<Position, SyncTimedOut>)] {
+        &self.clients[client.0 as usize - 1].synced
     }
 
     /// The replies that a client was handed, in that order.
@@ -263,7 +306,11 @@ impl Stage<'_> {
                 let message = core::mem::take(&mut host.next);
                 let (payload, what) = (hash_of(&message), asked_in_words(&message));
                 host.submitted.push((self.now, message));
+                let is_safe = host.is_safe;
                 self.watch_client(Observed::Accepted { key, sequence, payload });
+                if is_safe {
+                    self.watch_client(Observed::AskedForSafe { key, sequence });
+                }
                 let text = format!("submits message {sequence}: {what}");
                 self.tell_of_call(client, text, Call { sequence, answers: false, what });
             }
@@ -276,6 +323,13 @@ impl Stage<'_> {
                 self.clients[client].replies.push(Replied { at, sequence, position, bytes });
                 let text = format!("is answered message {sequence}: {what}");
                 self.tell_of_call(client, text, Call { sequence, answers: true, what });
+            }
+            ClientTold::Synced { position, outcome } => {
+                if outcome.is_ok() {
+                    self.watch_client(Observed::Synced { position });
+                }
+                self.clients[client].synced.push((position, outcome));
+                self.tell_of_client(client, format!("waited for {position}: {outcome:?}"));
             }
             ClientTold::Connected { session } => {
                 self.clients[client].connected += 1;

@@ -105,6 +105,8 @@ pub const fn kind_of(message: &Message) -> &'static str {
         Message::ConnectReply { .. } => "connect_reply",
         Message::StreamStatus { .. } => "stream_status",
         Message::StreamNewest { .. } => "stream_newest",
+        Message::SyncRequest { .. } => "sync_request",
+        Message::SyncReply { .. } => "sync_reply",
         Message::Close { .. } => "close",
         Message::Closed { .. } => "closed",
     }

@@ -227,6 +227,16 @@ fn session(message: &Message) -> (&'static str, Value) {
         Message::Closed { connection, session } => {
             ("Closed", json!({ "connection": number(*connection), "session": number(session.0) }))
         }
+        other => sync(other),
+    }
+}
+
+fn sync(message: &Message) -> (&'static str, Value) {
+    match message {
+        Message::SyncRequest { epoch } => ("SyncRequest", json!({ "epoch": number(*epoch) })),
+        Message::SyncReply { epoch, safe } => {
+            ("SyncReply", json!({ "epoch": number(*epoch), "safe": number(safe.0) }))
+        }
         other => unreachable!("{other:?} is no message of sessions"),
     }
 }

@@ -222,6 +222,8 @@ fn sessions(value: u64) -> Vec<(&'static str, Message)> {
         ("connect_reply", Message::ConnectReply { connection, outcome }),
         ("stream_status", Message::StreamStatus { stream, epoch: value, consumed: at, limit: at }),
         ("stream_newest", Message::StreamNewest { stream, epoch: value, newest: at }),
+        ("sync_request", Message::SyncRequest { epoch: value }),
+        ("sync_reply", Message::SyncReply { epoch: value, safe: at }),
         ("close", Message::Close { connection, session }),
         ("closed", Message::Closed { connection, session }),
     ]

@@ -8,6 +8,8 @@
 //! durability = "durable"            # or "volatile": committed is what a quorum has in memory;
 //!                                   # the same for all members
 //! checkpoint_interval = "1s"        # only of a volatile one: how often it syncs its log
+//! stop_timeout = "60s"              # only of a volatile one: how long a stop waits for its disk to
+//!                                   # complete something
 //! members = [
 //!     { id = 1, address = "192.0.2.1:9001" },
 //!     { id = 2, address = "192.0.2.2:9001" },
@@ -50,6 +52,7 @@ use self::members::{Members, read_address, read_members};
 use self::section::Section;
 use crate::endpoint::endpoint_of;
 use crate::faults::Faults;
+use crate::member_host::STOP_TIMEOUT;
 use crate::storage::{Scrubbing, SnapshotWriting};
 
 /// A member's configuration, checked.
@@ -71,6 +74,9 @@ pub struct Configuration {
     pub limits: Limits,
     /// What it takes that a message is committed: the same for all members.
     pub durability: Durability,
+    /// How long a member of a volatile group that stops waits for its disk to complete something
+    /// more of what it has promised; a minute unless given.
+    pub stop_timeout: Duration,
     /// How what is stored is read again.
     pub scrubbing: Scrubbing,
     /// How this member's own snapshots are written.
@@ -200,10 +206,7 @@ impl Configuration {
         file.insert("data".into(), self.data.display().to_string().into());
         file.insert("bind".into(), self.bind.to_string().into());
         file.insert("security".into(), CHECKSUM_ONLY.into());
-        if let Some(interval) = self.durability.checkpoint_interval() {
-            file.insert("durability".into(), VOLATILE.into());
-            file.insert(CHECKPOINT_INTERVAL.into(), section::duration_text(interval).into());
-        }
+        self.write_durability(&mut file);
         let (mut timing, mut limits) = (Table::new(), Table::new());
         let (mut default_timing, mut default_limits) = (Timing::default(), Limits::default());
         let (mut own_timing, mut own_limits) = (self.timing.clone(), self.limits.clone());
@@ -242,6 +245,19 @@ impl Configuration {
         file.to_string()
     }
 
+    fn write_durability(&self, file: &mut Table) {
+        if let Some(interval) = self.durability.checkpoint_interval() {
+            file.insert("durability".into(), VOLATILE.into());
+            file.insert(CHECKPOINT_INTERVAL.into(), section::duration_text(interval).into());
+            if self.stop_timeout != STOP_TIMEOUT {
+                file.insert(
+                    "stop_timeout".into(),
+                    section::duration_text(self.stop_timeout).into(),
+                );
+            }
+        }
+    }
+
     /// What the core is told, with a seed for this life.
     #[must_use]
     pub fn member_config(&self, seed: u64) -> MemberConfig {
@@ -275,6 +291,7 @@ impl Configuration {
             .and_then(|value| file.text("data", value));
         read_security(&mut file);
         let durability = read_durability(&mut file);
+        let stop_timeout = read_stop_timeout(&mut file, durability);
         let Members { addresses: members, complete } = read_members(&mut file);
         let bind = file.optional("bind").and_then(|value| read_address(&mut file, "bind", value));
         let bind = bind.or_else(|| members.get(&member?).copied());
@@ -309,6 +326,7 @@ impl Configuration {
             timing,
             limits,
             durability,
+            stop_timeout,
             scrubbing,
             snapshots,
             faults,
@@ -360,6 +378,18 @@ fn read_durability(file: &mut Section<'_>) -> Durability {
         true => Durability::Volatile { checkpoint_interval },
         false => Durability::Durable,
     }
+}
+
+fn read_stop_timeout(file: &mut Section<'_>, durability: Durability) -> Duration {
+    let (key, mut timeout) = ("stop_timeout", STOP_TIMEOUT);
+    match file.optional(key) {
+        Some(value) if !durability.is_volatile() => {
+            let reason = "is of no use in a durable group, whose members owe their disks nothing";
+            file.problem(key, Some(value), reason, "remove it");
+        }
+        _ => file.duration_into(key, &mut timeout),
+    }
+    timeout
 }
 
 fn read_group(file: &mut Section<'_>, value: &Value) -> Option<GroupId> {

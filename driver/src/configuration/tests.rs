@@ -231,8 +231,13 @@ fn a_group_is_durable_unless_its_file_says_volatile() {
     assert_eq!(level(faster), volatile(50));
     let written = Configuration::parse(&with(faster)).unwrap();
     let again = Configuration::parse(&written.to_toml()).unwrap();
-    assert_eq!(again.durability, volatile(50));
+    assert_eq!((again.durability, again.stop_timeout), (volatile(50), STOP_TIMEOUT));
+    let patient = "durability = \"volatile\"\nstop_timeout = \"9s\"";
+    let written = Configuration::parse(&with(patient)).unwrap();
+    let again = Configuration::parse(&written.to_toml()).unwrap();
+    assert_eq!(again.stop_timeout, Duration::from_millis(9_000));
     for (line, begins) in [
+        ("stop_timeout = \"9s\"", "`stop_timeout = \"9s\"` is of no use"),
         ("durability = \"none\"", "`durability = \"none\"` is no durability"),
         ("checkpoint_interval = \"1s\"", "`checkpoint_interval = \"1s\"` is of no use"),
         (

@@ -112,7 +112,9 @@ impl<S: Service + 'static> MemberHost<S> {
         if let Some(recording) = recording {
             member.record(recording);
         }
+        let stop_timeout = lives.configuration.stop_timeout;
         let (mut host, handle) = Self::over(member, clock, completions, doorbell, address);
+        host.stop_within(stop_timeout);
         host.renewal =
             Some(Renewal(Box::new(move |ended, now, put| lives.begin_again(ended, now, put))));
         Ok((host, handle))
@@ -144,7 +146,9 @@ impl<S: Service + 'static> MemberHost<S> {
         let (_, completions) = Completions::new(doorbell.clone());
         let host = ServiceHost::new(service);
         let member = MemberLoop::without_log(member, port, ArchiveStorage::Absent, host);
+        let stop_timeout = lives.configuration.stop_timeout;
         let (mut host, handle) = Self::over(member, clock, completions, doorbell, address);
+        host.stop_within(stop_timeout);
         host.renewal =
             Some(Renewal(Box::new(move |ended, now, put| lives.begin_again(ended, now, put))));
         host.begin_mending(mender);
@@ -327,8 +331,7 @@ where
     pub(super) fn end_life(&mut self) -> Turn {
         if self.renewal.is_none() {
             self.report.outcome = Some(Err(RunError::MustRestart));
-            let until = self.stop_at();
-            return self.close(until);
+            return self.close();
         }
         self.member.end_life();
         // A member that fetches does not lead: nobody is handed over to.
@@ -362,16 +365,14 @@ where
         self.completions = completions;
         let now = self.clock.now();
         let Some(Renewal(renew)) = &mut self.renewal else {
-            let until = self.stop_at();
-            return self.close(until);
+            return self.close();
         };
         match renew(&mut self.member, now, completed) {
             Ok(Next::Life) => self.phase = Phase::Fresh,
             Ok(Next::Mending(mender)) => self.begin_mending(mender),
             Err(error) => {
                 self.report.outcome = Some(Err(RunError::Restart(error)));
-                let until = self.stop_at();
-                return self.close(until);
+                return self.close();
             }
         }
         Turn::Again

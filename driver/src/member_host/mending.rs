@@ -20,16 +20,11 @@ where
 {
     /// The life ends as one does that is stopped: a leader gives up its leadership, and says so.
     pub(super) fn withdraw(&mut self) -> Result<Turn, Stopped> {
-        let (until, now) = (self.stop_at(), self.clock.now());
-        self.phase = Phase::Withdrawing(until);
-        self.member.shutdown(now)?;
-        self.member.flush(now)?;
-        self.member.storage_mut().perform();
         if let (None, Some(damage)) = (&self.renewal, self.member.damage()) {
             let (at, path) = (damage.at, damage.path.display().to_string());
             self.report.outcome = Some(Err(RunError::Damaged { at, path }));
-            self.phase = Phase::Draining(until);
         }
+        self.begin_drain(self.renewal.is_some())?;
         Ok(Turn::Again)
     }
 
@@ -66,8 +61,7 @@ where
     fn give_up_mending(&mut self, outcome: Result<(), RunError>) -> Turn {
         self.mender = None;
         self.report.outcome = Some(outcome);
-        let until = self.stop_at();
-        self.close(until)
+        self.close()
     }
 
     /// Answers requests while no life goes on; returns whether the member is to stop.

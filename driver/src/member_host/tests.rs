@@ -1,3 +1,5 @@
+mod stopping;
+
 use core::cell::{Cell, RefCell};
 use core::net::Ipv4Addr;
 use std::io;
@@ -130,10 +132,14 @@ struct World {
 
 /// A member of a group of `voters`, under a flood of canvasses that it refuses or ignores.
 fn world(voters: u16, room: bool) -> World {
+    world_of(voters, room, Durability::default())
+}
+
+fn world_of(voters: u16, room: bool, durability: Durability) -> World {
     let config = MemberConfig {
         group: GroupId(9),
         recovery_epoch: RecoveryEpoch(0),
-        durability: Durability::default(),
+        durability,
         member: MemberId(1),
         voters: (1..=voters).map(|id| (MemberId(id), Endpoint([id as u8; 18]))).collect(),
         seed: 1,

@@ -35,6 +35,12 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
         self.restarts
     }
 
+    /// How many operations that make something durable have completed, in all lives.
+    pub(crate) const fn completed(&self) -> u64 {
+        let asked = self.storage_counters.syncs + self.storage_counters.persists;
+        asked.saturating_sub(self.outstanding as u64)
+    }
+
     /// Lets go of the log and of the storage, for the life has ended: what they hold open and
     /// locked is free once the storage has finished. The member is inert.
     pub fn end_life(&mut self) {

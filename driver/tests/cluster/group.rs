@@ -9,8 +9,8 @@ use quorate_core::client::{ClientConfig, ClientLimits, ClientTiming};
 use quorate_core::{ClientKey, Durability, GroupId, Limits, MemberId, RecoveryEpoch, Timing};
 use quorate_driver::{
     ClientHandle, ClientOptions, Configuration, Context, Faults, Frozen, MemberHandle,
-    MemberOptions, Scrubbing, Service, ServiceError, SnapshotWriting, StartMemberError,
-    StorageMode, endpoint_of, next_incarnation, rejoin_archive,
+    MemberOptions, STOP_TIMEOUT, Scrubbing, Service, ServiceError, SnapshotWriting,
+    StartMemberError, StorageMode, endpoint_of, next_incarnation, rejoin_archive,
 };
 
 /// Starts members and clients.
@@ -94,6 +94,7 @@ impl<'a> Group<'a> {
             timing: Timing::default(),
             limits: Limits::default(),
             durability: Durability::Durable,
+            stop_timeout: STOP_TIMEOUT,
             scrubbing: Scrubbing::default(),
             snapshots: SnapshotWriting::default(),
             faults: faults.map(|faults| Faults { seed: u64::from(id.0), ..faults }),

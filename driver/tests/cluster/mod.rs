@@ -20,7 +20,9 @@ pub(crate) use self::group::{Group, Keeper, Runtime};
 pub(crate) use self::patience::{in_time, in_time_or_tell};
 pub(crate) use self::rot::what_has_rotted_is_mended_by_the_others;
 pub(crate) use self::snapshots::a_restart_begins_with_the_newest_whole_snapshot;
-pub(crate) use self::volatile::a_volatile_group_bears_the_loss_of_a_minority;
+pub(crate) use self::volatile::{
+    a_volatile_group_bears_the_loss_of_a_minority, clients_of_a_volatile_group_wait_for_disks,
+};
 
 type Member = MemberHandle<Keeper>;
 

@@ -3,7 +3,7 @@
 use std::os::unix::fs::FileExt;
 
 use quorate_core::frame::Level;
-use quorate_core::{Durability, Duration};
+use quorate_core::{Durability, Duration, Position};
 use quorate_driver::MemberStatus;
 
 use super::rot::LOG_AT;
@@ -22,6 +22,15 @@ fn until_none_is_impaired(members: &[Member]) {
     });
 }
 
+/// Waits until each member has had something synced.
+fn until_synced(members: &[Member]) {
+    in_time_or_tell("first checkpoints", || {
+        let durable: Vec<_> = members.iter().map(|it| status(it).view.durable).collect();
+        let all = durable.iter().all(|position| *position > Position::ZERO);
+        if all { Ok(()) } else { Err(format!("{durable:?}")) }
+    });
+}
+
 /// The leader is killed, and its machine loses what no sync has brought to the disk. Nothing that
 /// was answered is lost; it comes back in doubt, counts only when the others have told it what it
 /// lacks, and whoever is stopped in good order comes back without any doubt.
@@ -31,7 +40,11 @@ pub(crate) fn a_volatile_group_bears_the_loss_of_a_minority(group: &mut Group<'_
     group.durability = Durability::Volatile { checkpoint_interval };
     let mut members: Vec<_> = (0..3).map(|index| group.start(index)).collect();
     let client = group.client();
-    send(&client, 0..300);
+    // All are there before, each with its first checkpoint: one that came late had all at once.
+    send(&client, 0..10);
+    until_level(&members, 10);
+    until_synced(&members);
+    send(&client, 10..300);
     until_level(&members, 300);
     for member in &members {
         let status = status(member);
@@ -66,6 +79,33 @@ pub(crate) fn a_volatile_group_bears_the_loss_of_a_minority(group: &mut Group<'_
     let members: Vec<_> = (0..3).map(|index| group.start(index)).collect();
     assert!(members.iter().all(|member| !status(member).view.impaired));
     until_level(&members, 450);
+    in_time("close", client.close()).unwrap();
+    stop(members);
+}
+
+/// A client's reply waits for disks if it says so, and so does a client for a position that it was
+/// answered out of memory.
+pub(crate) fn clients_of_a_volatile_group_wait_for_disks(group: &mut Group<'_>) {
+    let checkpoint_interval = Duration::from_millis(300);
+    group.durability = Durability::Volatile { checkpoint_interval };
+    let members: Vec<_> = (0..3).map(|index| group.start(index)).collect();
+    let client = group.client();
+    let on_disks = |position: Position| {
+        let has = |member: &&Member| status(member).view.durable > position;
+        members.iter().filter(has).count()
+    };
+    for number in 0_u32..3 {
+        let payload = number.to_le_bytes().to_vec();
+        let reply = in_time("safe reply", client.submit_safe(payload.clone())).unwrap();
+        assert_eq!(reply.payload, payload);
+        assert!(on_disks(reply.position) >= 2, "{reply:?}");
+    }
+    let reply = in_time("reply", client.submit(3_u32.to_le_bytes().to_vec())).unwrap();
+    let safe = in_time("sync", client.sync(reply.position)).unwrap();
+    assert!(safe > reply.position && on_disks(reply.position) >= 2, "{safe:?}");
+    // It is so still, and whoever asks for what is safe already is told at once.
+    assert!(client.blocking_sync(reply.position).unwrap() >= safe);
+    until_level(&members, 4);
     in_time("close", client.close()).unwrap();
     stop(members);
 }

@@ -197,6 +197,20 @@ pub enum ClientEvent<'a> {
         /// The message.
         payload: &'a [u8],
     },
+    /// The same, and the reply waits until the message is safe: synced by a quorum, in a volatile
+    /// group; in a durable one that is so when it is committed. Replies come in order, so those to
+    /// later messages wait, too.
+    SubmitSafe {
+        /// The message.
+        payload: &'a [u8],
+    },
+    /// The application wants to know when all up to the frame at this position of the log is safe,
+    /// that frame included. Answered by [`ClientAction::Synced`], now or later, or by
+    /// [`ClientAction::Rejected`] in the same step.
+    Sync {
+        /// Where that frame begins, as a reply said of its message.
+        position: Position,
+    },
     /// A datagram was received, was whole, and carried the group's tag.
     Received {
         /// Who sent it.
@@ -358,6 +372,14 @@ pub enum ClientAction {
         /// Where the reply lies in the egress stream.
         payload: PositionRange,
     },
+    /// A position that was waited for is safe, or was waited for in vain.
+    Synced {
+        /// The position.
+        position: Position,
+        /// The end of what is safe; or that the leader did not say that the position is within
+        /// `give_up_after`.
+        outcome: Result<Position, SyncTimedOut>,
+    },
     /// The client is served.
     Connected {
         /// The session.
@@ -391,6 +413,14 @@ pub enum Reject {
     /// The client is closing or has ended.
     #[error("the client is closed")]
     Closed,
+}
+
+/// A position was not known to be safe in time. Perhaps it is, or will be: wait for it again.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
+#[error("no leader said in time that all up to position {} is safe", position.0)]
+pub struct SyncTimedOut {
+    /// The position.
+    pub position: Position,
 }
 
 /// Why a client ended. The outcome of its unanswered messages is unknown, never "failed" (E35).

@@ -147,8 +147,27 @@ impl Flow {
         if let Some(reject) = self.refusal(config, payload.len()) {
             return Err(reject);
         }
-        let body = self.next_body();
-        let frame = self.outlet.push(&body, payload).ok_or(Reject::BackPressure)?;
+        self.take(&self.next_body(), payload)
+    }
+
+    /// Takes a message whose reply waits until it is safe.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn submit_safe(
+        &mut self,
+        config: &ClientConfig,
+        payload: &[u8],
+    ) -> Result<u64, Reject> {
+        if let Some(reject) = self.refusal(config, payload.len()) {
+            return Err(reject);
+        }
+        let (session, sequence, time) = (SessionId::NONE, self.next_sequence, LogTime(0));
+        self.take(&Body::SafeMessage { session, sequence, time }, payload)
+    }
+
+    #[inline(always)]
+    fn take(&mut self, body: &Body, payload: &[u8]) -> Result<u64, Reject> {
+        let frame = self.outlet.push(body, payload).ok_or(Reject::BackPressure)?;
         let sequence = self.next_sequence;
         self.in_flight.push_back(frame.end);
         self.next_sequence += 1;

@@ -13,12 +13,13 @@
 mod connect;
 mod contract;
 mod flow;
+mod syncs;
 #[cfg(test)]
 mod tests;
 
 pub use contract::{
     ClientAction, ClientActions, ClientConfig, ClientCounters, ClientError, ClientEvent,
-    ClientLimits, ClientReply, ClientTiming, Reject, Tried, TriedOutcome,
+    ClientLimits, ClientReply, ClientTiming, Reject, SyncTimedOut, Tried, TriedOutcome,
 };
 
 use core::hash::{Hash, Hasher};
@@ -32,6 +33,7 @@ use crate::stream::session_epoch;
 use crate::time::{Duration, Instant};
 use connect::Search;
 use flow::{Context, Flow, Link, Verdict};
+use syncs::Syncs;
 
 /// How often a close is said before the client ends without an answer: the session then ends at
 /// the cluster by its time-out.
@@ -47,6 +49,7 @@ pub struct Client {
     session: SessionId,
     search: Search,
     flow: Flow,
+    syncs: Syncs,
     close: Close,
     counters: ClientCounters,
 }
@@ -86,6 +89,7 @@ impl Client {
         Ok(Self {
             search: Search::new(&config),
             flow: Flow::new(&config),
+            syncs: Syncs::new(),
             config,
             now,
             phase: Phase::New,
@@ -104,6 +108,8 @@ impl Client {
                 self.receive(now, sender, content, actions);
             }
             ClientEvent::Submit { payload } => self.submit(now, payload, actions),
+            ClientEvent::SubmitSafe { payload } => self.submit_safe(now, payload, actions),
+            ClientEvent::Sync { position } => self.step_sync(now, position, actions),
             ClientEvent::Timer | ClientEvent::Flush => self.step_flush(now, actions),
             ClientEvent::Close => self.step_close(now, actions),
         }
@@ -129,7 +135,7 @@ impl Client {
     #[inline(never)]
     fn submit(&mut self, now: Instant, payload: &[u8], actions: &mut ClientActions) {
         if self.begin(now, true, actions) {
-            self.handle_submit(payload, actions);
+            self.handle_submit(payload, false, actions);
             self.end_step(actions);
         }
     }
@@ -197,6 +203,7 @@ impl Client {
             }
             Phase::Ended => return None,
         };
+        let phase = self.syncs.deadline(self.is_served()).map_or(phase, |at| phase.min(at));
         match self.close {
             Close::Saying { next_at, .. } => Some(phase.min(next_at)),
             Close::No | Close::Wanted => Some(phase),
@@ -259,15 +266,19 @@ impl Client {
         let mut hasher = StateHasher::default();
         (&self.config, self.now, self.phase, self.session).hash(&mut hasher);
         (&self.search, &self.flow, self.close).hash(&mut hasher);
+        if !self.syncs.is_empty() {
+            self.syncs.hash(&mut hasher);
+        }
         hasher.finish()
     }
 
     #[inline(always)]
-    fn handle_submit(&mut self, payload: &[u8], actions: &mut ClientActions) {
+    fn handle_submit(&mut self, payload: &[u8], is_safe: bool, actions: &mut ClientActions) {
         if self.flow.in_flight() == 0 && self.is_served() {
             self.search.succeeded(self.now);
         }
         let taken = match self.close {
+            Close::No if is_safe => self.flow.submit_safe(&self.config, payload),
             Close::No => self.flow.submit(&self.config, payload),
             Close::Wanted | Close::Saying { .. } => Err(Reject::Closed),
         };
@@ -321,6 +332,9 @@ impl Client {
                 self.end_session(actions);
             }
             return ours;
+        }
+        if let Incoming::Control(Message::SyncReply { epoch, safe }) = content {
+            return self.settle_syncs(*epoch, *safe, actions);
         }
         let mut context =
             Context { config: &self.config, now: self.now, counters: &mut self.counters, actions };
@@ -446,6 +460,7 @@ impl Client {
         };
         self.flow.open(&self.config, &link, limit);
         self.phase = Phase::Served(link);
+        self.syncs.begin(self.now);
         actions.push(ClientAction::Connected { session, leader, term });
         self.with_link(actions, Flow::send_eagerly);
     }
@@ -497,6 +512,9 @@ impl Client {
         } else {
             self.seek(actions);
         }
+        if !self.syncs.is_empty() {
+            self.serve_syncs(actions);
+        }
     }
 
     #[inline(never)]
@@ -536,6 +554,7 @@ impl Client {
         }
         if let Close::Wanted = self.close
             && self.flow.in_flight() == 0
+            && self.syncs.is_empty()
         {
             self.close = Close::Saying { tries: 0, next_at: self.now };
         }

@@ -2,10 +2,10 @@
 
 use super::generated::{
     CloseReason, Level as WrittenLevel, Malformed, MessageDecoder, MessageEncoder,
-    ReadmissionDecoder, ReadmissionEncoder, ReplyDecoder, ReplyEncoder, SessionCloseDecoder,
-    SessionCloseEncoder, SessionOpenDecoder, SessionOpenEncoder, SnapshotCause as WrittenCause,
-    SnapshotMarkDecoder, SnapshotMarkEncoder, TermOpenDecoder, TermOpenEncoder, TimerDecoder,
-    TimerEncoder,
+    ReadmissionDecoder, ReadmissionEncoder, ReplyDecoder, ReplyEncoder, SafeMessageDecoder,
+    SafeMessageEncoder, SessionCloseDecoder, SessionCloseEncoder, SessionOpenDecoder,
+    SessionOpenEncoder, SnapshotCause as WrittenCause, SnapshotMarkDecoder, SnapshotMarkEncoder,
+    TermOpenDecoder, TermOpenEncoder, TimerDecoder, TimerEncoder,
 };
 use super::{FrameError, LOG_VERSION, LOG_VERSION_VOLATILE};
 use crate::identity::{
@@ -83,8 +83,8 @@ pub enum SnapshotCause {
     Unknown(u8),
 }
 
-/// The body of a frame. All but `Reply` occur in the log; `Message` also in ingress, and `Reply`
-/// only in egress streams.
+/// The body of a frame. All but `Reply` occur in the log; `Message` and `SafeMessage` also in
+/// ingress, and `Reply` only in egress streams.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Body {
     /// The first frame of a term.
@@ -107,6 +107,16 @@ pub enum Body {
     },
     /// A client's message; the payload follows.
     Message {
+        /// The session.
+        session: SessionId,
+        /// The client's number for it, from 1 on without gaps.
+        sequence: u64,
+        /// Cluster time; zero in ingress streams.
+        time: LogTime,
+    },
+    /// A client's message whose reply waits until it is safe; the payload follows. In a durable
+    /// group that is so when it is committed.
+    SafeMessage {
         /// The session.
         session: SessionId,
         /// The client's number for it, from 1 on without gaps.
@@ -159,6 +169,7 @@ impl Body {
             Self::SessionOpen { .. } => SessionOpenEncoder::TEMPLATE_ID,
             Self::SessionClose { .. } => SessionCloseEncoder::TEMPLATE_ID,
             Self::Message { .. } => MessageEncoder::TEMPLATE_ID,
+            Self::SafeMessage { .. } => SafeMessageEncoder::TEMPLATE_ID,
             Self::Timer { .. } => TimerEncoder::TEMPLATE_ID,
             Self::SnapshotMark { .. } => SnapshotMarkEncoder::TEMPLATE_ID,
             Self::Readmission { .. } => ReadmissionEncoder::TEMPLATE_ID,
@@ -175,6 +186,7 @@ impl Body {
             Self::SessionOpen { .. } => SessionOpenEncoder::BLOCK_LENGTH,
             Self::SessionClose { .. } => SessionCloseEncoder::BLOCK_LENGTH,
             Self::Message { .. } => MessageEncoder::BLOCK_LENGTH,
+            Self::SafeMessage { .. } => SafeMessageEncoder::BLOCK_LENGTH,
             Self::Timer { .. } => TimerEncoder::BLOCK_LENGTH,
             Self::SnapshotMark { .. } => SnapshotMarkEncoder::BLOCK_LENGTH,
             Self::Readmission { .. } => ReadmissionEncoder::BLOCK_LENGTH,
@@ -198,6 +210,12 @@ impl Body {
             }
             Self::Message { session, sequence, time } => {
                 MessageEncoder::wrap(block)?
+                    .set_session(session.0)
+                    .set_sequence(*sequence)
+                    .set_time(time.0);
+            }
+            Self::SafeMessage { session, sequence, time } => {
+                SafeMessageEncoder::wrap(block)?
                     .set_session(session.0)
                     .set_sequence(*sequence)
                     .set_time(time.0);
@@ -258,6 +276,7 @@ impl Body {
                     time: LogTime(read.time()),
                 }
             }
+            SafeMessageDecoder::TEMPLATE_ID => Self::safe(block, length, version).map_err(bad)?,
             TimerDecoder::TEMPLATE_ID => {
                 let read = TimerDecoder::wrap(block, length, version).map_err(bad)?;
                 Self::Timer {
@@ -291,6 +310,15 @@ impl Body {
         })
     }
 
+    fn safe(block: &[u8], length: u16, version: u16) -> Result<Self, Malformed> {
+        let read = SafeMessageDecoder::wrap(block, length, version)?;
+        Ok(Self::SafeMessage {
+            session: SessionId(read.session()),
+            sequence: read.sequence(),
+            time: LogTime(read.time()),
+        })
+    }
+
     /// The cluster time that the frame was stamped with.
     #[inline]
     #[must_use]
@@ -300,6 +328,7 @@ impl Body {
             Self::SessionOpen { time, .. }
             | Self::SessionClose { time, .. }
             | Self::Message { time, .. }
+            | Self::SafeMessage { time, .. }
             | Self::Timer { time, .. }
             | Self::SnapshotMark { time, .. }
             | Self::Readmission { time, .. } => *time,

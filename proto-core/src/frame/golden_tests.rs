@@ -99,6 +99,15 @@ fn frames_with_payloads_and_timers() {
             "0b000000000000007061796c6f616400",
         ],
     );
+    let safe = Body::SafeMessage { session: SessionId(64), sequence: 3, time: LogTime(11) };
+    check(
+        safe,
+        b"payload",
+        &[
+            "2f000000237852ee18000a005251010040000000000000000300000000000000",
+            "0b000000000000007061796c6f616400",
+        ],
+    );
     let timer = Body::Timer { time: LogTime(12), timer: 0x6162, deadline: LogTime(8) };
     check(
         timer,

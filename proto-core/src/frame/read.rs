@@ -1,6 +1,8 @@
 //! From bytes to frames.
 
-use super::generated::{MessageDecoder, MessageEncoder, ReplyDecoder, ReplyEncoder};
+use super::generated::{
+    MessageDecoder, MessageEncoder, ReplyDecoder, ReplyEncoder, SafeMessageDecoder,
+};
 use super::{
     BLOCK_BYTES_MAX, Body, FrameError, FrameHeader, FrameOwner, FrameSeed, HEADER_BYTES, SCHEMA_ID,
     SEALED_FROM, aligned,
@@ -22,7 +24,8 @@ impl<'a> Frame<'a> {
     /// its block is too short for that.
     fn short_fields(&self) -> Option<(SessionId, u64, u64)> {
         match self.body().ok()? {
-            Body::Message { session, sequence, time } => Some((session, sequence, time.0)),
+            Body::Message { session, sequence, time }
+            | Body::SafeMessage { session, sequence, time } => Some((session, sequence, time.0)),
             Body::Reply { session, sequence, position } => Some((session, sequence, position.0)),
             _ => None,
         }
@@ -130,6 +133,8 @@ pub(crate) struct Short<'a> {
     pub(crate) payload: (&'a [u8], &'a [u8]),
     /// Where that lies in its stream.
     pub(crate) payload_at: PositionRange,
+    /// It is a message whose reply waits until it is safe.
+    pub(crate) awaits_safe: bool,
 }
 
 /// The bytes `start..end` of `first` followed by `second`.
@@ -194,7 +199,8 @@ impl<'a> Reader<'a> {
             let payload = &plain.bytes[SHORT_FRONT..plain.length as usize];
             self.first = &self.first[plain.len()..];
             self.position = self.position.plus(plain.len() as u64);
-            return Ok(Some(Short { fields: plain.fields(), payload: (payload, &[]), payload_at }));
+            let (fields, payload) = (plain.fields(), (payload, &[][..]));
+            return Ok(Some(Short { fields, payload, payload_at, awaits_safe: false }));
         }
         if self.first.is_empty() && self.second.is_empty() {
             return Ok(None);
@@ -203,24 +209,28 @@ impl<'a> Reader<'a> {
         let (reader, found) = self.clone().next_seldom(template);
         *self = reader;
         match found {
-            Ok(Some(Short { fields, payload, payload_at })) => {
-                Ok(Some(Short { fields, payload, payload_at }))
+            Ok(Some(Short { fields, payload, payload_at, awaits_safe })) => {
+                Ok(Some(Short { fields, payload, payload_at, awaits_safe }))
             }
             Ok(None) => Ok(None),
             Err(NotShort) => Err(NotShort),
         }
     }
 
-    /// The next message or reply, in two pieces or of another version.
+    /// The next message or reply, in two pieces, of another version, or whose reply waits.
     #[cold]
     #[inline(never)]
     fn next_seldom(mut self, template: u16) -> (Self, Result<Option<Short<'a>>, NotShort>) {
         let position = self.position;
+        let is_message = template == MessageDecoder::TEMPLATE_ID;
+        let awaits_safe = |found: u16| is_message && found == SafeMessageDecoder::TEMPLATE_ID;
+        let is_wanted = |found: u16| found == template || awaits_safe(found);
         let found = match self.next() {
-            Ok(Some(frame)) if frame.header.template == template => {
+            Ok(Some(frame)) if is_wanted(frame.header.template) => {
                 let payload_at = frame.header.payload(position);
+                let (payload, awaits_safe) = (frame.payload(), awaits_safe(frame.header.template));
                 let fields = frame.short_fields().ok_or(NotShort);
-                fields.map(|fields| Some(Short { fields, payload: frame.payload(), payload_at }))
+                fields.map(|fields| Some(Short { fields, payload, payload_at, awaits_safe }))
             }
             Ok(None) => Ok(None),
             Ok(Some(_)) | Err(_) => Err(NotShort),

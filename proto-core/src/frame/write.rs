@@ -1,6 +1,8 @@
 //! From bodies and payloads to frames.
 
-use super::generated::{MessageEncoder, MessageHeader, ReplyEncoder, SCHEMA_VERSION};
+use super::generated::{
+    MessageEncoder, MessageHeader, ReplyEncoder, SCHEMA_VERSION, SafeMessageEncoder,
+};
 use super::{
     ALIGNMENT, BLOCK_BYTES_MAX, Body, CHECKSUM, FrameSeed, HEADER_BYTES, SCHEMA_ID, SEALED_FROM,
     aligned,
@@ -76,6 +78,8 @@ pub(crate) fn write(
 /// Bytes of header and block of the frames that there are most of.
 const SHORT_FRONT: usize = HEADER_BYTES + MessageEncoder::BLOCK_LENGTH;
 const _: () = assert!(ReplyEncoder::BLOCK_LENGTH == MessageEncoder::BLOCK_LENGTH);
+// A message takes the same room whatever its reply waits for.
+const _: () = assert!(SafeMessageEncoder::BLOCK_LENGTH == MessageEncoder::BLOCK_LENGTH);
 
 /// Writes header and block, all but the checksum, to the beginning of `place`; returns how many
 /// bytes they take.

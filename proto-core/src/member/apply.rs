@@ -8,7 +8,7 @@ use super::{Handled, Member, State};
 use crate::action::{Action, Actions, Apply, Delivery, Source};
 use crate::config::Recovered;
 use crate::event::{Outputs, TimerRequest};
-use crate::frame::{Body, FrameSeed, Plain, chain_after};
+use crate::frame::{Body, FrameSeed, Level, Plain, chain_after};
 use crate::identity::SessionId;
 use crate::mutant;
 use crate::notice::{FailStop, Notice};
@@ -29,7 +29,9 @@ pub(super) struct Applier {
     pub(super) chain: Chain,
     /// The time of the last applied frame.
     pub(super) time: LogTime,
-    /// The same three at the end of what the service was handed.
+    /// The level of the newest term that was handed to the service.
+    pub(super) level: Level,
+    /// The first three at the end of what the service was handed.
     walked: Walked,
     /// The sessions of the messages that the service has not reported yet.
     pub(super) touched: Vec<SessionId>,
@@ -44,7 +46,7 @@ pub(super) struct Applier {
 
 /// What is applied when a life begins: what its snapshot holds. To take the whole log for applied
 /// is a deliberate mistake.
-pub(super) fn begun(point: SnapshotPoint, recovered: &Recovered) -> SnapshotPoint {
+fn begun(point: SnapshotPoint, recovered: &Recovered) -> SnapshotPoint {
     match mutant::is(mutant::RESTART_APPLIES_NOTHING) {
         true => SnapshotPoint {
             position: recovered.log_end,
@@ -65,12 +67,17 @@ struct Walked {
 
 impl Applier {
     /// An applier that goes on from `point`: that of a snapshot, or the beginning of the log.
-    pub(super) fn new(batch_max: usize, point: SnapshotPoint) -> Self {
-        let SnapshotPoint { position, chain, time, .. } = point;
+    pub(super) fn new(
+        batch_max: usize,
+        (point, level): (SnapshotPoint, Level),
+        recovered: &Recovered,
+    ) -> Self {
+        let SnapshotPoint { position, chain, time, .. } = begun(point, recovered);
         Self {
             applied: position,
             chain,
             time,
+            level,
             walked: Walked { position, chain, time },
             touched: Vec::with_capacity(batch_max),
             awaited: None,
@@ -313,7 +320,11 @@ impl Member {
         actions: &mut Actions,
     ) -> Option<Delivery> {
         match frame.body {
-            Body::TermOpen(_) | Body::Reply { .. } | Body::SnapshotMark { .. } => None,
+            Body::Reply { .. } | Body::SnapshotMark { .. } => None,
+            Body::TermOpen(open) => {
+                self.state.applier.level = open.level;
+                None
+            }
             Body::Readmission { life, .. } => {
                 self.state.readmissions.note(life, position);
                 None
@@ -332,10 +343,14 @@ impl Member {
                 actions.push(Action::Notify(Notice::SessionClosed { session }));
                 Some(Delivery::SessionClosed { session, reason })
             }
-            Body::Message { session, sequence, .. } => {
+            Body::Message { session, sequence, .. }
+            | Body::SafeMessage { session, sequence, .. } => {
                 if !self.state.sessions.accept(session, sequence, position) {
                     self.counters.duplicates_suppressed += 1;
                     return None;
+                }
+                if let Body::SafeMessage { .. } = frame.body {
+                    self.note_asked_for_safe(session, sequence);
                 }
                 self.counters.messages_applied += 1;
                 self.state.applier.touch(session);

@@ -23,7 +23,7 @@ pub(super) type ByClient = Table<ClientKey, Box<Connection>>;
 pub(super) struct Connections {
     pub(super) by_client: ByClient,
     /// Those that the next flush looks at: something came in, was applied, or is due.
-    awake: Vec<ClientKey>,
+    pub(super) awake: Vec<ClientKey>,
     /// When others are to be looked at.
     deadlines: Deadlines,
     /// Clients whose session is being opened in the log.
@@ -35,6 +35,8 @@ pub(super) struct Connections {
     turn: Vec<ClientKey>,
     /// Whose turn it is to be admitted first.
     next_client: ClientKey,
+    /// A reply to one of them waits until its message is safe.
+    pub(super) any_awaits_safe: bool,
 }
 
 /// What a flush looks at, apart from the state that it changes meanwhile.
@@ -89,6 +91,8 @@ pub(super) struct Connection {
     /// When to say again how far the replies go, until the client has them all (E86).
     pub(super) newest_at: Option<Instant>,
     pub(super) newest_pause: Duration,
+    /// The message whose reply is next, and waits until that is safe: those behind it wait, too.
+    pub(super) awaits_safe: Option<Position>,
     /// The deadline under which it is listed, not behind its own.
     listed_at: Option<Instant>,
     /// Whether the next flush looks at it.
@@ -262,13 +266,14 @@ impl Connection {
             told_consumed: opening.ingress_start,
             newest_at: None,
             newest_pause: Duration::ZERO,
+            awaits_safe: None,
             listed_at: None,
             is_awake: false,
         }
     }
 
     /// The next flush looks at it, which is that of `client`.
-    fn wake(&mut self, client: ClientKey, awake: &mut Vec<ClientKey>) {
+    pub(super) fn wake(&mut self, client: ClientKey, awake: &mut Vec<ClientKey>) {
         if !core::mem::replace(&mut self.is_awake, true) {
             awake.push(client);
         }
@@ -557,6 +562,7 @@ fn connection_number(client: ClientKey, content: &Incoming<'_>) -> Option<u64> {
         {
             ranges.first().map(|asked| asked.epoch)
         }
+        Incoming::Control(Message::SyncRequest { epoch }) => Some(*epoch),
         _ => None,
     }
 }

@@ -61,6 +61,7 @@ impl Member {
                     }
                 }
             }
+            Message::SyncRequest { .. } => self.answer_sync(client, actions),
             _ => self.counters.datagrams_ignored += 1,
         }
     }
@@ -85,14 +86,18 @@ impl Member {
         self.state.connections.give_back(lent);
     }
 
-    fn push_replies(&self, connection: &mut Connection) {
+    fn push_replies(&mut self, connection: &mut Connection) {
         let Some(session) = self.state.sessions.get(connection.session) else { return };
         let applied = self.state.applier.applied;
         while let Some(reply) = session.reply(connection.next_reply, applied) {
+            if reply.awaits_safe() && !self.is_safe(reply.position()) {
+                let position = reply.position();
+                return self.hold_back(position, connection);
+            }
             let body = Body::Reply {
                 session: connection.session,
                 sequence: connection.next_reply,
-                position: reply.position,
+                position: reply.position(),
             };
             let bytes = match crate::mutant::is(crate::mutant::REPLIES_SHIFT_BY_ONE) {
                 true => session.reply(connection.next_reply - 1, applied).map(|reply| &reply.bytes),

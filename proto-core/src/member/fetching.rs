@@ -21,6 +21,7 @@ use super::sources::Sources;
 use super::table::Table;
 use super::{Handled, Member, State};
 use crate::action::{Action, Actions};
+use crate::event::OperationId;
 use crate::identity::MemberId;
 use crate::message::{EpochRange, Message, Stream};
 use crate::mutant;
@@ -74,6 +75,14 @@ impl Fetching {
     #[inline]
     pub(super) const fn is_idle(&self) -> bool {
         self.fetch.is_none() && self.stuck.is_none()
+    }
+
+    /// What the host is to report of the installation for which the member stands still.
+    pub(super) fn installs(&self) -> Option<OperationId> {
+        match self.fetch.as_deref()?.stage {
+            Stage::Installing(operation) | Stage::Clearing(operation) => Some(operation),
+            _ => None,
+        }
     }
 
     /// `from` says that what comes next, at `at`, is purged: its log begins at `oldest`.
@@ -156,6 +165,12 @@ impl Fetching {
 }
 
 impl Member {
+    /// Whether this member stands still for a snapshot that its host installs.
+    #[must_use]
+    pub fn is_installing(&self) -> bool {
+        self.state.fetching.installs().is_some()
+    }
+
     /// Goes on with what is to be fetched; does nothing nearly always.
     #[inline(always)]
     pub(super) fn settle_fetching(&mut self, actions: &mut Actions) -> Handled {

@@ -99,7 +99,10 @@ impl Member {
             match admission(sequence, *appended, payload_bytes <= message_bytes_max, has_room) {
                 Admission::Append => {
                     self.make_room(self.state.log.verified.plus(needed));
-                    self.state.log.append(term, &body, payload);
+                    match message.awaits_safe {
+                        false => self.state.log.append(term, &body, payload),
+                        true => self.append_safe(&body, payload),
+                    };
                     self.counters.messages_appended += 1;
                     room -= needed;
                     *appended = sequence;

@@ -46,6 +46,7 @@ impl Member {
                 self.set_stage(Stage::Installing(operation));
                 self.state.fetching.is_frozen = !mutant::is(mutant::PROMISES_WHILE_INSTALLING);
                 actions.push(Action::InstallSnapshot { operation, manifest });
+                self.watch_installation(actions);
             }
             Stage::Whole | Stage::Checking(_) | Stage::Checked(_) => {}
             Stage::Installing(_) | Stage::Clearing(_) | Stage::Ended => {}
@@ -182,7 +183,12 @@ impl Member {
             Event::SnapshotFailed { operation } if operation == installing => {
                 self.state.fetching.is_frozen = false;
                 self.fail_fetch(operation, actions);
+                self.watch_installation(actions);
                 self.settle_all(actions)
+            }
+            Event::Timer => {
+                self.watch_installation(actions);
+                Ok(())
             }
             Event::StorageFailed => Err(FailStop::StorageFailed),
             Event::ServiceFailed => Err(FailStop::ServiceFailed),
@@ -196,7 +202,7 @@ impl Member {
                 self.counters.datagrams_ignored += 1;
                 Ok(())
             }
-            Event::Timer | Event::Flush | Event::Shutdown | Event::StorageFull { .. } => Ok(()),
+            Event::Flush | Event::Shutdown | Event::StorageFull { .. } => Ok(()),
             Event::Durable { .. }
             | Event::SnapshotFailed { .. }
             | Event::LogRead { .. }
@@ -223,6 +229,7 @@ impl Member {
         let operation = self.state.storage.next_operation()?;
         self.set_stage(Stage::Clearing(operation));
         actions.push(Action::PersistPeers { operation, peers });
+        self.watch_installation(actions);
         Ok(())
     }
 
@@ -236,6 +243,7 @@ impl Member {
             Event::Durable { operation } if operation == clearing => self.end_life(actions),
             Event::StorageFailed => return Err(FailStop::StorageFailed),
             Event::ServiceFailed => return Err(FailStop::ServiceFailed),
+            Event::Timer => self.watch_installation(actions),
             Event::TakeSnapshot => self.handle_take_snapshot(actions)?,
             Event::Transfer { request, target } => self.handle_transfer(request, target, actions),
             _ => {}
@@ -245,9 +253,10 @@ impl Member {
 
     fn end_life(&mut self, actions: &mut Actions) {
         let Some(fetch) = self.state.fetching.fetch.as_deref_mut() else { return };
-        fetch.stage = Stage::Ended;
-        crate::mark::reached(crate::mark::SNAPSHOT_INSTALLED);
         let (position, bytes) = (fetch.manifest.point.position, fetch.manifest.bytes());
+        fetch.stage = Stage::Ended;
+        self.watch_installation(actions);
+        crate::mark::reached(crate::mark::SNAPSHOT_INSTALLED);
         actions.push(Action::Notify(Notice::SnapshotInstalled { position, bytes }));
         if !mutant::is(mutant::INSTALL_DOES_NOT_RESTART) {
             actions.push(Action::Restart);

@@ -478,7 +478,7 @@ impl Member {
         // Who cannot read what it has to apply does not come to serve.
         let reads_since = self.state.reads.to_apply().map(|(_, since)| since);
         let disk_stalled =
-            [self.state.storage.oldest(), reads_since].into_iter().flatten().any(stalled);
+            [self.disk_awaited_since(), reads_since].into_iter().flatten().any(stalled);
         if nothing_committed || disk_stalled {
             crate::mark::reached(crate::mark::NO_PROGRESS);
             return Some(Abdication::NoProgress);

@@ -16,7 +16,7 @@
 //! So a log that has all that a leader of its term, or of a later one, had when it heard of the new
 //! life, has all of that.
 
-use super::{Handled, Member};
+use super::{Handled, Member, State};
 use crate::action::{Action, Actions};
 use crate::config::Recovered;
 use crate::event::OperationId;
@@ -83,6 +83,15 @@ impl Member {
         self.state.doubt.is_impaired
     }
 
+    /// Whether what this member has promised may exceed its disk: if it ended now, its next life
+    /// would be impaired. A member of a durable group never owes anything; one that is impaired
+    /// promises nothing.
+    #[must_use]
+    pub fn is_in_debt(&self) -> bool {
+        let is_volatile = self.config.durability.is_volatile();
+        is_volatile && !self.is_impaired() && self.state.peers.doubt_may_be_found()
+    }
+
     /// The end of what this member holds, as it counts for commit: in a volatile group what it has
     /// in memory and handed to the archive, once the mark is durable. Bytes that wait for records
     /// or for a line are not handed over before those are durable: membership and terms are strict.
@@ -125,6 +134,20 @@ impl Member {
         }
         actions.push(Action::Sync { operation });
         Ok(())
+    }
+
+    /// Since when this member's disk keeps it from leading as it should. In a volatile group nobody
+    /// waits for a checkpoint, however long it takes, nor for what is remembered of the others, as
+    /// a rule, which is queued behind it: only for a vote, a line, the mark, and the records of a
+    /// readmission.
+    pub(super) fn disk_awaited_since(&self) -> Option<Instant> {
+        let State { storage, peers, .. } = &self.state;
+        let is_strict = !self.config.durability.is_volatile();
+        storage.oldest(|write| match write {
+            Write::Vote(_) | Write::History(_) => true,
+            Write::Log(_) => is_strict,
+            Write::Peers => is_strict || peers.are_awaited(),
+        })
     }
 
     /// When the log is to be synced, in a volatile group.

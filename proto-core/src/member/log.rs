@@ -78,6 +78,7 @@ impl Log {
     pub(super) fn new(
         config: &crate::config::MemberConfig,
         recovered: &crate::config::Recovered,
+        opened: Option<(crate::term::Term, frame::Level)>,
     ) -> Self {
         let limits = &config.limits;
         let end = recovered.log_end;
@@ -99,7 +100,8 @@ impl Log {
             verified_time: recovered.log_time,
             written: end,
             durable: end,
-            opened: recovered.opened,
+            // What begins behind the opening frame of its newest term knows of that by a snapshot.
+            opened: recovered.opened.or(opened),
             rejections: 0,
         }
     }
@@ -159,8 +161,8 @@ impl Log {
         history.vote_key(self.verified)
     }
 
-    /// What the frames that `line` owns begin their checksums with: bytes of a former recovery epoch
-    /// stay what they are (rule 1).
+    /// What the frames that `line` owns begin their checksums with: bytes of a former recovery
+    /// epoch stay what they are (rule 1).
     #[inline]
     pub(super) fn tag_of(&self, line: &TermLine) -> GroupTag {
         let is_former = line.recovery_epoch != self.epoch;

@@ -30,6 +30,7 @@ mod peers;
 mod readmission;
 mod repair;
 mod replies;
+mod safe_replies;
 mod serving_snapshots;
 mod session_log;
 mod sessions;
@@ -75,6 +76,7 @@ use self::following::Following;
 use self::leading::Leading;
 use self::levels::Doubt;
 use self::log::Log;
+use self::parting::Parting;
 use self::peers::{Hearing, Peers};
 use self::readmission::{Readmissions, Standing, is_heard_of_newcomers};
 use self::repair::Reads;
@@ -134,8 +136,8 @@ struct State {
     /// Something waits to be sent with the next flush.
     flush_wanted: bool,
     fail_stop: Option<FailStop>,
-    /// Why it is going to be inert, when the disk has what was promised.
-    parting: Option<FailStop>,
+    /// It is going to be inert, when the disk has what was promised.
+    parting: Option<Parting>,
 }
 
 /// What a handler returns: an invariant or the storage broke, or all is well.
@@ -176,7 +178,7 @@ impl Member {
             granted_to,
             role: Role::Follower,
             leader: None,
-            log: Log::new(&config, &recovered),
+            log: Log::new(&config, &recovered, restored.opened(point)),
             commit: decisions::recovered_commit(point, &recovered),
             storage: Storage::new(recovered.life.boot_epoch, recovered.vote, last_term),
             stalls: Stalls::new(others.clone()),
@@ -189,7 +191,7 @@ impl Member {
             repairs: Repairs::new(),
             sources: Sources::new(others.clone(), config.timing.heartbeat_interval),
             reads: Reads::new(limits.reads_max),
-            applier: Applier::new(limits.apply_batch_max, apply::begun(point, &recovered)),
+            applier: Applier::new(limits.apply_batch_max, (point, restored.level), &recovered),
             sessions: restored.sessions,
             readmissions: restored.readmissions,
             snapshots: Snapshots::new(point),
@@ -417,7 +419,7 @@ impl Member {
     }
 
     /// When to step with [`Event::Timer`](crate::Event::Timer) if nothing else happens; `None` once
-    /// it is inert.
+    /// it is inert for good.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         self.next_timer().map(|(at, _)| at)
@@ -429,7 +431,7 @@ impl Member {
     pub fn next_timer(&self) -> Option<(Instant, TimerKind)> {
         let state = &self.state;
         if self.is_inert() {
-            return None;
+            return self.inert_timer();
         }
         let records = state.peers.deadline();
         let timers = [

@@ -7,13 +7,26 @@
 //!
 //! What it promised may exceed its disk, and its next life would come up in doubt (rule 5). That
 //! costs the group a member that counts in full, and is not needed where the disk is well: it is
-//! brought up to the promises first. Whatever fails on the way leaves the mark.
+//! brought up to the promises first. Whatever fails on the way leaves the mark, and so does a disk
+//! that takes too long.
 
 use super::storage::{Space, Write};
-use super::{Handled, Member};
+use super::{Handled, Member, State};
 use crate::action::{Action, Actions};
 use crate::event::Event;
-use crate::notice::FailStop;
+use crate::notice::{FailStop, TimerKind};
+use crate::time::{Duration, Instant};
+
+/// How long a member that can go on no more waits for its disk.
+pub(super) const PARTING_TIMEOUT: Duration = Duration::from_millis(60_000);
+
+/// A member that is going to be inert, when its disk has what it promised.
+#[derive(Clone, Copy, Debug, Hash)]
+pub(super) struct Parting {
+    reason: FailStop,
+    /// It waits no longer.
+    until: Instant,
+}
 
 impl Member {
     /// Whether this member does nothing by itself any more.
@@ -29,14 +42,12 @@ impl Member {
         let said = |action: &Action| {
             matches!(action, Action::Send { .. } | Action::SendData { .. } | Action::Notify(_))
         };
-        let is_in_debt = self.config.durability.is_volatile() && !state.peers.doubt_is_over();
         let can_pay = reason.spares_the_disk()
-            && !self.is_impaired()
             // What the archive refused was perhaps counted, and is on no disk yet.
             && state.space == Space::Enough
             && !state.fetching.is_frozen
             && actions.iter().all(|action| said(&action));
-        is_in_debt && can_pay
+        self.is_in_debt() && can_pay
     }
 
     /// Inert, and for good.
@@ -47,7 +58,8 @@ impl Member {
     }
 
     pub(super) fn part(&mut self, reason: FailStop, actions: &mut Actions) {
-        self.state.parting = Some(reason);
+        let until = self.state.now + PARTING_TIMEOUT;
+        self.state.parting = Some(Parting { reason, until });
         if self.go_on_parting(actions).is_err() {
             self.end(reason, actions);
         }
@@ -56,7 +68,7 @@ impl Member {
     /// What is taken in on the way: only what the disk says.
     #[cold]
     pub(super) fn step_parting(&mut self, event: &Event<'_>, actions: &mut Actions) {
-        let Some(reason) = self.state.parting else { return };
+        let Some(Parting { reason, until }) = self.state.parting else { return };
         let goes_on = match *event {
             Event::Durable { operation } => match self.state.storage.complete(operation) {
                 Some(Write::Log(through)) => {
@@ -72,8 +84,10 @@ impl Member {
                     true
                 }
             },
-            // The host does not wait, or the disk is not well: the mark stays.
-            Event::StorageFailed | Event::StorageFull { .. } | Event::Shutdown => false,
+            // The disk is not well, or too slow: the mark stays.
+            Event::StorageFailed | Event::StorageFull { .. } => false,
+            Event::Timer => self.state.now < until,
+            // A host that wants to stop awaits what is under way, or ends it all the same.
             _ => return,
         };
         if !goes_on || self.go_on_parting(actions).is_err() {
@@ -81,9 +95,24 @@ impl Member {
         }
     }
 
+    /// The timer of a member that does nothing by itself any more.
+    #[cold]
+    pub(super) fn inert_timer(&self) -> Option<(Instant, TimerKind)> {
+        let State { parting, fetching, stalls, fail_stop, .. } = &self.state;
+        match parting {
+            _ if fail_stop.is_some() => None,
+            Some(parting) => Some((parting.until, TimerKind::Parting)),
+            None if fetching.installs().is_some() => {
+                let at = stalls.installation_deadline(self.config.timing.stall_timeout)?;
+                Some((at, TimerKind::Installation))
+            }
+            None => None,
+        }
+    }
+
     /// One write after the other; inert behind the last.
     fn go_on_parting(&mut self, actions: &mut Actions) -> Handled {
-        let Some(reason) = self.state.parting else { return Ok(()) };
+        let Some(Parting { reason, .. }) = self.state.parting else { return Ok(()) };
         let state = &mut self.state;
         if state.storage.under_way() > 0 {
             return Ok(());

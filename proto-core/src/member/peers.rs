@@ -26,8 +26,8 @@ pub(super) struct Peers {
     own_saved: Saved,
     /// Whether what this member promises may exceed its disk.
     doubt: OwnDoubt,
-    /// The end of what this member has stated that it holds, as far as was noted: what the mark says
-    /// besides, for whoever has to tell what was lost.
+    /// The end of what this member has stated that it holds, as far as was noted: what the mark
+    /// says besides, for whoever has to tell what was lost.
     stated: Position,
     /// Where the log must stop on its way to the disk until the records are durable.
     log_waits_at: Option<Position>,
@@ -268,6 +268,19 @@ impl Peers {
     /// Whether it is durable that this member's disk has all that it promised.
     pub(super) fn doubt_is_over(&self) -> bool {
         !self.doubt.wanted && !self.doubt.saved
+    }
+
+    /// Whether the next life may find, on the disk as it is or as it may be by then, that this
+    /// member has promised more than it has.
+    pub(super) fn doubt_may_be_found(&self) -> bool {
+        let OwnDoubt { wanted, saving, saved } = self.doubt;
+        wanted || saving || saved
+    }
+
+    /// Whether something waits until the records are durable: the log, or what this member may
+    /// promise.
+    pub(super) fn are_awaited(&self) -> bool {
+        self.log_waits_at.is_some() || self.doubt.wanted != self.doubt.saved
     }
 
     /// Whether it is durable that this member was readmitted.

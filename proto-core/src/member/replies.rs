@@ -17,12 +17,34 @@ pub(super) struct Replies {
     replies_max: usize,
 }
 
+/// In a reply's place: it waits until its message is safe. Frames are aligned, so the bit is free.
+const AWAITS_SAFE: u64 = 1;
+
 /// The reply to one message.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Reply {
-    /// Where the message lies in the log: the reply is there once all of it was applied.
-    pub(super) position: Position,
+    /// Where the message lies in the log, and [`AWAITS_SAFE`].
+    place: Position,
     pub(super) bytes: Vec<u8>,
+}
+
+impl Reply {
+    /// Where the message lies in the log: the reply is there once all of it was applied.
+    #[inline]
+    pub(super) const fn position(&self) -> Position {
+        Position(self.place.0 & !AWAITS_SAFE)
+    }
+
+    /// Whether it waits until its message is safe, and not only committed.
+    #[inline]
+    pub(super) const fn awaits_safe(&self) -> bool {
+        self.place.0 & AWAITS_SAFE != 0
+    }
+
+    /// Both in one word, as snapshots have it.
+    pub(super) const fn place(&self) -> Position {
+        self.place
+    }
 }
 
 impl Replies {
@@ -52,16 +74,17 @@ impl Replies {
         self.newest + 1 - self.slots.len() as u64
     }
 
-    /// Makes place for the reply to the message behind the newest.
+    /// Makes place for the reply to the message behind the newest, at a position or
+    /// [`Reply::place`].
     #[inline]
-    pub(super) fn open(&mut self, position: Position) {
+    pub(super) fn open(&mut self, place: Position) {
         self.newest += 1;
         if self.slots.len() < self.replies_max {
-            self.add(position);
+            self.add(place);
             return;
         }
         let slot = &mut self.slots[self.next];
-        slot.position = position;
+        slot.place = place;
         slot.bytes.clear();
         self.next += 1;
         if self.next == self.slots.len() {
@@ -72,8 +95,8 @@ impl Replies {
     /// Adds a place, as long as there are fewer than may be.
     #[cold]
     #[inline(never)]
-    fn add(&mut self, position: Position) {
-        self.slots.push(Reply { position, bytes: Vec::new() });
+    fn add(&mut self, place: Position) {
+        self.slots.push(Reply { place, bytes: Vec::new() });
         self.next = self.slots.len() % self.replies_max;
     }
 
@@ -81,6 +104,13 @@ impl Replies {
     #[inline]
     pub(super) fn get(&self, sequence: u64) -> Option<&Reply> {
         self.slots.get(self.slot(sequence)?)
+    }
+
+    /// The reply to message `sequence`, which has its place, waits until that is safe.
+    pub(super) fn await_safe(&mut self, sequence: u64) {
+        if let Some(slot) = self.slot(sequence).and_then(|at| self.slots.get_mut(at)) {
+            slot.place.0 |= AWAITS_SAFE;
+        }
     }
 
     /// Keeps the bytes of the reply to message `sequence`, which has its place.
@@ -120,6 +150,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_a_reply_waits_for_goes_with_its_place() {
+        let mut replies = Replies::new(2);
+        replies.open(Position(64));
+        replies.await_safe(1);
+        let read = replies.get(1).unwrap();
+        assert_eq!((read.position(), read.awaits_safe()), (Position(64), true));
+        // As it is read from a snapshot.
+        let mut restored = Replies::behind(0, 2);
+        restored.open(read.place());
+        let read = restored.get(1).unwrap();
+        assert_eq!((read.position(), read.awaits_safe()), (Position(64), true));
+        // The slot is used again, by one that waits for nothing.
+        replies.open(Position(128));
+        replies.open(Position(192));
+        let read = replies.get(3).unwrap();
+        assert_eq!((read.position(), read.awaits_safe()), (Position(192), false));
+    }
+
+    #[test]
     fn the_newest_are_kept_whatever_their_number() {
         for replies_max in [1, 2, 3, 8] {
             let mut replies = Replies::new(replies_max);
@@ -134,7 +183,7 @@ mod tests {
                     let expected = kept.contains(&asked).then(|| asked.to_le_bytes().to_vec());
                     assert_eq!(found, expected, "reply {asked} of {sequence}");
                 }
-                let in_order: Vec<_> = replies.all().map(|reply| reply.position.0 / 64).collect();
+                let in_order: Vec<_> = replies.all().map(|reply| reply.position().0 / 64).collect();
                 assert_eq!(in_order, kept.collect::<Vec<_>>());
             }
         }

@@ -162,6 +162,13 @@ impl Sessions {
         true
     }
 
+    /// The reply to message `sequence`, which was just accepted, waits until that is safe.
+    pub(super) fn await_safe(&mut self, session: SessionId, sequence: u64) {
+        if let Some(session) = self.get_mut(session) {
+            session.replies.await_safe(sequence);
+        }
+    }
+
     /// Keeps the service's reply to message `sequence`, which lies at `from` or behind. Returns
     /// where the message of the next reply can lie; `None` if there is no such message.
     pub(super) fn keep_reply(
@@ -177,7 +184,7 @@ impl Sessions {
             // Later messages of the same batch took its place.
             return Some(from);
         }
-        let position = session.replies.get(sequence)?.position;
+        let position = session.replies.get(sequence)?.position();
         if position < from {
             return None;
         }
@@ -240,7 +247,7 @@ impl Session {
     /// The reply to message `sequence`, if all before `applied` was applied.
     #[inline]
     pub(super) fn reply(&self, sequence: u64, applied: Position) -> Option<&Reply> {
-        self.replies.get(sequence).filter(|reply| reply.position < applied)
+        self.replies.get(sequence).filter(|reply| reply.place() < applied)
     }
 
     /// Whether a client that lacks the replies from `unanswered` on can still get all of them.

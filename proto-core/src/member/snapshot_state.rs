@@ -10,13 +10,14 @@ use super::readmission::Readmissions;
 use super::replies::Replies;
 use super::sessions::Sessions;
 use crate::config::{ConfigError, Limits, Recovered};
+use crate::frame::Level;
 use crate::identity::{BootEpoch, ClientKey, Incarnation, Life, MemberId, SessionId};
 use crate::mutant;
 use crate::position::Position;
 use crate::snapshot::{
     Fields, SnapshotError, SnapshotPoint, read_line, read_point, write_line, write_point,
 };
-use crate::term::{Chain, TermHistory, TermLine};
+use crate::term::{Chain, Term, TermHistory, TermLine};
 use crate::time::LogTime;
 
 /// The replicated state, as a snapshot holds it.
@@ -24,6 +25,15 @@ use crate::time::LogTime;
 pub(super) struct Restored {
     pub(super) sessions: Sessions,
     pub(super) readmissions: Readmissions,
+    /// The level of the term that the snapshot was taken in.
+    pub(super) level: Level,
+}
+
+impl Restored {
+    /// The newest term that a snapshot at `point` is behind the opening of, and its level.
+    pub(super) fn opened(&self, point: SnapshotPoint) -> Option<(Term, Level)> {
+        (point.position > Position::ZERO).then_some((point.term, self.level))
+    }
 }
 
 /// The log that a snapshot is to be one of.
@@ -43,7 +53,7 @@ impl Member {
             point.time.0 ^= u64::from(self.state.life.member.0);
         }
         let mut out = Vec::with_capacity(FRONT_BYTES + sessions.written_bytes());
-        write_point(&point, &mut out);
+        write_point(&point, self.state.applier.level, &mut out);
         let timers = match mutant::is(mutant::SNAPSHOT_WITHOUT_TIMERS) {
             true => 0,
             false => sessions.timers().count(),
@@ -98,7 +108,7 @@ fn write_sessions(sessions: &Sessions, out: &mut Vec<u8>) {
         let count = if forgets { 0 } else { session.replies().len() };
         out.extend_from_slice(&(count as u64).to_le_bytes());
         for reply in session.replies().all().take(count) {
-            out.extend_from_slice(&reply.position.0.to_le_bytes());
+            out.extend_from_slice(&reply.place().0.to_le_bytes());
             out.extend_from_slice(&(reply.bytes.len() as u64).to_le_bytes());
             out.extend_from_slice(&reply.bytes);
         }
@@ -117,7 +127,8 @@ pub(super) fn beginning(
     let Some(snapshot) = recovered.snapshot.as_deref() else {
         let sessions = Sessions::new(limits.sessions_max, limits.in_flight_max, limits.timers_max);
         let readmissions = Readmissions::default();
-        return Ok((SnapshotPoint::default(), Restored { sessions, readmissions }));
+        let level = Level::Durable;
+        return Ok((SnapshotPoint::default(), Restored { sessions, readmissions, level }));
     };
     let (point, at) = (snapshot.point, snapshot.point.position);
     let end = Some((recovered.log_end, recovered.chain));
@@ -143,7 +154,7 @@ pub(super) fn restore(
     limits: &Limits,
 ) -> Result<Restored, SnapshotError> {
     let mut fields = Fields(core);
-    let point = read_point(&mut fields)?;
+    let (point, level) = read_point(&mut fields)?;
     if point != *expected {
         return Err(SnapshotError::Contradiction { what: "where it stands" });
     }
@@ -174,7 +185,7 @@ pub(super) fn restore(
     if !fields.0.is_empty() {
         return Err(SnapshotError::Trailing);
     }
-    Ok(Restored { sessions: restored, readmissions })
+    Ok(Restored { sessions: restored, readmissions, level })
 }
 
 /// Whether `history` can have a snapshot at `point`: it owns the byte before it to the same term,

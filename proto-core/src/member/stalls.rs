@@ -17,6 +17,7 @@ pub(super) struct Stalls {
     looked_at: Instant,
     disk: Watch,
     service: Watch,
+    installation: Watch,
     followers: Table<MemberId, Watch>,
 }
 
@@ -73,6 +74,12 @@ impl Stalls {
         }
         self.looked_at = now;
     }
+
+    /// When to look at an installation that is under way, if it was not told of.
+    pub(super) fn installation_deadline(&self, patience: Duration) -> Option<Instant> {
+        let Watch { since, told, .. } = self.installation;
+        told.is_none().then(|| since + patience)
+    }
 }
 
 impl Member {
@@ -103,6 +110,19 @@ impl Member {
             };
             let waits = (durable < log.verified).then_some(cause);
             tell(watch.look(now, [durable.0, limit.0], waits, patience));
+        }
+    }
+
+    /// Looks how the installation of another member's snapshot gets on, for which this one stands
+    /// still. It hears no heartbeat: it looks when that begins, at its timer, and when it is over.
+    pub(super) fn watch_installation(&mut self, actions: &mut Actions) {
+        let State { now, stalls, fetching, .. } = &mut self.state;
+        let operation = fetching.installs();
+        let (waits, patience) =
+            (operation.map(|_| Stall::Installation), self.config.timing.stall_timeout);
+        let progress = [operation.map_or(0, |operation| operation.sequence), 0];
+        if let Some(notice) = stalls.installation.look(*now, progress, waits, patience) {
+            actions.push(Action::Notify(notice));
         }
     }
 

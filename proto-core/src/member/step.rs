@@ -122,12 +122,12 @@ impl Member {
         let state = &mut self.state;
         let stopped =
             state.fail_stop.is_some() && !crate::mutant::is(crate::mutant::STOPPED_GOES_ON);
-        if stopped || state.fetching.is_frozen || state.parting.is_some() {
+        if stopped {
             return false;
         }
         // A clock that goes backwards stands still (E104).
         state.now = state.now.max(now);
-        true
+        !state.fetching.is_frozen && state.parting.is_none()
     }
 
     /// Forgets the clients once this member leads no more.

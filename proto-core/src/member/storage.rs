@@ -106,9 +106,10 @@ impl Storage {
         self.history_is_pending() && !mutant::is(mutant::WRITES_BEFORE_THE_LINE)
     }
 
-    /// Since when the oldest operation is under way.
-    pub(super) fn oldest(&self) -> Option<Instant> {
-        self.pending.iter().map(|pending| pending.since).min()
+    /// Since when the oldest operation is under way of those that are `awaited`.
+    pub(super) fn oldest(&self, awaited: impl Fn(Write) -> bool) -> Option<Instant> {
+        let awaited = self.pending.iter().filter(|pending| awaited(pending.write));
+        awaited.map(|pending| pending.since).min()
     }
 
     /// The number of the oldest operation under way.

@@ -91,6 +91,12 @@ impl Ghost {
         self.chosen[..after].last()
     }
 
+    /// The first chosen frame that ends behind `position`: the one that begins there, or holds it.
+    #[must_use]
+    pub fn chosen_after(&self, position: Position) -> Option<&Chosen> {
+        self.chosen.get(self.chosen.partition_point(|chosen| chosen.end <= position))
+    }
+
     /// How many steps the member took, the one that is shown not among them.
     #[must_use]
     pub fn steps_of(&self, member: MemberId) -> u64 {

@@ -36,6 +36,7 @@ mod position_order;
 mod readmissions;
 mod repair_discipline;
 mod rising;
+mod safe_replies;
 mod same_state;
 mod scene;
 mod shadow;
@@ -167,6 +168,7 @@ fn every_observer() -> Vec<Box<dyn Observer>> {
         Box::new(no_rewrite::NoRewrite),
         Box::new(honest_acknowledgement::HonestAcknowledgement::default()),
         Box::new(no_early_reply::NoEarlyReply::default()),
+        Box::new(safe_replies::SafeReplies::default()),
         Box::new(exactly_once::ExactlyOnce::default()),
         Box::new(fetches::Fetches::default()),
         Box::new(snapshot_truth::SnapshotTruth::default()),

@@ -16,15 +16,25 @@ pub(super) struct NoEarlyReply {
 
 /// The bytes behind the last whole frame that left.
 #[derive(Default)]
-struct Tail {
+pub(super) struct Tail {
     start: Position,
     bytes: Vec<u8>,
 }
 
 impl Tail {
-    /// Adds what is new of `bytes`, and calls `reply` with the position of each message that is
-    /// replied to.
-    fn feed(&mut self, start: Position, bytes: &[u8], mut reply: impl FnMut(Position)) {
+    /// A stream of which nothing was seen before `start`.
+    pub(super) const fn from(start: Position) -> Self {
+        Self { start, bytes: Vec::new() }
+    }
+
+    /// Adds what is new of `bytes`, and calls `reply` with number and position of each message that
+    /// is replied to.
+    pub(super) fn feed(
+        &mut self,
+        start: Position,
+        bytes: &[u8],
+        mut reply: impl FnMut(u64, Position),
+    ) {
         let known = self.start.plus(self.bytes.len() as u64);
         let skip = known.since(start) as usize;
         if start > known || skip >= bytes.len() {
@@ -45,11 +55,11 @@ impl Tail {
 }
 
 /// Calls `reply` for each reply among the whole frames of `bytes`; returns how long those are.
-fn replies_of(bytes: &[u8], reply: &mut impl FnMut(Position)) -> usize {
+fn replies_of(bytes: &[u8], reply: &mut impl FnMut(u64, Position)) -> usize {
     let mut read = 0;
     while let Some((body, length)) = first_frame(&bytes[read..]) {
-        if let Body::Reply { position, .. } = body {
-            reply(position);
+        if let Body::Reply { sequence, position, .. } = body {
+            reply(sequence, position);
         }
         read += length;
     }
@@ -86,6 +96,7 @@ const fn is_of_a_session(message: &Message) -> bool {
         } | Message::Closed { .. }
             | Message::StreamStatus { .. }
             | Message::StreamNewest { .. }
+            | Message::SyncReply { .. }
     )
 }
 
@@ -114,9 +125,8 @@ impl Observer for NoEarlyReply {
                     violations.add("S14", text);
                 }
                 let streams = self.streams.entry(scene.member);
-                let tail =
-                    streams.get_or_insert_with((key, epoch), || Tail { start, bytes: Vec::new() });
-                tail.feed(start, bytes, |position| {
+                let tail = streams.get_or_insert_with((key, epoch), || Tail::from(start));
+                tail.feed(start, bytes, |_, position| {
                     let (applied, commit) = (scene.view.applied, scene.view.commit);
                     if position >= applied || position >= commit {
                         let text = format!(

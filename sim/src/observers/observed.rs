@@ -97,6 +97,19 @@ pub enum Observed<'a> {
         /// A hash of its payload.
         payload: u64,
     },
+    /// A client asked that the reply to this message, which was just accepted, waits until the
+    /// message is safe.
+    AskedForSafe {
+        /// Whose.
+        key: ClientKey,
+        /// Its number.
+        sequence: u64,
+    },
+    /// A client was told that all is safe up to the frame that begins here, and that frame, too.
+    Synced {
+        /// Where.
+        position: Position,
+    },
     /// A client was handed a reply.
     Replied {
         /// Whose.
@@ -287,6 +300,8 @@ impl Observed<'_> {
             Self::Applied { .. } => Kinds::APPLIED,
             Self::State { .. } => Kinds::STATE,
             Self::Accepted { .. }
+            | Self::AskedForSafe { .. }
+            | Self::Synced { .. }
             | Self::Replied { .. }
             | Self::SessionLost { .. }
             | Self::ClientAt(..) => Kinds::CLIENTS,

@@ -3,6 +3,7 @@
 use super::draw::draw_limits;
 use super::{FaultClass as C, FaultClasses, MILLI, SECOND, Sort, Swarm};
 use crate::dice::Dice;
+use crate::report::Mark;
 
 /// A selection of faults.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,15 @@ impl NamedSchedule {
         SCHEDULES.iter().find(|schedule| schedule.name == name)
     }
 
+    /// What a sweep of `seeds` under this schedule has to see, for nothing else does.
+    #[must_use]
+    pub fn has_to_see(&self, seeds: u64) -> &'static [Mark] {
+        match self.name {
+            "volatile" if seeds >= VOLATILE_SEEDS_MIN => &[Mark::StoppedInOrder],
+            _ => &[],
+        }
+    }
+
     /// The options of `seed` under this schedule.
     #[must_use]
     pub fn draw(&self, seed: u64) -> Swarm {
@@ -30,6 +40,9 @@ impl NamedSchedule {
         swarm
     }
 }
+
+/// So many volatile worlds have to see what only they see.
+const VOLATILE_SEEDS_MIN: u64 = 20;
 
 const DISK: &[C] = &[
     C::Kill,

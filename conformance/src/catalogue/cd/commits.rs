@@ -6,6 +6,7 @@ use quorate_core::message::Message;
 use quorate_core::{Duration, MemberId, Position, Role};
 use quorate_sim::{Dice, Place};
 
+use super::waits::waits_for_a_position;
 use crate::case::{Verdict, check};
 use crate::edges::{Command, LedgerReply};
 use crate::stage::{ClientNumber, MICRO, MILLI, Options, Stage};
@@ -13,7 +14,7 @@ use crate::subject::Feature;
 use crate::trial::Trial;
 
 /// The highest position that so many disks have, counted by hand.
-fn held_by(stage: &Stage<'_>, disks: usize) -> Position {
+pub(super) fn held_by(stage: &Stage<'_>, disks: usize) -> Position {
     let durable = stage.numbers().map(|member| stage.disk(member, |disk| disk.durable_end()));
     let mut durable: Vec<Position> = durable.collect();
     durable.sort_unstable_by(|one, other| other.cmp(one));
@@ -160,6 +161,9 @@ pub(super) fn cd_12(trial: &mut Trial<'_>) -> Verdict {
             })?;
             answered = counted + 1;
         }
+    }
+    for repetition in 0..trial.times(2, 8, 40) {
+        waits_for_a_position(trial, repetition)?;
     }
     Ok(())
 }

@@ -254,8 +254,8 @@ fn marked() -> Result<MemoryDisk, Failure> {
     Ok(disk)
 }
 
-/// Wherever a recovery is interrupted: if anybody is in the new epoch, whoever comes with any of the
-/// directories finds it there.
+/// Wherever a recovery is interrupted: if anybody is in the new epoch, whoever comes with any of
+/// the directories finds it there.
 fn every_crash_is_found_by_any_majority() -> Result<u64, Failure> {
     let broken = |error: &dyn core::fmt::Display| Failure::broken(error.to_string());
     let options = Options::default();

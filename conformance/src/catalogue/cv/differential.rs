@@ -217,6 +217,12 @@ fn frame_says(body: &Body) -> (&'static str, Json) {
                 "session": text(session.0), "sequence": text(*sequence), "time": text(time.0),
             }),
         ),
+        Body::SafeMessage { session, sequence, time } => (
+            "SafeMessage",
+            json!({
+                "session": text(session.0), "sequence": text(*sequence), "time": text(time.0),
+            }),
+        ),
         Body::Timer { time, timer, deadline } => (
             "Timer",
             json!({ "time": text(time.0), "timer": text(*timer), "deadline": text(deadline.0) }),

@@ -57,6 +57,7 @@ pub(super) fn bodies() -> Vec<(Body, &'static [u8])> {
         (Body::SessionOpen { time, client: ClientKey(5) }, &[]),
         (Body::SessionClose { session, time, reason: SessionCloseReason::TimedOut }, &[]),
         (Body::Message { session, sequence, time }, b"a payload of 19 byt"),
+        (Body::SafeMessage { session, sequence, time }, b"a payload"),
         (Body::Timer { time, timer: 4, deadline: LogTime(98) }, &[]),
         (Body::SnapshotMark { time, cause: SnapshotCause::Command }, &[]),
         (Body::Readmission { time, life: life(3) }, &[]),

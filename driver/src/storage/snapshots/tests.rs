@@ -179,7 +179,7 @@ fn others_are_served_between_the_steps_and_a_stop_leaves_nothing() {
 }
 
 #[test]
-fn a_state_that_cannot_be_dropped_ends_nothing_when_the_member_stops() {
+fn a_state_that_cannot_be_dropped_ends_nothing_when_it_is_given_up() {
     let (told, tale) = channel();
     let (put, completions) = channel();
     let complete = move |completion| put.send(completion).unwrap();
@@ -190,10 +190,14 @@ fn a_state_that_cannot_be_dropped_ends_nothing_when_the_member_stops() {
     let pinned = None;
     let request = StorageRequest::StoreSnapshot { operation, snapshot, service, pinned };
     assert!(queue.put(request));
-    assert_eq!(tale.recv().unwrap(), "200000 bytes begun");
+    let point = SnapshotPoint { position: Position(102), ..SnapshotPoint::default() };
+    let manifest = SnapshotManifest { point, ..SnapshotManifest::default() };
+    assert!(queue.put(StorageRequest::CheckSnapshot { operation, manifest }));
     drop(queue);
-    assert_eq!(tale.iter().collect::<Vec<_>>(), ["100000 bytes dropped"]);
-    assert_eq!(completions.iter().count(), 0, "and no failure");
+    let told: Vec<_> = completions.iter().collect();
+    let whole = Completion::SnapshotWhole { operation, core: Vec::new() };
+    assert!(matches!(&told[..], [Completion::SnapshotFailed { .. }, last] if *last == whole));
+    assert_eq!(tale.iter().collect::<Vec<_>>(), ["200000 bytes begun", "100000 bytes dropped"]);
 }
 
 #[test]

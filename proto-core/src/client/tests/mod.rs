@@ -224,6 +224,28 @@ fn cl_24_back_pressure_not_loss() {
 }
 
 #[test]
+fn a_position_is_waited_for_in_vain_for_a_limited_time() {
+    let mut world = World::new(config());
+    world.run_for(10);
+    for number in 0..70 {
+        world.step(ClientEvent::Sync { position: Position(8 * number) });
+    }
+    assert_eq!(world.rejected, [Reject::BackPressure; 6], "64 at a time");
+    // The servers of this world have no answer to it.
+    world.run_for(1_900);
+    assert!(world.synced.is_empty());
+    world.run_for(200);
+    assert_eq!(world.synced.len(), 64);
+    let vain = |(position, outcome): &(Position, Result<Position, SyncTimedOut>)| {
+        *outcome == Err(SyncTimedOut { position: *position })
+    };
+    assert!(world.synced.iter().all(vain), "{:?}", world.synced);
+    assert!(world.client.is_served());
+    world.step(ClientEvent::Sync { position: Position(8) });
+    assert_eq!(world.rejected.len(), 6, "there is room again");
+}
+
+#[test]
 fn gives_up_and_says_what_it_tried() {
     let mut world = World::new(config());
     world.run_for(10);

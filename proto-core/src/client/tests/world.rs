@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use crate::action::Destination;
 use crate::client::{
     Client, ClientAction, ClientActions, ClientConfig, ClientError, ClientEvent, ClientLimits,
-    ClientTiming, Reject,
+    ClientTiming, Reject, SyncTimedOut,
 };
 use crate::frame::Body;
 use crate::identity::{
@@ -109,6 +109,7 @@ pub(super) struct World {
     pub(super) rejected: Vec<Reject>,
     pub(super) connected: Vec<MemberId>,
     pub(super) disconnected: u64,
+    pub(super) synced: Vec<(Position, Result<Position, SyncTimedOut>)>,
     pub(super) ended: Option<Result<(), ClientError>>,
     pub(super) connects: Vec<(Instant, Endpoint, u64)>,
     pub(super) closes: u64,
@@ -268,6 +269,7 @@ impl World {
             rejected: Vec::new(),
             connected: Vec::new(),
             disconnected: 0,
+            synced: Vec::new(),
             ended: None,
             connects: Vec::new(),
             closes: 0,
@@ -327,6 +329,7 @@ impl World {
                 self.connected.push(leader);
             }
             ClientAction::Disconnected => self.disconnected += 1,
+            ClientAction::Synced { position, outcome } => self.synced.push((position, outcome)),
             ClientAction::Ended(result) => self.ended = Some(result),
         }
     }

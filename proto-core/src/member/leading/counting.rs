@@ -198,7 +198,11 @@ impl Member {
             };
         }
         let voters = leading.followers.len() + 1;
-        leading.safe = commit_position(&mut durable[..voters], leading.base, leading.safe);
+        let safe = commit_position(&mut durable[..voters], leading.base, leading.safe);
+        if safe > leading.safe {
+            leading.safe = safe;
+            self.release_safe_replies(safe);
+        }
     }
 
     /// The end of what is committed and durable on a quorum, as far as this member knows.

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use crate::action::{Action, Actions, Delivery, Destination, Source};
 use crate::client::{
     Client, ClientAction, ClientActions, ClientConfig, ClientError, ClientEvent, ClientLimits,
-    ClientTiming,
+    ClientTiming, SyncTimedOut,
 };
 use crate::config::{
     Durability, ForcedRecovery, Limits, MemberConfig, PeerRecord, Recovered, Timing,
@@ -101,6 +101,8 @@ pub(super) struct Cluster {
     pub(super) nodes: BTreeMap<MemberId, Node>,
     pub(super) client: Option<Client>,
     pub(super) replies: Vec<(u64, Vec<u8>)>,
+    /// The positions that the client waited for, and what came of it.
+    pub(super) synced: Vec<(Position, Result<Position, SyncTimedOut>)>,
     /// How the client ended, if it did.
     pub(super) ended: Option<Result<(), ClientError>>,
     pub(super) queue: VecDeque<(Endpoint, Endpoint, Sender, Datagram)>,
@@ -132,7 +134,7 @@ pub(super) fn endpoint(number: u16) -> Endpoint {
 
 pub(super) use super::cut::{Cut, isolated, no_log_data, one_in_so_many};
 
-const CLIENT: u16 = 1_000;
+pub(super) const CLIENT: u16 = 1_000;
 
 pub(super) fn small_limits() -> Limits {
     Limits {
@@ -158,6 +160,7 @@ impl Cluster {
             nodes: BTreeMap::new(),
             client: None,
             replies: Vec::new(),
+            synced: Vec::new(),
             ended: None,
             queue: VecDeque::new(),
             lose: isolated,
@@ -303,7 +306,7 @@ impl Cluster {
         self.step_client(ClientEvent::Flush);
     }
 
-    fn step_client(&mut self, event: ClientEvent<'_>) {
+    pub(super) fn step_client(&mut self, event: ClientEvent<'_>) {
         let Some(mut client) = self.client.take() else { return };
         let mut actions = ClientActions::new();
         client.step(self.now, event, &mut actions);
@@ -331,6 +334,7 @@ impl Cluster {
                     let (first, second) = client.bytes(stream, payload);
                     self.replies.push((sequence, [first, second].concat()));
                 }
+                ClientAction::Synced { position, outcome } => self.synced.push((position, outcome)),
                 ClientAction::Rejected { reason } => panic!("rejected: {reason}"),
                 ClientAction::Ended(result) => self.ended = Some(result),
                 _ => {}

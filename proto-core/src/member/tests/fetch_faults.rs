@@ -12,7 +12,7 @@ use super::purging::take;
 use super::readmission::{is_applicant, wipe};
 use crate::event::{Event, OperationId};
 use crate::message::{Message, Stream};
-use crate::notice::{FailStop, Notice, Role};
+use crate::notice::{FailStop, Notice, Role, Stall, TimerKind};
 use crate::position::Position;
 use crate::snapshot::SnapshotError;
 use crate::term::{Term, VoteKey};
@@ -124,8 +124,9 @@ fn e73_nothing_is_promised_while_a_snapshot_is_installed() {
     cluster.start(away);
     let installing =
         run_until_pending(&mut cluster, away, |write| matches!(write, Write::Install(_)));
-    let (view, deadline) = (cluster.member(away).view(), cluster.member(away).next_deadline());
-    assert_eq!((view.role, deadline), (Role::Follower, None));
+    let (view, timer) = (cluster.member(away).view(), cluster.member(away).next_timer());
+    assert_eq!(view.role, Role::Follower);
+    assert!(timer.is_some_and(|(at, kind)| at > cluster.now && kind == TimerKind::Installation));
     let at = view.fetching.unwrap().0;
     cluster.queue.clear();
     let (term, key) = (Term(view.term.0 + 9), VoteKey { term: view.term, position: at });
@@ -200,6 +201,40 @@ fn what_cannot_be_kept_or_installed_is_tried_again_later() {
         assert!(cluster.now.since(failed_at) >= cluster.timing.progress_timeout);
         run_until_installed(&mut cluster, away);
         assert_alike(&mut cluster);
+    }
+}
+
+/// A host that never says that it has installed leaves the member standing: that is told, once.
+#[test]
+fn fc12_an_installation_that_is_not_reported_is_told_of() {
+    for fails in [false, true] {
+        let (mut cluster, _, away, _) = behind();
+        cluster.start(away);
+        let operation =
+            run_until_pending(&mut cluster, away, |write| matches!(write, Write::Install(_)));
+        let began = cluster.now;
+        let stalls = |cluster: &Cluster| {
+            let is_stall = |notice: &Notice| {
+                matches!(notice, Notice::Stalled { .. } | Notice::StallEnded { .. })
+            };
+            let notices: Vec<_> = told(cluster, away).into_iter().filter(is_stall).collect();
+            notices
+        };
+        let due = began + cluster.timing.stall_timeout;
+        cluster.run_until("a while", |cluster| {
+            assert!(cluster.now >= due || stalls(cluster).is_empty(), "too early");
+            cluster.now.since(began) > Duration::from_millis(3_000)
+        });
+        let cause = Stall::Installation;
+        assert_eq!(stalls(&cluster), [Notice::Stalled { cause }]);
+        assert_eq!(cluster.member(away).next_deadline(), None, "there is nothing left to tell");
+        if fails {
+            cluster.nodes.get_mut(&id(away)).unwrap().pending.pop_front();
+            cluster.step(away, Event::SnapshotFailed { operation });
+        } else {
+            assert!(cluster.complete_one(away));
+        }
+        assert_eq!(stalls(&cluster), [Notice::Stalled { cause }, Notice::StallEnded { cause }]);
     }
 }
 
@@ -413,7 +448,7 @@ fn e73_what_was_fetched_is_installed_when_the_own_snapshot_has_failed() {
     take_of(&mut cluster, [leader, third]);
     cluster.run_until("it stores its own", |cluster| !cluster.nodes[&id(away)].taken.is_empty());
     cluster.cut.isolated = vec![endpoint(away)];
-    for _ in 0..30 {
+    for _ in 0..120 {
         take_of(&mut cluster, [leader, third]);
     }
     cluster.cut.isolated.clear();

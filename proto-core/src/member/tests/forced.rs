@@ -1,4 +1,5 @@
-//! Groups of which so many lost what they held that they stand still, and go on by force (rule 5 v).
+//! Groups of which so many lost what they held that they stand still, and go on by force (rule
+//! 5 v).
 
 use alloc::vec::Vec;
 

@@ -19,16 +19,16 @@ fn volatile(members: u16) -> Cluster {
     volatile_for(members, Duration::from_millis(1_000))
 }
 
-fn volatile_for(members: u16, checkpoint_interval: Duration) -> Cluster {
+pub(super) fn volatile_for(members: u16, checkpoint_interval: Duration) -> Cluster {
     Cluster::with(members, Durability::Volatile { checkpoint_interval })
 }
 
 /// A volatile group that is led, with a client whose session is open.
-fn with_a_client(members: u16) -> (Cluster, u16) {
+pub(super) fn with_a_client(members: u16) -> (Cluster, u16) {
     served(volatile(members))
 }
 
-fn served(mut cluster: Cluster) -> (Cluster, u16) {
+pub(super) fn served(mut cluster: Cluster) -> (Cluster, u16) {
     let leader = cluster.run_until_led();
     cluster.connect_client();
     cluster.run_until("a session", |cluster| {
@@ -38,26 +38,26 @@ fn served(mut cluster: Cluster) -> (Cluster, u16) {
     (cluster, leader)
 }
 
-fn others(cluster: &Cluster, leader: u16) -> Vec<u16> {
+pub(super) fn others(cluster: &Cluster, leader: u16) -> Vec<u16> {
     cluster.nodes.keys().map(|id| id.0).filter(|&member| member != leader).collect()
 }
 
-fn submit(cluster: &mut Cluster, payload: &[u8]) {
+pub(super) fn submit(cluster: &mut Cluster, payload: &[u8]) {
     let replies = cluster.replies.len();
     cluster.submit(payload);
     cluster.run_until("the reply", |cluster| cluster.replies.len() > replies);
 }
 
-fn is_impaired(cluster: &Cluster, member: u16) -> bool {
+pub(super) fn is_impaired(cluster: &Cluster, member: u16) -> bool {
     cluster.member(member).view().impaired
 }
 
-fn told(cluster: &Cluster, member: u16, wanted: fn(&Notice) -> bool) -> usize {
+pub(super) fn told(cluster: &Cluster, member: u16, wanted: fn(&Notice) -> bool) -> usize {
     cluster.notices.iter().filter(|(by, notice)| *by == member && wanted(notice)).count()
 }
 
 /// The record of a member about itself that is on its disk.
-fn own_record(cluster: &Cluster, member: u16) -> Option<PeerRecord> {
+pub(super) fn own_record(cluster: &Cluster, member: u16) -> Option<PeerRecord> {
     let peers = &cluster.nodes[&id(member)].disk.peers;
     peers.iter().find(|peer| peer.life.member == id(member)).copied()
 }

@@ -390,3 +390,57 @@ fn l4_the_calm() {
     stage.show(0, Observed::Phase(Phase::Led));
     assert_eq!(stage.stepped(), NONE, "nothing is chosen, so nobody lags");
 }
+
+/// A volatile world of one disk, with one frame on it that is chosen and not synced.
+fn unsynced() -> Stage {
+    use quorate_core::frame::{Body, FrameFront, FrameSeed, frame_bytes};
+    let mut stage = Stage::with(safe_replies::SafeReplies::default());
+    stage.rules.is_volatile = true;
+    stage.history = TermHistory::new(vec![line(1, 0)]).unwrap();
+    let (history, cut) = (stage.history.clone(), Position::ZERO);
+    let operation = OperationId::default();
+    stage.disk.issue(operation, Work::History { history, cut });
+    stage.disk.complete(operation).unwrap();
+    let body = Body::Message { session: SessionId(8), sequence: 1, time: LogTime(3) };
+    let seed = FrameSeed::new(GroupTag(1), Term(1), Position::ZERO);
+    let mut bytes = FrameFront::new(seed, &body, (&[], &[])).bytes().to_vec();
+    bytes.resize(frame_bytes(&body, 0) as usize, 0);
+    let (frames, bad) = stage.disk.append(&bytes, &[]);
+    let frames = frames.to_vec();
+    assert_eq!(stage.show(0, Observed::Written { frames: &frames, bad }), NONE);
+    stage.view.commit = frames[0].end;
+    assert_eq!(stage.stepped(), NONE);
+    stage
+}
+
+#[test]
+fn s14_what_is_called_safe_is_on_a_quorum_of_disks_and_stays_there() {
+    let position = Position::ZERO;
+    let mut stage = unsynced();
+    assert_eq!(stage.show(0, Observed::Crashed), NONE, "nothing was called safe");
+    assert_eq!(stage.show(0, Observed::Synced { position }), ["S14"]);
+    assert_eq!(stage.show(0, Observed::Crashed), ["S14"]);
+    let operation = OperationId { sequence: 1, ..OperationId::default() };
+    stage.disk.issue(operation, Work::Sync { covers: stage.disk.written_end().0 });
+    stage.disk.complete(operation).unwrap();
+    assert_eq!(stage.show(0, Observed::Synced { position }), NONE);
+    assert_eq!(stage.show(0, Observed::Crashed), NONE);
+    let beyond = stage.disk.written_end();
+    assert_eq!(stage.show(0, Observed::Synced { position: beyond }), ["S14"], "nothing is there");
+}
+
+#[test]
+fn s14_a_reply_that_was_to_wait_does() {
+    use quorate_core::frame::{Body, FrameFront, FrameSeed, frame_bytes};
+    let (key, sequence) = (ClientKey(5), 3);
+    let body = Body::Reply { session: SessionId(8), sequence, position: Position::ZERO };
+    let seed = FrameSeed::new(GroupTag(9), Term(0), Position::ZERO);
+    let mut bytes = FrameFront::new(seed, &body, (&[], &[])).bytes().to_vec();
+    bytes.resize(frame_bytes(&body, 0) as usize, 0);
+    let egress = Observed::Egress { key, epoch: 1, start: Position::ZERO, bytes: &bytes };
+    let mut stage = unsynced();
+    assert_eq!(stage.show(0, egress), NONE, "it asked for nothing");
+    let mut stage = unsynced();
+    stage.show(0, Observed::AskedForSafe { key, sequence });
+    assert_eq!(stage.show(0, egress), ["S14"]);
+}
