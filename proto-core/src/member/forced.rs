@@ -61,8 +61,12 @@ impl Survivor<'_> {
         self.recoveries.iter().any(|recovery| recovery.epoch == epoch)
     }
 
-    /// Whether it remembers of `other` a later life than that, or more than that one has.
+    /// Whether it remembers of `other` a later life than that, or more than that one has. What a
+    /// member says of itself is that it may have lost something.
     fn disowns(&self, other: &Self) -> bool {
+        if self.id() == other.id() {
+            return false;
+        }
         let mut records = self.peers.iter().filter(|peer| peer.life.member == other.id());
         records.any(|record| {
             let (known, found) = (record.life, other.life);

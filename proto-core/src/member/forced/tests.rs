@@ -106,6 +106,10 @@ fn cd10_the_best_vote_key_of_a_majority_is_kept() {
     assert_eq!(plan(3, &disks), Ok(expected));
     let [one, two, three] = disks;
     assert_eq!(plan(3, &[three.clone(), two.clone(), one.clone()]), Ok(expected));
+    // Nobody ever led: there is nothing to keep, and no older copy of anything.
+    let blank = |member| Disk { history: TermHistory::default(), ..killed(member, 0) };
+    let found = plan(3, &[blank(1), blank(3)]).unwrap();
+    assert_eq!((found.chosen, found.kept, found.term), (MemberId(1), Position(0), Term(0)));
     // Without the best one more is lost; of those alike the first is taken.
     assert_eq!(plan(3, &[one.clone(), three]).unwrap().kept, Position(80));
     let alike = plan(3, &[killed(3, 64), one.clone()]).unwrap();
