@@ -76,11 +76,13 @@ pub(crate) fn find<D: Disk>(
     type Records = Copies<Vec<RecoveryRecord>>;
     let (kind, owner) = (Kind::Recoveries, identity.owner());
     let found = Records::find(disk, directory, RECOVERIES, kind, owner)?;
-    // Torn while it was made, for the first time, it speaks of nothing that was done.
+    // Torn while it was made, for the first time, it speaks of nothing that was done: the second
+    // copy is made when the first is durable. A directory may have been made in a later epoch.
     let is_first = identity.recovery_epoch == RecoveryEpoch(0);
+    let is_torn = is_first || found.states.contains(&CopyState::Absent);
     match found.newest {
         Some((_, recoveries)) => Ok(recoveries),
-        None if is_first || found.states == [CopyState::Absent; 2] => Ok(Vec::new()),
+        None if is_torn => Ok(Vec::new()),
         None => {
             let [path, _] = Records::paths(directory, RECOVERIES);
             Err(ArchiveError::Unreadable { path })

@@ -82,7 +82,7 @@ const PARTS: [Part; 10] = [
 /// Where the results go.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct RunAllOptions {
-    /// Small numbers, to see that everything works: a minute instead of ten. The results go to a
+    /// Small numbers, to see that everything works: a minute instead of thirty. The results go to a
     /// temporary folder unless one is named.
     #[arg(long)]
     quick: bool,

@@ -23,13 +23,13 @@ pub(crate) fn run(
 ) -> Result<(), Failure> {
     let options = Options::new(FRAME_BYTES_MAX);
     let plan = plan_recovery(directories, &options).map_err(refused)?;
-    if json {
-        tell_line(object(&plan, confirmed.is_some_and(|word| word == plan.token())));
-    } else {
+    if !json {
         tell_line(text(&plan));
     }
     let Some(confirmed) = confirmed else {
-        if !json {
+        if json {
+            tell_line(object(&plan, false));
+        } else {
             tell_line(format_args!("nothing was done; to do it give --confirm {}", plan.token()));
         }
         return Ok(());
@@ -41,8 +41,10 @@ pub(crate) fn run(
     }
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let at_seconds = since.map_or(0, |since| since.as_secs());
-    recover_by_force(&plan, at_seconds, &options).map_err(refused)?;
-    if !json {
+    recover_by_force(&plan, at_seconds, &options).map_err(interrupted)?;
+    if json {
+        tell_line(object(&plan, true));
+    } else {
         tell_line(format_args!(
             "done: these members are in recovery epoch {}; start them all",
             plan.forced.epoch.0
@@ -58,6 +60,18 @@ fn refused(error: RecoveryError) -> Failure {
         )
         | RecoveryError::Foreign { .. } => Failure::Usage(error.to_string()),
         other => Failure::failed("nothing is recovered", other),
+    }
+}
+
+/// What went wrong while it was done: some of the members may be in the new epoch.
+fn interrupted(error: RecoveryError) -> Failure {
+    match error {
+        RecoveryError::Archive(error) => Failure::failed(
+            "the recovery was interrupted: start none of these members, mend what follows, and give \
+             all of their directories again",
+            error,
+        ),
+        other => refused(other),
     }
 }
 

@@ -10,8 +10,8 @@ use quorate_core::{
 use super::builder::{Builder, LOG_AT, OPTIONS, adopt, append, identity, segment};
 use crate::memory::{Fate, MemoryDisk};
 use crate::{
-    Archive, ArchiveError, Identity, RecoveryError, RecoveryPlan, describe_on, init_on,
-    plan_recovery_on, recover_by_force_on,
+    Archive, ArchiveError, Identity, RecoveryError, RecoveryPlan, RecoveryRecord, describe_on,
+    init_on, plan_recovery_on, recover_by_force_on, recoveries,
 };
 
 /// Messages in the logs of the three members.
@@ -149,6 +149,44 @@ fn tn08_every_crash_of_a_recovery_leaves_one_that_can_be_done_anew() {
         }
     }
     assert!(halves > 0, "no crash came between the first directory and the last");
+}
+
+#[test]
+fn tn08_a_first_record_that_was_torn_bars_no_directory_of_a_later_epoch() {
+    let made = MemoryDisk::default();
+    let identity = Identity { recovery_epoch: RecoveryEpoch(1), ..identity() };
+    let [directory, ..] = directories();
+    init_on(&made, &directory, &identity).unwrap();
+    let forced = ForcedRecovery {
+        epoch: RecoveryEpoch(2),
+        term: Term(1),
+        chosen: identity.member,
+        kept: Position::ZERO,
+        promised: Position::ZERO,
+    };
+    let record = RecoveryRecord { forced, members: vec![identity.member], at_seconds: 7 };
+    let add = |disk: &MemoryDisk| recoveries::add(disk, &directory, &identity, &record);
+    let whole = made.crashed(Fate::Kept);
+    let before = whole.world().operations;
+    add(&whole).unwrap();
+    let operations = whole.world().operations - before;
+    let mut torn = 0;
+    for crash_at in 0..operations {
+        let disk = made.crashed(Fate::Kept);
+        let begun = disk.world().operations;
+        disk.world().crash_at = Some(begun + crash_at);
+        assert!(add(&disk).is_err(), "{crash_at}");
+        for seed in 0..8 {
+            let after = disk.crashed(Fate::Mixed(crash_at * 8 + seed));
+            // It opens, and the recovery can be prepared again.
+            Archive::open_on(after.clone(), &directory, &OPTIONS)
+                .unwrap_or_else(|error| panic!("crash at {crash_at} of {operations}: {error}"));
+            torn += usize::from(known(&after, &directory).is_empty());
+            add(&after).unwrap();
+            assert_eq!(known(&after, &directory).last(), Some(&2));
+        }
+    }
+    assert!(torn > 0, "no crash came before the record was whole");
 }
 
 #[test]
