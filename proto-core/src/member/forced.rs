@@ -57,12 +57,9 @@ impl Survivor<'_> {
         incarnation > Incarnation::FIRST && !knows
     }
 
-    fn took_part_in(&self, epoch: RecoveryEpoch) -> bool {
-        self.recoveries.iter().any(|recovery| recovery.epoch == epoch)
-    }
-
-    /// Whether it remembers of `other` a later life than that, or more than that one has. What a
-    /// member says of itself is that it may have lost something.
+    /// Whether it remembers of `other` a later life than that, or more than that one has, or that
+    /// it lost something and is not level again: it would count no vote of that one's. What a member
+    /// says of itself is that it may have lost something.
     fn disowns(&self, other: &Self) -> bool {
         if self.id() == other.id() {
             return false;
@@ -73,7 +70,8 @@ impl Survivor<'_> {
             let newer =
                 (known.incarnation, known.boot_epoch) > (found.incarnation, found.boot_epoch);
             let same = known.incarnation == found.incarnation;
-            newer || (same && has_regressed(record, self.history, other.key()))
+            let fell = record.tells_of_a_fall();
+            newer || (same && (fell || has_regressed(record, self.history, other.key())))
         })
     }
 }
@@ -217,9 +215,13 @@ fn check_members(voters: &[MemberId], survivors: &[Survivor<'_>]) -> Result<(), 
 }
 
 /// Those of an earlier epoch have to be ones that the recovery to the newest did not come to: it
-/// was interrupted. Who had no part in it may have what it has lost for good.
+/// was interrupted. Who had no part in it may have what it has lost for good; also who was to take
+/// part in another one of that number, which ended while it was prepared.
 fn check_epochs(survivors: &[Survivor<'_>], newest: RecoveryEpoch) -> Result<(), ForcedError> {
-    let behind = |it: &&Survivor<'_>| it.epoch < newest && !it.took_part_in(newest);
+    let raised = survivors.iter().filter(|it| it.epoch == newest);
+    let decree = raised.flat_map(|it| it.recoveries).find(|recovery| recovery.epoch == newest);
+    let took_part = |it: &Survivor<'_>| decree.is_some_and(|decree| it.recoveries.contains(decree));
+    let behind = |it: &&Survivor<'_>| it.epoch < newest && !took_part(it);
     if let Some(left) = survivors.iter().find(behind) {
         return Err(ForcedError::LeftBehind { member: left.id(), epoch: left.epoch, newest });
     }

@@ -174,6 +174,14 @@ fn cd10_an_interrupted_recovery_is_planned_anew_and_never_shares_an_epoch() {
     assert_eq!(plan(3, &half).unwrap().epoch, RecoveryEpoch(2));
     let rest = [prepared(two.clone()), prepared(three.clone())];
     assert_eq!(plan(3, &rest).unwrap().epoch, RecoveryEpoch(2));
+    // Nor is it one of the same number that another majority had begun to prepare.
+    let other = Disk { recoveries: vec![forced(1, 3)], ..three.clone() };
+    let left = ForcedError::LeftBehind {
+        member: MemberId(3),
+        epoch: RecoveryEpoch(0),
+        newest: RecoveryEpoch(1),
+    };
+    assert_eq!(plan(3, &[raised(one.clone()), other]), Err(left));
     // Who had no part in it stays behind.
     let expected = ForcedError::LeftBehind {
         member: MemberId(3),
@@ -207,6 +215,8 @@ fn cd10_directories_that_are_not_a_majoritys_last_ones_are_refused() {
         (note(life(1, 1, 6), 3, 64), true),
         (note(life(1, 2, 1), 3, 0), true),
         (note(life(1, 1, 5), 3, 72), true),
+        // It lost something once, and nobody has said that it has it again.
+        (PeerRecord { acknowledged_in: BootEpoch(0), ..note(life(1, 1, 5), 3, 8) }, true),
     ] {
         let two = Disk { peers: vec![own, known], ..two.clone() };
         let found = plan(3, &[one.clone(), two]);
