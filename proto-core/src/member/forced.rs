@@ -58,8 +58,8 @@ impl Survivor<'_> {
     }
 
     /// Whether it remembers of `other` a later life than that, or more than that one has, or that
-    /// it lost something and is not level again: it would count no vote of that one's. What a member
-    /// says of itself is that it may have lost something.
+    /// it lost something and is not level again: it would count no vote of that one's. What a
+    /// member says of itself is that it may have lost something.
     fn disowns(&self, other: &Self) -> bool {
         if self.id() == other.id() {
             return false;
