@@ -84,6 +84,13 @@ pub const AT_RANDOM: &[AtRandom] = &[
         "nobody cuts what is committed; that a history asks for it takes a liar, and there is none",
     ),
     swept(
+        "CD-20",
+        &[FaultClass::PowerCut, FaultClass::Kill],
+        &["S14"],
+        "in volatile sweeps some messages ask for safe: no reply to one leaves before it is on the \
+         disks of a quorum, and there it stays",
+    ),
+    swept(
         "NK-11",
         &[FaultClass::Loss, FaultClass::Burst, FaultClass::Laggard],
         &["S20", "L5"],
