@@ -60,11 +60,13 @@ pub struct RecoveringMember {
 }
 
 impl RecoveryPlan {
-    /// What an operator confirms: the plan that was read, and none that has become of it since.
+    /// What an operator confirms: the plan that was read, with who takes part, and none that has
+    /// become of it since.
     #[must_use]
     pub fn token(&self) -> String {
         let ForcedRecovery { epoch, kept, chosen, .. } = self.forced;
-        format!("{}-{kept}-{chosen}", epoch.0)
+        let members: Vec<String> = self.members.iter().map(|it| it.member.to_string()).collect();
+        format!("{}-{kept}-{chosen}-of-{}", epoch.0, members.join("-"))
     }
 }
 

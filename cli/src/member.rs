@@ -135,20 +135,26 @@ pub(crate) async fn run(arguments: arguments::Member) -> Result<(), Failure> {
 /// Stops the member, and waits for its disk until that has what the member promised, or is not
 /// waited for any longer; another signal, if any come here, ends that.
 async fn stop(member: &mut MemberHandle<Ledger>, signals: Option<Signals>) -> Result<(), Failure> {
-    // Whether it has ended already is told below.
-    let _ = member.begin_shutdown().await;
-    let Some(mut signals) = signals else { return member.finished().await.map_err(failure_of) };
+    // Whether it has ended already is told below. One whose disk hangs may not even take a request.
+    let in_good_order = async |member: &mut MemberHandle<Ledger>| {
+        let _ = member.begin_shutdown().await;
+        member.finished().await
+    };
+    let Some(mut signals) = signals else { return in_good_order(member).await.map_err(failure_of) };
     tokio::select! {
         biased;
-        ended = member.finished() => return ended.map_err(failure_of),
+        ended = in_good_order(member) => return ended.map_err(failure_of),
         signal = signals.next() => {
             tracing::warn!(signal, "told to stop once more: the disk is awaited no longer");
         }
     }
-    let _ = member.cut_short().await;
-    let ended = timeout(CUT_TIMEOUT, member.finished()).await;
-    // A member without threads for its disk hears nothing before that is done.
-    ended.unwrap_or(Err(RunError::CutShort)).map_err(failure_of)
+    let cut = async {
+        let _ = member.cut_short().await;
+        member.finished().await
+    };
+    // A member without threads for its disk hears nothing before that is done; on a thread of its
+    // own it is left behind then.
+    timeout(CUT_TIMEOUT, cut).await.unwrap_or(Err(RunError::CutShort)).map_err(failure_of)
 }
 
 fn failure_of(error: RunError) -> Failure {

@@ -192,6 +192,9 @@ impl ClientHandle {
     /// sent it: what [`Reply::position`] said of one. Returns the end of what is safe. In a durable
     /// group that is so as soon as there is a reply. Waits for `give_up_after` at most.
     ///
+    /// A position says nothing of the recovery epoch that it was told in: of a group that was
+    /// recovered by force, whoever asks forgets all positions at or behind the one that was kept.
+    ///
     /// # Errors
     /// [`SyncError`]: then it is not known whether it is safe.
     pub async fn sync(&self, position: Position) -> Result<Position, SyncError> {

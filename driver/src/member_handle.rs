@@ -160,9 +160,15 @@ type Look<S> = Box<dyn FnOnce(&S, MemberStatus) + Send>;
 /// What a handle asks of its member.
 pub(crate) enum Request<S> {
     Look(Look<S>),
-    Transfer { target: Option<MemberId>, answer: Answer<TransferOutcome> },
+    Transfer {
+        target: Option<MemberId>,
+        answer: Answer<TransferOutcome>,
+    },
     TakeSnapshot(Answer<Result<Position, SnapshotRefusal>>),
     Shutdown,
+    /// To wait for the disk no longer, and to tell what was left undone.
+    CutShort,
+    /// To end as if killed.
     Abandon,
 }
 
@@ -281,7 +287,7 @@ impl<S: 'static> MemberHandle<S> {
     /// # Errors
     /// The member has ended.
     pub async fn cut_short(&self) -> Result<(), MemberGone> {
-        self.requests.put(Request::Abandon).await.map_err(|_| MemberGone)
+        self.requests.put(Request::CutShort).await.map_err(|_| MemberGone)
     }
 
     /// Ends the member as if its process was killed, for tests of what that does: nothing more is

@@ -44,6 +44,8 @@ pub struct MemberHost<S, P = UdpPort, L = LogWriter, Q = ArchiveStorage, C = Sys
     renewal: Option<Renewal<S, P, L, Q>>,
     /// It is to end as if its process was killed.
     is_abandoned: bool,
+    /// Told to stop without waiting for its disk.
+    is_cut_short: bool,
     /// How long it waits for its disk when it stops in debt.
     stop_timeout: Duration,
     mender: Option<Box<Mender>>,
@@ -182,6 +184,7 @@ where
             transfers,
             renewal,
             is_abandoned: false,
+            is_cut_short: false,
             stop_timeout: STOP_TIMEOUT,
             mender: None,
             report,
@@ -283,6 +286,10 @@ where
                 Err(error) if error.is_empty() => break,
                 Ok(Request::Abandon) => {
                     self.is_abandoned = true;
+                    return Ok(None);
+                }
+                Ok(Request::CutShort) => {
+                    self.is_cut_short = true;
                     return Ok(None);
                 }
                 Ok(Request::Shutdown) | Err(_) => return Ok(None),

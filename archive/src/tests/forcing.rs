@@ -81,7 +81,7 @@ fn cd10_a_recovery_is_planned_done_and_remembered_by_all_who_took_part() {
         promised: Position(8_000),
     };
     assert_eq!(found.forced, expected);
-    assert_eq!(found.token(), format!("1-{end}-1"));
+    assert_eq!(found.token(), format!("1-{end}-1-of-0-1-2"));
     assert!(found.missing.is_empty() && found.members.iter().all(|member| member.is_marked));
     assert_eq!(epochs(&disk), [0; 3], "a plan changes nothing");
 

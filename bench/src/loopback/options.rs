@@ -61,8 +61,8 @@ pub(crate) struct LoopbackOptions {
 
 impl LoopbackOptions {
     /// What the lines are called: those that compare levels have a figure of their own.
-    pub(crate) const fn rung(&self) -> &'static str {
-        if self.level.len() > 1 { "loopback-levels" } else { "loopback" }
+    pub(crate) fn rung(&self) -> &'static str {
+        if matches!(self.level[..], [Level::Durable]) { "loopback" } else { "loopback-levels" }
     }
 
     /// The folder of a kind of storage.

@@ -32,6 +32,9 @@ pub(super) enum Shape {
     },
 }
 
+/// The tables are of members that block; what others do is in the lines.
+const IDLE: (&str, &str) = ("idle", "block");
+
 const CLUSTER: &[(&str, &str, Cell)] =
     &[("archive", "storage", plain), ("loss", "loss", percent), ("runtime", "runtime", plain)];
 const LEVELS: &[(&str, &str, Cell)] = &[("level", "level", plain)];
@@ -120,7 +123,7 @@ pub(super) const TABLES: [Table; 21] = [
     Table {
         name: "loopback-rates",
         rung: "loopback",
-        having: &[("window", "")],
+        having: &[("window", ""), IDLE],
         shape: Shape::Grid {
             down: CLUSTER,
             across: "window",
@@ -131,7 +134,7 @@ pub(super) const TABLES: [Table; 21] = [
     Table {
         name: "loopback-latencies",
         rung: "loopback",
-        having: &[("window", "")],
+        having: &[("window", ""), IDLE],
         shape: Shape::Grid {
             down: CLUSTER,
             across: "window",
@@ -142,7 +145,7 @@ pub(super) const TABLES: [Table; 21] = [
     Table {
         name: "loopback-lone",
         rung: "loopback",
-        having: &[("window", "1")],
+        having: &[("window", "1"), IDLE],
         shape: Shape::Rows(&[
             ("archive", "storage", plain),
             ("loss", "loss", percent),
@@ -156,7 +159,7 @@ pub(super) const TABLES: [Table; 21] = [
     Table {
         name: "loopback-open",
         rung: "loopback",
-        having: &[("rate", "")],
+        having: &[("rate", ""), IDLE],
         shape: Shape::Grid {
             down: CLUSTER,
             across: "rate",
@@ -167,7 +170,7 @@ pub(super) const TABLES: [Table; 21] = [
     Table {
         name: "loopback-totals",
         rung: "loopback",
-        having: &[("totals", "")],
+        having: &[("totals", ""), IDLE],
         shape: Shape::Rows(&[
             ("archive", "storage", plain),
             ("loss", "loss", percent),

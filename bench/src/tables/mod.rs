@@ -133,7 +133,7 @@ mod tests {
 
     fn loopback(window: u64, loss: f64, per_s: f64) -> Value {
         json!({"rung": "loopback", "window": window, "loss": loss, "storage": "memory",
-            "runtime": "mio", "per_s": per_s})
+            "runtime": "mio", "idle": "block", "per_s": per_s})
     }
 
     #[test]

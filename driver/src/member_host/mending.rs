@@ -78,7 +78,9 @@ where
                     let _ = answer.send(Err(SnapshotRefusal::NotLeader { leader: None }));
                 }
                 Err(error) if error.is_empty() => return false,
-                Ok(Request::Shutdown | Request::Abandon) | Err(_) => return true,
+                Ok(Request::Shutdown | Request::CutShort | Request::Abandon) | Err(_) => {
+                    return true;
+                }
             }
         }
         false

@@ -25,6 +25,8 @@ use crate::turn::Turn;
 pub const STOP_TIMEOUT: Duration = Duration::from_millis(60_000);
 /// How long one that owes nothing waits, at most, and how long the end of the storage is awaited.
 const SPARE_TIMEOUT: Duration = Duration::from_millis(2_000);
+/// How often a disk without space is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(1_000);
 /// How often it is told that the disk is still awaited.
 const TELL_INTERVAL: Duration = Duration::from_millis(5_000);
 
@@ -32,6 +34,8 @@ const TELL_INTERVAL: Duration = Duration::from_millis(5_000);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Drain {
     began: Instant,
+    /// When a disk that was full is tried again.
+    retry_at: Instant,
     /// Something has to complete until then.
     until: Instant,
     tell_at: Instant,
@@ -61,20 +65,21 @@ where
         if self.is_abandoned {
             return Ok(self.close());
         }
-        self.begin_drain(false)?;
-        Ok(Turn::Again)
+        let drain = self.begin_drain(false)?;
+        Ok(if self.is_cut_short { self.end_drain(drain, true) } else { Turn::Again })
     }
 
     /// The member is told to stop: it asks its disk for what it has not yet.
-    pub(super) fn begin_drain(&mut self, goes_on: bool) -> Result<(), Stopped> {
+    pub(super) fn begin_drain(&mut self, goes_on: bool) -> Result<Drain, Stopped> {
         let began = self.clock.now();
         self.member.shutdown(began)?;
         self.member.flush(began)?;
         let (until, tell_at) = (self.patience(began), began + TELL_INTERVAL);
-        let completed = self.member.completed();
-        self.phase = Phase::Draining(Drain { began, until, tell_at, completed, goes_on });
+        let (retry_at, completed) = (began + RETRY_INTERVAL, self.member.completed());
+        let drain = Drain { began, retry_at, until, tell_at, completed, goes_on };
+        self.phase = Phase::Draining(drain);
         self.member.storage_mut().perform();
-        Ok(())
+        Ok(drain)
     }
 
     fn patience(&self, now: Instant) -> Instant {
@@ -88,23 +93,31 @@ where
         self.member.storage_mut().perform();
         let is_cut_short = self.answer_while_draining(&mut drain);
         let now = self.clock.now();
-        if self.member.completed() != drain.completed {
+        let owes = self.member.member().is_in_debt();
+        if owes && self.member.completed() != drain.completed {
             (drain.completed, drain.until) = (self.member.completed(), self.patience(now));
+        }
+        let awaits_space = owes && self.member.member().awaits_space();
+        if awaits_space && now >= drain.retry_at {
+            drain.retry_at = now + RETRY_INTERVAL;
+            self.member.shutdown(now)?;
+            self.member.storage_mut().perform();
         }
         self.phase = Phase::Draining(drain);
         let is_done = self.member.outstanding() == 0 && !self.member.member().is_installing();
-        if is_done || is_cut_short || now >= drain.until {
+        if (is_done && !awaits_space) || is_cut_short || now >= drain.until {
             return Ok(self.end_drain(drain, is_cut_short));
         }
         if now >= drain.tell_at {
             let outstanding = self.member.outstanding();
             let waited_ms = now.since(drain.began).0 / 1_000_000;
-            tracing::warn!(outstanding, waited_ms, "stopping: the disk is awaited");
+            tracing::warn!(outstanding, awaits_space, waited_ms, "stopping: the disk is awaited");
             drain.tell_at = now + TELL_INTERVAL;
             self.phase = Phase::Draining(drain);
         }
         let more = self.member.discard(DATAGRAMS_PER_TURN) || completions == COMPLETIONS_PER_TURN;
-        let until = Some(drain.until.min(drain.tell_at));
+        let retry_at = if awaits_space { drain.retry_at } else { drain.until };
+        let until = Some(drain.until.min(drain.tell_at).min(retry_at));
         Ok(if more { Turn::Again } else { Turn::Wait { until, worked: completions > 0 } })
     }
 
@@ -115,7 +128,7 @@ where
             match self.requests.try_recv() {
                 Ok(Request::Look(look)) => look(self.member.service(), self.member.status()),
                 Ok(Request::Transfer { .. } | Request::TakeSnapshot(_)) => {}
-                Ok(Request::Abandon) => {
+                Ok(Request::CutShort | Request::Abandon) => {
                     drain.goes_on = false;
                     return true;
                 }

@@ -129,6 +129,8 @@ pub(super) struct Writer<S: SnapshotStore> {
     bytes_per_second: u64,
     step_bytes: u64,
     under_way: Option<UnderWay<S::Draft>>,
+    /// Where a fetched one stands that was found whole: nothing before it is begun any more.
+    fetched: Option<Position>,
 }
 
 struct UnderWay<D> {
@@ -158,7 +160,7 @@ impl<S: SnapshotStore> Writer<S> {
             0 => STEP_BYTES_MAX,
             rate => (rate / STEPS_PER_SECOND).clamp(STEP_BYTES_MIN, STEP_BYTES_MAX),
         };
-        Self { store, bytes_per_second, step_bytes, under_way: None }
+        Self { store, bytes_per_second, step_bytes, under_way: None, fetched: None }
     }
 
     /// What is being stored.
@@ -184,6 +186,10 @@ impl<S: SnapshotStore> Writer<S> {
             self.step(&complete)?;
         }
         let (position, bytes) = (snapshot.point.position, service.bytes());
+        if let Some(fetched) = self.fetched.filter(|fetched| position < *fetched) {
+            complete(gave_way(operation, position, fetched));
+            return Ok(None);
+        }
         match self.store.begin(snapshot, bytes) {
             Ok(draft) => {
                 let begun = Instant::now();
@@ -237,18 +243,23 @@ impl<S: SnapshotStore> Writer<S> {
     ) -> Result<(), String> {
         match request {
             StorageRequest::KeepSnapshotPart { operation, manifest, start, bytes } => {
+                self.fetched = None;
                 let kept = self.store.keep(&manifest, start, &bytes);
                 complete(outcome(operation, kept, |()| stored(operation))?);
             }
             StorageRequest::CheckSnapshot { operation, manifest } => {
                 let checked = self.store.check(&manifest);
                 if checked.is_ok() {
+                    self.fetched = Some(manifest.point.position);
                     self.give_way(&manifest, &complete);
                 }
                 let whole = |core| Completion::SnapshotWhole { operation, core };
                 complete(outcome(operation, checked, whole)?);
             }
-            StorageRequest::DropSnapshot => self.store.discard(),
+            StorageRequest::DropSnapshot => {
+                self.fetched = None;
+                self.store.discard();
+            }
             _ => {}
         }
         Ok(())
@@ -262,12 +273,15 @@ impl<S: SnapshotStore> Writer<S> {
         let Some(own) = self.under_way.take_if(is_before) else { return };
         let (operation, at) = (own.operation, own.progress.position);
         drop(own);
-        let reason = format!(
-            "the one at {at} is given up half written, for one of another member at {fetched} that \
-             can be installed"
-        );
-        complete(Completion::SnapshotFailed { operation, reason });
+        complete(gave_way(operation, at, fetched));
     }
+}
+
+fn gave_way(operation: OperationId, at: Position, fetched: Position) -> Completion {
+    let reason = format!(
+        "the one at {at} is given up, for one of another member at {fetched} that can be installed"
+    );
+    Completion::SnapshotFailed { operation, reason }
 }
 
 /// Writes parts until they are a step, or there are no more.

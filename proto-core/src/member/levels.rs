@@ -92,6 +92,12 @@ impl Member {
         is_volatile && !self.is_impaired() && self.state.peers.doubt_may_be_found()
     }
 
+    /// Whether the disk had no space for what this member wants to append, as far as is known.
+    #[must_use]
+    pub const fn awaits_space(&self) -> bool {
+        self.state.space.is_full()
+    }
+
     /// The end of what this member holds, as it counts for commit: in a volatile group what it has
     /// in memory and handed to the archive, once the mark is durable. Bytes that wait for records
     /// or for a line are not handed over before those are durable: membership and terms are strict.

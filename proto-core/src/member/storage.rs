@@ -263,6 +263,13 @@ impl Member {
         if let Space::Full { retry_at } = self.state.space
             && retry_at <= self.state.now
         {
+            self.retry_full_storage_now();
+        }
+    }
+
+    /// As [`Member::retry_full_storage`], whenever that was to be.
+    pub(super) fn retry_full_storage_now(&mut self) {
+        if self.state.space.is_full() {
             self.state.space = Space::Retrying { from: self.state.log.written };
             crate::mark::reached(crate::mark::STORAGE_RETRIED);
         }

@@ -200,12 +200,15 @@ impl Member {
         self.nominate(actions)
     }
 
-    /// The host stops: a leader gives up its leadership.
+    /// The host stops: a leader gives up its leadership. A member of a volatile group tries at
+    /// once, each time that it is told, whether a disk that was full has space again: its promises
+    /// wait for that.
     pub(super) fn handle_shutdown(&mut self, actions: &mut Actions) -> Handled {
         self.send_collected(actions);
         self.state.election.is_barred = true;
         if self.config.durability.is_volatile() {
             self.state.doubt.close();
+            self.retry_full_storage_now();
         }
         match self.state.role {
             Role::Leader => self.abdicate(Abdication::Shutdown, actions),

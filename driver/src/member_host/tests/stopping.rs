@@ -134,6 +134,15 @@ fn who_is_told_to_stop_twice_waits_for_no_disk() {
 }
 
 #[test]
+fn who_is_to_wait_for_nothing_at_once_says_what_it_owes() {
+    let mut world = in_debt();
+    ask(world.handle.cut_short());
+    assert!(!waits(&mut world, Duration::from_millis(1)));
+    assert!(world.storage.closed.get());
+    assert!(matches!(outcome(world), Err(RunError::CutShort)));
+}
+
+#[test]
 fn who_owes_nothing_does_not_wait_long_for_its_disk() {
     let mut world = world(3, true);
     world.quiet.set(true);

@@ -231,6 +231,14 @@ fn what_was_fetched_waits_for_no_snapshot_that_stands_before_it() {
     assert_eq!((*own, last, goes_on), (operation(1), &whole(102), false));
     assert_eq!(tale.try_iter().last().as_deref(), Some("65536 bytes dropped"));
     assert_eq!(writer.step(complete).unwrap(), None, "there is nothing to write any more");
+    // Nor for one that is asked for behind that, before it is installed or forgotten.
+    let late = || Frozen::laid_out(state());
+    assert_eq!(writer.begin(operation(2), &snapshot(), late(), None, complete), Ok(None));
+    let told: Vec<_> = completions.try_iter().collect();
+    assert!(matches!(told[..], [Completion::SnapshotFailed { .. }]), "{told:?}");
+    writer.serve(StorageRequest::<Position>::DropSnapshot, complete).unwrap();
+    assert!(writer.begin(operation(3), &snapshot(), late(), None, complete).unwrap().is_some());
+    assert!(writer.progress().is_some() && completions.try_iter().next().is_none());
 }
 
 #[test]

@@ -210,6 +210,37 @@ fn e48_a_full_disk_leaves_the_mark_to_a_member_that_goes_inert() {
     assert_ended_with_its_mark(&mut cluster, other);
 }
 
+/// Whoever is told to stop tries at once whether there is space again, each time: its promises wait
+/// for that, and its timers are served no more.
+#[test]
+fn e48_a_stop_tries_a_full_disk_again() {
+    let (mut cluster, leader) = with_a_client(3);
+    let other = others(&cluster, leader)[0];
+    submit(&mut cluster, b"promised");
+    let refused = cluster.member(other).view().durable;
+    let end = cluster.member(other).view().verified;
+    assert!(refused < end);
+    let refuse = |cluster: &mut Cluster| {
+        let node = cluster.nodes.get_mut(&id(other)).unwrap();
+        node.disk.log.truncate(refused.0 as usize);
+        cluster.step(other, Event::StorageFull { position: refused });
+    };
+    refuse(&mut cluster);
+    assert!(cluster.member(other).awaits_space());
+    for _ in 0..3 {
+        hold_disk(&mut cluster, other, true);
+        cluster.step(other, Event::Shutdown);
+        assert_eq!(cluster.member(other).view().written, end, "it is tried");
+        assert!(!cluster.member(other).awaits_space() && cluster.member(other).is_in_debt());
+        refuse(&mut cluster);
+        assert_eq!(cluster.member(other).view().written, refused);
+    }
+    cluster.step(other, Event::Shutdown);
+    hold_disk(&mut cluster, other, false);
+    cluster.run_until("the mark is gone", |cluster| !cluster.member(other).is_in_debt());
+    assert_eq!(cluster.member(other).view().durable, end);
+}
+
 /// However long the interval of checkpoints: so much is synced at once.
 #[test]
 fn cd12_a_checkpoint_comes_with_so_many_bytes_whatever_the_interval() {

@@ -1,83 +1,20 @@
 //! Members as processes whose disk gives back other bytes than were written.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it is")]
-
-use core::net::Ipv4Addr;
-use core::time::Duration;
-use std::io::Write;
-use std::net::UdpSocket;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-/// The longest that anything here is waited for: far above what it takes.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Where the log begins in its first file.
-const LOG_AT: u64 = 16 << 10;
+use super::group::{self, Killed, LOG_AT, PATIENCE, quorate, send, status};
 
-/// A process that does not outlive its test.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn quorate(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
-    command.args(arguments).env_remove("QUORATE_LOG");
-    command
-}
-
-/// The directories and configurations of three members that scrub all the time.
+/// Three members that scrub all the time.
 fn group(directory: &Path) -> ([PathBuf; 3], [PathBuf; 3]) {
-    let sockets = [(); 3].map(|()| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
-    let members = (1..).zip(&sockets).map(|(id, socket)| {
-        format!("{{ id = {id}, address = \"{}\" }}", socket.local_addr().unwrap())
-    });
-    let members = members.collect::<Vec<_>>().join(", ");
-    let data = ["one", "two", "three"].map(|name| directory.join(name));
-    let configs = core::array::from_fn(|index| {
-        let text = format!(
-            "group = 7\nmember = {}\ndata = \"{}\"\nsecurity = \"checksum-only\"\n\
-             members = [{members}]\n[scrub]\nbytes_per_second = 67108864\ninterval = \"50ms\"\n",
-            index + 1,
-            data[index].display()
-        );
-        let config = directory.join(format!("{index}.toml"));
-        std::fs::write(&config, text).unwrap();
-        config
-    });
-    (data, configs)
+    group::configured(directory, "", "[scrub]\nbytes_per_second = 67108864\ninterval = \"50ms\"\n")
 }
 
 fn start(config: &Path, log: &Path) -> Killed {
     let log = std::fs::File::options().create(true).append(true).open(log).unwrap();
     let mut member = quorate(&["member", "--bootstrap", "--config"]);
     Killed(member.arg(config).stderr(log).spawn().unwrap())
-}
-
-/// What `tool status` says of all members in `data`, once `wanted`.
-fn status(
-    data: &[PathBuf],
-    wanted: impl Fn(&[serde_json::Value]) -> bool,
-) -> Vec<serde_json::Value> {
-    let start = Instant::now();
-    loop {
-        let output = quorate(&["tool", "status", "--json"]).args(data).output().unwrap();
-        let lines = String::from_utf8(output.stdout).unwrap();
-        let told: Vec<serde_json::Value> =
-            lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        if wanted(&told) {
-            return told;
-        }
-        assert!(start.elapsed() < PATIENCE, "last told: {told:#?}");
-        std::thread::yield_now();
-    }
 }
 
 /// Turns a bit of the log of the member in `data` over, under its process; returns what was there.
@@ -120,18 +57,10 @@ fn e45_a_process_whose_log_rots_is_mended_by_the_others_and_goes_on() {
     let logs = [0, 1, 2].map(|index| directory.path().join(format!("{index}.log")));
     let running: Vec<Killed> =
         configs.iter().zip(&logs).map(|(config, log)| start(config, log)).collect();
-    let send = |count: u32| {
-        let lines: String = (0..count).map(|number| format!("line {number}\n")).collect();
-        let mut client = quorate(&["client", "--config"]);
-        let client = client.arg(&configs[0]).stdin(Stdio::piped()).stdout(Stdio::null());
-        let mut client = Killed(client.spawn().unwrap());
-        client.0.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-        assert_eq!(code(&mut client), Some(0));
-    };
     let level = |told: &[serde_json::Value], entries: u64| {
-        told.len() == 3 && told.iter().all(|report| report["entries"] == entries)
+        told.iter().all(|report| report["entries"] == entries)
     };
-    send(300);
+    send(&configs[0], 300);
     let told = status(&data, |told| level(told, 300));
     let leader = told.iter().position(|report| report["serving"] == true).unwrap();
     let other = (leader + 1) % 3;
@@ -151,7 +80,7 @@ fn e45_a_process_whose_log_rots_is_mended_by_the_others_and_goes_on() {
             && told.iter().all(|report| report["mended_bytes"] != 0)
             && told.iter().all(|report| report["mending_at"].is_null())
     });
-    send(100);
+    send(&configs[0], 100);
     let told = status(&data, |told| level(told, 400));
     assert!(told.iter().all(|report| report["digest"] == told[0]["digest"]), "{told:#?}");
     let found: Vec<u8> = data.iter().zip(places).map(|(data, at)| byte(data, at)).collect();

@@ -1,103 +1,35 @@
 //! A volatile group that lost what it held, and goes on by `quorate tool recover`.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it is")]
-
-use core::net::Ipv4Addr;
 use core::time::Duration;
-use std::io::Write;
-use std::net::UdpSocket;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
 use serde_json::Value;
 
-/// The longest that anything here is waited for: far above what it takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+use super::group::{self, Killed, LOG_AT, quorate, send, status};
+
 /// So long nobody may come to lead: several election time-outs.
 const STANDSTILL: Duration = Duration::from_secs(3);
-/// Where the log begins in its first file.
-const LOG_AT: u64 = 16 << 10;
 /// Lines that are on the disks, lines that are not, and lines of the next epoch.
 const LINES: [usize; 3] = [100, 50, 20];
 
-/// A process that does not outlive its test.
-struct Killed(Child);
-
-impl Killed {
-    /// Ends it in good order.
-    fn stop(&mut self) {
-        let id = self.0.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        assert!(self.0.wait().unwrap().success());
-    }
-}
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn quorate(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
-    command.args(arguments).env_remove("QUORATE_LOG");
-    command
-}
-
-/// The directories and configurations of three members that sync once an hour.
+/// Three members that sync once an hour.
 fn group(directory: &Path) -> ([PathBuf; 3], [PathBuf; 3]) {
-    let sockets = [(); 3].map(|()| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
-    let members = (1..).zip(&sockets).map(|(id, socket)| {
-        format!("{{ id = {id}, address = \"{}\" }}", socket.local_addr().unwrap())
-    });
-    let members = members.collect::<Vec<_>>().join(", ");
-    let data = ["one", "two", "three"].map(|name| directory.join(name));
-    let configs = core::array::from_fn(|index| {
-        let text = format!(
-            "group = 7\nmember = {}\ndata = \"{}\"\nsecurity = \"checksum-only\"\n\
-             durability = \"volatile\"\ncheckpoint_interval = \"3600s\"\nmembers = [{members}]\n",
-            index + 1,
-            data[index].display()
-        );
-        let config = directory.join(format!("{index}.toml"));
-        std::fs::write(&config, text).unwrap();
-        config
-    });
-    (data, configs)
+    group::configured(directory, "durability = \"volatile\"\ncheckpoint_interval = \"3600s\"\n", "")
+}
+
+/// Ends a process in good order.
+fn stop(process: &mut Killed) {
+    let id = process.0.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    assert!(process.0.wait().unwrap().success());
 }
 
 fn start(config: &Path) -> Killed {
     let mut member = quorate(&["member", "--bootstrap", "--config"]);
     Killed(member.arg(config).stderr(Stdio::null()).spawn().unwrap())
-}
-
-/// Sends lines, each of which is answered.
-fn send(config: &Path, count: usize) {
-    let mut client = quorate(&["client", "--config"]);
-    let client = client.arg(config).stdin(Stdio::piped()).stdout(Stdio::null());
-    let mut client = Killed(client.spawn().unwrap());
-    let lines: String = (0..count).map(|number| format!("line {number}\n")).collect();
-    client.0.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-    assert!(client.0.wait().unwrap().success());
-}
-
-/// What `tool status` says of the members in `data`, once `wanted`.
-fn status(data: &[PathBuf], mut wanted: impl FnMut(&[Value]) -> bool) -> Vec<Value> {
-    let begun = Instant::now();
-    loop {
-        let output = quorate(&["tool", "status", "--json"]).args(data).output().unwrap();
-        let lines = String::from_utf8(output.stdout).unwrap();
-        let told: Vec<Value> =
-            lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        if told.len() == data.len() && wanted(&told) {
-            return told;
-        }
-        assert!(begun.elapsed() < PATIENCE, "such a status does not come: {told:?}");
-    }
 }
 
 fn all_have(entries: usize) -> impl Fn(&[Value]) -> bool {
@@ -135,7 +67,7 @@ fn cd10_a_group_that_lost_what_it_held_is_recovered_and_tells_what_is_lost() {
     send(&configs[0], LINES[0]);
     let told = status(&data, all_have(LINES[0]));
     let safe = told.iter().filter_map(|it| it["commit"].as_u64()).max().unwrap();
-    running.iter_mut().for_each(Killed::stop);
+    running.iter_mut().for_each(stop);
 
     // All that follows is in memory only, and lost with the power of all.
     running = start_all();

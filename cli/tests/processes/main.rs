@@ -1,0 +1,7 @@
+//! Groups of processes whose disks lose something, or give back other bytes than were written.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it is")]
+
+mod group;
+mod recover;
+mod rot;
