@@ -265,6 +265,10 @@ fn connect_reply(connection: u64, outcome: ConnectOutcome) -> Value {
             fields["retryAfter"] = number(nanos);
             "RetryAfter"
         }
+        ConnectOutcome::NoQuorum { nanos } => {
+            fields["retryAfter"] = number(nanos);
+            "NoQuorum"
+        }
         ConnectOutcome::SessionsExhausted => "SessionsExhausted",
         ConnectOutcome::MessageTooLarge { limit } => {
             fields["limit"] = number(limit);
