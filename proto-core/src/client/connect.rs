@@ -108,7 +108,7 @@ impl Search {
         }
         self.attempt(self.target, ask_at);
         self.note(config, TriedOutcome::Lost);
-        self.spare(config);
+        self.ask_once(config);
     }
 
     /// The target serves the client.
@@ -210,8 +210,12 @@ impl Search {
             tried.times > 0 && matches!(tried.outcome, TriedOutcome::Silent | TriedOutcome::Lost)
         };
         if tried.is_some_and(was_silent) {
-            self.asked = config.timing.tries_per_member - 1;
+            self.ask_once(config);
         }
+    }
+
+    const fn ask_once(&mut self, config: &ClientConfig) {
+        self.asked = config.timing.tries_per_member - 1;
     }
 
     fn pause(&mut self, config: &ClientConfig, now: Instant, span: Duration) {
