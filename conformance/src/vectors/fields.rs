@@ -11,7 +11,7 @@ fn level_of(level: Level) -> Value {
     match level {
         Level::Durable => json!("Durable"),
         Level::Volatile => json!("Volatile"),
-        Level::Unknown(code) => json!(code),
+        Level::Unknown(code) => number(code),
     }
 }
 
