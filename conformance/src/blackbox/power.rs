@@ -125,7 +125,7 @@ pub(super) fn tn_01(trial: &RealTrial<'_>) -> Verdict {
         grounds.lose_all_power(&mut dice, &mut fates)?;
         let newest = format!("message {}", client.replies().len());
         for id in grounds.numbers() {
-            let path = find(&grounds.data_of(id), log)?;
+            let path = find(&grounds.seen_by(id), log)?;
             let bytes = std::fs::read(&path)
                 .map_err(|error| Failure::Harness(format!("{}: {error}", path.display())))?;
             let has = bytes.windows(newest.len()).any(|part| part == newest.as_bytes());
