@@ -155,6 +155,16 @@ pub const NOT_ON_REAL_PROCESSES: &[(&str, &str)] = &[
          socket that nobody reads is NK-32",
     ),
     ("CL-25", "ten thousand histories, each the work of seconds in real time"),
+    (
+        "TM-05",
+        "the service of the command sets no timers, and how late one may be is less than a busy \
+         machine stands still; AD-11 bends the clocks of real members",
+    ),
+    (
+        "TM-12",
+        "AD-27 is that: a leader that is stopped for long; the service of the command sets no \
+         timers",
+    ),
     ("CV-22", "there is one version of the program"),
     ("RB-10", "eight hours"),
     (
@@ -224,7 +234,7 @@ mod tests {
     SN-13 SN-14 SN-16 SN-17 SN-18 CU-01 CU-02 CU-03 CU-04 CU-05 CU-07 CU-08 CU-09 CU-10 CU-11
     CU-12 CU-13 CU-14 CU-15 CU-16 CU-17 CL-01 CL-02 CL-03 CL-04 CL-05 CL-06 CL-07 CL-08 CL-09
     CL-10 CL-11 CL-12 CL-13 CL-14 CL-15 CL-17 CL-18 CL-19 CL-20 CL-21 CL-22 CL-23 CL-24 CL-25
-    CL-26 CV-22 BI-07 BI-10 RB-01 RB-03 RB-05 RB-07 RB-09 AD-33 DF-03 DF-04 DF-05 DF-06 DF-07
+    CL-26 TM-01 TM-02 TM-03 TM-04 TM-05 TM-06 TM-09 TM-11 CV-22 BI-07 BI-10 RB-01 RB-03 RB-05 RB-07 RB-09 AD-33 DF-03 DF-04 DF-05 DF-06 DF-07
     DF-08 DF-09 DF-10 DF-11 DF-14 DF-17 DF-18 DF-19
     ";
 
@@ -233,7 +243,7 @@ mod tests {
     EL-01 EL-03 EL-04 EL-09 EL-19 EL-20 EL-23 EL-24 EL-27 EL-30 LS-01 LS-03 LS-10 LS-11 LS-15
     CD-04 CD-05 CD-06 CD-07 CD-12 CD-15 CD-19 CD-21 NK-01 NK-02 NK-16 NK-28 NK-33 FC-06 FC-07
     FC-09 CU-01 CU-08 CU-16 SN-01 SN-07 SN-08 SN-11 SN-12 SN-14 CL-01 CL-02 CL-04 CL-09 CL-11
-    CL-13 CL-15 CL-17 CL-19 CL-20 CL-26 BI-05 BI-08 BI-09 BI-10 RB-02 RB-06 RB-07 RB-09 AD-01
+    CL-13 CL-15 CL-17 CL-19 CL-20 CL-26 TM-01 TM-03 TM-05 TM-08 TM-12 BI-05 BI-08 BI-09 BI-10 RB-02 RB-06 RB-07 RB-09 AD-01
     AD-02 AD-03 AD-04 AD-05 AD-06 AD-07 AD-08 AD-09 AD-10 AD-11 AD-12 AD-13 AD-14 AD-15 AD-16
     AD-17 AD-18 AD-19 AD-21 AD-22 AD-23 AD-24 AD-25 AD-27 AD-28 AD-29 AD-31 AD-32 AD-33 AD-34
     DF-01 DF-02 DF-03 DF-07 DF-08 DF-10 DF-12 DF-13 DF-16
@@ -244,7 +254,7 @@ mod tests {
     EL-01 EL-09 EL-15 EL-16 EL-17 EL-18 EL-20 EL-23 LS-01 LS-11 CD-12 CD-16 CD-17 CD-19 CD-21
     NK-01 NK-02 NK-08 NK-13 NK-16 NK-23 NK-25 NK-27 NK-32 NK-33 FC-04 FC-06 FC-09 CU-01 CU-02
     CU-07 CU-10 CU-12 CU-14 SN-01 SN-08 SN-11 SN-15 SN-18 CL-01 CL-02 CL-04 CL-09 CL-13 CL-14
-    CL-19 CL-22 CL-25 CL-26 CV-22 BI-08 BI-09 BI-11 RB-06 RB-10 AD-03 AD-04 AD-06 AD-08 AD-09
+    CL-19 CL-22 CL-25 CL-26 TM-05 TM-12 CV-22 BI-08 BI-09 BI-11 RB-06 RB-10 AD-03 AD-04 AD-06 AD-08 AD-09
     AD-10 AD-12 AD-13 AD-16 AD-17 AD-18 AD-19 AD-20 AD-21 AD-26 AD-27 AD-30 AD-31 DF-01 DF-02
     DF-07 DF-10 DF-11 DF-12 DF-14 DF-15 DF-17
     ";
