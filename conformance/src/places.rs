@@ -160,11 +160,6 @@ pub const NOT_ON_REAL_PROCESSES: &[(&str, &str)] = &[
         "the service of the command sets no timers, and how late one may be is less than a busy \
          machine stands still; AD-11 bends the clocks of real members",
     ),
-    (
-        "TM-12",
-        "AD-27 is that: a leader that is stopped for long; the service of the command sets no \
-         timers",
-    ),
     ("CV-22", "there is one version of the program"),
     ("RB-10", "eight hours"),
     (
