@@ -167,6 +167,16 @@ mutants! {
     DECREE_NEVER_ENDS = 147 forced_recovery_elects_when_its_epoch_has_terms [120],
     ONE_EPOCH_FOR_ALL = 148 frames_of_a_former_recovery_epoch_are_sealed_as_of_the_present [120],
     RECOVERY_IS_NOT_PREPARED = 149 forced_recovery_is_noted_where_it_has_come_to_only [120],
+    FIRED_TIMERS_STAY = 190 fired_timers_fire_again_under_another_leader [],
+    CLOCK_JUMPS_ARE_LOG_TIME = 191 jump_of_a_leaders_clock_is_a_jump_of_log_time [104],
+    CLOCK_JUMPS_ARE_NOT_TOLD = 192 jump_of_a_leaders_clock_is_not_told [],
+    SESSIONS_END_WITHOUT_A_LEADER = 193 sessions_end_for_want_of_a_leader [],
+    TIMERS_FIRE_OUT_OF_ORDER = 194 timers_fire_out_of_order [],
+    DUE_TIMERS_FIRE_ALL_AT_ONCE = 195 all_due_timers_are_appended_at_once [],
+    RESCHEDULED_TIMERS_KEEP_THEIR_DEADLINE = 196 rescheduled_timer_keeps_its_deadline [],
+    REPLACED_TIMERS_ARE_FORGOTTEN = 197 timer_that_is_replaced_under_way_never_fires [],
+    CLOCK_IS_FOLLOWED_BACK = 198 clock_of_the_core_goes_backwards [104],
+    SILENCE_IS_THE_CLIENTS = 199 pause_of_a_leader_counts_as_silence_of_clients [],
 }
 
 #[cfg(quorate_mutants)]

@@ -5,6 +5,7 @@ use crate::identity::{Life, MemberId, RecoveryEpoch, SessionId};
 use crate::position::Position;
 use crate::snapshot::SnapshotError;
 use crate::term::Term;
+use crate::time::Duration;
 
 /// What a member is doing.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -234,6 +235,15 @@ pub enum Notice {
         epoch: RecoveryEpoch,
         /// All before it was kept; what was promised at or behind it, in epochs before, is lost.
         kept: Position,
+    },
+    /// By this leader's clock more time has passed since it was last served than log time goes on by
+    /// at once ([`Timing::log_time_step_max`](crate::Timing::log_time_step_max)): it was stopped, or
+    /// its clock jumped. Timers of the service are late by what does not count.
+    ClockJumped {
+        /// What has passed by its clock.
+        passed: Duration,
+        /// By how much log time went on.
+        counted: Duration,
     },
     /// What came of a transfer of leadership that the host asked for with `Event::Transfer`. Each
     /// one is answered once, within two election time-outs of the member's clock, unless the member

@@ -140,6 +140,13 @@ pub const AT_RANDOM: &[AtRandom] = &[
         "only held bytes of the term that was asked for are sent, committed or not, and who \
          acknowledges has what the leader of that term has",
     ),
+    swept(
+        "TM-02",
+        &[FaultClass::Depose, FaultClass::Kill, FaultClass::PowerCut],
+        &["S25", "L8"],
+        "messages schedule, replace and cancel eight timers; each fires once for each time that it \
+         was scheduled, never early, and none that is due is left",
+    ),
     nowhere(
         "BI-07",
         "no member of a world lies: without seals nobody could tell; members of the fuzz target \

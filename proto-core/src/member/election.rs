@@ -603,6 +603,7 @@ impl Member {
     pub(super) fn step_down(&mut self, actions: &mut Actions) {
         if self.state.leading.take().is_some() {
             crate::mark::reached(crate::mark::TERM_ENDS_LEADERSHIP);
+            self.state.sessions.timers.recall();
             // Deadlines of a leader are none of a follower's.
             self.schedule_election();
             self.end_stalls_of_followers(actions);

@@ -43,6 +43,7 @@ mod storage;
 mod table;
 #[cfg(test)]
 mod tests;
+mod timer_table;
 mod timers;
 mod transfer;
 mod usage;
