@@ -167,6 +167,11 @@ mutants! {
     DECREE_NEVER_ENDS = 147 forced_recovery_elects_when_its_epoch_has_terms [120],
     ONE_EPOCH_FOR_ALL = 148 frames_of_a_former_recovery_epoch_are_sealed_as_of_the_present [120],
     RECOVERY_IS_NOT_PREPARED = 149 forced_recovery_is_noted_where_it_has_come_to_only [120],
+    RESTORED_GROUP_KNOWS_FORMER_LIVES = 180 restored_group_remembers_lives_of_the_former_one [],
+    RESTORED_GROUP_KEEPS_ITS_EPOCH = 181 restored_group_goes_on_in_the_former_recovery_epoch [],
+    RESTORED_INTO_ITS_OWN_GROUP = 182 backup_is_restored_into_the_group_that_it_is_of [68],
+    BACKUP_OF_ANOTHER_LOG = 183 backup_is_taken_of_a_snapshot_that_the_log_lacks [72],
+    BACKUP_IS_NOT_SYNCED = 184 backup_gets_its_name_before_it_is_synced [78],
 }
 
 #[cfg(quorate_mutants)]
