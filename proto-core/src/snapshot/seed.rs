@@ -106,3 +106,85 @@ fn pass_session(fields: &mut Fields<'_>) -> Result<(), SnapshotError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Level;
+    use crate::identity::{BootEpoch, Incarnation, Life, MemberId};
+    use crate::term::{Chain, Term, TermLine};
+    use crate::time::LogTime;
+
+    fn line(term: u64, base: u64, epoch: u32) -> TermLine {
+        let (member, incarnation) = (MemberId(2), Incarnation(3));
+        let leader = Life { member, incarnation, boot_epoch: BootEpoch(term) };
+        let (term, chain) = (Term(term), Chain(base));
+        TermLine { recovery_epoch: RecoveryEpoch(epoch), term, base: Position(base), leader, chain }
+    }
+
+    /// With two sessions, one of which has a reply, a timer, and two lives.
+    fn snapshot(lines: &[TermLine]) -> Snapshot {
+        let (position, time) = (Position(640), LogTime(9));
+        let point = SnapshotPoint { position, term: Term(4), chain: Chain(7), time };
+        let mut core = Vec::new();
+        write_point(&point, Level::Volatile, &mut core);
+        for count in [lines.len() as u32, 2, 1, 2] {
+            core.extend_from_slice(&count.to_le_bytes());
+        }
+        lines.iter().for_each(|line| write_line(line, &mut core));
+        for word in [8_u64, 1, 5, 1, 80, 3] {
+            core.extend_from_slice(&word.to_le_bytes());
+        }
+        core.extend_from_slice(b"yes");
+        for word in [16_u64, 2, 0, 0, 77, 1_000] {
+            core.extend_from_slice(&word.to_le_bytes());
+        }
+        core.resize(core.len() + 2 * LIFE_BYTES, 0xee);
+        Snapshot { point, core }
+    }
+
+    #[test]
+    fn what_the_members_were_to_each_other_goes_and_all_else_stays() {
+        let old = snapshot(&[line(2, 0, 0), line(4, 320, 1)]);
+        let seed = old.seed().unwrap();
+        assert_eq!(seed.history.lines(), [line(2, 0, 0), line(4, 320, 0)]);
+        assert_eq!((seed.sessions, seed.timers, seed.snapshot.point), (2, 1, old.point));
+        let (new, old_bytes) = (&seed.snapshot.core, old.core.len());
+        assert_eq!(new.len(), old_bytes - 2 * LIFE_BYTES);
+        assert_eq!(new[..52], old.core[..52]);
+        let state = 56 + 2 * 48;
+        assert_eq!(new[state..], old.core[state..old_bytes - 2 * LIFE_BYTES]);
+        // What came of it comes of it again.
+        assert_eq!(seed.snapshot.seed().unwrap(), seed);
+    }
+
+    #[test]
+    fn what_is_cut_short_or_contradicts_itself_is_refused() {
+        let whole = snapshot(&[line(2, 0, 0), line(4, 320, 1)]);
+        for length in 0..whole.core.len() {
+            let core = whole.core[..length].to_vec();
+            let refused = Snapshot { core, ..whole.clone() }.seed();
+            assert_eq!(refused, Err(SnapshotError::Truncated), "{length} bytes");
+        }
+        let mut longer = whole.clone();
+        longer.core.push(0);
+        assert_eq!(longer.seed(), Err(SnapshotError::Trailing));
+        let mut elsewhere = whole;
+        elsewhere.point.position = Position(648);
+        assert!(matches!(elsewhere.seed(), Err(SnapshotError::Contradiction { .. })));
+        for lines in [
+            &[][..],
+            &[line(2, 0, 0)],
+            &[line(4, 320, 0), line(2, 0, 0)],
+            &[line(2, 320, 0), line(4, 320, 0)],
+            &[line(4, 640, 0)],
+        ] {
+            let refused = snapshot(lines).seed();
+            assert!(matches!(refused, Err(SnapshotError::Contradiction { .. })), "{lines:?}");
+        }
+        // Counts that no bytes are behind take no memory.
+        let mut huge = snapshot(&[line(4, 0, 0)]);
+        huge.core[44..48].copy_from_slice(&[0xff; 4]);
+        assert_eq!(huge.seed(), Err(SnapshotError::Truncated));
+    }
+}
