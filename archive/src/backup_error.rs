@@ -38,8 +38,8 @@ pub enum BackupError {
     },
     /// The snapshot itself is damaged.
     #[error(
-        "{reason}; take another one with `tool snapshot`, or name an older one with --at: there are \
-         some at {older:?}"
+        "{reason}; take another one with `tool snapshot`, or name an older one with --at: there \
+         are some at {older:?}"
     )]
     BrokenSnapshot {
         /// What is wrong with it.
@@ -76,8 +76,11 @@ pub enum BackupError {
         what: &'static str,
     },
     /// Another version wrote it.
-    #[error("the backup {} has layout {found}, which this program does not know; restore it with the \
-             program of the version that took it", path.display())]
+    #[error(
+        "the backup {} has layout {found}, which this program does not know; restore it with the \
+         program of the version that took it",
+        path.display()
+    )]
     Layout {
         /// The file.
         path: PathBuf,

@@ -36,7 +36,8 @@ pub(crate) fn run(
             tell_line(object(&plan, to, Some(&taken)));
         } else {
             tell_line(format_args!(
-                "{} holds member {} of group {:#018x} up to {} of term {}: {} bytes, digest {:016x}",
+                "{} holds member {} of group {:#018x} up to {} of term {}: {} bytes, digest \
+                 {:016x}",
                 to.display(),
                 taken.owner.member,
                 taken.owner.group.0,

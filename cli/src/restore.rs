@@ -79,7 +79,8 @@ fn tell(whole: &WholeBackup, members: &[Configuration], dry_run: bool) {
     let Backup { owner, recovery_epoch, taken_at_seconds, point, digest, .. } = whole.backup();
     tell_line(format_args!(
         "the backup is whole: group {:#018x} in recovery epoch {} up to {} of term {}, taken from \
-         member {} at {taken_at_seconds} s since 1970, digest {digest:016x}; {} sessions, {} timers",
+         member {} at {taken_at_seconds} s since 1970, digest {digest:016x}; {} sessions, {} \
+         timers",
         owner.group.0,
         recovery_epoch.0,
         point.position,

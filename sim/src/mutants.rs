@@ -109,7 +109,7 @@ pub const FOUND_BY: [(&str, u32); 53] = [
 /// Mistakes that no seed shows, and a case of the suite that notices each: those that only change
 /// who bears how much, those of the archive, for which this world has disks of its own, and those
 /// that take what no world offers.
-pub const FOUND_BY_CASES: [(u32, &str); 40] = [
+pub const FOUND_BY_CASES: [(u32, &str); 44] = [
     (mutant::LEADER_CARRIES_CATCH_UP, "CU-10"),
     (mutant::REFUSALS_ARE_FORGOTTEN, "CU-02"),
     (mutant::DEAF_SOURCES_ARE_TRUSTED, "CU-17"),
@@ -145,6 +145,10 @@ pub const FOUND_BY_CASES: [(u32, &str); 40] = [
     (mutant::LOG_HAS_NO_CAP, "RB-07"),
     (mutant::SAFE_REPLIES_DO_NOT_WAIT, "CD-20"),
     (mutant::LEVEL_IS_LOST_WITH_THE_LEADER, "CD-20"),
+    (mutant::DECREE_IS_ANYBODYS, "CD-10"),
+    (mutant::DECREE_NEVER_ENDS, "CD-10"),
+    (mutant::ONE_EPOCH_FOR_ALL, "CD-10"),
+    (mutant::RECOVERY_IS_NOT_PREPARED, "CD-10"),
     (mutant::RESTORED_GROUP_KNOWS_FORMER_LIVES, "SN-18"),
     (mutant::RESTORED_GROUP_KEEPS_ITS_EPOCH, "SN-18"),
     (mutant::RESTORED_INTO_ITS_OWN_GROUP, "SN-18"),
