@@ -348,6 +348,7 @@ fn write<D: Disk>(
             let (reason, older) = (error.to_string(), plan.older.clone());
             BackupError::BrokenSnapshot { reason, older }
         }
+        error if error.is_not_found() => BackupError::Removed { path: plan.snapshot.clone() },
         other => BackupError::Archive(other),
     };
     let manifest = &plan.manifest;

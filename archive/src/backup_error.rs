@@ -47,6 +47,12 @@ pub enum BackupError {
         /// Where older ones stand.
         older: Vec<u64>,
     },
+    /// The member that runs has newer ones by now.
+    #[error("{} was removed for a newer snapshot meanwhile; try again", path.display())]
+    Removed {
+        /// The file.
+        path: PathBuf,
+    },
     /// Nothing is replaced.
     #[error("{} exists, and no backup replaces anything; name another file", path.display())]
     Exists {

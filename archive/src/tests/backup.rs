@@ -196,6 +196,10 @@ fn sn18_a_member_that_runs_is_backed_up_whatever_it_removes_meanwhile() {
     assert!(seen.is_sorted_by_key(|progress| (progress.step != Step::Write, progress.done)));
     let last = seen.last().unwrap();
     assert_eq!((last.step, last.done), (Step::Verify, last.of));
+    // Before it was opened, that is told.
+    let other = Path::new("/backups/other");
+    let removed = back_up_on(&disk, &planned, other, 7, &mut quiet).unwrap_err();
+    assert!(matches!(removed, BackupError::Removed { .. }), "{removed}");
 }
 
 #[test]
