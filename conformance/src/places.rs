@@ -125,6 +125,11 @@ pub const NOT_ON_REAL_PROCESSES: &[(&str, &str)] = &[
          the benchmarks measures it, with 1 GiB",
     ),
     (
+        "SN-18",
+        "how a product is backed up is no part of its description; the tests of the command play \
+         it, with a member of the former group that goes on",
+    ),
+    (
         "CU-01",
         "how a product gives a member a new directory is no part of its description; the tests of the \
          command play it",
