@@ -167,6 +167,14 @@ mutants! {
     DECREE_NEVER_ENDS = 147 forced_recovery_elects_when_its_epoch_has_terms [120],
     ONE_EPOCH_FOR_ALL = 148 frames_of_a_former_recovery_epoch_are_sealed_as_of_the_present [120],
     RECOVERY_IS_NOT_PREPARED = 149 forced_recovery_is_noted_where_it_has_come_to_only [120],
+    READS_WITHOUT_A_ROUND = 170 leader_answers_reads_without_a_round [100],
+    OLD_ROUNDS_CONFIRM_READS = 171 round_that_began_before_a_read_confirms_it [99],
+    READS_BEFORE_ITS_TERM = 172 leader_answers_reads_before_it_has_committed_in_its_term [98],
+    LEASE_OUTLIVES_A_TRANSFER = 173 lease_is_kept_when_another_is_told_to_campaign [103],
+    SESSION_READS_GO_BACK = 174 session_reads_do_not_wait_for_their_position [],
+    STALE_READS_HAVE_NO_BOUND = 175 stale_reads_have_no_bound [100],
+    PROMISES_END_WITH_A_LIFE = 176 voter_that_starts_elects_at_once_where_there_are_leases [103],
+    LEASE_IS_NOT_LOOKED_AT_AGAIN = 177 lease_is_not_looked_at_behind_the_query [102],
 }
 
 #[cfg(quorate_mutants)]

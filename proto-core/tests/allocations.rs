@@ -342,6 +342,8 @@ impl Cluster {
                 | Action::DropSnapshot
                 | Action::InstallSnapshot { .. }
                 | Action::Restart
+                | Action::ServeRead(_)
+                | Action::AnswerRead { .. }
                 | Action::TakeSnapshot { .. } => {}
             }
         }
