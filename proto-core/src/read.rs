@@ -90,6 +90,9 @@ pub enum ReadRefusal {
     /// The service answers no such reads.
     #[error("the service answers no such reads")]
     Unsupported,
+    /// The service failed over it; it goes on.
+    #[error("the service failed over the read")]
+    Failed,
     /// The member is stopping.
     #[error("the member is stopping")]
     Stopping,
@@ -99,7 +102,7 @@ impl ReadRefusal {
     /// Whether no other member says otherwise.
     #[must_use]
     pub const fn is_final(&self) -> bool {
-        matches!(self, Self::TooLong { .. } | Self::Unsupported)
+        matches!(self, Self::TooLong { .. } | Self::Unsupported | Self::Failed)
     }
 }
 

@@ -54,6 +54,7 @@ fn outcome(read: &wire::ReadReplyDecoder<'_>) -> Result<ReadOutcome, DecodeError
         wire::ReadResult::Behind => ReadRefusal::Behind { applied },
         wire::ReadResult::TooOld => ReadRefusal::TooOld { age: Duration(value) },
         wire::ReadResult::Unsupported => ReadRefusal::Unsupported,
+        wire::ReadResult::Failed => ReadRefusal::Failed,
         wire::ReadResult::Stopping => ReadRefusal::Stopping,
         wire::ReadResult::Unknown(_) => return Err(DecodeError::Enumeration),
     };

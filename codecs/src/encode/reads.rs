@@ -68,6 +68,7 @@ fn write_outcome(reply: &mut wire::ReadReplyEncoder<'_>, outcome: &ReadOutcome) 
             wire::ReadResult::TooOld
         }
         Err(ReadRefusal::Unsupported) => wire::ReadResult::Unsupported,
+        Err(ReadRefusal::Failed) => wire::ReadResult::Failed,
         Err(ReadRefusal::Stopping) => wire::ReadResult::Stopping,
     };
     reply.set_result(result);

@@ -252,6 +252,8 @@ pub enum ReadResult {
     Unsupported,
     /// The member is stopping.
     Stopping,
+    /// The service failed over it.
+    Failed,
     /// A value that a newer version knows.
     Unknown(u8),
 }
@@ -269,6 +271,7 @@ impl ReadResult {
             Self::TooOld => 5,
             Self::Unsupported => 6,
             Self::Stopping => 7,
+            Self::Failed => 8,
             Self::Unknown(code) => code,
         }
     }
@@ -285,6 +288,7 @@ impl ReadResult {
             5 => Self::TooOld,
             6 => Self::Unsupported,
             7 => Self::Stopping,
+            8 => Self::Failed,
             code => Self::Unknown(code),
         }
     }

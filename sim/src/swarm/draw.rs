@@ -55,6 +55,7 @@ impl Swarm {
             encoded,
             candidacy_delays: draw_delays(&mut dice("swarm priorities")),
             durability: Durability::Durable,
+            reads: dice("swarm reads").pick(&crate::reads::RATES),
         };
         if dice("swarm fetches").chance(ALWAYS / 8) {
             swarm.favour_fetches(seed);
@@ -127,6 +128,7 @@ pub(super) fn draw_limits(dice: &mut Dice, small: bool) -> Limits {
         snapshot_interval_bytes: 0,
         purge_keep_bytes: u64::MAX,
         log_bytes_max: u64::MAX,
+        queries_max: 16,
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Swarm {
     pub candidacy_delays: Vec<u64>,
     /// What the members take for committed: durable bytes, unless a schedule says otherwise.
     pub durability: Durability,
+    /// How often a client reads when it might submit, in millionths.
+    pub reads: u32,
 }
 
 /// What links do to datagrams. Probabilities are in millionths, times in nanoseconds.

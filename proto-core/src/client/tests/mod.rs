@@ -386,7 +386,7 @@ fn closing_ends_without_an_answer() {
     world.step(ClientEvent::Close);
     world.run_for(300);
     assert_eq!(world.ended, Some(Ok(())));
-    assert_eq!(world.closes, u64::from(CLOSE_TRIES_MAX));
+    assert_eq!(world.closes, u64::from(close::CLOSE_TRIES_MAX));
 
     let mut never = World::new(config());
     never.step(ClientEvent::Close);
