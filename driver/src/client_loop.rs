@@ -8,8 +8,8 @@ use quorate_core::client::{
     ClientAction, ClientActions, ClientError, ClientEvent, ReadError, Reject, SyncTimedOut,
 };
 use quorate_core::{
-    Client, Instant, MemberId, Position, ReadAnswer, ReadLevel, Sender as Origin, SessionId, Stream,
-    Term,
+    Client, Instant, MemberId, Position, ReadAnswer, ReadLevel, Sender as Origin, SessionId,
+    Stream, Term,
 };
 
 use crate::faults::{FaultCounters, FaultyPort};

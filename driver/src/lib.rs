@@ -102,8 +102,8 @@ pub use faults::{FaultCounters, Faults, FaultyPort};
 pub use frozen::Frozen;
 pub use host::ServiceHost;
 pub use member_handle::{
-    MemberGone, MemberHandle, MemberOptions, MemberReadError, RunError, StartMemberError, TakeSnapshotError,
-    TransferError,
+    MemberGone, MemberHandle, MemberOptions, MemberReadError, RunError, StartMemberError,
+    TakeSnapshotError, TransferError,
 };
 pub use member_host::{Completions, MemberHost, STOP_TIMEOUT};
 pub use member_loop::{MemberLoop, Stopped};

@@ -392,7 +392,8 @@ impl Timing {
         check(age > most, "log_age_max", age, "must be above election_timeout_max");
         if let Some(Lease { drift_per_mille }) = self.lease {
             let drift = Duration(u64::from(drift_per_mille));
-            check((1..=500).contains(&drift.0), "lease", drift, "must be a drift of 1 to 500 in 1000");
+            let bounded = (1..=500).contains(&drift.0);
+            check(bounded, "lease_drift_per_mille", drift, "must be in 1..=500");
         }
     }
 

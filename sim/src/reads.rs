@@ -71,7 +71,7 @@ impl World {
                 self.watch.show(&self.nodes, self.now, 0, read);
             }
             // It has changed nothing, so nothing follows.
-            Err(_) => self.tally.saw(Mark::ReadGivenUp),
+            Err(_) => {}
         }
     }
 }

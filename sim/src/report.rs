@@ -142,7 +142,6 @@ marks! {
     ReadByLease "linearizable reads by leases, where there are any",
     ReadOfSession "session reads",
     ReadStale "stale reads",
-    ReadGivenUp "reads that ended without an answer",
     ReadRepair "repairs from the archive",
     ReadApply "frames applied from the archive",
     DuplicateSuppressed "duplicate messages suppressed",

@@ -1,8 +1,6 @@
 //! Reads, and where they see the log.
 
-use quorate_core::{
-    Duration, Message, Position, ReadAnswer, ReadLevel, ReadOutcome, ReadRefusal,
-};
+use quorate_core::{Duration, Message, Position, ReadAnswer, ReadLevel, ReadOutcome, ReadRefusal};
 
 use crate::DecodeError;
 use crate::generated as wire;

@@ -44,9 +44,7 @@ pub(super) fn write_answer(answer: Result<&[u8], ReadRefusal>, out: &mut Writer)
     out.bytes(answer.unwrap_or_default());
 }
 
-pub(super) fn read_answer<'a>(
-    fields: &mut Reader<'a>,
-) -> Option<Result<&'a [u8], ReadRefusal>> {
+pub(super) fn read_answer<'a>(fields: &mut Reader<'a>) -> Option<Result<&'a [u8], ReadRefusal>> {
     Some(Err(match (fields.u8()?, fields.u64()?) {
         (0, _) => return Some(Ok(fields.rest())),
         (1, _) => ReadRefusal::Busy,

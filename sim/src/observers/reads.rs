@@ -36,7 +36,9 @@ impl Reads {
     fn begin(&mut self, key: ClientKey, number: u64, level: ReadLevel) {
         let least = match level {
             ReadLevel::Linearizable | ReadLevel::Lease => self.acknowledged,
-            ReadLevel::Session { least } => least.max(self.seen.get(&key).copied().unwrap_or_default()),
+            ReadLevel::Session { least } => {
+                least.max(self.seen.get(&key).copied().unwrap_or_default())
+            }
             ReadLevel::Stale { .. } => Position::ZERO,
         };
         self.asked.insert(number, Asked { key, level, least });

@@ -1,6 +1,7 @@
 //! The draws of a seed's options. Each part has dice of its own.
 
 use quorate_core::client::{ClientLimits, ClientTiming};
+use quorate_core::config::Lease;
 use quorate_core::{Durability, Duration, Limits, Timing};
 
 use super::{
@@ -62,6 +63,9 @@ impl Swarm {
         }
         if dice("swarm minority").chance(ALWAYS / 32) {
             swarm.spare_a_quorum();
+        }
+        if dice("swarm leases").chance(HALF) {
+            swarm.timing.lease = Some(Lease { drift_per_mille: 50 });
         }
         swarm.clear_rates();
         swarm

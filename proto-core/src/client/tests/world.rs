@@ -17,8 +17,8 @@ use crate::identity::{
 };
 use crate::message::{ConnectOutcome, EpochRange, Incoming, Message, Sender, Stream};
 use crate::position::{Position, PositionRange};
-use crate::read::ReadAnswer;
 use crate::random::Random;
+use crate::read::ReadAnswer;
 use crate::stream::{
     Inlet, NakTiming, Outlet, RepairTiming, egress_tag, ingress_tag, session_epoch,
 };

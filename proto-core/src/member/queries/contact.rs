@@ -67,7 +67,11 @@ impl Rounds {
     }
 
     /// When the newest round up to `answered` was sent of those that satisfy `does`.
-    pub(super) fn sent_at(&self, answered: u64, does: impl Fn(Position) -> bool) -> Option<Instant> {
+    pub(super) fn sent_at(
+        &self,
+        answered: u64,
+        does: impl Fn(Position) -> bool,
+    ) -> Option<Instant> {
         let mut known = self.sent.iter().rev();
         let found = known.find(|(round, _, commit)| *round <= answered && does(*commit));
         found.map(|(_, at, _)| *at)
@@ -90,7 +94,9 @@ impl Member {
         let Some(leading) = &state.leading else {
             let slack = self.config.timing.election_timeout_min;
             let heard = queries.contact.at(applied);
-            return heard.map_or(ReadAnswer::AGE_UNKNOWN, |at| Duration(state.now.since(at).0.saturating_add(slack.0)));
+            return heard.map_or(ReadAnswer::AGE_UNKNOWN, |at| {
+                Duration(state.now.since(at).0.saturating_add(slack.0))
+            });
         };
         let (answered, has) = (leading.answered_round(), |commit| leading.has_committed(commit));
         let sent = queries.rounds.sent_at(answered, |commit| commit <= applied && has(commit));

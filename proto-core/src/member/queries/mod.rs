@@ -21,8 +21,8 @@ use core::hash::{Hash, Hasher};
 
 use super::{Handled, Member};
 use crate::action::{Action, Actions, Destination};
-use crate::hash::StateHasher;
 use crate::config::{MemberConfig, Recovered};
+use crate::hash::StateHasher;
 use crate::identity::{Endpoint, MemberId};
 use crate::message::{Incoming, Message};
 use crate::mutant;
@@ -79,10 +79,18 @@ enum Stage {
 
 #[derive(Clone, Copy, Debug, Hash)]
 enum Asker {
-    Host { token: u64 },
-    Client { at: Endpoint, number: u64 },
+    Host {
+        token: u64,
+    },
+    Client {
+        at: Endpoint,
+        number: u64,
+    },
     /// Who asks for the index only.
-    Follower { member: MemberId, number: u64 },
+    Follower {
+        member: MemberId,
+        number: u64,
+    },
 }
 
 /// A read that the service is to answer.
@@ -395,9 +403,7 @@ impl Member {
             let (asker, stage) = (read.asker, read.stage);
             self.state.queries.waiting.pop_front();
             let refusal = match stage {
-                Stage::Apply { .. } => {
-                    ReadRefusal::Behind { applied: self.state.applier.applied }
-                }
+                Stage::Apply { .. } => ReadRefusal::Behind { applied: self.state.applier.applied },
                 _ => ReadRefusal::Unconfirmed,
             };
             self.answer_read(asker, Err(refusal), actions);

@@ -181,7 +181,9 @@ fn e99_an_index_that_was_said_to_a_former_life_is_none() {
     let follower = others[0];
     let number = |cluster: &Cluster| {
         let asked = cluster.queue.iter().filter_map(|(_, _, _, datagram)| match datagram {
-            super::cluster::Datagram::Control(Message::ReadIndexRequest { number }) => Some(*number),
+            super::cluster::Datagram::Control(Message::ReadIndexRequest { number }) => {
+                Some(*number)
+            }
             _ => None,
         });
         asked.last().expect("it has asked")
@@ -199,7 +201,11 @@ fn e99_an_index_that_was_said_to_a_former_life_is_none() {
         cluster.say(leader, follower, Message::ReadIndexReply { number, index: Position::ZERO });
         assert!(cluster.answer(follower, 2).is_none(), "{number} of {second}");
     }
-    cluster.say(leader, follower, Message::ReadIndexReply { number: second, index: Position::ZERO });
+    cluster.say(
+        leader,
+        follower,
+        Message::ReadIndexReply { number: second, index: Position::ZERO },
+    );
     assert_eq!(count(&cluster, follower, 2), Some(1));
 }
 
@@ -308,7 +314,8 @@ fn e102_a_lease_lasts_from_the_sending_of_its_round_until_the_answer_is_there() 
 fn e103_a_leader_that_tells_another_to_campaign_drops_its_lease() {
     let (mut cluster, leader, others) = leased();
     cluster.lose = |cut, from, to, what| {
-        let is_campaign = matches!(what, super::cluster::Datagram::Control(Message::Campaign { .. }));
+        let is_campaign =
+            matches!(what, super::cluster::Datagram::Control(Message::Campaign { .. }));
         is_campaign || super::cluster::isolated(cut, from, to, what)
     };
     cluster.step(leader, Event::Transfer { request: 1, target: Some(id(others[0])) });
