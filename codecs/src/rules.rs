@@ -2,7 +2,8 @@
 
 use quorate_core::frame::ALIGNMENT;
 use quorate_core::message::{ConnectOutcome, EpochRange, HISTORY_PARTS_MAX, Live};
-use quorate_core::{Message, Position, PositionRange, Stream, mutant};
+use quorate_core::read::READ_BYTES_MAX;
+use quorate_core::{Message, Position, PositionRange, ReadLevel, ReadRefusal, Stream, mutant};
 
 use crate::DecodeError;
 
@@ -53,11 +54,30 @@ pub(crate) fn check(message: &Message) -> Result<(), DecodeError> {
             positions(&[Position(session.0)])
         }
         Message::SyncReply { safe, .. } => positions(&[*safe]),
+        Message::ReadRequest { level: ReadLevel::Session { least }, payload, .. } => {
+            read_bytes(payload)?;
+            positions(&[*least])
+        }
+        Message::ReadRequest { payload, .. } => read_bytes(payload),
+        Message::ReadReply { outcome: Ok(answer), .. } => {
+            read_bytes(&answer.payload)?;
+            positions(&[answer.applied])
+        }
+        Message::ReadReply { outcome: Err(ReadRefusal::Behind { applied }), .. } => {
+            positions(&[*applied])
+        }
+        Message::ReadIndexReply { index, .. } => positions(&[*index]),
         Message::Abdicate { .. }
         | Message::Ballot { .. }
         | Message::Campaign { .. }
+        | Message::ReadReply { .. }
+        | Message::ReadIndexRequest { .. }
         | Message::SyncRequest { .. } => Ok(()),
     }
+}
+
+fn read_bytes(payload: &[u8]) -> Result<(), DecodeError> {
+    if payload.len() > READ_BYTES_MAX { Err(DecodeError::Group) } else { Ok(()) }
 }
 
 fn check_outcome(outcome: &ConnectOutcome) -> Result<(), DecodeError> {

@@ -65,6 +65,8 @@ pub enum TimerKind {
     Checkpoint,
     /// To ask for a snapshot of another member, or for holes in one.
     Snapshot,
+    /// To ask a leader again for a read, or to refuse one that has waited for too long.
+    Reads,
     /// To tell that the host does not report that a snapshot is installed.
     Installation,
     /// To give up bringing the disk up to what was promised.
@@ -529,6 +531,12 @@ impl FailStop {
 /// What a member has counted since it was constructed. None of it is part of its state.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counters {
+    /// Reads that were answered.
+    pub reads_answered: u64,
+    /// Reads that were refused.
+    pub reads_refused: u64,
+    /// Rounds of heartbeats that were sent for reads.
+    pub read_rounds: u64,
     /// Elections that this member won.
     pub elections_won: u64,
     /// Canvasses that this member began.

@@ -17,8 +17,8 @@ mod rb;
 mod sn;
 mod sn_fetches;
 mod sn_members;
-mod tn;
 mod tm;
+mod tn;
 
 use crate::case::{Case, Verdict};
 use crate::trial::Trial;

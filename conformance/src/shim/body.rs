@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use quorate_core::config::Lease;
 use quorate_core::{
     BootEpoch, Chain, Counters, Durability, Duration, Endpoint, FailStop, GroupId, Incarnation,
     Instant, Life, Limits, LogTime, MemberConfig, MemberId, Position, Recovered, RecoveryEpoch,
@@ -128,7 +129,8 @@ wrapped!(
 
 /// The body of a type whose fields are all numbers: without `..`, so that none is forgotten.
 macro_rules! numbers {
-    ($(#[$attributes:meta])* $body:ident of $of:ident { $($field:ident),* $(,)? }) => {
+    ($(#[$attributes:meta])* $body:ident of $of:ident { $($field:ident),* $(,)? }
+        $(but $other:ident)?) => {
         #[derive(Clone, Debug, Default, Deserialize, Serialize)]
         $(#[$attributes])*
         pub(super) struct $body {
@@ -137,12 +139,12 @@ macro_rules! numbers {
 
         impl $body {
             pub(super) fn from(it: &$of) -> Self {
-                let $of { $($field),* } = it;
+                let $of { $($field,)* $($other: _,)? } = it;
                 Self { $($field: $field.number(),)* }
             }
 
             pub(super) fn to(&self) -> Option<$of> {
-                Some($of { $($field: Number::of(self.$field)?,)* })
+                Some($of { $($field: Number::of(self.$field)?,)* $($other: None)? })
             }
         }
     };
@@ -154,19 +156,21 @@ numbers!(TimingBody of Timing {
     heartbeat_interval, heartbeat_first, election_timeout_min, election_timeout_max, nak_delay,
     nak_retry, repair_linger, progress_timeout, session_timeout, peer_record_interval,
     stall_timeout, candidacy_delay, log_age_max,
-});
+} but lease);
 numbers!(LimitsBody of Limits {
     window_bytes, message_bytes_max, uncommitted_bytes_max, unapplied_bytes_max, slice_bytes,
     run_bytes_max, coverage_ranges_max, repair_request_bytes_max, repair_budget_bytes, reads_max,
     read_bytes_max, apply_batch_max, sessions_max, session_window_bytes, in_flight_max,
     reply_bytes_max, timers_max, snapshot_interval_bytes, purge_keep_bytes, log_bytes_max,
+    queries_max,
 });
 numbers!(LifeBody of Life { member, incarnation, boot_epoch });
 numbers!(#[serde(default)] CountersBody of Counters {
     elections_won, canvasses, naks_sent, nak_ranges_sent, naks_received, repair_bytes_sent,
     repairs_sent, repairs_refused, duplicate_bytes, slices_dropped, frames_rejected, cuts,
     datagrams_ignored, completions_ignored, duplicates_suppressed, messages_appended,
-    messages_applied, snapshots_stored, snapshots_failed, snapshots_skipped, purges,
+    messages_applied, reads_answered, reads_refused, read_rounds, snapshots_stored,
+    snapshots_failed, snapshots_skipped, purges,
     snapshot_fetches, snapshot_bytes_received, snapshot_bytes_sent, snapshots_rejected,
     replies_resent, back_pressure,
 });
@@ -186,6 +190,9 @@ struct ConfigBody {
     /// In nanoseconds, of a volatile group.
     #[serde(default)]
     checkpoint_interval: Option<u64>,
+    /// Where there are leases.
+    #[serde(default)]
+    lease_drift_per_mille: Option<u32>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -309,6 +316,7 @@ impl Begin {
             timing: TimingBody::from(timing),
             limits: LimitsBody::from(limits),
             checkpoint_interval: durability.checkpoint_interval().map(|interval| interval.0),
+            lease_drift_per_mille: timing.lease.map(|lease| lease.drift_per_mille),
         };
         let Recovered {
             life,
@@ -348,6 +356,8 @@ impl Begin {
             None => None,
         };
         let voters = config.voters.iter().map(|(id, text)| Some((MemberId(*id), endpoint(text)?)));
+        let lease = config.lease_drift_per_mille;
+        let lease = lease.map(|drift_per_mille| Lease { drift_per_mille });
         let parts = (
             MemberConfig {
                 group: GroupId(config.group),
@@ -359,7 +369,7 @@ impl Begin {
                 member: MemberId(config.member),
                 voters: voters.collect::<Option<_>>()?,
                 seed: config.seed,
-                timing: config.timing.to()?,
+                timing: Timing { lease, ..config.timing.to()? },
                 limits: config.limits.to()?,
             },
             Recovered {

@@ -27,6 +27,7 @@ mod levels;
 mod log;
 mod parting;
 mod peers;
+mod queries;
 mod readmission;
 mod repair;
 mod replies;
@@ -79,6 +80,7 @@ use self::levels::Doubt;
 use self::log::Log;
 use self::parting::Parting;
 use self::peers::{Hearing, Peers};
+use self::queries::Queries;
 use self::readmission::{Readmissions, Standing, is_heard_of_newcomers};
 use self::repair::Reads;
 use self::serving_snapshots::Serving;
@@ -132,6 +134,7 @@ struct State {
     serving: Serving,
     fetching: Fetching,
     connections: Connections,
+    queries: Queries,
     space: Space,
     stalls: Stalls,
     /// Something waits to be sent with the next flush.
@@ -199,6 +202,7 @@ impl Member {
             serving: Serving::default(),
             fetching: Fetching::default(),
             connections: Connections::default(),
+            queries: Queries::beginning(&config, &recovered, now),
             space: Space::Enough,
             flush_wanted: false,
             fail_stop: None,
@@ -310,6 +314,9 @@ impl Member {
             }
             Message::Impaired { .. } | Message::LevelGrant { .. } | Message::Registered { .. } => {
                 self.handle_doubtful(from, message, actions)
+            }
+            Message::ReadIndexRequest { .. } | Message::ReadIndexReply { .. } => {
+                self.handle_index_message(from, message, actions)
             }
             Message::Abdicate { term } => self.handle_abdicate(from, term, actions),
             Message::Campaign { term, round } => self.handle_campaign(from, term, round, actions),
@@ -447,6 +454,7 @@ impl Member {
             (state.space.retry_at(), TimerKind::Storage),
             (self.checkpoint_deadline(), TimerKind::Checkpoint),
             (self.fetching_deadline(), TimerKind::Snapshot),
+            (self.queries_deadline(), TimerKind::Reads),
         ];
         let set = timers.into_iter().filter_map(|(at, kind)| at.map(|at| (at, kind)));
         set.min_by_key(|(at, _)| *at)
@@ -539,6 +547,7 @@ impl Member {
         assert!(state.sessions.len() <= limits.sessions_max, "too many sessions");
         assert!(state.connections.len() <= limits.sessions_max, "too many connections");
         assert!(state.reads.len() <= limits.reads_max + 1, "too many reads");
+        assert!(state.queries.len() <= limits.queries_max, "too many queries");
         assert!(
             state.log.image.beyond().len() <= limits.coverage_ranges_max,
             "too many ranges behind holes"

@@ -10,7 +10,7 @@ mod search;
 #[cfg(test)]
 mod tests;
 
-pub use models::{Register, RegisterCall, Swap};
+pub use models::{Register, RegisterCall, Swap, SwapOrRead};
 
 use std::collections::BTreeMap;
 
