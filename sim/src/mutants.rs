@@ -111,7 +111,7 @@ pub const FOUND_BY: [(&str, u32); 55] = [
 /// Mistakes that no seed shows, and a case of the suite that notices each: those that only change
 /// who bears how much, those of the archive, for which this world has disks of its own, and those
 /// that take what no world offers.
-pub const FOUND_BY_CASES: [(u32, &str); 35] = [
+pub const FOUND_BY_CASES: [(u32, &str); 39] = [
     (mutant::LEADER_CARRIES_CATCH_UP, "CU-10"),
     (mutant::REFUSALS_ARE_FORGOTTEN, "CU-02"),
     (mutant::DEAF_SOURCES_ARE_TRUSTED, "CU-17"),
@@ -147,6 +147,10 @@ pub const FOUND_BY_CASES: [(u32, &str); 35] = [
     (mutant::LOG_HAS_NO_CAP, "RB-07"),
     (mutant::SAFE_REPLIES_DO_NOT_WAIT, "CD-20"),
     (mutant::LEVEL_IS_LOST_WITH_THE_LEADER, "CD-20"),
+    (mutant::DECREE_IS_ANYBODYS, "CD-10"),
+    (mutant::DECREE_NEVER_ENDS, "CD-10"),
+    (mutant::ONE_EPOCH_FOR_ALL, "CD-10"),
+    (mutant::RECOVERY_IS_NOT_PREPARED, "CD-10"),
 ];
 
 /// Mistakes that show only where committed bytes may be in memory: their seeds are of such worlds.
