@@ -10,11 +10,8 @@ pub(crate) fn members_and_clients_read_at_all_levels(group: &Group<'_>) {
     let members: Vec<_> = (0..group.runtimes.len()).map(|index| group.start(index)).collect();
     let client = group.client();
     send(&client, 0..100);
-    let levels = [
-        ReadLevel::Linearizable,
-        ReadLevel::Lease,
-        ReadLevel::Session { least: Position::ZERO },
-    ];
+    let levels =
+        [ReadLevel::Linearizable, ReadLevel::Lease, ReadLevel::Session { least: Position::ZERO }];
     let count = |payload: &[u8]| u64::from_le_bytes(payload.try_into().unwrap());
     // At once: what the client was answered is to be seen, whoever is asked.
     for level in levels {
