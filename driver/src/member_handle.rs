@@ -146,7 +146,7 @@ pub enum RunError {
     Task(String),
 }
 
-/// Why a member does not answer a read of its host. It has changed nothing: read again, or elsewhere.
+/// Why a member does not answer a read of its host. It has changed nothing: read again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MemberReadError {

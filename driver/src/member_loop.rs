@@ -452,20 +452,22 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
             Action::Apply(apply) => self.apply(&apply, read),
             Action::ServeRead(query) => self.serve_read(&query),
             Action::AnswerRead { token, outcome } => self.answered.push_back((token, outcome)),
-            Action::Notify(notice) => {
-                report(self.member.config().member, &notice);
-                match notice {
-                    Notice::Transfer { request, outcome } => {
-                        self.transferred.push_back((request, outcome));
-                    }
-                    Notice::SnapshotMarked { position, .. } => self.marked = Some(Ok(position)),
-                    Notice::SnapshotRefused { refusal } => self.marked = Some(Err(refusal)),
-                    _ => {}
-                }
-            }
+            Action::Notify(notice) => self.note(notice),
             Action::FailStop(reason) => {
                 self.stopped = Some(Stopped { reason, detail: self.detail.take() });
             }
+        }
+    }
+
+    fn note(&mut self, notice: Notice) {
+        report(self.member.config().member, &notice);
+        match notice {
+            Notice::Transfer { request, outcome } => {
+                self.transferred.push_back((request, outcome));
+            }
+            Notice::SnapshotMarked { position, .. } => self.marked = Some(Ok(position)),
+            Notice::SnapshotRefused { refusal } => self.marked = Some(Err(refusal)),
+            _ => {}
         }
     }
 

@@ -60,10 +60,9 @@ pub trait Service {
         Ok(())
     }
 
-    /// Answers a read, which changes nothing: what it appends to `reply` goes to whoever reads. It is
-    /// called between two messages, on any member, at any position: what has to be equal on all
-    /// members is no more than the state. A member waits for it, so it should be quick. It answers
-    /// none by default.
+    /// Answers a read, which changes nothing: what it appends to `reply` goes to whoever reads. It
+    /// is called between two messages, on any member, at any position. A member waits for it, so
+    /// it should be quick. It answers none by default.
     ///
     /// # Errors
     /// [`QueryError`]: whoever reads is told, and the member goes on; so it does behind a panic.

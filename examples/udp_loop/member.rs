@@ -231,12 +231,10 @@ impl Host<'_> {
             | Action::Restart => unreachable!("no member has a snapshot"),
             // Where a service answers reads, it does so here, in the state in which it is now.
             Action::ServeRead(query) => {
-                self.completions.push_back(Completion::NoAnswer(query.number));
+                self.completions.push_back(Completion::NoAnswer(query.number))
             }
-            // This host reads nothing itself.
-            Action::AnswerRead { .. } => {}
-            // In production: logs and metrics.
-            Action::Notify(_) => {}
+            // In production: logs and metrics. This host reads nothing itself.
+            Action::Notify(_) | Action::AnswerRead { .. } => {}
             Action::FailStop(reason) => return Err(reason.into()),
             Action::Apply(_) => unreachable!("frames for the service are applied in a batch"),
         }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use quorate_core::config::Lease;
 use quorate_core::{
     BootEpoch, Chain, Counters, Durability, Duration, Endpoint, FailStop, GroupId, Incarnation,
     Instant, Life, Limits, LogTime, MemberConfig, MemberId, Position, Recovered, RecoveryEpoch,
@@ -190,9 +189,6 @@ struct ConfigBody {
     /// In nanoseconds, of a volatile group.
     #[serde(default)]
     checkpoint_interval: Option<u64>,
-    /// Where there are leases.
-    #[serde(default)]
-    lease_drift_per_mille: Option<u32>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -316,7 +312,6 @@ impl Begin {
             timing: TimingBody::from(timing),
             limits: LimitsBody::from(limits),
             checkpoint_interval: durability.checkpoint_interval().map(|interval| interval.0),
-            lease_drift_per_mille: timing.lease.map(|lease| lease.drift_per_mille),
         };
         let Recovered {
             life,
@@ -356,8 +351,6 @@ impl Begin {
             None => None,
         };
         let voters = config.voters.iter().map(|(id, text)| Some((MemberId(*id), endpoint(text)?)));
-        let lease = config.lease_drift_per_mille;
-        let lease = lease.map(|drift_per_mille| Lease { drift_per_mille });
         let parts = (
             MemberConfig {
                 group: GroupId(config.group),
@@ -369,7 +362,7 @@ impl Begin {
                 member: MemberId(config.member),
                 voters: voters.collect::<Option<_>>()?,
                 seed: config.seed,
-                timing: Timing { lease, ..config.timing.to()? },
+                timing: config.timing.to()?,
                 limits: config.limits.to()?,
             },
             Recovered {

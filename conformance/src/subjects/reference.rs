@@ -8,7 +8,7 @@ use quorate_codecs::{DATAGRAM_BYTES_MAX, Header, decode, encode_control, encode_
 use quorate_core::message::Live;
 use quorate_core::{
     Action, Actions, Apply, Delivery, Destination, Endpoint, Event, GroupTag, Incoming, Instant,
-    Member, Message, Notice, Position, PositionRange, ReadRefusal, Sender, Source, Stream,
+    Member, Message, Notice, Position, PositionRange, Query, ReadRefusal, Sender, Source, Stream,
     TransferOutcome,
 };
 use quorate_driver::{
@@ -328,18 +328,20 @@ impl ReferenceNode {
                 self.storage.submit(StorageRequest::Read { operation, range });
             }
             Action::Apply(apply) => self.apply(&apply, read),
-            Action::ServeRead(query) => {
-                let answer = self.service.query(&query.payload).map_err(|error| match error {
-                    QueryError::Unsupported => ReadRefusal::Unsupported,
-                    QueryError::Failed(_) => ReadRefusal::Failed,
-                });
-                self.served.push_back((query.number, answer));
-            }
+            Action::ServeRead(query) => self.serve_read(&query),
             // This host reads nothing itself.
             Action::AnswerRead { .. } => {}
             Action::Notify(notice) => self.note(notice),
             Action::FailStop(reason) => self.stopped = Some(reason.to_string()),
         }
+    }
+
+    fn serve_read(&mut self, query: &Query) {
+        let answer = self.service.query(&query.payload).map_err(|error| match error {
+            QueryError::Unsupported => ReadRefusal::Unsupported,
+            QueryError::Failed(_) => ReadRefusal::Failed,
+        });
+        self.served.push_back((query.number, answer));
     }
 
     fn note(&mut self, notice: Notice) {

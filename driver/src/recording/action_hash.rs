@@ -119,11 +119,8 @@ impl ActionHash {
                     self.message(member, payload, source, read);
                 }
             }
-            Action::Notify(_)
-            | Action::FailStop(_)
-            | Action::Restart
-            | Action::ServeRead(_)
-            | Action::AnswerRead { .. } => {}
+            // Beyond all ports: hashed above.
+            _ => {}
         }
     }
 

@@ -5,7 +5,7 @@ use quorate_core::{Duration, Position, ReadLevel, ReadRefusal};
 use super::fields::{Reader, Writer};
 
 /// Each kind has a number, and one of its own: zero where it has none.
-pub(super) fn write_level(level: ReadLevel, out: &mut Writer) {
+fn write_level(level: ReadLevel, out: &mut Writer) {
     let (kind, number) = match level {
         ReadLevel::Linearizable => (0, 0),
         ReadLevel::Lease => (1, 0),
@@ -14,6 +14,17 @@ pub(super) fn write_level(level: ReadLevel, out: &mut Writer) {
     };
     out.u8(kind);
     out.u64(number);
+}
+
+pub(super) fn write_read((token, level): (u64, ReadLevel), payload: &[u8], out: &mut Writer) {
+    out.u64(token);
+    write_level(level, out);
+    out.bytes(payload);
+}
+
+pub(super) fn write_served(number: u64, answer: Result<&[u8], ReadRefusal>, out: &mut Writer) {
+    out.u64(number);
+    write_answer(answer, out);
 }
 
 pub(super) fn read_level(fields: &mut Reader<'_>) -> Option<ReadLevel> {
@@ -27,7 +38,7 @@ pub(super) fn read_level(fields: &mut Reader<'_>) -> Option<ReadLevel> {
 }
 
 /// A refusal, or zero and the bytes.
-pub(super) fn write_answer(answer: Result<&[u8], ReadRefusal>, out: &mut Writer) {
+fn write_answer(answer: Result<&[u8], ReadRefusal>, out: &mut Writer) {
     let (kind, number) = match answer {
         Ok(_) => (0, 0),
         Err(ReadRefusal::Busy) => (1, 0),

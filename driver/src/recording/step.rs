@@ -135,9 +135,7 @@ pub(super) fn write_event(hash: u64, now: Instant, event: &Event<'_>, out: &mut 
         Event::Shutdown => front(SHUTDOWN),
         Event::Transfer { request, target } => {
             front(TRANSFER);
-            out.u64(*request);
-            out.u8(u8::from(target.is_some()));
-            out.u16(target.map_or(0, |target| target.0));
+            write_transfer(*request, *target, out);
         }
         Event::TakeSnapshot => front(TAKE_SNAPSHOT),
         Event::SnapshotFailed { operation } => {
@@ -176,14 +174,11 @@ pub(super) fn write_event(hash: u64, now: Instant, event: &Event<'_>, out: &mut 
         }
         Event::Read { token, level, payload } => {
             front(READ);
-            out.u64(*token);
-            reads::write_level(*level, out);
-            out.bytes(payload);
+            reads::write_read((*token, *level), payload, out);
         }
         Event::ReadServed { number, answer } => {
             front(READ_SERVED);
-            out.u64(*number);
-            reads::write_answer(*answer, out);
+            reads::write_served(*number, *answer, out);
         }
         Event::Applied { through, outputs } => {
             front(APPLIED);
@@ -191,6 +186,12 @@ pub(super) fn write_event(hash: u64, now: Instant, event: &Event<'_>, out: &mut 
         }
     }
     true
+}
+
+fn write_transfer(request: u64, target: Option<MemberId>, out: &mut Writer) {
+    out.u64(request);
+    out.u8(u8::from(target.is_some()));
+    out.u16(target.map_or(0, |target| target.0));
 }
 
 fn write_outputs(through: Position, outputs: &Outputs, out: &mut Writer) {

@@ -7,7 +7,7 @@ use crate::message::Message;
 
 /// How often a close is said before the client ends without an answer: the session then ends at
 /// the cluster by its time-out.
-pub(super) const CLOSE_TRIES_MAX: u32 = 5;
+const CLOSE_TRIES_MAX: u32 = 5;
 
 impl Client {
     /// Once the application is done and all is answered, tells the cluster, a few times at most.

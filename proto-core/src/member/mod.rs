@@ -170,7 +170,6 @@ impl Member {
         let granted_to = recovered.vote.granted_to.filter(|_| term == recovered.vote.term);
         let last_term = recovered.history.last_term();
         let others = config.voters.keys().copied().filter(|&id| id != config.member);
-        let interval = config.timing.peer_record_interval;
         let state = State {
             tag: config.tag(),
             life: recovered.life,
@@ -186,7 +185,7 @@ impl Member {
             commit: decisions::recovered_commit(point, &recovered),
             storage: Storage::new(recovered.life.boot_epoch, recovered.vote, last_term),
             stalls: Stalls::new(others.clone()),
-            peers: Peers::new(others.clone(), &recovered, interval),
+            peers: Peers::new(others.clone(), &recovered, config.timing.peer_record_interval),
             election: Election::new(recovered.decreed(config.recovery_epoch)),
             following: Following::default(),
             leading: None,

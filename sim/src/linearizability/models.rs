@@ -37,8 +37,12 @@ impl Model for SwapOrRead {
         0
     }
 
+    fn is_read(&self, input: &u64) -> bool {
+        *input < crate::ledger::REGISTERS
+    }
+
     fn step(&self, state: &u64, input: &u64, output: Option<&u64>) -> Option<u64> {
-        let next = if *input < crate::ledger::REGISTERS { *state } else { *input };
+        let next = if self.is_read(input) { *state } else { *input };
         output.is_none_or(|output| output == state).then_some(next)
     }
 }
@@ -68,6 +72,10 @@ impl Model for Register {
 
     fn initial(&self) -> u64 {
         self.initial
+    }
+
+    fn is_read(&self, input: &RegisterCall) -> bool {
+        matches!(input, RegisterCall::Read)
     }
 
     fn step(&self, state: &u64, input: &RegisterCall, output: Option<&u64>) -> Option<u64> {

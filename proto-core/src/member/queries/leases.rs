@@ -1,10 +1,10 @@
 //! Leases: reads of a leader without a round, where the group is configured for them (rule 13).
 //!
 //! A voter that has heard a heartbeat promises to elect nobody for `election_timeout_min` from then
-//! on, by its clock. The leader counts from when it **sent** the round that a quorum has echoed, by
-//! its own clock, and subtracts the drift. It drops the lease for the rest of its term when it tells
-//! another to campaign, and a voter its promise when its leader wants that, or gives up. A voter
-//! that starts does not know what it has promised: it waits for as long as a promise lasts.
+//! on, by its clock. The leader counts from when it **sent** the round that a quorum has echoed,
+//! by its own clock, and subtracts the drift. It drops the lease for the rest of its term when it
+//! tells another to campaign, and a voter its promise when its leader wants that, or gives up. A
+//! voter that starts does not know what it has promised: it waits for as long as a promise lasts.
 
 use crate::config::{MemberConfig, Recovered};
 use crate::member::Member;
