@@ -47,7 +47,8 @@ pub fn class(datagram: &[u8]) -> Option<Class> {
         | wire::ApplicationEncoder::TEMPLATE_ID
         | wire::HoldingEncoder::TEMPLATE_ID
         | wire::ImpairedEncoder::TEMPLATE_ID
-        | wire::RegisteredEncoder::TEMPLATE_ID => Class::Leadership,
+        | wire::RegisteredEncoder::TEMPLATE_ID
+        | wire::RemovedEncoder::TEMPLATE_ID => Class::Leadership,
         wire::NakEncoder::TEMPLATE_ID
         | wire::UnavailableEncoder::TEMPLATE_ID
         | wire::SnapshotRequestEncoder::TEMPLATE_ID

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::identity::{BootEpoch, Endpoint, MemberId, SessionId};
+use crate::membership::MembershipChange;
 use crate::message::{Incoming, Sender};
 use crate::position::Position;
 use crate::snapshot::SnapshotManifest;
@@ -102,6 +103,14 @@ pub enum Event<'a> {
         request: u64,
         /// Who is to lead; without one, whoever is most complete.
         target: Option<MemberId>,
+    },
+    /// The host wants the members to be others. [`crate::Notice::ChangeMembership`] says what came
+    /// of it.
+    ChangeMembership {
+        /// The host's number for this request, which its notice names.
+        request: u64,
+        /// What is to be changed.
+        change: MembershipChange,
     },
     /// The host wants to stop: a leader gives up its leadership, so that others need not wait.
     Shutdown,

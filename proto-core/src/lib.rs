@@ -17,6 +17,7 @@ pub mod hash;
 pub mod identity;
 pub mod mark;
 pub mod member;
+pub mod membership;
 pub mod message;
 pub mod mutant;
 pub mod notice;
@@ -40,9 +41,12 @@ pub use identity::{
     SessionId,
 };
 pub use member::{ForcedError, Member, Survivor, Usage, View, plan_forced_recovery};
+pub use membership::{
+    ChangeRefusal, MemberRecord, MemberRole, Membership, MembershipChange, NewMember,
+};
 pub use message::{Incoming, Message, Sender, Stream};
 pub use notice::{
-    Counters, FailStop, Notice, Role, SnapshotRefusal, Stall, TimerKind, TransferOutcome,
+    ChangeOutcome, Counters, FailStop, Notice, Role, SnapshotRefusal, Stall, TimerKind, TransferOutcome,
     TransferRefusal,
 };
 pub use position::{Position, PositionRange};

@@ -167,6 +167,17 @@ mutants! {
     DECREE_NEVER_ENDS = 147 forced_recovery_elects_when_its_epoch_has_terms [120],
     ONE_EPOCH_FOR_ALL = 148 frames_of_a_former_recovery_epoch_are_sealed_as_of_the_present [120],
     RECOVERY_IS_NOT_PREPARED = 149 forced_recovery_is_noted_where_it_has_come_to_only [120],
+    JOINT_COUNTS_ONE_HALF = 150 joint_phase_counts_incoming_voters_only [63],
+    CHANGES_BEFORE_ITS_TERM = 151 membership_changes_before_the_leader_has_committed [56],
+    MEMBERSHIP_SURVIVES_CUT = 152 cut_leaves_the_membership_as_it_is [61],
+    OBSERVERS_COUNT = 153 what_observers_hold_counts_for_commit [65],
+    LEAVING_LEADER_COUNTS_ITSELF = 154 leader_that_removes_itself_counts_itself [59],
+    COMPLETES_BEFORE_COMMIT = 155 change_is_completed_before_its_joint_phase_is_committed [57],
+    SNAPSHOT_WITHOUT_MEMBERS = 156 snapshot_forgets_who_is_a_member [62],
+    FORMER_MEMBER_IS_TAKEN = 157 removed_member_is_added_with_its_old_directory [67],
+    OBSERVERS_STAND = 158 observer_stands_for_election [66],
+    CHANGES_OVERLAP = 159 membership_changes_while_another_change_is_under_way [57],
+    REMOVED_STAND_ON = 160 member_that_is_told_of_its_removal_stands_on [58],
 }
 
 #[cfg(quorate_mutants)]

@@ -2,6 +2,7 @@
 
 use crate::frame::SnapshotCause;
 use crate::identity::{Life, MemberId, RecoveryEpoch, SessionId};
+use crate::membership::ChangeRefusal;
 use crate::position::Position;
 use crate::snapshot::SnapshotError;
 use crate::term::Term;
@@ -235,6 +236,34 @@ pub enum Notice {
         /// All before it was kept; what was promised at or behind it, in epochs before, is lost.
         kept: Position,
     },
+    /// Who is a member has changed, as far as this member's log goes: by a frame that was verified,
+    /// or by a cut that took one away. [`crate::Member::membership`] says who is.
+    Membership {
+        /// The end of the frame that is in effect; zero for the membership of the formation.
+        position: Position,
+        /// Whether voters are changing.
+        joint: bool,
+    },
+    /// A membership that this member was told of with `Notice::Membership` is committed.
+    MembershipCommitted {
+        /// The end of its frame.
+        position: Position,
+        /// Whether voters are changing: then another follows.
+        joint: bool,
+    },
+    /// What came of a change that the host asked for with `Event::ChangeMembership`. Each one is
+    /// answered once, unless the member stops.
+    ChangeMembership {
+        /// The number that the host gave it.
+        request: u64,
+        /// What came of it.
+        outcome: ChangeOutcome,
+    },
+    /// This member is none any more: it stands for no election, and nobody counts it.
+    Removed {
+        /// The end of the frame that says so.
+        position: Position,
+    },
     /// What came of a transfer of leadership that the host asked for with `Event::Transfer`. Each
     /// one is answered once, within two election time-outs of the member's clock, unless the member
     /// stops; by one that stood still for longer, when it serves its timers again.
@@ -299,6 +328,18 @@ impl Stall {
             Self::Disk | Self::Service | Self::Installation => None,
         }
     }
+}
+
+/// What came of a change of the members.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum ChangeOutcome {
+    /// It is complete, and committed.
+    Done {
+        /// The end of its last frame.
+        position: Position,
+    },
+    /// It is not, or is not known to be.
+    Refused(ChangeRefusal),
 }
 
 /// What came of a demanded transfer of leadership.
@@ -410,6 +451,8 @@ pub enum Abdication {
     StorageFull,
     /// The host stops.
     Shutdown,
+    /// It is no voter any more (E59).
+    Removed,
 }
 
 /// Why a member went inert: an invariant or the storage broke. Nothing is guessed.
@@ -475,6 +518,12 @@ pub enum FailStop {
         /// The term.
         term: Term,
     },
+    /// The log would be cut below a membership that must have been committed (rule 14).
+    #[error("the log would be cut at {at}, below a membership that was committed")]
+    MembershipCut {
+        /// Where it would be cut.
+        at: Position,
+    },
     /// Another life of this very member is running.
     #[error("another process runs as this member")]
     Twin,
@@ -511,6 +560,7 @@ impl FailStop {
             Self::TooManyTimers => "too_many_timers",
             Self::ReplyTooLong => "reply_too_long",
             Self::OtherLevel { .. } => "other_level",
+            Self::MembershipCut { .. } => "membership_cut",
             Self::Twin => "twin",
         }
     }

@@ -55,6 +55,7 @@ impl World {
             durability: self.swarm.durability,
             member: host.id,
             voters,
+            joins: false,
             seed,
             timing: self.swarm.timing_of(node),
             limits: self.swarm.limits.clone(),

@@ -68,7 +68,7 @@ impl Member {
     /// The first time-out of a life; who is alone need not wait.
     pub(super) fn schedule_first_election(&mut self) {
         self.schedule_election();
-        if self.config.voters.len() == 1 {
+        if self.membership().is_alone(self.state.life.member) {
             self.state.election.deadline = self.state.now;
         }
     }
@@ -140,7 +140,7 @@ impl Member {
         self.state.election.has_waited = true;
         self.schedule_election();
         self.state.election.predecessor = None;
-        if self.is_applicant() {
+        if !self.may_stand() {
             return Ok(());
         }
         let is_delayed = self.config.timing.candidacy_delay > Duration::ZERO;
@@ -180,7 +180,8 @@ impl Member {
     /// Sends a request of this round to everybody who has not granted yet.
     fn ask_the_rest(&mut self, message: &Message, actions: &mut Actions) {
         for peer in self.state.peers.ids() {
-            if !self.state.election.granted.contains(&peer) {
+            let is_asked = self.membership().is_voter(peer);
+            if is_asked && !self.state.election.granted.contains(&peer) {
                 self.send(peer, message.clone(), actions);
             }
         }
@@ -204,13 +205,10 @@ impl Member {
         }
     }
 
+    /// Whether those that granted elect: in each half, and of voters alone.
     fn has_quorum_of_grants(&self) -> bool {
         let short = usize::from(mutant::is(mutant::ELECTION_QUORUM_ONE_SHORT));
-        let (election, voters) = (&self.state.election, self.config.voters.len());
-        let granted = election.granted.len() + short;
-        if election.doubtful.is_empty() {
-            return granted >= quorum(voters);
-        }
+        let election = &self.state.election;
         let newest = self.state.history.last_term();
         let lines = election.doubtful.iter().map(|(_, line)| *line).chain([newest]);
         let newest_line = lines.max().unwrap_or_default();
@@ -219,7 +217,15 @@ impl Member {
             false => election.decreed,
         };
         let led = election.led.max(decreed);
-        elects(voters, granted, election.doubtful.len(), led, newest_line)
+        self.membership().all_halves(|voters| {
+            let is_in = |id: &MemberId| voters.contains(id);
+            let granted = election.granted.iter().filter(|id| is_in(id)).count() + short;
+            let doubtful = election.doubtful.iter().filter(|(id, _)| is_in(id)).count();
+            match doubtful {
+                0 => granted >= quorum(voters.len()),
+                _ => elects(voters.len(), granted, doubtful, led, newest_line),
+            }
+        })
     }
 
     fn conclude_canvass(&mut self, actions: &mut Actions) -> Handled {
@@ -311,6 +317,9 @@ impl Member {
     ) {
         let asked = Asked { term, key };
         let own_key = self.own_key();
+        if self.refuses_to_vote(from, key, actions) {
+            return;
+        }
         let is_whole = self.examine(from, key, actions);
         // Rounds begin at one: a grant that names its level with round zero would be a vote.
         let is_round = round != 0 || !self.names_level();
@@ -325,7 +334,7 @@ impl Member {
     }
 
     /// Whether somebody leads, as far as this member can tell (leader stickiness, thesis §4.2.3).
-    fn has_live_leader(&self) -> bool {
+    pub(super) fn has_live_leader(&self) -> bool {
         let state = &self.state;
         match state.leader {
             Some(leader) if leader == state.life.member => true,
@@ -491,6 +500,9 @@ impl Member {
             self.raise_term(term, actions);
         }
         let vote = Vote { term: self.state.term, granted_to: self.state.granted_to };
+        if self.refuses_to_vote(from, key, actions) {
+            return Ok(());
+        }
         let is_whole = self.examine(from, key, actions);
         if !is_whole || !vote_granted(from, asked, vote, self.own_key()) {
             crate::mark::reached(crate::mark::BALLOT_REFUSED);
@@ -577,6 +589,7 @@ impl Member {
             self.schedule_election();
             self.end_stalls_of_followers(actions);
             self.note_leadership_ended(actions);
+            self.note_change_ended(actions);
         }
         self.state.assembly = None;
         self.state.election.predecessor = None;

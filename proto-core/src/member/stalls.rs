@@ -64,6 +64,14 @@ impl Stalls {
         Self { followers: others.map(|id| (id, Watch::default())).collect(), ..Self::default() }
     }
 
+    /// Others are members now.
+    pub(super) fn follow(&mut self, others: &[MemberId]) {
+        self.followers.retain(|id, _| others.contains(&id));
+        for &id in others {
+            self.followers.get_or_insert(id, Watch::default());
+        }
+    }
+
     /// Who was not there itself has not seen what moved meanwhile.
     fn note_look(&mut self, now: Instant, interval: Duration) {
         if now.since(self.looked_at) > interval.times(3) {

@@ -158,7 +158,7 @@ impl Member {
         match sender {
             Sender::Member { member, incarnation, boot_epoch } => {
                 let life = Life { member, incarnation, boot_epoch };
-                self.handle_member(life, content, actions)?;
+                self.handle_member(life, source, content, actions)?;
             }
             Sender::Client { key } => {
                 self.handle_client(key, source, content, actions)?;
@@ -197,6 +197,9 @@ impl Member {
             Event::Transfer { request, target } => {
                 self.handle_transfer(request, target, actions);
             }
+            Event::ChangeMembership { request, ref change } => {
+                self.handle_change(request, change, actions)?;
+            }
             Event::Shutdown => self.handle_shutdown(actions)?,
             Event::Received { .. }
             | Event::Flush
@@ -216,6 +219,7 @@ impl Member {
         self.settle_doubt(actions);
         self.write_metadata(actions)?;
         self.advance_commit(actions);
+        self.settle_members(actions);
         self.settle_applied(actions)?;
         self.ask_for_holes(actions);
         self.settle_fetching(actions)
@@ -232,6 +236,7 @@ impl Member {
     pub(super) fn settle_log(&mut self, actions: &mut Actions) -> Handled {
         self.write_log(actions)?;
         self.advance_commit(actions);
+        self.settle_members(actions);
         self.settle_applied(actions)
     }
 

@@ -92,6 +92,7 @@ const fn term_of(message: &Message) -> Option<(Term, bool)> {
         | Message::Holding { term, .. }
         | Message::Impaired { term, .. }
         | Message::Registered { term, .. }
+        | Message::Removed { term, .. }
         | Message::Application { term, .. } => Some((*term, true)),
         Message::Canvass { term, .. }
         | Message::CanvassReply { term, .. }

@@ -280,6 +280,7 @@ mod tests {
                 durability: swarm.durability,
                 member: MemberId(1),
                 voters,
+                joins: false,
                 seed,
                 timing: swarm.timing,
                 limits: swarm.limits,

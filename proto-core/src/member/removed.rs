@@ -1,0 +1,94 @@
+//! Members that are none any more, and members that are no voters yet: what they are told, and what
+//! they learn.
+
+use super::Member;
+use crate::action::{Action, Actions, Destination};
+use crate::identity::{Endpoint, Incarnation, Life, MemberId};
+use crate::message::{Incoming, Message};
+use crate::notice::{Notice, Role};
+use crate::position::Position;
+use crate::term::VoteKey;
+
+impl Member {
+    /// A datagram of somebody who is not heard. A member that was removed, and does not know it,
+    /// asks for votes or for bytes that it does not come by: it is told (E58, E70).
+    #[cold]
+    #[inline(never)]
+    pub(super) fn tell_removed(
+        &mut self,
+        life: Life,
+        source: Endpoint,
+        content: &Incoming<'_>,
+        actions: &mut Actions,
+    ) {
+        self.counters.datagrams_ignored += 1;
+        let asks = matches!(
+            content,
+            Incoming::Control(
+                Message::Canvass { .. } | Message::RequestVote { .. } | Message::Nak { .. }
+            )
+        );
+        let removal = self.removal_of(life.member).filter(|_| asks && !self.is_applicant());
+        let Some((position, incarnation)) = removal else { return };
+        if life.incarnation <= incarnation {
+            let message = Message::Removed { term: self.state.term, position, incarnation };
+            actions.push(Action::Send { to: Destination::Client(source), message });
+        }
+    }
+
+    /// Whether this member has no vote for `from`, and says nothing: because it is told that it is
+    /// none any more, or because this member is no voter as far as its own log goes (E65). Then
+    /// the asker's may say otherwise, and have what is missing here: without a leader there is
+    /// nobody else to send it.
+    pub(super) fn refuses_to_vote(&mut self, from: MemberId, key: VoteKey, actions: &mut Actions) -> bool {
+        if let Some((position, incarnation)) = self.removal_of(from)
+            && self.state.peers.life(from).incarnation <= incarnation
+        {
+            let message = Message::Removed { term: self.state.term, position, incarnation };
+            self.send(from, message, actions);
+            return true;
+        }
+        let has_vote = self.is_voter();
+        if !has_vote && key > self.own_key() && !self.has_live_leader() {
+            crate::mark::reached(crate::mark::OBSERVER_LEARNS);
+            self.state.leader = None;
+            self.learn_from(from, key, actions);
+        }
+        !has_vote
+    }
+
+    /// This member is known to be none any more, since the frame that ends at `position`.
+    pub(super) fn note_removed(&mut self, position: Position, actions: &mut Actions) {
+        let removed_at = &mut self.state.members.removed_at;
+        if removed_at.is_none() {
+            *removed_at = Some(position);
+            actions.push(Action::Notify(Notice::Removed { position }));
+        }
+    }
+
+    /// Another member says that this one was removed. It counts for nothing where that is true,
+    /// and does not stand any more where it is told so.
+    pub(super) fn handle_removed(
+        &mut self,
+        (position, incarnation): (Position, Incarnation),
+        actions: &mut Actions,
+    ) {
+        if incarnation < self.state.life.incarnation || position <= self.membership_position() {
+            self.counters.datagrams_ignored += 1;
+            return;
+        }
+        crate::mark::reached(crate::mark::TOLD_OF_REMOVAL);
+        self.note_removed(position, actions);
+        if matches!(self.state.role, Role::Canvasser | Role::Nominee | Role::Candidate) {
+            self.step_down(actions);
+        }
+    }
+
+    /// What a removed member is told, if this one knows of a committed membership without it.
+    pub(super) fn removal_of(&self, member: MemberId) -> Option<(Position, Incarnation)> {
+        let members = &self.state.members;
+        let removed = self.membership().removed_incarnation(member);
+        let removed = removed.filter(|_| members.is_committed());
+        removed.map(|incarnation| (members.position(), incarnation))
+    }
+}
