@@ -178,6 +178,7 @@ mutants! {
     OBSERVERS_STAND = 158 observer_stands_for_election [66],
     CHANGES_OVERLAP = 159 membership_changes_while_another_change_is_under_way [57],
     REMOVED_STAND_ON = 160 member_that_is_told_of_its_removal_stands_on [58],
+    CHANGES_STAY_JOINT = 161 joint_phase_is_never_completed [64],
 }
 
 #[cfg(quorate_mutants)]

@@ -39,6 +39,7 @@ mod ledger;
 pub mod linearizability;
 mod lives;
 mod members;
+mod membership;
 pub mod mutants;
 mod network;
 mod node;

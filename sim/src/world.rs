@@ -34,6 +34,7 @@ pub(crate) enum Occurrence {
     Submit { client: usize },
     Restart { node: usize },
     AskForSnapshot,
+    ChangeMembers,
     NextFault,
     Begin(Plan),
     Fault(Fault),
@@ -48,6 +49,7 @@ pub(crate) struct WorldDice {
     pub(crate) stranger: Dice,
     pub(crate) calm: Dice,
     pub(crate) snapshots: Dice,
+    pub(crate) members: Dice,
 }
 
 /// Makes the service of one member.
@@ -109,6 +111,8 @@ pub struct World {
     pub(crate) hunted: (u64, Vec<usize>),
     /// The members that have each other's disks.
     pub(crate) swapped: Option<(usize, usize)>,
+    /// What the operator of a world whose members change knows and has done.
+    pub(crate) operator: crate::membership::Operator,
     /// The faults that began so far.
     pub(crate) plans: Vec<Plan>,
     /// Demands of the operator so far, and those that came about.
@@ -198,10 +202,12 @@ impl World {
                 stranger: Dice::new(seed, "stranger"),
                 calm: Dice::new(seed, "calm"),
                 snapshots: Dice::new(seed, "snapshots"),
+                members: Dice::new(seed, "members"),
             },
             doomed: draw_doomed(seed, swarm.members),
             hunted: (0, Vec::new()),
             swapped: None,
+            operator: crate::membership::Operator::default(),
             plans: Vec::new(),
             demanded: 0,
             transferred: BTreeSet::new(),
@@ -282,7 +288,7 @@ impl World {
 
     /// Runs the phase of faults only.
     pub fn run_faults(&mut self, steps: u64) {
-        for node in 0..self.nodes.len() {
+        for node in 0..self.swarm.formed() {
             let at = self.dice.process.between(0, 5 * MILLI);
             self.queue.push(at, Occurrence::Restart { node });
         }
@@ -294,6 +300,9 @@ impl World {
         }
         if self.swarm.snapshots.interval > 0 {
             self.queue.push(MILLI, Occurrence::AskForSnapshot);
+        }
+        if self.swarm.members_change() {
+            self.queue.push(MILLI, Occurrence::ChangeMembers);
         }
         if self.swarm.faults.from_start {
             self.queue.push(MILLI, Occurrence::NextFault);
@@ -404,6 +413,7 @@ impl World {
             Occurrence::Submit { client } => self.client_submits(client),
             Occurrence::Restart { node } => self.start(node),
             Occurrence::AskForSnapshot => self.ask_for_snapshot(),
+            Occurrence::ChangeMembers => self.change_members(),
             Occurrence::NextFault => {
                 self.next_fault();
                 self.look_who_is_well();

@@ -112,6 +112,9 @@ impl Member {
     /// completed.
     pub(super) fn complete_change(&mut self, actions: &mut Actions) {
         let Some(leading) = &self.state.leading else { return };
+        if mutant::is(mutant::CHANGES_STAY_JOINT) {
+            return;
+        }
         let early = mutant::is(mutant::COMPLETES_BEFORE_COMMIT);
         if leading.has_committed(self.state.commit) || (early && leading.is_open()) {
             let next = self.membership().completed();

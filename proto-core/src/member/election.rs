@@ -317,10 +317,10 @@ impl Member {
     ) {
         let asked = Asked { term, key };
         let own_key = self.own_key();
-        if self.refuses_to_vote(from, key, actions) {
+        if self.tells_of_removal(from, actions) {
             return;
         }
-        let is_whole = self.examine(from, key, actions);
+        let is_whole = self.examine(from, key, actions) && self.has_a_vote_for(from, key, actions);
         // Rounds begin at one: a grant that names its level with round zero would be a vote.
         let is_round = round != 0 || !self.names_level();
         let granted = is_round
@@ -500,10 +500,10 @@ impl Member {
             self.raise_term(term, actions);
         }
         let vote = Vote { term: self.state.term, granted_to: self.state.granted_to };
-        if self.refuses_to_vote(from, key, actions) {
+        if self.tells_of_removal(from, actions) {
             return Ok(());
         }
-        let is_whole = self.examine(from, key, actions);
+        let is_whole = self.examine(from, key, actions) && self.has_a_vote_for(from, key, actions);
         if !is_whole || !vote_granted(from, asked, vote, self.own_key()) {
             crate::mark::reached(crate::mark::BALLOT_REFUSED);
             self.send_ballot(from, false, actions);

@@ -36,25 +36,33 @@ impl Member {
         }
     }
 
-    /// Whether this member has no vote for `from`, and says nothing: because it is told that it is
-    /// none any more, or because this member is no voter as far as its own log goes (E65). Then
-    /// the asker's may say otherwise, and have what is missing here: without a leader there is
-    /// nobody else to send it.
-    pub(super) fn refuses_to_vote(&mut self, from: MemberId, key: VoteKey, actions: &mut Actions) -> bool {
-        if let Some((position, incarnation)) = self.removal_of(from)
-            && self.state.peers.life(from).incarnation <= incarnation
-        {
+    /// Whether `from`, who wants to be elected, is none any more, and is told so (E58).
+    pub(super) fn tells_of_removal(&self, from: MemberId, actions: &mut Actions) -> bool {
+        let Some((position, incarnation)) = self.removal_of(from) else { return false };
+        let is_former = self.state.peers.life(from).incarnation <= incarnation;
+        if is_former {
             let message = Message::Removed { term: self.state.term, position, incarnation };
             self.send(from, message, actions);
-            return true;
         }
+        is_former
+    }
+
+    /// Whether this member has a vote, as far as its own log goes (E65). The log of `from`, who
+    /// asks for it with a better `key`, may say otherwise: without a leader there is nobody else
+    /// who sends what is missing here.
+    pub(super) fn has_a_vote_for(
+        &mut self,
+        from: MemberId,
+        key: VoteKey,
+        actions: &mut Actions,
+    ) -> bool {
         let has_vote = self.is_voter();
         if !has_vote && key > self.own_key() && !self.has_live_leader() {
             crate::mark::reached(crate::mark::OBSERVER_LEARNS);
             self.state.leader = None;
             self.learn_from(from, key, actions);
         }
-        !has_vote
+        has_vote
     }
 
     /// This member is known to be none any more, since the frame that ends at `position`.

@@ -5,7 +5,7 @@ use quorate_core::{Durability, Duration, Limits, Timing};
 
 use super::{
     CLOCK_ERROR_MAX, DiskOptions, FaultClass, FaultClasses, FaultOptions, INBOX_MAX, MICRO, MILLI,
-    NetworkOptions, ProcessOptions, SnapshotOptions, Sort, Swarm, Workload,
+    MembershipOptions, NetworkOptions, ProcessOptions, SnapshotOptions, Sort, Swarm, Workload,
 };
 use crate::dice::{ALWAYS, Dice};
 
@@ -30,6 +30,7 @@ impl Swarm {
         let is_long = faults.time_min > 0;
         let mut swarm = Self {
             members,
+            membership: MembershipOptions::default(),
             clients,
             client_limits: client_limits(&limits),
             client_timing: ClientTiming {
