@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_core::membership::VoterList;
 use quorate_core::{
-    ChangeOutcome, Endpoint, Event, MemberId, MemberRole, Membership, MembershipChange, NewMember,
+    ChangeOutcome, Endpoint, Event, Incarnation, MemberId, MemberRole, Membership, MembershipChange, NewMember,
     Role,
 };
 
@@ -110,7 +110,9 @@ impl World {
             self.nodes[node].disk.make_anew();
             self.tally.saw(Mark::MadeAnew);
         }
-        if node >= self.swarm.formed() {
+        // Whoever begins anew is told who is there by now: those of the formation may be gone.
+        let is_anew = self.nodes[node].disk.incarnation() > Incarnation::FIRST;
+        if node >= self.swarm.formed() || is_anew {
             self.operator.invited.insert(node, known);
         }
         self.queue.push(self.now, Occurrence::Restart { node });

@@ -5,6 +5,7 @@
 //!                  └─► voters ─► joint ─► committed by both halves ─┘
 //! ```
 
+use super::leading::Leading;
 use super::{Handled, Member};
 use crate::action::{Action, Actions};
 use crate::identity::MemberId;
@@ -13,6 +14,7 @@ use crate::membership::{
 };
 use crate::mutant;
 use crate::notice::{ChangeOutcome, Notice};
+use crate::position::Position;
 
 impl Member {
     pub(super) fn handle_change(
@@ -98,14 +100,18 @@ impl Member {
         }
     }
 
-    /// Whether a member is there, and lacks no more than a little of the log.
+    /// Whether a member is there, and lacks no more than a little of the log: nothing that may be
+    /// purged before the change is committed. Without a leader it could not fetch a snapshot, and
+    /// where its vote is needed it has to hear first that it has one.
     fn is_level(&self, member: MemberId) -> bool {
         let state = &self.state;
         let span = self.config.timing.election_timeout_min;
         let leading = state.leading.as_ref();
         let held = leading.and_then(|leading| leading.held_within(member, state.now, span));
-        let lags = |held| state.log.verified.since(held) > LEVEL_LAG_BYTES_MAX;
-        member == state.life.member || held.is_some_and(|held| !lags(held))
+        let kept = state.snapshots.marked().max(leading.map_or(Position::MAX, Leading::base));
+        let lacks_little =
+            |held| held >= kept && state.log.verified.since(held) <= LEVEL_LAG_BYTES_MAX;
+        member == state.life.member || held.is_some_and(lacks_little)
     }
 
     /// The joint phase is committed: by this leader, who may have inherited it, the change is

@@ -204,6 +204,11 @@ impl Leading {
         self.is_open && commit > self.base
     }
 
+    /// The position of the term's opening frame.
+    pub(super) const fn base(&self) -> Position {
+        self.base
+    }
+
     /// Whether the opening frame is appended.
     pub(super) const fn is_open(&self) -> bool {
         self.is_open

@@ -246,7 +246,7 @@ impl Member {
         let own = self.state.life.member;
         let was_voter = self.state.members.is_voter;
         self.state.members.note_standing(own);
-        self.follow_heard();
+        self.follow_heard(actions);
         let (joint, position) = (self.membership().is_joint(), self.membership_position());
         actions.push(Action::Notify(Notice::Membership { position, joint }));
         if let Some(leading) = &mut self.state.leading {
@@ -266,12 +266,12 @@ impl Member {
     }
 
     /// Takes up who is heard of.
-    pub(super) fn follow_heard(&mut self) {
+    pub(super) fn follow_heard(&mut self, actions: &mut Actions) {
         let heard = self.state.members.heard(&self.config);
         let state = &mut self.state;
         state.peers.follow(&heard);
         let others: SmallVec<[MemberId; 8]> = state.peers.ids().collect();
-        state.stalls.follow(&others);
+        state.stalls.follow(&others, |notice| actions.push(Action::Notify(notice)));
         state.sources.follow(&others);
     }
 
@@ -293,7 +293,7 @@ impl Member {
         }
         if self.state.members.previous.take().is_some() {
             actions.push(Action::Notify(Notice::MembershipCommitted { position: end, joint }));
-            self.follow_heard();
+            self.follow_heard(actions);
         }
         if joint {
             self.complete_change(actions);

@@ -213,7 +213,7 @@ impl Member {
             history: recovered.history,
         };
         let mut member = Self { config, counters: Counters::default(), state };
-        member.follow_heard();
+        member.follow_heard(&mut Actions::new());
         member.recall_readmissions();
         member.note_full_standing();
         member.schedule_first_election();

@@ -30,7 +30,8 @@ impl Member {
         );
         let removal = self.removal_of(life.member).filter(|_| asks && !self.is_applicant());
         let Some((position, incarnation)) = removal else { return };
-        if life.incarnation <= incarnation {
+        // Of any other one nothing is known, and nothing is said.
+        if life.incarnation == incarnation {
             let message = Message::Removed { term: self.state.term, position, incarnation };
             actions.push(Action::Send { to: Destination::Client(source), message });
         }

@@ -32,7 +32,8 @@ impl VotersOnly {
         let position = core.membership_position();
         self.in_effect.insert(scene.member, (position, core.membership().clone()));
         let committed = self.committed.get(&scene.member).copied().unwrap_or_default();
-        if position < committed {
+        // What was committed may not have been on this disk.
+        if position < committed && committed <= scene.view.verified {
             let text = format!(
                 "member {} goes by the members of {position}, and those of {committed} were committed",
                 scene.member
