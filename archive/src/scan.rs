@@ -6,7 +6,8 @@ use quorate_core::frame::{
 };
 use quorate_core::membership::keep_newest;
 use quorate_core::{
-    Chain, GroupId, GroupTag, LogTime, Membership, Position, SnapshotPoint, Term, TermHistory, TermLine,
+    Chain, GroupId, GroupTag, LogTime, Membership, Position, SnapshotPoint, Term, TermHistory,
+    TermLine,
 };
 
 use crate::disk::Disk;

@@ -46,8 +46,8 @@ pub use membership::{
 };
 pub use message::{Incoming, Message, Sender, Stream};
 pub use notice::{
-    ChangeOutcome, Counters, FailStop, Notice, Role, SnapshotRefusal, Stall, TimerKind, TransferOutcome,
-    TransferRefusal,
+    ChangeOutcome, Counters, FailStop, Notice, Role, SnapshotRefusal, Stall, TimerKind,
+    TransferOutcome, TransferRefusal,
 };
 pub use position::{Position, PositionRange};
 pub use snapshot::{Snapshot, SnapshotError, SnapshotManifest, SnapshotPoint};

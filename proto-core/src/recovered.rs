@@ -6,8 +6,8 @@ use smallvec::SmallVec;
 
 use crate::config::ConfigError;
 use crate::frame::Level;
-use crate::membership::Membership;
 use crate::identity::{BootEpoch, Life, MemberId, RecoveryEpoch};
+use crate::membership::Membership;
 use crate::position::Position;
 use crate::snapshot::{Snapshot, SnapshotPoint};
 use crate::term::{Chain, Term, TermHistory, Vote};

@@ -68,7 +68,8 @@ pub use network::{
 pub use report::{Finding, Mark, Outcome, Tally};
 pub use scheduler::Scheduler;
 pub use swarm::{
-    DiskOptions, FaultClass, FaultClasses, FaultOptions, MembershipOptions, MICRO, MILLI, NamedSchedule,
-    NetworkOptions, ProcessOptions, SCHEDULES, SECOND, SnapshotOptions, Swarm, Workload,
+    DiskOptions, FaultClass, FaultClasses, FaultOptions, MICRO, MILLI, MembershipOptions,
+    NamedSchedule, NetworkOptions, ProcessOptions, SCHEDULES, SECOND, SnapshotOptions, Swarm,
+    Workload,
 };
 pub use world::{Replicated, ServiceFactory, World};

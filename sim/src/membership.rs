@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_core::membership::VoterList;
 use quorate_core::{
-    ChangeOutcome, Endpoint, Event, Incarnation, MemberId, MemberRole, Membership, MembershipChange, NewMember,
-    Role,
+    ChangeOutcome, Endpoint, Event, Incarnation, MemberId, MemberRole, Membership,
+    MembershipChange, NewMember, Role,
 };
 
 use crate::dice::ALWAYS;
@@ -89,9 +89,8 @@ impl World {
                 MembershipChange::ReplaceVoters { voters }
             }
             _ => {
-                let observes = |record: &&quorate_core::MemberRecord| {
-                    record.role == MemberRole::Observer
-                };
+                let observes =
+                    |record: &&quorate_core::MemberRecord| record.role == MemberRole::Observer;
                 let member = records.iter().find(observes).map_or(member, |record| record.member);
                 MembershipChange::Promote { member, standby: dice.chance(ALWAYS / 8) }
             }
@@ -113,7 +112,10 @@ impl World {
         // Whoever begins anew is told who is there by now: those of the formation may be gone.
         let is_anew = self.nodes[node].disk.incarnation() > Incarnation::FIRST;
         if node >= self.swarm.formed() || is_anew {
-            self.operator.invited.insert(node, known);
+            let before = self.operator.invited.insert(node, known);
+            if before != self.operator.invited.get(&node).cloned() {
+                self.kill(node);
+            }
         }
         self.queue.push(self.now, Occurrence::Restart { node });
         NewMember {

@@ -62,9 +62,8 @@ pub(super) fn members_body((end, membership): &(Position, Membership)) -> (u64, 
 
 /// What [`members_body`] made of them; `None` if one is no list.
 pub(super) fn members(bodies: &[(u64, String)]) -> Option<Vec<(Position, Membership)>> {
-    let read = |(end, text): &(u64, String)| {
-        Some((Position(*end), Membership::read(&bytes(text)?).ok()?))
-    };
+    let read =
+        |(end, text): &(u64, String)| Some((Position(*end), Membership::read(&bytes(text)?).ok()?));
     bodies.iter().map(read).collect()
 }
 

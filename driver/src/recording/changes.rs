@@ -133,14 +133,7 @@ fn read_new(member: MemberId, fields: &mut Reader<'_>) -> Option<NewMember> {
     let incarnation = Incarnation(fields.u32()?);
     let (machine, zone) = (fields.u32()?, fields.u32()?);
     let endpoint = fields.endpoint()?;
-    Some(NewMember {
-        member,
-        incarnation,
-        endpoint,
-        clients: read_clients(fields)?,
-        machine,
-        zone,
-    })
+    Some(NewMember { member, incarnation, endpoint, clients: read_clients(fields)?, machine, zone })
 }
 
 fn read_clients(fields: &mut Reader<'_>) -> Option<Option<Endpoint>> {

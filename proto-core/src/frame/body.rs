@@ -2,11 +2,11 @@
 
 use super::generated::{
     CloseReason, Level as WrittenLevel, Malformed, MembershipDecoder, MembershipEncoder,
-    MembershipPhase as WrittenPhase, MessageDecoder, MessageEncoder,
-    ReadmissionDecoder, ReadmissionEncoder, ReplyDecoder, ReplyEncoder, SafeMessageDecoder,
-    SafeMessageEncoder, SessionCloseDecoder, SessionCloseEncoder, SessionOpenDecoder,
-    SessionOpenEncoder, SnapshotCause as WrittenCause, SnapshotMarkDecoder, SnapshotMarkEncoder,
-    TermOpenDecoder, TermOpenEncoder, TimerDecoder, TimerEncoder,
+    MembershipPhase as WrittenPhase, MessageDecoder, MessageEncoder, ReadmissionDecoder,
+    ReadmissionEncoder, ReplyDecoder, ReplyEncoder, SafeMessageDecoder, SafeMessageEncoder,
+    SessionCloseDecoder, SessionCloseEncoder, SessionOpenDecoder, SessionOpenEncoder,
+    SnapshotCause as WrittenCause, SnapshotMarkDecoder, SnapshotMarkEncoder, TermOpenDecoder,
+    TermOpenEncoder, TimerDecoder, TimerEncoder,
 };
 use super::{FrameError, LOG_VERSION, LOG_VERSION_VOLATILE};
 use crate::identity::{

@@ -216,12 +216,7 @@ impl Member {
 
     /// Disowns the bytes at and above `cut`, which is the base of a line in one of the histories
     /// whenever verified bytes lie above it.
-    fn cut(
-        &mut self,
-        cut: Position,
-        adopted: &TermHistory,
-        actions: &mut Actions,
-    ) -> Handled {
+    fn cut(&mut self, cut: Position, adopted: &TermHistory, actions: &mut Actions) -> Handled {
         if cut < self.state.log.verified {
             crate::mark::reached(crate::mark::ADOPTION_CUTS);
             self.counters.cuts += 1;

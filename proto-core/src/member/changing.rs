@@ -85,7 +85,8 @@ impl Member {
             return Ok(());
         }
         let lagging = |member: &MemberId| !self.is_level(*member);
-        let mut promoted = next.voters(Half::Incoming).filter(|id| !self.membership().is_voter(*id));
+        let mut promoted =
+            next.voters(Half::Incoming).filter(|id| !self.membership().is_voter(*id));
         if let Some(member) = promoted.find(lagging).filter(|_| !added_empty) {
             return Err(ChangeRefusal::NotLevel { member });
         }

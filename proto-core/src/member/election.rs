@@ -10,6 +10,7 @@
 use smallvec::SmallVec;
 
 use super::decisions::{Asked, canvass_granted, elects, is_handed_over, quorum, vote_granted};
+use super::removed::ASKED_AROUND;
 use super::{Handled, Member};
 use crate::action::{Action, Actions};
 use crate::frame::Level;
@@ -141,6 +142,7 @@ impl Member {
         self.schedule_election();
         self.state.election.predecessor = None;
         if !self.may_stand() {
+            self.ask_around(actions);
             return Ok(());
         }
         let is_delayed = self.config.timing.candidacy_delay > Duration::ZERO;
@@ -355,6 +357,10 @@ impl Member {
         key: VoteKey,
         actions: &mut Actions,
     ) -> Handled {
+        if round == ASKED_AROUND {
+            self.learn_who_leads(from, key, actions);
+            return Ok(());
+        }
         if self.state.role != Role::Canvasser || round != self.state.election.round {
             self.counters.datagrams_ignored += 1;
             return Ok(());

@@ -309,7 +309,9 @@ impl Log {
             time = time.max(body.time());
             let range = PositionRange::new(at, frames.position());
             met = match body {
-                Body::Readmission { life, .. } => Some(Verified::Readmission { frame: range, life }),
+                Body::Readmission { life, .. } => {
+                    Some(Verified::Readmission { frame: range, life })
+                }
                 Body::Membership { .. } => {
                     Some(Verified::Membership { frame: range, payload: frame.header.payload(at) })
                 }

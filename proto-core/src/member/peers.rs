@@ -172,6 +172,11 @@ impl Peers {
         self.ids().count()
     }
 
+    /// How many others are heard.
+    pub(super) fn heard_count(&self) -> usize {
+        self.peers.len()
+    }
+
     /// These are heard from now on, each from an incarnation on, and no others.
     pub(super) fn follow(&mut self, heard: &[(MemberId, Incarnation, bool)]) {
         let is_heard = |id: MemberId| heard.iter().any(|(known, ..)| *known == id);

@@ -9,7 +9,34 @@ use crate::notice::{Notice, Role};
 use crate::position::Position;
 use crate::term::VoteKey;
 
+/// The round of a canvass of one who does not stand: rounds of those who do begin at one.
+pub(super) const ASKED_AROUND: u64 = 0;
+
 impl Member {
+    /// A member that has no vote and hears no leader asks those it knows what they have: the leader
+    /// may be one that it has never heard of, and only the log says who is a member. A voter finds
+    /// out by its canvass, which it is refused (rule 8).
+    pub(super) fn ask_around(&mut self, actions: &mut Actions) {
+        let members = &self.state.members;
+        if members.is_voter() || members.removed_at.is_some() || self.is_applicant() {
+            return;
+        }
+        let (term, key) = (self.state.term, self.own_key());
+        for peer in self.state.peers.ids() {
+            self.send(peer, Message::Canvass { term, round: ASKED_AROUND, key }, actions);
+        }
+    }
+
+    /// One of those answers, and has more.
+    pub(super) fn learn_who_leads(&mut self, from: MemberId, key: VoteKey, actions: &mut Actions) {
+        let is_lost = !self.is_voter() && self.state.leader.is_none() && !self.is_applicant();
+        if is_lost && key > self.own_key() {
+            self.learn_from(from, key, actions);
+        } else {
+            self.counters.datagrams_ignored += 1;
+        }
+    }
+
     /// A datagram of somebody who is not heard. A member that was removed, and does not know it,
     /// asks for votes or for bytes that it does not come by: it is told (E58, E70).
     #[cold]

@@ -192,7 +192,10 @@ impl Member {
             && state.role == Role::Follower
             // One that was overtaken by heartbeats is of a transfer that may be over (E17).
             && round >= state.following.round();
-        let is_able = self.may_stand() && self.has_adopted() && !state.election.is_barred && !state.space.is_full();
+        let is_able = self.may_stand()
+            && self.has_adopted()
+            && !state.election.is_barred
+            && !state.space.is_full();
         if !is_meant || !is_able {
             self.counters.datagrams_ignored += 1;
             return Ok(());

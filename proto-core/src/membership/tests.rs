@@ -55,8 +55,7 @@ fn with_observers(voters: u32) -> Membership {
 #[test]
 fn mb20_quorums_of_adjacent_memberships_intersect() {
     let quorums = |membership: &Membership| -> Vec<u32> {
-        let is_quorum =
-            |set: &u32| membership.is_quorum(|member| set & 1 << (member.0 - 1) != 0);
+        let is_quorum = |set: &u32| membership.is_quorum(|member| set & 1 << (member.0 - 1) != 0);
         (0..32_u32).filter(is_quorum).collect()
     };
     for outgoing in 1..32_u32 {
@@ -81,7 +80,8 @@ fn mb20_quorums_of_adjacent_memberships_intersect() {
 
 #[test]
 fn e63_what_a_quorum_holds_is_a_majority_of_each_half() {
-    let change = MembershipChange::ReplaceVoters { voters: [1, 4, 5].map(id).into_iter().collect() };
+    let change =
+        MembershipChange::ReplaceVoters { voters: [1, 4, 5].map(id).into_iter().collect() };
     let joint = with_observers(0b111).changed(&change).unwrap();
     for set in 0..32_u32 {
         let held = |member: MemberId| u64::from(set & 1 << (member.0 - 1) != 0);
@@ -140,10 +140,7 @@ fn what_cannot_be_changed_is_refused_by_its_reason() {
         (MembershipChange::Remove { member: id(9) }, unknown),
         (MembershipChange::Demote { member: id(4) }, ChangeRefusal::Same),
         (MembershipChange::Promote { member: id(1), standby: false }, ChangeRefusal::Same),
-        (
-            MembershipChange::AddVoter(new(4, 1)),
-            ChangeRefusal::AlreadyMember { member: id(4) },
-        ),
+        (MembershipChange::AddVoter(new(4, 1)), ChangeRefusal::AlreadyMember { member: id(4) }),
         (MembershipChange::ReplaceVoters { voters: none }, ChangeRefusal::TooFew),
         (MembershipChange::ReplaceVoters { voters: [1, 9].map(id).into_iter().collect() }, unknown),
     ] {

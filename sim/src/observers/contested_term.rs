@@ -2,8 +2,7 @@
 //! merge with it (E11).
 
 use quorate_core::{
-    Action, BootEpoch, Chain, Endpoint, Event, Incoming, Instant, Message, Position,
-    Role, Sender,
+    Action, BootEpoch, Chain, Endpoint, Event, Incoming, Instant, Message, Position, Role, Sender,
 };
 
 use super::experiment::{feed, is_a_stop, is_due, steps_for};

@@ -41,9 +41,8 @@ impl Observer for OwnCopy {
         if own {
             return;
         }
-        let with_itself = |(disk, _): &(&SimDisk, bool)| {
-            backs(disk) || disk.owner() == Some(scene.member)
-        };
+        let with_itself =
+            |(disk, _): &(&SimDisk, bool)| backs(disk) || disk.owner() == Some(scene.member);
         if !scene.is_quorum(|(disk, _)| backs(disk)) && scene.is_quorum(with_itself) {
             let text = format!(
                 "leader {} commits {commit} and counts itself; its disk keeps {}",

@@ -1,7 +1,9 @@
 //! What observers may look at.
 
 use quorate_core::hash::mix;
-use quorate_core::{Duration, Incarnation, Limits, Member, MemberId, Position, TermHistory, Timing, View};
+use quorate_core::{
+    Duration, Incarnation, Limits, Member, MemberId, Position, TermHistory, Timing, View,
+};
 
 use crate::disk::SimDisk;
 use crate::node::Node;

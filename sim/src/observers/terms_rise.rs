@@ -92,9 +92,9 @@ const fn term_of(message: &Message) -> Option<(Term, bool)> {
         | Message::Holding { term, .. }
         | Message::Impaired { term, .. }
         | Message::Registered { term, .. }
-        | Message::Removed { term, .. }
         | Message::Application { term, .. } => Some((*term, true)),
         Message::Canvass { term, .. }
+        | Message::Removed { term, .. }
         | Message::CanvassReply { term, .. }
         | Message::RequestVote { term, .. }
         | Message::RequestSuccession { term, .. }

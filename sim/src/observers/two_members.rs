@@ -25,7 +25,10 @@ impl Observer for TwoMembers {
     ) {
         let commit = scene.view.commit;
         let formed = scene.core.is_none_or(|core| core.membership_position() == Position::ZERO);
-        if scene.disks.count() != 2 || !formed || commit <= scene.before.commit.max(ghost.chosen_end()) {
+        if scene.disks.count() != 2
+            || !formed
+            || commit <= scene.before.commit.max(ghost.chosen_end())
+        {
             return;
         }
         let Some(chain) = ghost.chain_at(commit, scene.history) else { return };

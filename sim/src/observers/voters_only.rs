@@ -160,7 +160,8 @@ impl Observer for VotersOnly {
                 self.removed.insert(scene.member);
             }
             Observed::Acting(Action::Send { message, .. })
-                if matches!(message, Message::Canvass { .. } | Message::RequestVote { .. }) =>
+                // In round zero nobody stands: who has no vote asks what others have.
+                if matches!(message, Message::Canvass { round: 1.., .. } | Message::RequestVote { .. }) =>
             {
                 self.stands(scene, violations);
             }

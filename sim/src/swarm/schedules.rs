@@ -27,7 +27,9 @@ impl NamedSchedule {
     pub fn has_to_see(&self, seeds: u64) -> &'static [Mark] {
         match self.name {
             "volatile" if seeds >= VOLATILE_SEEDS_MIN => &[Mark::StoppedInOrder],
-            "members" if seeds >= VOLATILE_SEEDS_MIN => &[Mark::MembersChanged, Mark::ChangeRefused],
+            "members" if seeds >= VOLATILE_SEEDS_MIN => {
+                &[Mark::MembersChanged, Mark::ChangeRefused]
+            }
             _ => &[],
         }
     }

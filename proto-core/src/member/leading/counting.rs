@@ -1,9 +1,8 @@
 //! What a leader counts: who has what, what is committed by it, and what is safe.
 
 use super::super::decisions::{commit_position, committed, quorum_position};
-use super::{Follower, Leading};
-use smallvec::SmallVec;
 use super::super::{Handled, Member};
+use super::{Follower, Leading};
 use crate::action::{Action, Actions};
 use crate::config::VOTERS_MAX;
 use crate::identity::MemberId;
@@ -13,6 +12,7 @@ use crate::mutant;
 use crate::notice::Notice;
 use crate::position::Position;
 use crate::term::Term;
+use smallvec::SmallVec;
 
 /// What an acknowledgement says, of either sort.
 struct Said {

@@ -138,8 +138,7 @@ fn a_record_that_is_older_than_the_history_is_lowered_to_it() {
         acknowledged_in: BootEpoch(1),
     };
     let newer = history(&[(1, 0), (2, 64)]);
-    let mut peers =
-        Peers::new([TWO].into_iter(), &come_up(&[record], newer.clone()), Duration(1));
+    let mut peers = Peers::new([TWO].into_iter(), &come_up(&[record], newer.clone()), Duration(1));
     peers.hear(life(2, 1, 2));
     let key = VoteKey { term: Term(1), position: Position(64) };
     assert!(peers.examine(TWO, key, &newer, Position(64)));

@@ -186,9 +186,7 @@ fn e66_an_observer_that_is_started_again_is_one_still() {
     assert_eq!(record.role, MemberRole::Observer);
     assert!(!cluster.member(observer).is_voter());
     cluster.crash(leader);
-    cluster.run_until("another leads", |cluster| {
-        cluster.leader().is_some_and(|new| new != leader)
-    });
+    cluster.run_until("another leads", |cluster| cluster.leader().is_some_and(|new| new != leader));
     cluster.run_for(1_000);
     assert_eq!(cluster.member(observer).counters().canvasses, 0);
     assert_ne!(cluster.leader(), Some(observer));
@@ -275,7 +273,8 @@ fn e58_a_removed_member_disturbs_nobody_and_is_told() {
 fn e67_a_removed_number_comes_back_under_a_later_incarnation_only() {
     let (mut cluster, leader, observer) = observed(3);
     cluster.change(&remove(observer));
-    let former = ChangeRefusal::FormerIncarnation { member: id(observer), incarnation: Incarnation(1) };
+    let former =
+        ChangeRefusal::FormerIncarnation { member: id(observer), incarnation: Incarnation(1) };
     let again = MembershipChange::AddObserver(new(observer));
     assert_eq!(cluster.refusal(leader, again), former);
     super::readmission::wipe(&mut cluster, observer);

@@ -136,9 +136,7 @@ fn e65_a_voter_that_does_not_know_it_yet_learns_of_who_asks() {
 #[test]
 fn e60_a_change_counts_when_it_is_in_the_log() {
     let (mut cluster, leader, second) = observed(1);
-    cluster.lose = |_, _, _, what| {
-        matches!(what, Datagram::Data { stream: Stream::Log, .. })
-    };
+    cluster.lose = |_, _, _, what| matches!(what, Datagram::Data { stream: Stream::Log, .. });
     let commit = cluster.member(leader).view().commit;
     let request = cluster.ask(leader, promote(second));
     cluster.run_for(100);
@@ -177,8 +175,7 @@ fn e62_a_snapshot_says_who_is_a_member() {
     }
     cluster.run_until_led();
     cluster.run_until_level();
-    let purged = cluster.running().into_iter().filter(|&member| {
-        cluster.member(member).view().origin > at
-    });
+    let purged =
+        cluster.running().into_iter().filter(|&member| cluster.member(member).view().origin > at);
     assert!(purged.count() > 0, "the frame is gone, and only snapshots say it");
 }
