@@ -376,6 +376,13 @@ impl Timing {
         check(age > most, "log_age_max", age, "must be above election_timeout_max");
     }
 
+    /// By how much log time goes on at once, at most, however long a leader was not served and
+    /// wherever its clock jumps: [`Timing::progress_timeout`], for which a leader may stand still.
+    #[must_use]
+    pub const fn log_time_step_max(&self) -> Duration {
+        self.progress_timeout
+    }
+
     /// How old a leader lets its last marker become while the log grows; nothing for any age.
     #[must_use]
     pub const fn marker_age_max(&self) -> Option<Duration> {

@@ -11,6 +11,7 @@ extern crate std;
 pub mod action;
 pub mod client;
 pub mod config;
+mod counters;
 pub mod event;
 pub mod frame;
 pub mod hash;
@@ -50,6 +51,6 @@ pub use notice::{
     TransferOutcome, TransferRefusal,
 };
 pub use position::{Position, PositionRange};
-pub use snapshot::{Snapshot, SnapshotError, SnapshotManifest, SnapshotPoint};
+pub use snapshot::{GroupSeed, Snapshot, SnapshotError, SnapshotManifest, SnapshotPoint};
 pub use term::{Chain, Term, TermHistory, TermLine, Vote, VoteKey};
 pub use time::{Duration, Instant, LogTime};

@@ -179,6 +179,21 @@ mutants! {
     CHANGES_OVERLAP = 159 membership_changes_while_another_change_is_under_way [57],
     REMOVED_STAND_ON = 160 member_that_is_told_of_its_removal_stands_on [58],
     CHANGES_STAY_JOINT = 161 joint_phase_is_never_completed [64],
+    RESTORED_GROUP_KNOWS_FORMER_LIVES = 180 restored_group_remembers_lives_of_the_former_one [],
+    RESTORED_GROUP_KEEPS_ITS_EPOCH = 181 restored_group_goes_on_in_the_former_recovery_epoch [],
+    RESTORED_INTO_ITS_OWN_GROUP = 182 backup_is_restored_into_the_group_that_it_is_of [68],
+    BACKUP_OF_ANOTHER_LOG = 183 backup_is_taken_of_a_snapshot_that_the_log_lacks [72],
+    BACKUP_IS_NOT_SYNCED = 184 backup_gets_its_name_before_it_is_synced [78],
+    FIRED_TIMERS_STAY = 190 fired_timers_fire_again_under_another_leader [],
+    CLOCK_JUMPS_ARE_LOG_TIME = 191 jump_of_a_leaders_clock_is_a_jump_of_log_time [104],
+    CLOCK_JUMPS_ARE_NOT_TOLD = 192 jump_of_a_leaders_clock_is_not_told [],
+    SESSIONS_END_WITHOUT_A_LEADER = 193 sessions_end_for_want_of_a_leader [],
+    TIMERS_FIRE_OUT_OF_ORDER = 194 timers_fire_out_of_order [],
+    DUE_TIMERS_FIRE_ALL_AT_ONCE = 195 all_due_timers_are_appended_at_once [],
+    RESCHEDULED_TIMERS_KEEP_THEIR_DEADLINE = 196 rescheduled_timer_keeps_its_deadline [],
+    REPLACED_TIMERS_ARE_FORGOTTEN = 197 timer_that_is_replaced_under_way_never_fires [],
+    CLOCK_IS_FOLLOWED_BACK = 198 clock_of_the_core_goes_backwards [104],
+    SILENCE_IS_THE_CLIENTS = 199 pause_of_a_leader_counts_as_silence_of_clients [],
 }
 
 #[cfg(quorate_mutants)]

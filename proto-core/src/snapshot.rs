@@ -29,6 +29,8 @@
 //! whose log has never said so writes versions 2 and 3: its members are those of its formation.
 //! Nothing follows.
 
+mod seed;
+
 use alloc::vec::Vec;
 
 use crate::frame::Level;
@@ -36,6 +38,8 @@ use crate::identity::{BootEpoch, Incarnation, Life, MemberId, RecoveryEpoch};
 use crate::position::Position;
 use crate::term::{Chain, Term, TermLine};
 use crate::time::LogTime;
+
+pub use seed::GroupSeed;
 
 /// The version of the layout that this code writes in durable terms.
 pub const SNAPSHOT_VERSION: u16 = 2;

@@ -135,7 +135,9 @@ const RULES: [(&str, &str); 58] = [
     (
         "S14",
         "A reply leaves only a leader, for a message that it has committed and applied; only a \
-         leader whose opening frame is applied speaks of sessions.",
+         leader whose opening frame is applied speaks of sessions. One that was to wait until its \
+         message is safe leaves only when a quorum of disks has it, and so it is with a position \
+         that a client waited for; what was called safe stays there, whoever crashes.",
     ),
     ("S15", "A message has one effect, the same on every member, and all its replies are equal."),
     ("S16", "Members that applied the same log are in the same state."),

@@ -44,13 +44,17 @@ fn describe(directory: &Path) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+fn known_durable(directory: &Path) -> u64 {
+    describe(directory)["known_durable"].as_u64().unwrap()
+}
+
 fn recover(data: &[PathBuf], more: &[&str]) -> Output {
     quorate(&["tool", "recover", "--lossy"]).args(data).args(more).output().unwrap()
 }
 
 /// What a power failure leaves: nothing behind what is known to be on the disk.
 fn lose_power(directory: &Path) -> u64 {
-    let durable = describe(directory)["known_durable"].as_u64().unwrap();
+    let durable = known_durable(directory);
     let segment = directory.join("log/0000000000000000.segment");
     let file = std::fs::File::options().write(true).open(&segment).unwrap();
     let rest = file.metadata().unwrap().len() - LOG_AT - durable;
@@ -69,8 +73,12 @@ fn cd10_a_group_that_lost_what_it_held_is_recovered_and_tells_what_is_lost() {
     let safe = told.iter().filter_map(|it| it["commit"].as_u64()).max().unwrap();
     running.iter_mut().for_each(stop);
 
-    // All that follows is in memory only, and lost with the power of all.
+    // All that follows the first sync of a life is in memory only, and lost with the power of all.
+    let ends = data.each_ref().map(|directory| known_durable(directory));
     running = start_all();
+    status(&data, |told| {
+        told.iter().zip(ends).all(|(it, end)| it["durable"].as_u64().is_some_and(|at| at > end))
+    });
     send(&configs[0], LINES[1]);
     let told = status(&data, all_have(LINES[0] + LINES[1]));
     let committed = told.iter().filter_map(|it| it["commit"].as_u64()).max().unwrap();

@@ -34,12 +34,18 @@ use crate::subjects::demands::Demands;
 
 /// How long a runtime may take for one turn before it counts as hung, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Turns without anything to do, between two orders, after which a runtime counts as spinning.
+/// Turns without anything to do after which a runtime counts as spinning.
 const IDLE_TURNS_MAX: u32 = 1_000;
+/// So many of them are forgotten with each order: a doorbell may ring once more than it has to.
+const IDLE_TURNS_FORGIVEN: u32 = 4;
 /// Turns in a row that a member may ask for at one time (E105).
 const TURNS_MAX: u32 = 10_000;
 /// How far ahead a real alarm is set, in nanoseconds.
 const ALARM: u64 = 1_000;
+/// How far ahead one of [`LONG_ALARM_EVERY`] is: who spins has time to show it then, however short
+/// the time is that a busy machine leaves it between two orders.
+const LONG_ALARM: u64 = 1_000_000;
+const LONG_ALARM_EVERY: u32 = 64;
 
 type Loop = MemberLoop<EdgeSocket, EdgeLog, EdgeStorage, EdgeService>;
 type EdgeHost = MemberHost<EdgeService, EdgeSocket, EdgeLog, EdgeStorage, EdgeClock>;
@@ -144,6 +150,7 @@ pub struct VirtualHost {
     /// Connected to itself; carries nothing but readiness.
     socket: UdpSocket,
     alarm: Option<Instant>,
+    alarms: u32,
     turns: u32,
     idle_turns: u32,
 }
@@ -162,12 +169,14 @@ impl VirtualHost {
         let (member, handle, completions) = MemberHost::with_ports(looped, clock, address, wake);
         let meeting = Arc::new(Meeting::default());
         let remote = Remote { meeting: Arc::clone(&meeting), bell, handle, completions };
-        let (clock, alarm) = (SystemClock::start(), None);
-        Ok((Self { member, meeting, clock, socket, alarm, turns: 0, idle_turns: 0 }, remote))
+        let clock = SystemClock::start();
+        let (alarm, alarms, turns, idle_turns) = (None, 0, 0, 0);
+        Ok((Self { member, meeting, clock, socket, alarm, alarms, turns, idle_turns }, remote))
     }
 
     fn answer(&mut self, turned: Turned) {
-        (self.alarm, self.turns, self.idle_turns) = (None, 0, 0);
+        (self.alarm, self.turns) = (None, 0);
+        self.idle_turns = self.idle_turns.saturating_sub(IDLE_TURNS_FORGIVEN);
         let view = view_of(self.member.member().member());
         let mut table = self.meeting.table();
         table.order = None;
@@ -194,7 +203,13 @@ impl VirtualHost {
             return false;
         }
         let now = self.clock.now();
-        *self.alarm.get_or_insert(Instant(now.0 + ALARM)) > now
+        if let Some(alarm) = self.alarm {
+            return alarm > now;
+        }
+        self.alarms = self.alarms.wrapping_add(1);
+        let ahead = if self.alarms.is_multiple_of(LONG_ALARM_EVERY) { LONG_ALARM } else { ALARM };
+        self.alarm = Some(Instant(now.0 + ahead));
+        true
     }
 
     fn advance(&mut self) -> Turn {

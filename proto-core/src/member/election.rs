@@ -7,9 +7,11 @@
 //!                                                              quorum granted ──► Leader
 //! ```
 
+mod grants;
+
 use smallvec::SmallVec;
 
-use super::decisions::{Asked, canvass_granted, elects, is_handed_over, quorum, vote_granted};
+use super::decisions::{Asked, canvass_granted, is_handed_over, vote_granted};
 use super::removed::ASKED_AROUND;
 use super::{Handled, Member};
 use crate::action::{Action, Actions};
@@ -33,6 +35,11 @@ pub(super) struct Election {
     resend_at: Instant,
     round: u64,
     granted: SmallVec<[MemberId; 8]>,
+    /// Who has answered the canvass of this round, with yes or no.
+    answered: SmallVec<[MemberId; 8]>,
+    /// The last round of canvassing that ended without a result was answered by too few to elect
+    /// anybody, or too few answered while this member led (E69).
+    pub(super) lacks_quorum: bool,
     /// Those of them that are impaired, each with the newest term of its history.
     doubtful: SmallVec<[(MemberId, Term); 8]>,
     /// Those of another level that the host was told of, in their present lives.
@@ -100,6 +107,7 @@ impl Member {
 
     /// A leader is heard: when it is lost, the others go first again.
     pub(super) fn put_off_election(&mut self) {
+        self.state.election.lacks_quorum = false;
         self.state.election.has_waited = false;
         self.schedule_election();
     }
@@ -138,6 +146,9 @@ impl Member {
 
     /// Asks whether an election could be won; the term does not rise by it (E07).
     pub(super) fn begin_canvass(&mut self, actions: &mut Actions) -> Handled {
+        if self.state.role == Role::Canvasser && !self.is_answered_by_quorum() {
+            self.state.election.lacks_quorum = true;
+        }
         self.state.election.has_waited = true;
         self.schedule_election();
         self.state.election.predecessor = None;
@@ -155,6 +166,7 @@ impl Member {
         }
         self.counters.canvasses += 1;
         self.state.election.round += 1;
+        self.state.election.answered.clear();
         self.begin_count();
         self.set_role(Role::Canvasser, actions);
         self.send_canvass(actions);
@@ -192,42 +204,6 @@ impl Member {
 
     pub(super) fn own_key(&self) -> VoteKey {
         self.state.log.key(&self.state.history)
-    }
-
-    /// Counts the own grant, and none of another yet.
-    fn begin_count(&mut self) {
-        let (own, line) = (self.state.life.member, self.state.history.last_term());
-        let is_impaired = self.is_impaired();
-        let election = &mut self.state.election;
-        election.granted.clear();
-        election.doubtful.clear();
-        election.granted.push(own);
-        if is_impaired {
-            election.doubtful.push((own, line));
-        }
-    }
-
-    /// Whether those that granted elect: in each half, and of voters alone.
-    fn has_quorum_of_grants(&self) -> bool {
-        let short = usize::from(mutant::is(mutant::ELECTION_QUORUM_ONE_SHORT));
-        let election = &self.state.election;
-        let newest = self.state.history.last_term();
-        let lines = election.doubtful.iter().map(|(_, line)| *line).chain([newest]);
-        let newest_line = lines.max().unwrap_or_default();
-        let decreed = match mutant::is(mutant::DECREE_NEVER_ENDS) {
-            true => election.decreed.map(|_| newest_line),
-            false => election.decreed,
-        };
-        let led = election.led.max(decreed);
-        self.membership().all_halves(|voters| {
-            let is_in = |id: &MemberId| voters.contains(id);
-            let granted = election.granted.iter().filter(|id| is_in(id)).count() + short;
-            let doubtful = election.doubtful.iter().filter(|(id, _)| is_in(id)).count();
-            match doubtful {
-                0 => granted >= quorum(voters.len()),
-                _ => elects(voters.len(), granted, doubtful, led, newest_line),
-            }
-        })
     }
 
     fn conclude_canvass(&mut self, actions: &mut Actions) -> Handled {
@@ -365,6 +341,7 @@ impl Member {
             self.counters.datagrams_ignored += 1;
             return Ok(());
         }
+        self.note_answer(from);
         if !granted {
             return self.learn_from_refusal(from, term, key, actions);
         }
@@ -407,19 +384,6 @@ impl Member {
         is_whole
     }
 
-    /// Counts a grant; of an impaired voter with the newest term of its history.
-    fn note_grant(&mut self, from: MemberId, doubtful: Option<Term>) {
-        let Election { granted, doubtful: known, .. } = &mut self.state.election;
-        let is_new = !granted.contains(&from) || mutant::is(mutant::GRANTS_COUNT_TWICE);
-        if !self.state.peers.counts(from) || !is_new {
-            return;
-        }
-        granted.push(from);
-        if let Some(line) = doubtful.filter(|_| !mutant::is(mutant::IMPAIRED_GRANTS_ARE_FULL)) {
-            known.push((from, line));
-        }
-    }
-
     /// A voter that is impaired or volatile grants a canvass of this member, or its vote.
     pub(super) fn handle_level_grant(
         &mut self,
@@ -443,6 +407,9 @@ impl Member {
         if !is_awaited || candidate != self.state.life.member {
             self.counters.datagrams_ignored += 1;
             return Ok(());
+        }
+        if !is_ballot {
+            self.note_answer(from);
         }
         if self.is_of_own_level(from, level, actions) && self.examine(from, key, actions) {
             self.note_grant(from, impaired.then_some(line));
@@ -591,6 +558,7 @@ impl Member {
     pub(super) fn step_down(&mut self, actions: &mut Actions) {
         if self.state.leading.take().is_some() {
             crate::mark::reached(crate::mark::TERM_ENDS_LEADERSHIP);
+            self.state.sessions.timers.recall();
             // Deadlines of a leader are none of a follower's.
             self.schedule_election();
             self.end_stalls_of_followers(actions);

@@ -47,15 +47,22 @@ pub(super) struct Leading {
     /// When it was last looked which sessions are silent.
     pub(super) silence_checked_at: Instant,
     won_at: Instant,
-    won_log_time: LogTime,
+    clock: LeaderClock,
     /// The newest message of each session that was appended in this term or before.
     pub(super) appended: Table<SessionId, u64>,
     /// When each session's client was last heard.
     pub(super) heard: Table<SessionId, Instant>,
     /// Sessions that are being closed.
     pub(super) closing: Vec<SessionId>,
-    /// Timers that were appended and not applied yet.
-    pub(super) firing: Vec<u64>,
+}
+
+/// How log time goes on with a leader's own clock: from `time` on since `at`, by a bounded span. It
+/// is wound up with each round of heartbeats, so a leader that is not served, or whose clock jumps,
+/// takes nobody's log time ahead by more than that (rule 16).
+#[derive(Clone, Copy, Debug, Hash)]
+struct LeaderClock {
+    at: Instant,
+    time: LogTime,
 }
 
 /// What a leader knows of a follower in its term.
@@ -279,11 +286,10 @@ impl Member {
             progress_at: now,
             silence_checked_at: now,
             won_at: now,
-            won_log_time: state.log.verified_time,
+            clock: LeaderClock { at: now, time: state.log.verified_time },
             appended: Table::new(),
             heard: Table::new(),
             closing: Vec::new(),
-            firing: Vec::new(),
         });
         state.leader = Some(state.life.member);
         state.election.led = Some(state.term);
@@ -365,15 +371,33 @@ impl Member {
         self.state.leading.as_ref().is_some_and(|leading| leading.is_open && applied > leading.base)
     }
 
-    /// The time to stamp on frames: the last stamped time plus what has passed since (rule 16).
+    /// The time to stamp on frames: the last stamped time plus what has passed since (rule 16), or
+    /// as much of it as counts.
     pub(super) fn cluster_time(&self) -> LogTime {
         let log_time = self.state.log.verified_time;
         let Some(leading) = &self.state.leading else { return log_time };
-        let passed = self.state.now.since(leading.won_at);
         if mutant::is(mutant::CLUSTER_TIME_FALLS) {
-            return LogTime(passed.0);
+            return LogTime(self.state.now.since(leading.won_at).0);
         }
-        LogTime(leading.won_log_time.0.saturating_add(passed.0)).max(log_time)
+        let LeaderClock { at, time } = leading.clock;
+        let mut passed = self.state.now.since(at);
+        if !mutant::is(mutant::CLOCK_JUMPS_ARE_LOG_TIME) {
+            passed = passed.min(self.config.timing.log_time_step_max());
+        }
+        LogTime(time.0.saturating_add(passed.0)).max(log_time)
+    }
+
+    /// Winds up the leader's clock, and tells of what of its time does not count.
+    fn wind_up_clock(&mut self, actions: &mut Actions) {
+        let (at, time) = (self.state.now, self.cluster_time());
+        let Some(leading) = &mut self.state.leading else { return };
+        let passed = at.since(leading.clock.at);
+        let counted = Duration(time.0.saturating_sub(leading.clock.time.0));
+        leading.clock = LeaderClock { at, time };
+        if counted < passed && !mutant::is(mutant::CLOCK_JUMPS_ARE_NOT_TOLD) {
+            crate::mark::reached(crate::mark::CLOCK_JUMPED);
+            actions.push(Action::Notify(Notice::ClockJumped { passed, counted }));
+        }
     }
 
     /// Appends a frame of the own term; the caller has checked that there is room.
@@ -488,6 +512,7 @@ impl Member {
         if leading.heartbeat_at > self.state.now {
             return Ok(());
         }
+        self.wind_up_clock(actions);
         if let Some(reason) = self.reason_to_abdicate() {
             self.abdicate(reason, actions);
             return Ok(());
@@ -505,7 +530,8 @@ impl Member {
         let now = self.state.now;
         let Some(leading) = &mut self.state.leading else { return };
         let away = now.since(leading.last_heartbeat);
-        if away > self.config.timing.heartbeat_interval.times(2) {
+        let is_forgiven = !mutant::is(mutant::SILENCE_IS_THE_CLIENTS);
+        if is_forgiven && away > self.config.timing.heartbeat_interval.times(2) {
             crate::mark::reached(crate::mark::OWN_ABSENCE);
             for heard in leading.heard.values_mut() {
                 *heard = (*heard + away).min(now);
@@ -545,8 +571,9 @@ impl Member {
         for peer in self.state.peers.ids() {
             self.send(peer, Message::Abdicate { term }, actions);
         }
-        if reason != Abdication::QuorumLost {
-            self.state.election.abdications += 1;
+        match reason {
+            Abdication::QuorumLost => self.state.election.lacks_quorum = true,
+            _ => self.state.election.abdications += 1,
         }
         self.step_down(actions);
     }

@@ -46,6 +46,7 @@ mod storage;
 mod table;
 #[cfg(test)]
 mod tests;
+mod timer_table;
 mod timers;
 mod transfer;
 mod usage;

@@ -126,7 +126,10 @@ impl Member {
             return false;
         }
         // A clock that goes backwards stands still (E104).
-        state.now = state.now.max(now);
+        state.now = match crate::mutant::is(crate::mutant::CLOCK_IS_FOLLOWED_BACK) {
+            true => now,
+            false => state.now.max(now),
+        };
         !state.fetching.is_frozen && state.parting.is_none()
     }
 
