@@ -147,6 +147,8 @@ marks! {
         cd20_each_reply_waits_for_what_its_message_asked_for,
     RECOVERED_BY_FORCE forced_recovery_is_learnt_of
         cd10_a_group_that_lost_what_it_held_goes_on_by_force,
+    DEVIATED member_has_deviated
+        e113_a_member_that_deviates_stops_and_begins_with_an_older_snapshot,
     WINDOW_WRAPS frame_lies_around_the_end_of_a_ring
         a_full_outlet_takes_nothing_until_it_is_released,
 }

@@ -167,6 +167,12 @@ mutants! {
     DECREE_NEVER_ENDS = 147 forced_recovery_elects_when_its_epoch_has_terms [120],
     ONE_EPOCH_FOR_ALL = 148 frames_of_a_former_recovery_epoch_are_sealed_as_of_the_present [120],
     RECOVERY_IS_NOT_PREPARED = 149 forced_recovery_is_noted_where_it_has_come_to_only [120],
+    DEVIATION_IS_TOLD_ONLY = 200 member_that_deviates_goes_on [113],
+    ONE_OTHER_DIGEST_STOPS = 201 one_other_digest_stops_a_member [113],
+    DEVIATING_SNAPSHOT_STAYS = 202 snapshot_that_deviates_is_begun_with_again [113],
+    DISPUTED_SNAPSHOTS_SPREAD = 203 snapshot_that_deviates_is_handed_on [113],
+    DIGESTS_ARE_TOLD_ONCE = 204 digest_that_is_lost_is_not_told_again [113],
+    COPIES_VOUCH = 205 copy_of_a_snapshot_vouches_for_it [113],
 }
 
 #[cfg(quorate_mutants)]

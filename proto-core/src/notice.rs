@@ -191,6 +191,15 @@ pub enum Notice {
         /// Bytes of its stream.
         bytes: u64,
     },
+    /// Another member's snapshot is not what this one has at the same position: one of them has
+    /// deviated (E113). Whoever a majority of the voters contradicts stops; while none agrees all go
+    /// on. Told once for each member and position.
+    SnapshotDiffers {
+        /// Whose.
+        member: MemberId,
+        /// Where both stand.
+        position: Position,
+    },
     /// A member came back with less than it had acknowledged, and does not count (rule 9).
     PeerRegressed {
         /// Which one.
@@ -478,6 +487,17 @@ pub enum FailStop {
     /// Another life of this very member is running.
     #[error("another process runs as this member")]
     Twin,
+    /// A majority of the voters agrees on another state than this member has (E113, R14).
+    #[error(
+        "the state at {position} is not the one that a majority of the voters has: look for what the \
+         service takes from clocks, random sources, hash order, the environment or another version \
+         of itself; a start begins with an older snapshot, or is refused until the directory is \
+         wiped"
+    )]
+    Diverged {
+        /// Where the snapshots stand that were compared.
+        position: Position,
+    },
 }
 
 impl FailStop {
@@ -492,6 +512,7 @@ impl FailStop {
                 | Self::TooManyTimers
                 | Self::ReplyTooLong
                 | Self::OtherLevel { .. }
+                | Self::Diverged { .. }
         )
     }
 
@@ -512,6 +533,7 @@ impl FailStop {
             Self::ReplyTooLong => "reply_too_long",
             Self::OtherLevel { .. } => "other_level",
             Self::Twin => "twin",
+            Self::Diverged { .. } => "diverged",
         }
     }
 }
@@ -569,6 +591,8 @@ pub struct Counters {
     pub snapshot_bytes_sent: u64,
     /// Snapshots of others that could not be used.
     pub snapshots_rejected: u64,
+    /// Snapshots of others that are not what this member has at the same position.
+    pub snapshots_differing: u64,
     /// Replies that were sent again from a reply window.
     pub replies_resent: u64,
     /// Times that admission stopped for want of room.

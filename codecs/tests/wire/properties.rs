@@ -192,7 +192,7 @@ fn consensus(source: &mut Gen) -> Message {
 fn stream_message(source: &mut Gen) -> Message {
     let (connection, epoch) = (any(source), any(source));
     let stream = stream(source);
-    match below(source, 12) {
+    match below(source, 13) {
         0 => {
             let ranges = below(source, NAK_RANGES_MAX + 1);
             Message::Nak { stream, ranges: (0..ranges).map(|_| range(source)).collect() }
@@ -229,6 +229,14 @@ fn stream_message(source: &mut Gen) -> Message {
         },
         9 => Message::SyncRequest { epoch },
         10 => Message::SyncReply { epoch, safe: position(source) },
+        11 => Message::SnapshotDigest {
+            term: Term(any(source)),
+            position: position(source),
+            layout: any(source) as u16,
+            digest: any(source),
+            vouches: any(source) & 1 == 0,
+            asks: any(source) & 1 == 0,
+        },
         _ => Message::Closed { connection, session: session(source) },
     }
 }
