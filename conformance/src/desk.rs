@@ -310,6 +310,7 @@ impl Desk {
                 self.issue(operation, Work::Check(manifest));
             }
             Action::DropSnapshot => self.disk.drop_draft(),
+            Action::DiscardSnapshots { from } => self.disk.discard_snapshots(from),
             Action::InstallSnapshot { operation, manifest } => {
                 let frames = vec![FrameMark::all_before(manifest.point)];
                 self.issue(operation, Work::Install { manifest, frames });

@@ -222,6 +222,7 @@ impl Host<'_> {
             | Action::KeepSnapshotPart { .. }
             | Action::CheckSnapshot { .. }
             | Action::DropSnapshot
+            | Action::DiscardSnapshots { .. }
             | Action::InstallSnapshot { .. }
             | Action::Restart => unreachable!("no member has a snapshot"),
             // In production: logs and metrics.

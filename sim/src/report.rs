@@ -113,6 +113,7 @@ marks! {
     FetchSpoilt "fetched snapshots with a bit flipped",
     FetchRejected "fetched snapshots rejected",
     FetchInstalled "fetched snapshots installed",
+    SnapshotsDiscarded "members that discarded snapshots because they deviate",
     InstallUndone "installs undone by a crash",
     InstallKept "installs done in spite of a crash",
     RestartInPlace "lives begun where the one before ended",

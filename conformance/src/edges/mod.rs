@@ -73,6 +73,11 @@ pub enum Deed {
     },
     /// It forgets what it has of a snapshot that it fetched.
     DroppedSnapshot,
+    /// It discards stored snapshots: its state deviates.
+    DiscardedSnapshots {
+        /// From where on.
+        from: Position,
+    },
     /// Its service took in a committed frame.
     Applied {
         /// The frame.

@@ -168,6 +168,7 @@ numbers!(#[serde(default)] CountersBody of Counters {
     datagrams_ignored, completions_ignored, duplicates_suppressed, messages_appended,
     messages_applied, snapshots_stored, snapshots_failed, snapshots_skipped, purges,
     snapshot_fetches, snapshot_bytes_received, snapshot_bytes_sent, snapshots_rejected,
+    snapshots_differing,
     replies_resent, back_pressure,
 });
 numbers!(KeyBody of VoteKey { term, position });
@@ -520,6 +521,7 @@ fn fail_stop(name: &str) -> Option<FailStop> {
         FailStop::ReplyTooLong,
         FailStop::OtherLevel { term: Term(0) },
         FailStop::Twin,
+        FailStop::Diverged { position: at },
     ];
     reasons.into_iter().find(|reason| reason.name() == name)
 }

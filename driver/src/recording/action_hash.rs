@@ -32,6 +32,7 @@ const CHECK_SNAPSHOT: u8 = 17;
 const DROP_SNAPSHOT: u8 = 18;
 const INSTALL: u8 = 19;
 const RESTART: u8 = 20;
+const DISCARD: u8 = 21;
 
 /// A running hash of actions, in order, with all bytes that they name: each datagram as it is
 /// encoded and to which address it goes, what is appended and where, what is made durable, every
@@ -107,6 +108,7 @@ impl ActionHash {
             | Action::KeepSnapshotPart { .. }
             | Action::CheckSnapshot { .. }
             | Action::DropSnapshot
+            | Action::DiscardSnapshots { .. }
             | Action::InstallSnapshot { .. }
             | Action::Purge { .. } => self.of_snapshots(action, member),
             Action::ReadLog { operation, range } => {
@@ -152,6 +154,7 @@ impl ActionHash {
                 (CHECK_SNAPSHOT, operation, manifest).hash(&mut self.hasher);
             }
             Action::DropSnapshot => DROP_SNAPSHOT.hash(&mut self.hasher),
+            Action::DiscardSnapshots { from } => (DISCARD, from).hash(&mut self.hasher),
             Action::InstallSnapshot { operation, manifest } => {
                 (INSTALL, operation, manifest).hash(&mut self.hasher);
             }
@@ -217,6 +220,7 @@ impl ActionHash {
                 (CHECK_SNAPSHOT, operation, manifest).hash(hasher);
             }
             StorageRequest::DropSnapshot => DROP_SNAPSHOT.hash(hasher),
+            StorageRequest::DiscardSnapshots { from } => (DISCARD, from).hash(hasher),
             StorageRequest::InstallSnapshot { operation, manifest } => {
                 (INSTALL, operation, manifest).hash(hasher);
             }

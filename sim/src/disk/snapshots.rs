@@ -162,6 +162,11 @@ impl SimDisk {
         });
     }
 
+    /// Removes those that stand at `from` or behind it.
+    pub fn discard_snapshots(&mut self, from: Position) {
+        self.snapshots.retain(|stored| stored.snapshot.point.position < from);
+    }
+
     /// Bytes of the stream of the snapshot at `position`, and what that is.
     pub(super) fn read_snapshot(&self, position: Position, range: PositionRange) -> Completion {
         let read = self.snapshot_at(position).and_then(|stored| {

@@ -72,6 +72,10 @@ impl SnapshotStore for Store {
     }
 
     fn discard(&mut self) {}
+
+    fn discard_stored(&mut self, _from: Position) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 fn state() -> Vec<u8> {
