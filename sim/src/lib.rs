@@ -30,6 +30,7 @@ mod availability;
 mod calm;
 mod clients;
 mod clock;
+mod deviations;
 mod dice;
 mod disk;
 mod faults;

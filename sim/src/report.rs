@@ -113,6 +113,8 @@ marks! {
     FetchSpoilt "fetched snapshots with a bit flipped",
     FetchRejected "fetched snapshots rejected",
     FetchInstalled "fetched snapshots installed",
+    Deviated "services that began to deviate",
+    StoppedByDeviation "members stopped because they deviate",
     SnapshotsDiscarded "members that discarded snapshots because they deviate",
     InstallUndone "installs undone by a crash",
     InstallKept "installs done in spite of a crash",
@@ -212,6 +214,8 @@ impl Mark {
             // In volatile worlds only, which seeds are not drawn for: a sweep of those has to see
             // them.
             Self::StoppedInOrder | Self::StoppedInDoubt => u64::MAX,
+            // As are those in which services deviate.
+            Self::Deviated | Self::StoppedByDeviation | Self::SnapshotsDiscarded => u64::MAX,
             // In 1 of 400 seeds: most find the damage at their start, or begin behind it.
             Self::StoppedByDamage => 2_000,
             // In 1 of 32 seeds a quorum is spared.

@@ -34,6 +34,7 @@ pub(crate) enum Occurrence {
     Submit { client: usize },
     Restart { node: usize },
     AskForSnapshot,
+    Deviate,
     NextFault,
     Begin(Plan),
     Fault(Fault),
@@ -295,6 +296,9 @@ impl World {
         if self.swarm.snapshots.interval > 0 {
             self.queue.push(MILLI, Occurrence::AskForSnapshot);
         }
+        if self.swarm.snapshots.deviation > 0 {
+            self.queue.push(SECOND / 2, Occurrence::Deviate);
+        }
         if self.swarm.faults.from_start {
             self.queue.push(MILLI, Occurrence::NextFault);
         }
@@ -404,6 +408,7 @@ impl World {
             Occurrence::Submit { client } => self.client_submits(client),
             Occurrence::Restart { node } => self.start(node),
             Occurrence::AskForSnapshot => self.ask_for_snapshot(),
+            Occurrence::Deviate => self.deviate(),
             Occurrence::NextFault => {
                 self.next_fault();
                 self.look_who_is_well();

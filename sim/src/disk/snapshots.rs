@@ -162,6 +162,11 @@ impl SimDisk {
         });
     }
 
+    /// Whether the service's part of any of them is as `is_so` says.
+    pub(crate) fn has_snapshot_with(&self, is_so: impl Fn(&[u8]) -> bool) -> bool {
+        self.snapshots.iter().any(|stored| is_so(&stored.service))
+    }
+
     /// Removes those that stand at `from` or behind it.
     pub fn discard_snapshots(&mut self, from: Position) {
         self.snapshots.retain(|stored| stored.snapshot.point.position < from);

@@ -27,6 +27,9 @@ impl NamedSchedule {
     pub fn has_to_see(&self, seeds: u64) -> &'static [Mark] {
         match self.name {
             "volatile" if seeds >= VOLATILE_SEEDS_MIN => &[Mark::StoppedInOrder],
+            "deviation" if seeds >= DEVIATION_SEEDS_MIN => {
+                &[Mark::Deviated, Mark::StoppedByDeviation, Mark::SnapshotsDiscarded]
+            }
             _ => &[],
         }
     }
@@ -43,6 +46,8 @@ impl NamedSchedule {
 
 /// So many volatile worlds have to see what only they see.
 const VOLATILE_SEEDS_MIN: u64 = 20;
+/// And so many in which services deviate.
+const DEVIATION_SEEDS_MIN: u64 = 20;
 
 const DISK: &[C] = &[
     C::Kill,
@@ -169,6 +174,11 @@ pub const SCHEDULES: &[NamedSchedule] = &[
             only(swarm, &[]);
             swarm.favour_fetches(seed);
         },
+    },
+    NamedSchedule {
+        name: "deviation",
+        text: "Services come to another state than the others', a minority at a time.",
+        apply: |swarm, seed| swarm.let_services_deviate(seed),
     },
     NamedSchedule {
         name: "minority",
