@@ -16,7 +16,8 @@ const SIGN: &[u8; 8] = b"deviates";
 const FOUND_WITHIN: u64 = 40 * SECOND;
 
 /// Puts a deviation behind a service's state.
-pub(crate) fn join(mut state: Vec<u8>, deviation: Option<u64>) -> Vec<u8> {
+#[must_use]
+pub fn join(mut state: Vec<u8>, deviation: Option<u64>) -> Vec<u8> {
     if let Some(deviation) = deviation {
         state.extend_from_slice(SIGN);
         state.extend_from_slice(&deviation.to_le_bytes());
@@ -25,7 +26,8 @@ pub(crate) fn join(mut state: Vec<u8>, deviation: Option<u64>) -> Vec<u8> {
 }
 
 /// Takes the deviation from behind a service's state, if there is one.
-pub(crate) fn split(bytes: &[u8]) -> (&[u8], Option<u64>) {
+#[must_use]
+pub fn split(bytes: &[u8]) -> (&[u8], Option<u64>) {
     let parts = bytes.split_last_chunk::<8>();
     let signed = parts.and_then(|(rest, last)| Some((rest.strip_suffix(SIGN)?, last)));
     match signed {
@@ -34,9 +36,15 @@ pub(crate) fn split(bytes: &[u8]) -> (&[u8], Option<u64>) {
     }
 }
 
+/// Whether a deviation stands behind a service's state.
+#[must_use]
+pub fn deviates(bytes: &[u8]) -> bool {
+    split(bytes).1.is_some()
+}
+
 /// Whether the member deviates, or would behind its next start.
 fn is_off(host: &Node) -> bool {
-    host.deviation.is_some() || host.disk.has_snapshot_with(|state| split(state).1.is_some())
+    host.deviation.is_some() || host.disk.has_snapshot_with(deviates)
 }
 
 impl World {

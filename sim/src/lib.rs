@@ -58,6 +58,7 @@ mod watch;
 mod wire;
 mod world;
 
+pub use deviations::{deviates, join as join_deviation, split as split_deviation};
 pub use dice::{ALWAYS, Dice};
 pub use disk::{Completion, Damage, FrameMark, Refusal, SimDisk, Stored, Work};
 pub use faults::Plan;

@@ -109,7 +109,7 @@ pub const FOUND_BY: [(&str, u32); 53] = [
 /// Mistakes that no seed shows, and a case of the suite that notices each: those that only change
 /// who bears how much, those of the archive, for which this world has disks of its own, and those
 /// that take what no world offers.
-pub const FOUND_BY_CASES: [(u32, &str); 39] = [
+pub const FOUND_BY_CASES: [(u32, &str); 45] = [
     (mutant::LEADER_CARRIES_CATCH_UP, "CU-10"),
     (mutant::REFUSALS_ARE_FORGOTTEN, "CU-02"),
     (mutant::DEAF_SOURCES_ARE_TRUSTED, "CU-17"),
@@ -149,6 +149,12 @@ pub const FOUND_BY_CASES: [(u32, &str); 39] = [
     (mutant::DECREE_NEVER_ENDS, "CD-10"),
     (mutant::ONE_EPOCH_FOR_ALL, "CD-10"),
     (mutant::RECOVERY_IS_NOT_PREPARED, "CD-10"),
+    (mutant::DEVIATION_IS_TOLD_ONLY, "AD-33"),
+    (mutant::ONE_OTHER_DIGEST_STOPS, "AD-33"),
+    (mutant::DEVIATING_SNAPSHOT_STAYS, "AD-33"),
+    (mutant::DISPUTED_SNAPSHOTS_SPREAD, "AD-33"),
+    (mutant::DIGESTS_ARE_TOLD_ONCE, "AD-33"),
+    (mutant::COPIES_VOUCH, "AD-33"),
 ];
 
 /// Mistakes that show only where committed bytes may be in memory: their seeds are of such worlds.

@@ -232,10 +232,10 @@ fn stream_message(source: &mut Gen) -> Message {
         11 => Message::SnapshotDigest {
             term: Term(any(source)),
             position: position(source),
-            layout: any(source) as u16,
+            layout: any(source),
             digest: any(source),
-            vouches: any(source) & 1 == 0,
-            asks: any(source) & 1 == 0,
+            vouches: any(source),
+            asks: any(source),
         },
         _ => Message::Closed { connection, session: session(source) },
     }

@@ -385,6 +385,11 @@ impl Edges {
         state.inputs.push_back(Input::Storage(failed));
     }
 
+    /// The service has come to a state that is not in the log: its snapshots tell.
+    pub fn deviate(&self, deviation: u64) {
+        self.state().service.deviation = Some(deviation);
+    }
+
     /// The service misbehaves at the next message.
     pub fn break_service(&self, fault: ServiceFault) {
         self.state().service_fault = Some(fault);

@@ -71,6 +71,10 @@ struct Heard {
 pub(super) struct Digests {
     /// Oldest first.
     own: Vec<Said>,
+    /// Where the snapshot stands that the life began with.
+    began: Position,
+    /// The newest own one that a majority vouches for.
+    confirmed: Position,
     heard: Table<MemberId, Vec<Heard>>,
     /// The own snapshot whose digest the host is to be asked for.
     wanted: Option<Said>,
@@ -91,7 +95,8 @@ impl Digests {
             vouches: snapshot.point.position > recovered.origin.position
                 || mutant::is(mutant::COPIES_VOUCH),
         });
-        Self { wanted, ..Self::default() }
+        let began = wanted.map_or(Position::ZERO, |wanted| wanted.position);
+        Self { wanted, began, ..Self::default() }
     }
 
     fn own_at(&self, position: Position) -> Option<&Said> {
@@ -101,6 +106,14 @@ impl Digests {
     fn heard_at(&self, of: MemberId, position: Position) -> Option<&Said> {
         let heard = self.heard.get(of)?.iter().find(|heard| heard.said.position == position)?;
         Some(&heard.said)
+    }
+
+    /// The oldest snapshot of this life, or before it, that may hold the state that deviates at
+    /// `position`: none that a majority vouches for does, nor one before that.
+    fn first_in_doubt(&self, position: Position) -> Position {
+        let own = self.own.iter().map(|said| said.position);
+        let in_doubt = own.chain([self.began, position]).filter(|at| *at > self.confirmed);
+        in_doubt.min().unwrap_or(position)
     }
 
     fn note_own(&mut self, said: Said, now: Instant) {
@@ -275,7 +288,13 @@ impl Member {
                 actions.push(Action::Notify(Notice::SnapshotDiffers { member, position }));
             }
         }
-        let is_outvoted = found.iter().any(|said| self.is_of_most(said));
+        if self.is_of_most(&own) {
+            let confirmed = &mut self.state.digests.confirmed;
+            *confirmed = position.max(*confirmed);
+        }
+        // What was another state once is the same again where a later one is.
+        let is_over = position <= self.state.digests.confirmed;
+        let is_outvoted = !is_over && found.iter().any(|said| self.is_of_most(said));
         if is_outvoted && !mutant::is(mutant::DEVIATION_IS_TOLD_ONLY) {
             crate::mark::reached(crate::mark::DEVIATED);
             return Err(FailStop::Diverged { position });
@@ -325,11 +344,12 @@ impl Member {
         own.is_some_and(|own| self.is_disputed(position, own.digest))
     }
 
-    /// What a member that deviates stored at `position` and since is not to be begun with.
+    /// What a member that deviates has stored is not to be begun with, as far as it may deviate.
     pub(super) fn discard_what_deviates(&self, reason: FailStop, actions: &mut Actions) {
-        if let FailStop::Diverged { position: from } = reason
+        if let FailStop::Diverged { position } = reason
             && !mutant::is(mutant::DEVIATING_SNAPSHOT_STAYS)
         {
+            let from = self.state.digests.first_in_doubt(position);
             actions.push(Action::DiscardSnapshots { from });
         }
     }

@@ -163,7 +163,7 @@ impl SimDisk {
     }
 
     /// Whether the service's part of any of them is as `is_so` says.
-    pub(crate) fn has_snapshot_with(&self, is_so: impl Fn(&[u8]) -> bool) -> bool {
+    pub fn has_snapshot_with(&self, is_so: impl Fn(&[u8]) -> bool) -> bool {
         self.snapshots.iter().any(|stored| is_so(&stored.service))
     }
 

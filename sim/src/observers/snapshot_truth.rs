@@ -96,7 +96,7 @@ impl Observer for SnapshotTruth {
             Observed::Acting(Action::Purge { origin }) => purged(scene, origin, violations),
             // What deviates is to be found by the members (E113), and to spread to nobody.
             Observed::Durable(Work::Snapshot { stored, .. })
-                if deviations::split(&stored.service).1.is_none() =>
+                if !deviations::deviates(&stored.service) =>
             {
                 self.stored(scene, &stored.service, stored.snapshot.point.position, violations);
             }

@@ -8,6 +8,7 @@ use super::cut::Cut;
 use super::fetch_disk::stream_of;
 use super::fetching::{assert_alike, begun, behind, forge, installed, purging, told};
 use super::purging::take;
+use crate::event::Event;
 use crate::identity::Endpoint;
 use crate::message::Message;
 use crate::notice::{FailStop, Notice};
@@ -36,6 +37,15 @@ fn agreed(members: u16) -> (Cluster, Vec<u16>, Position) {
     assert!(cluster.nodes.values().all(|node| node.fail_stop.is_none()));
     assert_eq!(differing(&cluster, leader), []);
     (cluster, ids, first)
+}
+
+/// Three that have stored another, and heard nothing of each other's.
+fn unheard() -> (Cluster, Vec<u16>, Position) {
+    let (mut cluster, ids, _) = agreed(3);
+    cluster.lose = no_digests;
+    let second = take(&mut cluster);
+    pass(&mut cluster, 100);
+    (cluster, ids, second)
 }
 
 fn pass(cluster: &mut Cluster, millis: u64) {
@@ -161,7 +171,7 @@ fn e113_who_skipped_a_snapshot_says_so_and_is_not_asked_again() {
     node.holds_snapshots = true;
     let leader = ids[0];
     for _ in 0..2 {
-        cluster.step(leader, crate::event::Event::TakeSnapshot);
+        cluster.step(leader, Event::TakeSnapshot);
         pass(&mut cluster, 200);
     }
     let skipped = |notice: &Notice| matches!(notice, Notice::SnapshotSkipped { .. });
@@ -178,7 +188,7 @@ fn e113_who_skipped_a_snapshot_says_so_and_is_not_asked_again() {
 #[test]
 fn e113_who_lies_stops_nobody() {
     for leads in [false, true] {
-        let (mut cluster, ids, first) = agreed(3);
+        let (mut cluster, ids, first) = unheard();
         let (liar, other) = if leads { (ids[0], ids[1]) } else { (ids[1], ids[0]) };
         for value in 0..50 {
             forge(&mut cluster, liar, other, digest(first, value, true));
@@ -186,6 +196,7 @@ fn e113_who_lies_stops_nobody() {
             // Of places where no snapshot is, too: what is true is not forgotten for them.
             forge(&mut cluster, liar, ids[2], digest(Position(1 << 40 | value << 3), value, true));
         }
+        cluster.lose = isolated;
         pass(&mut cluster, 1_000);
         assert!(ids.iter().all(|&member| stopped(&cluster, member).is_none()));
         assert!(differing(&cluster, other).contains(&(liar, first)));
@@ -197,7 +208,7 @@ fn e113_who_lies_stops_nobody() {
 
 #[test]
 fn e113_copies_and_other_layouts_are_no_witnesses() {
-    let (mut cluster, ids, first) = agreed(3);
+    let (mut cluster, ids, first) = unheard();
     forge(&mut cluster, ids[0], ids[2], digest(first, 7, true));
     forge(&mut cluster, ids[1], ids[2], digest(first, 7, false));
     assert_eq!(stopped(&cluster, ids[2]), None);
@@ -245,6 +256,52 @@ fn e113_a_start_with_a_snapshot_that_deviates_is_found() {
     start_anew(&mut cluster, ids[1]);
     cluster.run_until_level();
     assert_alike(&mut cluster);
+}
+
+#[test]
+fn e113_a_snapshot_that_nobody_remembers_is_discarded_with_those_behind_it() {
+    let (mut cluster, ids, _) = agreed(3);
+    let hold = |cluster: &mut Cluster, holds| {
+        for member in [ids[1], ids[2]] {
+            cluster.nodes.get_mut(&id(member)).unwrap().holds_snapshots = holds;
+        }
+    };
+    // The others are at a snapshot still, and skip the next one, which deviates.
+    hold(&mut cluster, true);
+    cluster.step(ids[0], Event::TakeSnapshot);
+    pass(&mut cluster, 200);
+    deviate(&mut cluster, ids[0]);
+    cluster.step(ids[0], Event::TakeSnapshot);
+    pass(&mut cluster, 200);
+    hold(&mut cluster, false);
+    pass(&mut cluster, 15_000);
+    let own = stored(&cluster, ids[0]);
+    let sound = stored(&cluster, ids[1]);
+    assert_eq!((sound.last(), own.len()), (own.get(own.len() - 2), sound.len() + 1));
+    assert_eq!(stopped(&cluster, ids[0]), None, "it cannot be compared");
+    cluster.crash(ids[0]);
+    cluster.start(ids[0]);
+    cluster.run_until_led();
+    let next = take(&mut cluster);
+    run_until_stopped(&mut cluster, ids[0]);
+    assert_eq!(stopped(&cluster, ids[0]), Some(FailStop::Diverged { position: next }));
+    // The life began at one for which nobody vouches.
+    assert_eq!(stored(&cluster, ids[0]), sound);
+    start_anew(&mut cluster, ids[0]);
+    cluster.run_until_level();
+    assert_alike(&mut cluster);
+}
+
+#[test]
+fn e113_a_state_that_is_the_same_again_stops_nobody() {
+    let (mut cluster, ids, first) = agreed(3);
+    take(&mut cluster);
+    pass(&mut cluster, 1_000);
+    for liar in [ids[0], ids[1]] {
+        forge(&mut cluster, liar, ids[2], digest(first, 7, true));
+    }
+    assert_eq!(stopped(&cluster, ids[2]), None);
+    assert!(differing(&cluster, ids[2]).contains(&(ids[0], first)));
 }
 
 #[test]
