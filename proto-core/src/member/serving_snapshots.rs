@@ -79,8 +79,7 @@ impl Member {
         actions: &mut Actions,
     ) -> Handled {
         let serving = &self.state.serving;
-        let is_sound =
-            |at: &Position| !serving.damaged.contains(at) && !self.is_own_disputed(*at);
+        let is_sound = |at: &Position| !serving.damaged.contains(at) && !self.is_own_disputed(*at);
         let newest = self.state.snapshots.at_hand().find(is_sound).filter(|at| *at > above);
         let Some(at) = newest else {
             self.offer_snapshot(from, SnapshotManifest::default(), actions);

@@ -11,7 +11,8 @@ use crate::dice::{ALWAYS, Dice};
 const AWAY: &[C] = &[C::Isolate, C::Kill, C::Pause, C::Wipe, C::PowerCut, C::Laggard, C::Rot];
 
 /// What disturbs the exchange of digests, and leaves the disks as they are.
-const DISTURBED: &[C] = &[C::Loss, C::Duplicate, C::Replay, C::Reorder, C::Isolate, C::Kill, C::Pause];
+const DISTURBED: &[C] =
+    &[C::Loss, C::Duplicate, C::Replay, C::Reorder, C::Isolate, C::Kill, C::Pause];
 
 impl Swarm {
     /// Takes snapshots often, of services that now and then deviate. Nothing is fetched: who has
@@ -24,7 +25,8 @@ impl Swarm {
         (self.snapshots.broken, self.snapshots.spoilt) = (0, 0);
         self.snapshots.deviation = dice.pick(&[300, 1_000]) * MILLI;
         self.set_limits(Limits { purge_keep_bytes: u64::MAX, ..draw_limits(dice, true) });
-        self.faults.classes = DISTURBED.iter().copied().filter(|_| dice.chance(ALWAYS / 2)).collect();
+        self.faults.classes =
+            DISTURBED.iter().copied().filter(|_| dice.chance(ALWAYS / 2)).collect();
         self.faults.interval = self.faults.interval.max(150 * MILLI);
         self.faults.duration = dice.pick(&[50, 300]) * MILLI;
         self.faults.time_min = self.faults.time_min.max(4 * SECOND);

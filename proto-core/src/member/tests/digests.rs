@@ -260,7 +260,15 @@ fn e113_a_start_with_a_snapshot_that_deviates_is_found() {
 
 #[test]
 fn e113_a_snapshot_that_nobody_remembers_is_discarded_with_those_behind_it() {
-    let (mut cluster, ids, _) = agreed(3);
+    let (mut cluster, ..) = agreed(3);
+    // All keep their logs, so that there is something to begin with.
+    cluster.limits.purge_keep_bytes = u64::MAX;
+    for member in 1..=3 {
+        cluster.crash(member);
+        cluster.start(member);
+    }
+    let leader = cluster.run_until_led();
+    let ids: Vec<u16> = [0, 1, 2].map(|step| (leader + step - 1) % 3 + 1).to_vec();
     let hold = |cluster: &mut Cluster, holds| {
         for member in [ids[1], ids[2]] {
             cluster.nodes.get_mut(&id(member)).unwrap().holds_snapshots = holds;
