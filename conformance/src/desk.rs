@@ -302,8 +302,7 @@ impl Desk {
                 self.issue(operation, Work::ReadSnapshot { position, range });
             }
             Action::KeepSnapshotPart { operation, manifest, range } => {
-                let (first, second) = self.member.bytes(Stream::Snapshot, range);
-                let bytes = [first, second].concat();
+                let bytes = <[_; 2]>::from(self.member.bytes(Stream::Snapshot, range)).concat();
                 self.issue(operation, Work::Part { manifest, start: range.start, bytes });
             }
             Action::CheckSnapshot { operation, manifest } => {
