@@ -107,6 +107,38 @@ pub(super) fn df_17(trial: &RealTrial<'_>) -> Verdict {
     check(lost(&fates) > 0, || "all was synced whenever the power failed: nothing was tried")
 }
 
+/// Two members lose their power at once, again and again: each answered message is on both disks.
+pub(super) fn tn_01(trial: &RealTrial<'_>) -> Verdict {
+    let log = log_of(trial)?;
+    let mut grounds = trial.grounds_with_fault_disks(2, &[1, 2])?;
+    let mut dice = Dice::new(trial.seed(), "power");
+    let mut fates = Fates::new();
+    for id in grounds.numbers() {
+        grounds.fault(id, each(Call::Sync, Effect::Delay(SLOW_SYNC)))?;
+    }
+    let mut client = grounds.client()?;
+    for _ in 0..trial.times(2, 6, 40) {
+        grounds.settle()?;
+        let answered = client.sent() + 1 + dice.below(UNDER_WAY as u64) as usize;
+        send(&mut client, 2 * UNDER_WAY)?;
+        grounds.answered(&mut client, answered, PATIENCE)?;
+        grounds.lose_all_power(&mut dice, &mut fates)?;
+        let newest = format!("message {}", client.replies().len());
+        for id in grounds.numbers() {
+            let path = find(&grounds.data_of(id), log)?;
+            let bytes = std::fs::read(&path)
+                .map_err(|error| Failure::Harness(format!("{}: {error}", path.display())))?;
+            let has = bytes.windows(newest.len()).any(|part| part == newest.as_bytes());
+            check(has, || format!("{newest} was answered, and member {id} does not have it"))?;
+        }
+    }
+    grounds.settle()?;
+    let sent = client.sent();
+    grounds.answered(&mut client, sent, PATIENCE)?;
+    counts_up(&mut client)?;
+    check(lost(&fates) > 0, || "all was synced whenever the power failed: nothing was tried")
+}
+
 /// The only member loses its power: what it has answered is on its disk or nowhere, also that for
 /// which it began a file.
 pub(super) fn ad_04(trial: &RealTrial<'_>) -> Verdict {

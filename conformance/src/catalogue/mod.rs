@@ -17,6 +17,7 @@ mod rb;
 mod sn;
 mod sn_fetches;
 mod sn_members;
+mod tn;
 
 use crate::case::{Case, Verdict};
 use crate::trial::Trial;
@@ -30,6 +31,7 @@ const GROUPS: &[&[Case]] = &[
     fc::CASES,
     sn::CASES,
     cu::CASES,
+    tn::CASES,
     cl::CASES,
     cv::CASES,
     bi::CASES,
