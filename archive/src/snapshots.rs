@@ -84,6 +84,24 @@ impl<D: Disk> Snapshots<D> {
         }
     }
 
+    /// Removes those that stand at `from` and behind it: the state in them is not to be begun with
+    /// again. They are gone when this returns.
+    ///
+    /// # Errors
+    /// [`ArchiveError`]; some of them may be there still.
+    pub fn discard_stored(&mut self, from: Position) -> Result<(), ArchiveError> {
+        self.shared.check()?;
+        let disk = &self.shared.disk;
+        let stored = named(disk, &self.directory)?;
+        for (_, path) in stored.iter().filter(|(position, _)| *position >= from.0) {
+            remove(disk, path)?;
+        }
+        let synced = disk.sync_directory(&self.directory);
+        self.shared.guard(
+            synced.map_err(|error| ArchiveError::io("sync directory", &self.directory, error)),
+        )
+    }
+
     /// Removes the oldest of those that are not kept any more; what cannot be removed stays. What
     /// is broken and still there is none of those that are kept, and what is pinned is one more.
     pub(crate) fn prune(&self, pinned: Option<Position>) {

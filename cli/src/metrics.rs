@@ -213,7 +213,7 @@ const GAUGES: [Row; 32] = [
 ];
 
 /// What only grows.
-const COUNTERS: [Row; 46] = [
+const COUNTERS: [Row; 47] = [
     ("elections_won", "Elections won", |s| s.status.counters.elections_won),
     ("canvasses", "Canvasses begun", |s| s.status.counters.canvasses),
     ("naks_sent", "NAKs sent for the log", |s| s.status.counters.naks_sent),
@@ -254,6 +254,9 @@ const COUNTERS: [Row; 46] = [
     }),
     ("snapshot_bytes_sent", "Bytes of snapshots that were sent to others", |s| {
         s.status.counters.snapshot_bytes_sent
+    }),
+    ("snapshots_differing", "Snapshots of others that are not what this member has there", |s| {
+        s.status.counters.snapshots_differing
     }),
     ("snapshots_rejected", "Snapshots of others that could not be used", |s| {
         s.status.counters.snapshots_rejected

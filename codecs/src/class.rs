@@ -54,7 +54,8 @@ pub fn class(datagram: &[u8]) -> Option<Class> {
         wire::NakEncoder::TEMPLATE_ID
         | wire::UnavailableEncoder::TEMPLATE_ID
         | wire::SnapshotRequestEncoder::TEMPLATE_ID
-        | wire::SnapshotOfferEncoder::TEMPLATE_ID => Class::Repair,
+        | wire::SnapshotOfferEncoder::TEMPLATE_ID
+        | wire::SnapshotDigestEncoder::TEMPLATE_ID => Class::Repair,
         wire::ConnectEncoder::TEMPLATE_ID
         | wire::ConnectReplyEncoder::TEMPLATE_ID
         | wire::StreamStatusEncoder::TEMPLATE_ID

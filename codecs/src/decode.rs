@@ -98,7 +98,8 @@ fn control(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError> {
         wire::NakDecoder::TEMPLATE_ID
         | wire::UnavailableDecoder::TEMPLATE_ID
         | wire::SnapshotRequestDecoder::TEMPLATE_ID
-        | wire::SnapshotOfferDecoder::TEMPLATE_ID => repair(header, body),
+        | wire::SnapshotOfferDecoder::TEMPLATE_ID
+        | wire::SnapshotDigestDecoder::TEMPLATE_ID => repair(header, body),
         wire::ReadRequestDecoder::TEMPLATE_ID
         | wire::ReadReplyDecoder::TEMPLATE_ID
         | wire::ReadIndexRequestDecoder::TEMPLATE_ID
@@ -305,6 +306,17 @@ fn repair(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError> {
         wire::SnapshotRequestDecoder::TEMPLATE_ID => {
             let read = wrap!(SnapshotRequestDecoder, header, body);
             Message::SnapshotRequest { term: Term(read.term()), above: Position(read.above()) }
+        }
+        wire::SnapshotDigestDecoder::TEMPLATE_ID => {
+            let read = wrap!(SnapshotDigestDecoder, header, body);
+            Message::SnapshotDigest {
+                term: Term(read.term()),
+                position: Position(read.position()),
+                layout: read.layout(),
+                digest: read.digest(),
+                vouches: yes(read.vouches())?,
+                asks: yes(read.asks())?,
+            }
         }
         wire::SnapshotOfferDecoder::TEMPLATE_ID => {
             let read = wrap!(SnapshotOfferDecoder, header, body);

@@ -132,6 +132,7 @@ impl Layout {
             Message::Unavailable { .. } => layout!(UnavailableEncoder, 0),
             Message::SnapshotRequest { .. } => layout!(SnapshotRequestEncoder, 0),
             Message::SnapshotOffer { .. } => layout!(SnapshotOfferEncoder, 0),
+            Message::SnapshotDigest { .. } => layout!(SnapshotDigestEncoder, 0),
             Message::Connect { .. } => layout!(ConnectEncoder, 0),
             Message::ConnectReply { .. } => layout!(ConnectReplyEncoder, 0),
             Message::StreamStatus { .. } => layout!(StreamStatusEncoder, 0),
@@ -173,7 +174,8 @@ fn write(message: &Message, body: &mut [u8]) -> Option<()> {
         Message::Nak { .. }
         | Message::Unavailable { .. }
         | Message::SnapshotRequest { .. }
-        | Message::SnapshotOffer { .. } => write_repair(message, body),
+        | Message::SnapshotOffer { .. }
+        | Message::SnapshotDigest { .. } => write_repair(message, body),
         Message::ReadRequest { .. }
         | Message::ReadReply { .. }
         | Message::ReadIndexRequest { .. }
@@ -352,6 +354,15 @@ fn write_repair(message: &Message, body: &mut [u8]) -> Option<()> {
         }
         Message::SnapshotRequest { term, above } => {
             wire::SnapshotRequestEncoder::wrap(body)?.set_term(term.0).set_above(above.0);
+        }
+        Message::SnapshotDigest { term, position, layout, digest, vouches, asks } => {
+            wire::SnapshotDigestEncoder::wrap(body)?
+                .set_term(term.0)
+                .set_position(position.0)
+                .set_digest(*digest)
+                .set_layout(*layout)
+                .set_vouches((*vouches).into())
+                .set_asks((*asks).into());
         }
         Message::SnapshotOffer { term, point, core_bytes, service_bytes, digest } => {
             wire::SnapshotOfferEncoder::wrap(body)?

@@ -47,6 +47,7 @@ pub(crate) fn check(message: &Message) -> Result<(), DecodeError> {
         Message::SnapshotOffer { point, core_bytes, service_bytes, .. } => {
             positions(&[point.position, Position(core_bytes.saturating_add(*service_bytes))])
         }
+        Message::SnapshotDigest { position, .. } => positions(&[*position]),
         Message::Connect { session, ingress_start, .. } => {
             positions(&[Position(session.0), *ingress_start])
         }

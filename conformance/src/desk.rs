@@ -302,14 +302,14 @@ impl Desk {
                 self.issue(operation, Work::ReadSnapshot { position, range });
             }
             Action::KeepSnapshotPart { operation, manifest, range } => {
-                let (first, second) = self.member.bytes(Stream::Snapshot, range);
-                let bytes = [first, second].concat();
+                let bytes = <[_; 2]>::from(self.member.bytes(Stream::Snapshot, range)).concat();
                 self.issue(operation, Work::Part { manifest, start: range.start, bytes });
             }
             Action::CheckSnapshot { operation, manifest } => {
                 self.issue(operation, Work::Check(manifest));
             }
             Action::DropSnapshot => self.disk.drop_draft(),
+            Action::DiscardSnapshots { from } => self.disk.discard_snapshots(from),
             Action::InstallSnapshot { operation, manifest } => {
                 let frames = vec![FrameMark::all_before(manifest.point)];
                 self.issue(operation, Work::Install { manifest, frames });

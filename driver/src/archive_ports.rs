@@ -504,6 +504,11 @@ impl SnapshotStore for ArchiveSnapshots {
     fn discard(&mut self) {
         self.0.discard();
     }
+
+    fn discard_stored(&mut self, from: Position) -> Result<(), StoreError> {
+        let discarded = self.0.discard_stored(from);
+        discarded.map_err(|error| refused(error, self.0.is_usable()))
+    }
 }
 
 /// What an error means for all else.

@@ -242,6 +242,12 @@ pub enum StorageRequest<C> {
     },
     /// Forget the parts that were kept. Nothing is reported.
     DropSnapshot,
+    /// Remove the stored snapshots at this position and behind it, and store no other. Nothing is
+    /// reported.
+    DiscardSnapshots {
+        /// The position.
+        from: Position,
+    },
     /// Make the snapshot that was checked a stored one, and let the log begin there, empty.
     InstallSnapshot {
         /// The operation.
@@ -356,6 +362,12 @@ pub trait SnapshotStore {
 
     /// Forgets what was kept.
     fn discard(&mut self);
+
+    /// Removes the stored snapshots at `from` and behind it; durable when this returns.
+    ///
+    /// # Errors
+    /// [`StoreError`]; some of them may be there still.
+    fn discard_stored(&mut self, from: Position) -> Result<(), StoreError>;
 }
 
 /// Reads the log and the stored snapshots, on the reader thread.

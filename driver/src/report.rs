@@ -161,6 +161,17 @@ fn report_snapshots(member: u16, notice: &Notice) {
             let position = position.0;
             tracing::warn!(member, position, %reason, "a snapshot of another member is of no use");
         }
+        Notice::SnapshotDiffers { member: peer, position } => {
+            let (peer, position) = (peer.0, position.0);
+            tracing::warn!(
+                member,
+                peer,
+                position,
+                "another member's state differs from the one here: look for what the service takes \
+                 from clocks, random sources, hash order, the environment or another version of \
+                 itself; whoever a majority contradicts stops"
+            );
+        }
         Notice::SnapshotInstalled { position, bytes } => {
             let position = position.0;
             tracing::info!(

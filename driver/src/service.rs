@@ -12,7 +12,10 @@ use crate::frozen::Frozen;
 /// replies on every member. So it uses no clock but [`Context::time`], no random source, no
 /// hash-ordered iteration, and nothing from outside the calls.
 ///
-/// An error, or a panic, stops the member: it goes inert rather than half-apply.
+/// An error, or a panic, stops the member: it goes inert rather than half-apply. So does a state
+/// that is not the one that most members have: they compare the digests of their snapshots, in
+/// which equal states have to be equal bytes. A new version of a service that lays out its state
+/// otherwise begins to do so at a message, at one place of the log for all members.
 pub trait Service {
     /// A session was opened. Nothing by default.
     ///

@@ -194,7 +194,8 @@ impl Place {
             StorageRequest::StoreSnapshot { .. }
             | StorageRequest::KeepSnapshotPart { .. }
             | StorageRequest::CheckSnapshot { .. }
-            | StorageRequest::DropSnapshot => Self::Snapshots,
+            | StorageRequest::DropSnapshot
+            | StorageRequest::DiscardSnapshots { .. } => Self::Snapshots,
         }
     }
 }
@@ -299,7 +300,8 @@ pub fn perform_grouped<D: DurableStore>(
             | StorageRequest::StoreSnapshot { .. }
             | StorageRequest::KeepSnapshotPart { .. }
             | StorageRequest::CheckSnapshot { .. }
-            | StorageRequest::DropSnapshot => continue,
+            | StorageRequest::DropSnapshot
+            | StorageRequest::DiscardSnapshots { .. } => continue,
         };
         complete(Completion::Durable { operation });
     }

@@ -223,6 +223,7 @@ impl World {
             | Action::KeepSnapshotPart { .. }
             | Action::CheckSnapshot { .. }
             | Action::DropSnapshot
+            | Action::DiscardSnapshots { .. }
             | Action::InstallSnapshot { .. }
             | Action::Restart => unreachable!("nobody asks for a snapshot here"),
             Action::ReadLog { operation, range } => {

@@ -145,6 +145,7 @@ messages! {
     "unavailable" Unavailable { stream range oldest }
     "snapshot-request" SnapshotRequest { term above }
     "snapshot-offer" SnapshotOffer { term point core_bytes service_bytes digest }
+    "snapshot-digest" SnapshotDigest { term position layout digest vouches asks }
     "connect" Connect { connection session ingress_start unanswered }
     "connect-reply" ConnectReply { connection outcome }
     "stream-status" StreamStatus { stream epoch consumed limit }

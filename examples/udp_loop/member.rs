@@ -228,6 +228,7 @@ impl Host<'_> {
             | Action::KeepSnapshotPart { .. }
             | Action::CheckSnapshot { .. }
             | Action::DropSnapshot
+            | Action::DiscardSnapshots { .. }
             | Action::InstallSnapshot { .. }
             | Action::Restart => unreachable!("no member has a snapshot"),
             // Where a service answers reads, it does so here, in the state in which it is now.

@@ -150,6 +150,13 @@ pub enum Action {
     },
     /// Forget the bytes that were kept. Nothing is reported.
     DropSnapshot,
+    /// Remove all stored snapshots that stand here or behind it, durably, and take in no other: this
+    /// member's state deviates from that of the others, and a later life is to begin before. It is
+    /// asked for right before the member is inert. Nothing is reported, and a crash may undo it.
+    DiscardSnapshots {
+        /// The first position that is not to be begun with.
+        from: Position,
+    },
     /// Make the kept snapshot a stored one, then let the log begin at its point, empty: durable in
     /// that order. The vote, the term history and the records of peers stay. Then report
     /// [`crate::Event::Durable`]; or, if nothing has changed, [`crate::Event::SnapshotFailed`].

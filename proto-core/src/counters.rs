@@ -59,6 +59,8 @@ pub struct Counters {
     pub snapshot_bytes_sent: u64,
     /// Snapshots of others that could not be used.
     pub snapshots_rejected: u64,
+    /// Snapshots of others that are not what this member has at the same position.
+    pub snapshots_differing: u64,
     /// Replies that were sent again from a reply window.
     pub replies_resent: u64,
     /// Times that admission stopped for want of room.

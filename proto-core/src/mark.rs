@@ -161,6 +161,8 @@ marks! {
         e58_a_removed_member_disturbs_nobody_and_is_told,
     OBSERVER_LEARNS who_is_no_voter_yet_learns_of_who_asks_it
         e65_a_voter_that_does_not_know_it_yet_learns_of_who_asks,
+    DEVIATED member_has_deviated
+        e113_a_member_that_deviates_stops_and_begins_with_an_older_snapshot,
     WINDOW_WRAPS frame_lies_around_the_end_of_a_ring
         a_full_outlet_takes_nothing_until_it_is_released,
 }

@@ -313,6 +313,22 @@ pub enum Message {
         /// A digest of both.
         digest: u64,
     },
+    /// What a member's snapshot at a position is, so that a state that deviates is found (E113).
+    SnapshotDigest {
+        /// The sender's current term.
+        term: Term,
+        /// Where the snapshot stands.
+        position: Position,
+        /// The version of the layout of its core's part: only digests of one layout are compared;
+        /// zero: the sender has no snapshot there, and will not have one.
+        layout: u16,
+        /// A digest of both parts, as the sender's host computes it.
+        digest: u64,
+        /// Whether the sender has taken it itself: a copy of another's is nobody's witness.
+        vouches: bool,
+        /// Whether the sender asks for the receiver's.
+        asks: bool,
+    },
     /// A client asks to be served: for a new session, or to go on with one it has.
     Connect {
         /// Numbers the client's attempts, rising.

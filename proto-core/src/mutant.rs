@@ -202,6 +202,12 @@ mutants! {
     REPLACED_TIMERS_ARE_FORGOTTEN = 197 timer_that_is_replaced_under_way_never_fires [],
     CLOCK_IS_FOLLOWED_BACK = 198 clock_of_the_core_goes_backwards [104],
     SILENCE_IS_THE_CLIENTS = 199 pause_of_a_leader_counts_as_silence_of_clients [],
+    DEVIATION_IS_TOLD_ONLY = 200 member_that_deviates_goes_on [113],
+    ONE_OTHER_DIGEST_STOPS = 201 one_other_digest_stops_a_member [113],
+    DEVIATING_SNAPSHOT_STAYS = 202 snapshot_that_deviates_is_begun_with_again [113],
+    DISPUTED_SNAPSHOTS_SPREAD = 203 snapshot_that_deviates_is_handed_on [113],
+    DIGESTS_ARE_TOLD_ONCE = 204 digest_that_is_lost_is_not_told_again [113],
+    COPIES_VOUCH = 205 copy_of_a_snapshot_vouches_for_it [113],
 }
 
 #[cfg(quorate_mutants)]

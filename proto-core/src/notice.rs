@@ -196,6 +196,15 @@ pub enum Notice {
         /// Bytes of its stream.
         bytes: u64,
     },
+    /// Another member's snapshot is not what this one has at the same position: one of them has
+    /// deviated (E113). Whoever a majority of the voters contradicts stops; while none agrees all go
+    /// on. Told once for each member and position.
+    SnapshotDiffers {
+        /// Whose.
+        member: MemberId,
+        /// Where both stand.
+        position: Position,
+    },
     /// A member came back with less than it had acknowledged, and does not count (rule 9).
     PeerRegressed {
         /// Which one.
@@ -540,6 +549,17 @@ pub enum FailStop {
     /// Another life of this very member is running.
     #[error("another process runs as this member")]
     Twin,
+    /// A majority of the voters agrees on another state than this member has (E113, R14).
+    #[error(
+        "the state at {position} is not the one that a majority of the voters has: look for what the \
+         service takes from clocks, random sources, hash order, the environment or another version \
+         of itself; a start begins with an older snapshot, or is refused until the directory is \
+         wiped"
+    )]
+    Diverged {
+        /// Where the snapshots stand that were compared.
+        position: Position,
+    },
 }
 
 impl FailStop {
@@ -554,6 +574,7 @@ impl FailStop {
                 | Self::TooManyTimers
                 | Self::ReplyTooLong
                 | Self::OtherLevel { .. }
+                | Self::Diverged { .. }
         )
     }
 
@@ -575,6 +596,7 @@ impl FailStop {
             Self::OtherLevel { .. } => "other_level",
             Self::MembershipCut { .. } => "membership_cut",
             Self::Twin => "twin",
+            Self::Diverged { .. } => "diverged",
         }
     }
 }

@@ -341,6 +341,7 @@ impl Cluster {
                 | Action::KeepSnapshotPart { .. }
                 | Action::CheckSnapshot { .. }
                 | Action::DropSnapshot
+                | Action::DiscardSnapshots { .. }
                 | Action::InstallSnapshot { .. }
                 | Action::Restart
                 | Action::ServeRead(_)

@@ -5,6 +5,7 @@ use quorate_core::{
     Event, OperationId, Position, PositionRange, Snapshot, SnapshotManifest, SnapshotPoint, Stream,
 };
 
+use crate::deviations;
 use crate::dice::ALWAYS;
 use crate::disk::{Damage, FrameMark, Stored, Work};
 use crate::faults::Fault;
@@ -28,6 +29,7 @@ impl World {
                 if pinned.is_some() {
                     self.tally.saw(Mark::SnapshotPinned);
                 }
+                let service = deviations::join(service, host.deviation);
                 let stored = Box::new(Stored::new(snapshot, service));
                 self.issue(node, operation, 5, Work::Snapshot { stored, pinned });
             }

@@ -106,7 +106,7 @@ pub fn rule(id: &str) -> &'static str {
 }
 
 /// The rules by id. TESTING.md has those of the catalogue in the same words.
-const RULES: [(&str, &str); 61] = [
+const RULES: [(&str, &str); 62] = [
     (
         "S1",
         "At most one life of one member ever leads a term. A leader that hears another one of \
@@ -223,6 +223,7 @@ const RULES: [(&str, &str); 61] = [
     ("E74", "The parts of one snapshot are kept in order, and what is installed was checked."),
     ("E75", "A snapshot that somebody fetches is kept until that is over."),
     ("E105", "After a timer was served, the next deadline moves on."),
+    ("E113", "Whoever comes to another state than most stops, and nobody else does."),
     ("H1", "What clients saw of the ledger's registers is linearizable."),
     ("H2", "The answers to a client come from ever later moments, in the order in which it asked."),
     ("H3", "No message took effect twice."),

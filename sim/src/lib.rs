@@ -30,6 +30,7 @@ mod availability;
 mod calm;
 mod clients;
 mod clock;
+mod deviations;
 mod dice;
 mod disk;
 mod faults;
@@ -59,6 +60,7 @@ mod watch;
 mod wire;
 mod world;
 
+pub use deviations::{deviates, join as join_deviation, split as split_deviation};
 pub use dice::{ALWAYS, Dice};
 pub use disk::{Completion, Damage, FrameMark, Refusal, SimDisk, Stored, Work};
 pub use faults::Plan;

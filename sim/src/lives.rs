@@ -2,6 +2,7 @@
 
 use quorate_core::{Event, FailStop, MemberConfig, RecoveryEpoch};
 
+use crate::deviations;
 use crate::dice::ALWAYS;
 use crate::disk::Refusal;
 use crate::faults::Fault;
@@ -42,9 +43,12 @@ impl World {
         if recovered.log_end.0 > 0 {
             self.tally.saw(Mark::RestartWithLog);
         }
+        host.deviation = None;
         if let Some(stored) = host.disk.newest_snapshot().filter(|_| recovered.snapshot.is_some()) {
             self.tally.saw(Mark::RestartWithSnapshot);
-            if !service.restore(&stored.service) {
+            let (state, deviation) = deviations::split(&stored.service);
+            host.deviation = deviation;
+            if !service.restore(state) {
                 return self.found("S24", format!("member {} cannot be restored", node + 1));
             }
         }
@@ -230,6 +234,7 @@ impl World {
             FailStop::StorageFailed => host.broken == Some(Broken::Storage),
             FailStop::ServiceFailed => host.broken == Some(Broken::Service),
             FailStop::Unreadable { .. } => !host.disk.is_sound(),
+            FailStop::Diverged { .. } => host.deviation.is_some(),
             _ => false,
         };
         if !expected {
@@ -240,6 +245,7 @@ impl World {
         self.tally.saw(match reason {
             FailStop::StorageFailed => Mark::StorageFailed,
             FailStop::ServiceFailed => Mark::ServiceFailed,
+            FailStop::Diverged { .. } => Mark::StoppedByDeviation,
             _ => Mark::StoppedByDamage,
         });
         self.end_life(node, false);

@@ -112,7 +112,7 @@ pub const FOUND_BY: [(&str, u32); 56] = [
 /// Mistakes that no seed shows, and a case of the suite that notices each: those that only change
 /// who bears how much, those of the archive, for which this world has disks of its own, and those
 /// that take what no world offers.
-pub const FOUND_BY_CASES: [(u32, &str); 51] = [
+pub const FOUND_BY_CASES: [(u32, &str); 57] = [
     (mutant::LEADER_CARRIES_CATCH_UP, "CU-10"),
     (mutant::REFUSALS_ARE_FORGOTTEN, "CU-02"),
     (mutant::DEAF_SOURCES_ARE_TRUSTED, "CU-17"),
@@ -164,6 +164,12 @@ pub const FOUND_BY_CASES: [(u32, &str); 51] = [
     (mutant::RESTORED_INTO_ITS_OWN_GROUP, "SN-18"),
     (mutant::BACKUP_OF_ANOTHER_LOG, "SN-18"),
     (mutant::BACKUP_IS_NOT_SYNCED, "SN-18"),
+    (mutant::DEVIATION_IS_TOLD_ONLY, "AD-33"),
+    (mutant::ONE_OTHER_DIGEST_STOPS, "AD-33"),
+    (mutant::DEVIATING_SNAPSHOT_STAYS, "AD-33"),
+    (mutant::DISPUTED_SNAPSHOTS_SPREAD, "AD-33"),
+    (mutant::DIGESTS_ARE_TOLD_ONCE, "AD-33"),
+    (mutant::COPIES_VOUCH, "AD-33"),
 ];
 
 /// Mistakes that show only where committed bytes may be in memory: their seeds are of such worlds.

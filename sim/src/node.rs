@@ -44,6 +44,8 @@ pub(crate) struct Node {
     pub(crate) fails_write: bool,
     pub(crate) fails_sync: bool,
     pub(crate) fails_service: bool,
+    /// What its service has come to that is not in the log, if it has.
+    pub(crate) deviation: Option<u64>,
     /// What was done to the member that it has to stop for.
     pub(crate) broken: Option<Broken>,
     /// The life that was told to stop.
@@ -102,6 +104,7 @@ impl Node {
             fails_write: false,
             fails_sync: false,
             fails_service: false,
+            deviation: None,
             broken: None,
             stopping: None,
             stopped_in_order: false,

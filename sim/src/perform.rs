@@ -85,6 +85,10 @@ impl World {
                 self.check_snapshot(node, operation, manifest);
             }
             Action::DropSnapshot => self.nodes[node].disk.drop_draft(),
+            Action::DiscardSnapshots { from } => {
+                self.tally.saw(Mark::SnapshotsDiscarded);
+                self.nodes[node].disk.discard_snapshots(from);
+            }
             Action::InstallSnapshot { operation, manifest } => {
                 self.install_snapshot(node, operation, manifest);
             }

@@ -113,6 +113,9 @@ marks! {
     FetchSpoilt "fetched snapshots with a bit flipped",
     FetchRejected "fetched snapshots rejected",
     FetchInstalled "fetched snapshots installed",
+    Deviated "services that began to deviate",
+    StoppedByDeviation "members stopped because they deviate",
+    SnapshotsDiscarded "members that discarded snapshots because they deviate",
     InstallUndone "installs undone by a crash",
     InstallKept "installs done in spite of a crash",
     RestartInPlace "lives begun where the one before ended",
@@ -218,6 +221,8 @@ impl Mark {
             // them.
             Self::StoppedInOrder | Self::StoppedInDoubt => u64::MAX,
             Self::MembersChanged | Self::ChangeRefused => u64::MAX,
+            // As are those in which services deviate.
+            Self::Deviated | Self::StoppedByDeviation | Self::SnapshotsDiscarded => u64::MAX,
             // In 1 of 400 seeds: most find the damage at their start, or begin behind it.
             Self::StoppedByDamage => 2_000,
             // In 1 of 32 seeds a quorum is spared.

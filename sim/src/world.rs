@@ -35,6 +35,7 @@ pub(crate) enum Occurrence {
     Restart { node: usize },
     AskForSnapshot,
     ChangeMembers,
+    Deviate,
     NextFault,
     Begin(Plan),
     Fault(Fault),
@@ -306,6 +307,9 @@ impl World {
         if self.swarm.members_change() {
             self.queue.push(MILLI, Occurrence::ChangeMembers);
         }
+        if self.swarm.snapshots.deviation > 0 {
+            self.queue.push(SECOND / 2, Occurrence::Deviate);
+        }
         if self.swarm.faults.from_start {
             self.queue.push(MILLI, Occurrence::NextFault);
         }
@@ -416,6 +420,7 @@ impl World {
             Occurrence::Restart { node } => self.start(node),
             Occurrence::AskForSnapshot => self.ask_for_snapshot(),
             Occurrence::ChangeMembers => self.change_members(),
+            Occurrence::Deviate => self.deviate(),
             Occurrence::NextFault => {
                 self.next_fault();
                 self.look_who_is_well();

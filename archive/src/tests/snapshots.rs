@@ -134,6 +134,29 @@ fn e75_one_that_others_are_fetching_stays_however_many_newer_ones_there_are() {
 }
 
 #[test]
+fn e113_snapshots_that_deviate_are_removed() {
+    let (disk, log) = (MemoryDisk::default(), log());
+    archive_of(&disk, &log);
+    let at = |frames| snapshot(&log, frames).point.position;
+    let options = Options { snapshots_kept: 8, ..OPTIONS };
+    let opened = Archive::open_on(disk.clone(), Path::new(DIRECTORY), &options);
+    let mut snapshots = opened.unwrap().0.snapshots();
+    for frames in 1..6 {
+        snapshots.store(&snapshot(&log, frames), b"state", None).unwrap();
+    }
+    // Between two of them, at one, before all, and behind all.
+    for (from, left) in [(Position(at(5).0 + 8), 5), (at(4), 3), (Position(at(3).0 - 8), 2)] {
+        snapshots.discard_stored(from).unwrap();
+        for fate in [Fate::Kept, Fate::Lost] {
+            let found = found(&disk.crashed(fate));
+            assert_eq!(found.map(|(snapshot, _)| snapshot.point.position), Some(at(left)));
+        }
+    }
+    snapshots.discard_stored(Position(0)).unwrap();
+    assert_eq!(found(&disk.crashed(Fate::Lost)), None, "it begins at the beginning");
+}
+
+#[test]
 fn e50_a_crash_at_any_instant_leaves_the_old_or_the_new_whole() {
     let log = log();
     let run = |disk: &MemoryDisk, snapshots: &mut Snapshots<MemoryDisk>| {

@@ -203,7 +203,7 @@ fn consensus(source: &mut Gen) -> Message {
 fn stream_message(source: &mut Gen) -> Message {
     let (connection, epoch) = (any(source), any(source));
     let stream = stream(source);
-    match below(source, 16) {
+    match below(source, 17) {
         0 => {
             let ranges = below(source, NAK_RANGES_MAX + 1);
             Message::Nak { stream, ranges: (0..ranges).map(|_| range(source)).collect() }
@@ -264,6 +264,14 @@ fn stream_message(source: &mut Gen) -> Message {
         },
         13 => Message::ReadIndexRequest { number: any(source) },
         14 => Message::ReadIndexReply { number: any(source), index: position(source) },
+        15 => Message::SnapshotDigest {
+            term: Term(any(source)),
+            position: position(source),
+            layout: any(source),
+            digest: any(source),
+            vouches: any(source),
+            asks: any(source),
+        },
         _ => Message::Closed { connection, session: session(source) },
     }
 }

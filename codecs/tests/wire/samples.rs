@@ -193,6 +193,14 @@ fn consensus(fill: Fill) -> Vec<Message> {
             service_bytes: position.0 / 4,
             digest: number ^ 7,
         },
+        Message::SnapshotDigest {
+            term,
+            position,
+            layout: number as u16,
+            digest: number ^ 8,
+            vouches: number & 1 == 0,
+            asks: number & 2 == 0,
+        },
     ]
 }
 

@@ -206,6 +206,8 @@ pub(super) struct Ledger {
     set: u64,
     bank: Bank,
     mistake: Option<ServiceMistake>,
+    /// What it has come to that is not in the log; its snapshots alone tell.
+    pub(super) deviation: Option<u64>,
     fired: BTreeMap<u64, (Position, LogTime)>,
 }
 
@@ -329,10 +331,11 @@ impl Ledger {
             bytes.extend_from_slice(&key.to_le_bytes());
             bytes.extend_from_slice(&value.to_le_bytes());
         }
-        bytes
+        quorate_sim::join_deviation(bytes, self.deviation)
     }
 
     pub(super) fn restore(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let (bytes, deviation) = quorate_sim::split_deviation(bytes);
         let words: Vec<u64> =
             bytes.as_chunks().0.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect();
         let foreign = || format!("{} bytes are no snapshot of the suite's service", bytes.len());
@@ -349,6 +352,7 @@ impl Ledger {
             set: *set,
             bank: Bank::unpacked(*bank),
             mistake: self.mistake,
+            deviation,
             fired: BTreeMap::new(),
         };
         Ok(())

@@ -73,6 +73,11 @@ pub enum Deed {
     },
     /// It forgets what it has of a snapshot that it fetched.
     DroppedSnapshot,
+    /// It discards stored snapshots: its state deviates.
+    DiscardedSnapshots {
+        /// From where on.
+        from: Position,
+    },
     /// Its service took in a committed frame.
     Applied {
         /// The frame.
@@ -378,6 +383,11 @@ impl Edges {
         state.broken = Some(reason.to_owned());
         let failed = Completion::Failed { reason: reason.to_owned() };
         state.inputs.push_back(Input::Storage(failed));
+    }
+
+    /// The service has come to a state that is not in the log: its snapshots tell.
+    pub fn deviate(&self, deviation: u64) {
+        self.state().service.deviation = Some(deviation);
     }
 
     /// The service misbehaves at the next message.

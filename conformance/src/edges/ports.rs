@@ -184,6 +184,11 @@ impl StoragePort<EdgeCut> for EdgeStorage {
                 state.deeds.push(Deed::DroppedSnapshot);
                 return;
             }
+            StorageRequest::DiscardSnapshots { from } => {
+                state.disk.discard_snapshots(from);
+                state.deeds.push(Deed::DiscardedSnapshots { from });
+                return;
+            }
             StorageRequest::InstallSnapshot { operation, manifest } => {
                 let frames = vec![FrameMark::all_before(manifest.point)];
                 (operation, Work::Install { manifest, frames })

@@ -171,6 +171,7 @@ numbers!(#[serde(default)] CountersBody of Counters {
     messages_applied, reads_answered, reads_refused, read_rounds, snapshots_stored,
     snapshots_failed, snapshots_skipped, purges,
     snapshot_fetches, snapshot_bytes_received, snapshot_bytes_sent, snapshots_rejected,
+    snapshots_differing,
     replies_resent, back_pressure,
 });
 numbers!(KeyBody of VoteKey { term, position });
@@ -536,6 +537,7 @@ fn fail_stop(name: &str) -> Option<FailStop> {
         FailStop::ReplyTooLong,
         FailStop::OtherLevel { term: Term(0) },
         FailStop::Twin,
+        FailStop::Diverged { position: at },
     ];
     reasons.into_iter().find(|reason| reason.name() == name)
 }

@@ -193,6 +193,7 @@ impl StoragePort<Position> for PipeStorage {
             | StorageRequest::KeepSnapshotPart { .. }
             | StorageRequest::CheckSnapshot { .. }
             | StorageRequest::DropSnapshot
+            | StorageRequest::DiscardSnapshots { .. }
             | StorageRequest::InstallSnapshot { .. } => {}
             StorageRequest::Read { operation, range } => {
                 self.reads.borrow_mut().push(operation);

@@ -361,6 +361,12 @@ impl Stage<'_> {
         self.machines[self.index(member)].edges.break_service(fault);
     }
 
+    /// A member's service comes to a state that is not in the log.
+    pub fn deviate(&mut self, member: u16) {
+        self.say(format!("the service of member {member} comes to another state than the others'"));
+        self.machines[self.index(member)].edges.deviate(u64::from(member));
+    }
+
     /// Sectors of a member's log do not read any more: many of them, from `from` on.
     pub fn spoil(&mut self, member: u16, from: Position) {
         self.say(format!("sectors of the log of member {member} do not read any more"));

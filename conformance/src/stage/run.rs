@@ -270,6 +270,7 @@ impl Stage<'_> {
             Deed::Appended { .. }
             | Deed::Purged { .. }
             | Deed::DroppedSnapshot
+            | Deed::DiscardedSnapshots { .. }
             | Deed::Applied { .. }
             | Deed::Timer { .. } => {}
         }

@@ -136,6 +136,9 @@ impl Stage<'_> {
                 self.show(node, Observed::Acting(&action));
             }
             Deed::DroppedSnapshot => self.show(node, Observed::Acting(&Action::DropSnapshot)),
+            Deed::DiscardedSnapshots { from } => {
+                self.show(node, Observed::Acting(&Action::DiscardSnapshots { from: *from }));
+            }
             Deed::Purged { origin } => {
                 self.show(node, Observed::Acting(&Action::Purge { origin: *origin }));
             }

@@ -102,6 +102,7 @@ pub const fn kind_of(message: &Message) -> &'static str {
         Message::Unavailable { .. } => "unavailable",
         Message::SnapshotRequest { .. } => "snapshot_request",
         Message::SnapshotOffer { .. } => "snapshot_offer",
+        Message::SnapshotDigest { .. } => "snapshot_digest",
         Message::Connect { .. } => "connect",
         Message::ConnectReply { .. } => "connect_reply",
         Message::StreamStatus { .. } => "stream_status",

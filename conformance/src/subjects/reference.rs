@@ -321,6 +321,7 @@ impl ReferenceNode {
             | Action::KeepSnapshotPart { .. }
             | Action::CheckSnapshot { .. }
             | Action::DropSnapshot
+            | Action::DiscardSnapshots { .. }
             | Action::InstallSnapshot { .. }
             | Action::Purge { .. } => self.perform_on_snapshots(&action),
             Action::Restart => self.restarts = true,
@@ -368,6 +369,7 @@ impl ReferenceNode {
                 StorageRequest::CheckSnapshot { operation, manifest }
             }
             Action::DropSnapshot => StorageRequest::DropSnapshot,
+            Action::DiscardSnapshots { from } => StorageRequest::DiscardSnapshots { from },
             Action::InstallSnapshot { operation, manifest } => {
                 StorageRequest::InstallSnapshot { operation, manifest }
             }

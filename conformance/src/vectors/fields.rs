@@ -196,6 +196,14 @@ fn session(message: &Message) -> (&'static str, Value) {
         Message::SnapshotRequest { term, above } => {
             ("SnapshotRequest", json!({ "term": number(term.0), "above": number(above.0) }))
         }
+        Message::SnapshotDigest { term, position, layout, digest, vouches, asks } => (
+            "SnapshotDigest",
+            json!({
+                "term": number(term.0), "position": number(position.0),
+                "digest": number(*digest), "layout": number(u64::from(*layout)),
+                "vouches": boolean(*vouches), "asks": boolean(*asks),
+            }),
+        ),
         Message::SnapshotOffer { term, point, core_bytes, service_bytes, digest } => (
             "SnapshotOffer",
             json!({

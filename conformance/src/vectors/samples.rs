@@ -196,6 +196,17 @@ fn repairs(value: u64) -> Vec<(&'static str, Message)> {
             Message::SnapshotRequest { term: Term(value), above: position(value) },
         ),
         ("snapshot_offer", offer(value)),
+        (
+            "snapshot_digest",
+            Message::SnapshotDigest {
+                term: Term(value),
+                position: position(value),
+                layout: value as u16,
+                digest: value,
+                vouches: value == 0,
+                asks: value != 0,
+            },
+        ),
     ]
 }
 

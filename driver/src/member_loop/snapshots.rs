@@ -93,6 +93,7 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
                 StorageRequest::CheckSnapshot { operation, manifest }
             }
             Action::DropSnapshot => StorageRequest::DropSnapshot,
+            Action::DiscardSnapshots { from } => StorageRequest::DiscardSnapshots { from },
             Action::InstallSnapshot { operation, manifest } => {
                 StorageRequest::InstallSnapshot { operation, manifest }
             }

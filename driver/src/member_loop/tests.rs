@@ -69,6 +69,7 @@ impl StoragePort<Position> for Storage {
             StorageRequest::KeepSnapshotPart { .. } => "keep",
             StorageRequest::CheckSnapshot { .. } => "check",
             StorageRequest::DropSnapshot => "drop",
+            StorageRequest::DiscardSnapshots { .. } => "discard",
             StorageRequest::InstallSnapshot { .. } => "install",
         };
         self.0.borrow_mut().push(name.into());

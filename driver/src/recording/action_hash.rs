@@ -34,6 +34,7 @@ const INSTALL: u8 = 19;
 const RESTART: u8 = 20;
 const SERVE_READ: u8 = 31;
 const ANSWER_READ: u8 = 32;
+const DISCARD: u8 = 21;
 
 /// A running hash of actions, in order, with all bytes that they name: each datagram as it is
 /// encoded and to which address it goes, what is appended and where, what is made durable, every
@@ -109,6 +110,7 @@ impl ActionHash {
             | Action::KeepSnapshotPart { .. }
             | Action::CheckSnapshot { .. }
             | Action::DropSnapshot
+            | Action::DiscardSnapshots { .. }
             | Action::InstallSnapshot { .. }
             | Action::Purge { .. } => self.of_snapshots(action, member),
             Action::ReadLog { operation, range } => {
@@ -155,6 +157,7 @@ impl ActionHash {
                 (CHECK_SNAPSHOT, operation, manifest).hash(&mut self.hasher);
             }
             Action::DropSnapshot => DROP_SNAPSHOT.hash(&mut self.hasher),
+            Action::DiscardSnapshots { from } => (DISCARD, from).hash(&mut self.hasher),
             Action::InstallSnapshot { operation, manifest } => {
                 (INSTALL, operation, manifest).hash(&mut self.hasher);
             }
@@ -226,6 +229,7 @@ impl ActionHash {
                 (CHECK_SNAPSHOT, operation, manifest).hash(hasher);
             }
             StorageRequest::DropSnapshot => DROP_SNAPSHOT.hash(hasher),
+            StorageRequest::DiscardSnapshots { from } => (DISCARD, from).hash(hasher),
             StorageRequest::InstallSnapshot { operation, manifest } => {
                 (INSTALL, operation, manifest).hash(hasher);
             }

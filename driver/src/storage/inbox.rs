@@ -72,7 +72,8 @@ impl<T> Inbox<T> {
             state.waiting = kept;
             void = Vec::from(fetched);
         }
-        let refused = match forgets || state.waiting.len() < WAITING_MAX {
+        let is_last = matches!(request, StorageRequest::DiscardSnapshots { .. });
+        let refused = match forgets || is_last || state.waiting.len() < WAITING_MAX {
             true => {
                 state.waiting.push_back(request);
                 None

@@ -260,6 +260,16 @@ impl<S: SnapshotStore> Writer<S> {
                 self.fetched = None;
                 self.store.discard();
             }
+            StorageRequest::DiscardSnapshots { from } => {
+                self.under_way = None;
+                match self.store.discard_stored(from) {
+                    Ok(()) => tracing::warn!(%from, "the snapshots from here on are discarded"),
+                    // The next life is told again that it deviates.
+                    Err(StoreError::Refused(reason) | StoreError::Broken(reason)) => {
+                        tracing::warn!(%from, reason, "snapshots that deviate are still there");
+                    }
+                }
+            }
             _ => {}
         }
         Ok(())

@@ -156,6 +156,10 @@ impl SnapshotStore for Keeper {
     fn discard(&mut self) {
         self.0.clear();
     }
+
+    fn discard_stored(&mut self, from: Position) -> Result<(), StoreError> {
+        refuse_at(from)
+    }
 }
 
 fn keeper() -> (Keeper, SnapshotWriting) {

@@ -32,6 +32,8 @@ impl Liars {
             | FailStop::Exhausted
             | FailStop::Twin => self.members,
             FailStop::Unreadable { .. } => self.members || self.reads,
+            // Another digest than others have, of what its disk, or its service, made up.
+            FailStop::Diverged { .. } => self.members || self.reads || self.service || self.storage,
             _ => false,
         }
     }

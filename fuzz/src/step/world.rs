@@ -160,6 +160,7 @@ impl World {
             | Action::KeepSnapshotPart { .. }
             | Action::CheckSnapshot { .. }
             | Action::DropSnapshot
+            | Action::DiscardSnapshots { .. }
             | Action::InstallSnapshot { .. } => fetch(host, &action),
             Action::Restart => host.restart(self.now),
             Action::Apply(apply) => hand_over(host, &apply, read),

@@ -231,6 +231,15 @@ impl Member {
         }
     }
 
+    /// What is fetched of `position` may be a state that deviates: others have another one there.
+    pub(super) fn drop_disputed_fetch(&mut self, position: Position, actions: &mut Actions) {
+        let fetched = self.state.fetching.fetch.as_deref().map(|fetch| fetch.manifest);
+        let of_it = fetched.filter(|manifest| manifest.point.position == position);
+        if of_it.is_some_and(|manifest| self.is_disputed(position, manifest.digest)) {
+            self.drop_fetch(actions);
+        }
+    }
+
     /// Whether offers are wanted: there is nothing to fetch and nobody has the log, or what is
     /// fetched does not come.
     fn wants_offers(&self) -> bool {
@@ -294,6 +303,7 @@ impl Member {
         let above = self.state.log.verified;
         let offer = offered(message).filter(|offer| offer.point.position > above);
         let offer = offer.filter(|offer| !fetching.unusable.contains(offer));
+        let offer = offer.filter(|it| !self.is_disputed(it.point.position, it.digest));
         let offer = match offer.map(|offer| self.is_offer_of_this_log(&offer).map(|()| offer)) {
             Some(Err(reason)) => {
                 self.reject_offer(from, offer, reason, actions);

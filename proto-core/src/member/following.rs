@@ -119,7 +119,7 @@ impl Member {
         }
         self.watch_stalls(actions);
         self.want_acknowledgement();
-        Ok(())
+        self.watch_digests(actions)
     }
 
     /// Accepts `from` as the leader of `term`, which is not below the current one (E12).

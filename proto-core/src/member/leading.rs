@@ -527,6 +527,7 @@ impl Member {
             return Ok(());
         }
         self.watch_stalls(actions);
+        self.watch_digests(actions)?;
         self.forgive_own_absence();
         self.close_silent_sessions();
         self.send_heartbeats(actions);

@@ -15,6 +15,7 @@ mod changing;
 mod connections;
 mod deadlines;
 mod decisions;
+mod digests;
 mod egress;
 mod election;
 mod fetch;
@@ -75,6 +76,7 @@ use crate::time::{Duration, Instant};
 use self::adoption::Assembly;
 use self::apply::Applier;
 use self::connections::Connections;
+use self::digests::Digests;
 use self::election::Election;
 use self::fetching::Fetching;
 use self::following::Following;
@@ -136,6 +138,7 @@ struct State {
     sessions: Sessions,
     readmissions: Readmissions,
     snapshots: Snapshots,
+    digests: Digests,
     serving: Serving,
     fetching: Fetching,
     connections: Connections,
@@ -208,6 +211,7 @@ impl Member {
             sessions: restored.sessions,
             readmissions: restored.readmissions,
             snapshots: Snapshots::new(point),
+            digests: Digests::new(&recovered),
             serving: Serving::default(),
             fetching: Fetching::default(),
             connections: Connections::default(),
@@ -349,6 +353,7 @@ impl Member {
                 self.handle_snapshot_request(from, above, actions)
             }
             Message::SnapshotOffer { .. } => self.handle_snapshot_offer(from, message, actions),
+            Message::SnapshotDigest { .. } => self.handle_snapshot_digest(from, message, actions),
             Message::Unavailable { stream: Stream::Log, range, oldest } => {
                 self.handle_unavailable(from, range.range, oldest, actions);
                 Ok(())
@@ -433,6 +438,7 @@ impl Member {
         self.state.transfer = None;
         // Stopped means stopped (S34): of this event only notices go out.
         actions.clear_all_but_notices();
+        self.discard_what_deviates(reason, actions);
         let term = self.state.term;
         actions.push(Action::Notify(Notice::Role { role: Role::Stopped, term }));
         match parts {

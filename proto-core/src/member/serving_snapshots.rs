@@ -79,7 +79,7 @@ impl Member {
         actions: &mut Actions,
     ) -> Handled {
         let serving = &self.state.serving;
-        let is_sound = |at: &Position| !serving.damaged.contains(at);
+        let is_sound = |at: &Position| !serving.damaged.contains(at) && !self.is_own_disputed(*at);
         let newest = self.state.snapshots.at_hand().find(is_sound).filter(|at| *at > above);
         let Some(at) = newest else {
             self.offer_snapshot(from, SnapshotManifest::default(), actions);
@@ -93,7 +93,7 @@ impl Member {
             self.state.serving.waiting.insert(from, above);
         } else if self.state.reads.has_room() {
             self.state.serving.waiting.insert(from, above);
-            self.read_snapshot(at, PositionRange::default(), Purpose::Manifest { at }, actions)?;
+            self.ask_for_manifest(at, actions)?;
         } else {
             // It asks again.
             self.counters.repairs_refused += 1;
@@ -137,7 +137,8 @@ impl Member {
     ) -> Handled {
         let (at, range) = (Position(asked.epoch), asked.range);
         // One that does not count yet may still be void. Of all others the host knows best.
-        if at == Position::ZERO || at > self.state.snapshots.position {
+        let may_be_void = at == Position::ZERO || at > self.state.snapshots.position;
+        if may_be_void || self.is_own_disputed(at) {
             self.refuse_snapshot(to, at, range, actions);
             return Ok(());
         }
@@ -160,6 +161,11 @@ impl Member {
             self.read_snapshot(at, part, Purpose::Snapshot { to, at }, actions)?;
         }
         Ok(())
+    }
+
+    /// Asks the host what the snapshot at `at` consists of.
+    pub(super) fn ask_for_manifest(&mut self, at: Position, actions: &mut Actions) -> Handled {
+        self.read_snapshot(at, PositionRange::default(), Purpose::Manifest { at }, actions)
     }
 
     fn read_snapshot(
@@ -226,16 +232,17 @@ impl Member {
         manifest: Option<SnapshotManifest>,
         actions: &mut Actions,
     ) -> Handled {
+        let waiting = core::mem::take(&mut self.state.serving.waiting);
         match manifest {
+            Some(_) if waiting.is_empty() => {}
             Some(manifest) => self.state.serving.known = Some(manifest),
             None => self.state.serving.note_damaged(at),
         }
-        let waiting = core::mem::take(&mut self.state.serving.waiting);
         for (to, above) in waiting.iter() {
             // Where it is damaged the one before it may do.
             self.handle_snapshot_request(to, *above, actions)?;
         }
-        Ok(())
+        self.note_own_manifest(at, manifest, actions)
     }
 
     fn send_snapshot(

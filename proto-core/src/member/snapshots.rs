@@ -7,6 +7,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::digests::layout_of;
 use super::{Handled, Member};
 use crate::action::{Action, Actions};
 use crate::event::OperationId;
@@ -43,6 +44,8 @@ pub(super) struct Snapshots {
 struct UnderWay {
     operation: OperationId,
     point: SnapshotPoint,
+    /// The version of the layout of the core's part.
+    layout: u16,
     /// The host has stored it; what is missing is the log before it.
     is_stored: bool,
 }
@@ -99,13 +102,18 @@ impl Snapshots {
 
     /// The snapshot that is stored and whose log is durable up to `durable`: it counts from now on.
     #[inline]
-    fn conclude(&mut self, durable: Position) -> Option<Position> {
+    fn conclude(&mut self, durable: Position) -> Option<(Position, u16)> {
         let is_done = |done: &UnderWay| done.is_stored && done.point.position <= durable;
         let done = self.under_way.filter(is_done)?;
         self.under_way = None;
         self.position = done.point.position;
         self.points.add(done.point);
-        Some(done.point.position)
+        Some((done.point.position, done.layout))
+    }
+
+    /// Whether the one that is under way stands at `position`.
+    pub(super) fn is_under_way_at(&self, position: Position) -> bool {
+        self.under_way.is_some_and(|under_way| under_way.point.position == position)
     }
 
     fn fail(&mut self, operation: OperationId) -> Option<Position> {
@@ -231,8 +239,10 @@ impl Member {
             return Ok(());
         }
         let operation = self.state.storage.next_operation()?;
+        let snapshot = Box::new(Snapshot { point, core: self.write_state(&point) });
+        let (layout, is_stored) = (layout_of(&snapshot), false);
         let snapshots = &mut self.state.snapshots;
-        snapshots.under_way = Some(UnderWay { operation, point, is_stored: false });
+        snapshots.under_way = Some(UnderWay { operation, point, layout, is_stored });
         if mutant::is(mutant::SNAPSHOT_COUNTS_EARLY) {
             snapshots.position = position;
         }
@@ -240,8 +250,6 @@ impl Member {
             snapshots.points.add(point);
             self.purge(actions);
         }
-        let core = self.write_state(&point);
-        let snapshot = Box::new(Snapshot { point, core });
         let pinned = self.pinned_snapshot();
         actions.push(Action::TakeSnapshot { operation, snapshot, pinned });
         Ok(())
@@ -250,8 +258,10 @@ impl Member {
     /// The log or a snapshot became durable.
     #[inline]
     pub(super) fn settle_snapshot(&mut self, actions: &mut Actions) {
-        if let Some(position) = self.state.snapshots.conclude(self.state.log.durable) {
+        let stored = self.state.snapshots.conclude(self.state.log.durable);
+        if let Some((position, layout)) = stored {
             self.counters.snapshots_stored += 1;
+            self.want_digest(position, layout);
             actions.push(Action::Notify(Notice::SnapshotStored { position }));
             self.purge(actions);
         }

@@ -3,6 +3,7 @@
 mod catch_up;
 mod cluster;
 mod cut;
+mod digests;
 mod durability;
 mod elections;
 mod endings;

@@ -110,6 +110,7 @@ impl World {
         }
         // What a stalled disk began is over then, and what a leader concluded from it.
         self.run_until(self.settled_at + patience, |_| false);
+        self.find_deviations();
         self.hand_over();
         self.enter(Phase::Silent);
         self.stay_quiet(WINDOW_TIMEOUTS * timeout);
@@ -323,7 +324,7 @@ impl World {
         answers::waiting(&self.clients).next().is_none()
     }
 
-    fn is_level(&self) -> bool {
+    pub(crate) fn is_level(&self) -> bool {
         self.leader().is_some() && all_level::are_level(self.core_nodes())
     }
 

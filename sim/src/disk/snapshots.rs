@@ -162,6 +162,16 @@ impl SimDisk {
         });
     }
 
+    /// Whether the service's part of any of them is as `is_so` says.
+    pub fn has_snapshot_with(&self, is_so: impl Fn(&[u8]) -> bool) -> bool {
+        self.snapshots.iter().any(|stored| is_so(&stored.service))
+    }
+
+    /// Removes those that stand at `from` or behind it.
+    pub fn discard_snapshots(&mut self, from: Position) {
+        self.snapshots.retain(|stored| stored.snapshot.point.position < from);
+    }
+
     /// Bytes of the stream of the snapshot at `position`, and what that is.
     pub(super) fn read_snapshot(&self, position: Position, range: PositionRange) -> Completion {
         let read = self.snapshot_at(position).and_then(|stored| {

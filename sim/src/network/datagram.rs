@@ -152,7 +152,8 @@ impl Kind {
                 Message::Nak { .. }
                 | Message::Unavailable { .. }
                 | Message::SnapshotRequest { .. }
-                | Message::SnapshotOffer { .. } => Self::Repair,
+                | Message::SnapshotOffer { .. }
+                | Message::SnapshotDigest { .. } => Self::Repair,
                 _ => Self::Session,
             },
         }

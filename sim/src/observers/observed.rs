@@ -405,7 +405,10 @@ const fn acting(action: &Action) -> Kinds {
         | Action::ReadLog { .. } => Kinds::OPERATIONS,
         Action::FailStop(_) => Kinds::FAIL_STOPS,
         Action::Notify(_) => Kinds::NOTICES,
-        Action::Purge { .. } | Action::DropSnapshot | Action::Restart => Kinds::SNAPSHOTS,
+        Action::Purge { .. }
+        | Action::DropSnapshot
+        | Action::DiscardSnapshots { .. }
+        | Action::Restart => Kinds::SNAPSHOTS,
         Action::Apply(_) | Action::ServeRead(_) | Action::AnswerRead { .. } => Kinds::NONE,
     }
 }

@@ -3,10 +3,11 @@
 //! on a snapshot only that its disk has. A log begins only where two that are usable stand for
 //! what is purged: one may turn out to be broken.
 
-use quorate_core::{Action, Position, Snapshot, SnapshotPoint};
+use quorate_core::{Action, Position, Role, Snapshot, SnapshotPoint};
 
 use super::rising::Rising;
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
+use crate::deviations;
 use crate::disk::Work;
 
 #[derive(Default)]
@@ -93,7 +94,10 @@ impl Observer for SnapshotTruth {
                 }
             }
             Observed::Acting(Action::Purge { origin }) => purged(scene, origin, violations),
-            Observed::Durable(Work::Snapshot { stored, .. }) => {
+            // What deviates is to be found by the members (E113), and to spread to nobody.
+            Observed::Durable(Work::Snapshot { stored, .. })
+                if !deviations::deviates(&stored.service) =>
+            {
                 self.stored(scene, &stored.service, stored.snapshot.point.position, violations);
             }
             // It came from others, and is none the less what applying the log gives.
@@ -110,7 +114,11 @@ impl Observer for SnapshotTruth {
                     }
                 }
             }
-            Observed::Stepped { .. } if !scene.disk.has_snapshot(scene.view.snapshot) => {
+            // Who deviates has discarded it, and counts on nothing any more.
+            Observed::Stepped { .. }
+                if scene.view.role != Role::Stopped
+                    && !scene.disk.has_snapshot(scene.view.snapshot) =>
+            {
                 let text = format!(
                     "member {} counts on a snapshot at {} that its disk has not",
                     scene.member, scene.view.snapshot

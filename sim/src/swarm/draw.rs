@@ -190,6 +190,7 @@ fn draw_snapshots(dice: &mut Dice) -> (SnapshotOptions, u64) {
         slowness: dice.pick(&[1, 10, 200]),
         broken: dice.pick(&[0, ALWAYS / 8, HALF]),
         spoilt: 0,
+        deviation: 0,
     };
     let bytes = if none { 0 } else { dice.pick(&[0, 2 << 10, 20 << 10, 200 << 10]) };
     let spoilt = dice.pick(&[0, ALWAYS / 8, HALF]);

@@ -121,6 +121,9 @@ pub struct SnapshotOptions {
     pub broken: u32,
     /// How often a bit of one that was fetched flips before it is checked, in millionths.
     pub spoilt: u32,
+    /// The mean time until a service begins to deviate from what the log says, in nanoseconds; 0
+    /// for never.
+    pub deviation: u64,
 }
 
 /// How processes, their clocks and their services behave.

@@ -30,6 +30,9 @@ impl NamedSchedule {
             "members" if seeds >= VOLATILE_SEEDS_MIN => {
                 &[Mark::MembersChanged, Mark::ChangeRefused]
             }
+            "deviation" if seeds >= DEVIATION_SEEDS_MIN => {
+                &[Mark::Deviated, Mark::StoppedByDeviation, Mark::SnapshotsDiscarded]
+            }
             _ => &[],
         }
     }
@@ -46,6 +49,8 @@ impl NamedSchedule {
 
 /// So many volatile worlds have to see what only they see.
 const VOLATILE_SEEDS_MIN: u64 = 20;
+/// And so many in which services deviate.
+const DEVIATION_SEEDS_MIN: u64 = 20;
 
 const DISK: &[C] = &[
     C::Kill,
@@ -177,6 +182,11 @@ pub const SCHEDULES: &[NamedSchedule] = &[
             only(swarm, &[]);
             swarm.favour_fetches(seed);
         },
+    },
+    NamedSchedule {
+        name: "deviation",
+        text: "Services come to another state than the others', a minority at a time.",
+        apply: |swarm, seed| swarm.let_services_deviate(seed),
     },
     NamedSchedule {
         name: "minority",

@@ -1,5 +1,6 @@
 //! The contract of a run loop.
 
+mod digests;
 mod ends;
 mod foreign;
 mod order;
@@ -236,13 +237,14 @@ pub(super) const CASES: &[Case] = &[
         ends::ad_32,
     )
     .edges(&["E40"]),
-    Case::waits(
+    Case::cluster(
         "AD-33",
         "deterministic service",
-        "A service that looks at clock, chance or hash order is found out by its digest, and its member \
-         halted.",
-        "digests exchanged between members",
-    ),
+        "A service that comes to another state than most is found out by the digests of its \
+         snapshots: its member stops, says where, and begins with an older state; nobody else stops.",
+        digests::ad_33,
+    )
+    .edges(&["E113"]),
     Case::core(
         "AD-34",
         "third-party parts",

@@ -209,6 +209,8 @@ fn edges_of_snapshots(view: &View, at: Position) -> Vec<Message> {
     };
     vec![
         Message::SnapshotRequest { term, above: at },
+        digest(view, at, 0),
+        digest(view, at, u16::MAX),
         offer(0, 0),
         offer(64, 64),
         offer(u64::MAX, u64::MAX),
@@ -220,6 +222,11 @@ fn edges_of_snapshots(view: &View, at: Position) -> Vec<Message> {
             oldest: at,
         },
     ]
+}
+
+fn digest(view: &View, position: Position, layout: u16) -> Message {
+    let (term, digest) = (view.term, u64::MAX);
+    Message::SnapshotDigest { term, position, layout, digest, vouches: true, asks: true }
 }
 
 /// Whether a member may go inert for this when another one lies.

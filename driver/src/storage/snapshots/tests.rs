@@ -72,6 +72,15 @@ impl SnapshotStore for Store {
     }
 
     fn discard(&mut self) {}
+
+    /// What is at an odd position cannot be removed.
+    fn discard_stored(&mut self, from: Position) -> Result<(), StoreError> {
+        self.0.send(format!("discarded from {from} on")).unwrap();
+        match from.0.is_multiple_of(2) {
+            true => Ok(()),
+            false => Err(StoreError::Broken("the disk".into())),
+        }
+    }
 }
 
 fn state() -> Vec<u8> {
@@ -280,4 +289,23 @@ fn no_rate_is_so_low_that_a_snapshot_does_not_end() {
         assert_eq!(rate(least), (false, 65_536));
     }
     assert_eq!(rate(65_536), (true, 65_536));
+}
+
+#[test]
+fn e113_who_deviates_stores_no_more_and_what_is_stored_is_discarded() {
+    let (told, tale) = channel();
+    let (put, completions) = channel();
+    let complete = &move |completion| put.send(completion).unwrap();
+    let mut writer = slow(Store(told));
+    let begun = writer.begin(operation(1), &snapshot(), Frozen::laid_out(state()), None, complete);
+    assert!(begun.unwrap().is_some() && writer.progress().is_some());
+    for from in [88, 89] {
+        let from = Position(from);
+        writer.serve(StorageRequest::<Position>::DiscardSnapshots { from }, complete).unwrap();
+    }
+    assert_eq!(writer.step(complete).unwrap(), None, "there is nothing to write any more");
+    let tale: Vec<String> = tale.try_iter().skip(1).collect();
+    let dropped = "65536 bytes dropped";
+    assert_eq!(tale, [dropped, "discarded from 88 on", "discarded from 89 on"]);
+    assert_eq!(completions.try_iter().count(), 0, "nobody waits for it");
 }

@@ -148,6 +148,7 @@ impl Member {
     /// says it again.
     pub(in crate::member) fn void_what_was_counted(&mut self, follower: MemberId) {
         self.state.election.void_grant(follower);
+        self.state.digests.forget(follower, self.state.now);
         if let Some(leading) = &mut self.state.leading
             && let Some(follower) = leading.followers.get_mut(follower)
         {

@@ -488,6 +488,7 @@ impl Cluster {
                     node.pending.push_back((operation, Write::Install(manifest)));
                 }
                 Action::DropSnapshot => node.disk.kept.clear(),
+                Action::DiscardSnapshots { from } => node.disk.discard(from),
                 Action::Restart => node.restarts = true,
                 Action::TakeSnapshot { operation, snapshot, pinned } => {
                     node.pinned = pinned;

@@ -39,6 +39,9 @@ pub(super) fn behind() -> (Cluster, u16, u16, u16) {
     for _ in 0..30 {
         take(&mut cluster);
     }
+    // They have told each other what they stored: what is changed from now on is damage.
+    let until = cluster.now + Duration::from_millis(200);
+    cluster.run_until("digests are told", |cluster| cluster.now > until);
     (cluster, leader, others[0], others[1])
 }
 
