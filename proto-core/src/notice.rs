@@ -236,9 +236,9 @@ pub enum Notice {
         /// All before it was kept; what was promised at or behind it, in epochs before, is lost.
         kept: Position,
     },
-    /// By this leader's clock more time has passed since it was last served than log time goes on by
-    /// at once ([`Timing::log_time_step_max`](crate::Timing::log_time_step_max)): it was stopped, or
-    /// its clock jumped. Timers of the service are late by what does not count.
+    /// By this leader's clock more time has passed since it was last served than log time goes on
+    /// by at once ([`Timing::log_time_step_max`](crate::Timing::log_time_step_max)): it was
+    /// stopped, or its clock jumped. Timers of the service are late by what does not count.
     ClockJumped {
         /// What has passed by its clock.
         passed: Duration,
