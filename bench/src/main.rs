@@ -8,6 +8,7 @@ mod catch_up;
 mod cluster;
 mod codec_rung;
 mod core_rung;
+mod failover;
 mod gate;
 mod growth_rung;
 mod instructions;
@@ -52,6 +53,8 @@ enum Rung {
     CatchUp(catch_up::CatchUpOptions),
     /// A cluster with a member that is slow, or away.
     SlowMember(slow_member_rung::SlowMemberOptions),
+    /// The leader of a cluster under load is killed again and again.
+    Failover(failover::FailoverOptions),
     /// A service with much state, while snapshots of it are taken.
     Snapshot(snapshot_rung::SnapshotOptions),
     /// Compares instructions per message with the checked-in counts; fails when there are more.
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         Rung::Recovery(options) => recovery_rung::run(&options),
         Rung::CatchUp(options) => catch_up::run(&options),
         Rung::SlowMember(options) => slow_member_rung::run(&options),
+        Rung::Failover(options) => failover::run(&options),
         Rung::Snapshot(options) => snapshot_rung::run(&options),
         Rung::RunAll(options) => run_all::run(&options),
         Rung::Member(options) => cluster::run_member(&options),

@@ -130,6 +130,20 @@ impl Latencies {
         all.histogram
     }
 
+    /// How many there are within each step of so many nanoseconds: where it begins, and how many,
+    /// from the first step that has any to the last.
+    pub(crate) fn steps(&self, step_ns: u64) -> Vec<(u64, u64)> {
+        let all = self.all();
+        let mut steps: Vec<(u64, u64)> = Vec::new();
+        for step in all.iter_linear(step_ns.max(1)) {
+            let begins = (step.value_iterated_to() + 1).saturating_sub(step_ns);
+            if step.count_since_last_iteration() > 0 || !steps.is_empty() {
+                steps.push((begins, step.count_since_last_iteration()));
+            }
+        }
+        steps
+    }
+
     /// The latency at a quantile, in microseconds.
     pub(crate) fn micros_at(&self, quantile: f64) -> f64 {
         self.all().value_at_quantile(quantile) as f64 / 1_000.0

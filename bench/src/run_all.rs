@@ -21,7 +21,7 @@ struct Part {
     quick: &'static str,
 }
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     Part { file: "core", rung: "core", arguments: "", quick: "--messages 20000 --repetitions 1" },
     Part {
         file: "codec",
@@ -71,6 +71,7 @@ const PARTS: [Part; 10] = [
         arguments: "",
         quick: "--window 64 --seconds 0.3 --repetitions 1",
     },
+    Part { file: "failover", rung: "failover", arguments: "", quick: "--quick" },
     Part {
         file: "snapshot",
         rung: "snapshot",

@@ -12,7 +12,7 @@ use quorate_driver::{
 use tokio::sync::mpsc;
 
 use crate::arguments;
-use crate::failure::{Failure, tell_line};
+use crate::failure::{Failure, tell_line, tell_waiting};
 use crate::ledger::Ledger;
 use crate::member::load;
 use crate::report::digest_text;
@@ -91,9 +91,15 @@ fn read_lines() -> mpsc::Receiver<std::io::Result<Vec<u8>>> {
     input
 }
 
-/// Returns when the client has ended by itself.
+/// Returns when the client has ended by itself; tells each time that the members say that there is
+/// no quorum, for it may be long until the client gives up.
 async fn gone(client: &ClientHandle) {
-    while client.status().await.is_ok() {
+    let mut was_told = false;
+    while let Ok(status) = client.status().await {
+        if status.lacks_quorum && !was_told {
+            tell_waiting("no quorum: too few members are up and connected");
+        }
+        was_told = status.lacks_quorum;
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
 }

@@ -45,6 +45,12 @@ impl Failure {
     }
 }
 
+/// Tells the user on standard error what is waited for.
+pub(crate) fn tell_waiting(what: &str) {
+    // There is nowhere else to say it.
+    let _ = writeln!(std::io::stderr(), "waiting: {what}");
+}
+
 /// Writes a line to standard output; a reader that went away is no failure.
 pub(crate) fn tell_line(line: impl core::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{line}");

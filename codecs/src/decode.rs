@@ -373,6 +373,7 @@ fn outcome(reply: &wire::ConnectReplyDecoder<'_>) -> Result<ConnectOutcome, Deco
             Ok(ConnectOutcome::Redirect { leader, term, endpoint: Endpoint(reply.endpoint()) })
         }
         wire::Outcome::RetryAfter => Ok(ConnectOutcome::RetryAfter { nanos: reply.retry_after() }),
+        wire::Outcome::NoQuorum => Ok(ConnectOutcome::NoQuorum { nanos: reply.retry_after() }),
         wire::Outcome::SessionsExhausted => Ok(ConnectOutcome::SessionsExhausted),
         wire::Outcome::MessageTooLarge => {
             Ok(ConnectOutcome::MessageTooLarge { limit: reply.limit() })

@@ -420,6 +420,9 @@ fn write_outcome(mut reply: wire::ConnectReplyEncoder<'_>, outcome: ConnectOutco
         ConnectOutcome::RetryAfter { nanos } => {
             reply.set_outcome(wire::Outcome::RetryAfter).set_retry_after(nanos);
         }
+        ConnectOutcome::NoQuorum { nanos } => {
+            reply.set_outcome(wire::Outcome::NoQuorum).set_retry_after(nanos);
+        }
         ConnectOutcome::SessionsExhausted => {
             reply.set_outcome(wire::Outcome::SessionsExhausted);
         }

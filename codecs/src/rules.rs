@@ -65,6 +65,7 @@ fn check_outcome(outcome: &ConnectOutcome) -> Result<(), DecodeError> {
         ConnectOutcome::Open { session, limit, .. } => positions(&[Position(session.0), *limit]),
         ConnectOutcome::SessionLost { session } => positions(&[Position(session.0)]),
         ConnectOutcome::MessageTooLarge { .. }
+        | ConnectOutcome::NoQuorum { .. }
         | ConnectOutcome::Redirect { .. }
         | ConnectOutcome::RetryAfter { .. }
         | ConnectOutcome::SessionsExhausted => Ok(()),

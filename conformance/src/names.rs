@@ -158,6 +158,10 @@ macro_rules! cases {
         $crate::case_test!($subject, cu_15, "CU-15");
         $crate::case_test!($subject, cu_16, "CU-16");
         $crate::case_test!($subject, cu_17, "CU-17");
+        $crate::case_test!($subject, tn_01, "TN-01");
+        $crate::case_test!($subject, tn_02, "TN-02");
+        $crate::case_test!($subject, tn_03, "TN-03");
+        $crate::case_test!($subject, tn_10, "TN-10");
         $crate::case_test!($subject, cl_01, "CL-01");
         $crate::case_test!($subject, cl_02, "CL-02");
         $crate::case_test!($subject, cl_03, "CL-03");

@@ -93,6 +93,8 @@ pub struct ClientStatus {
     pub session: SessionId,
     /// Messages accepted and not answered.
     pub unanswered: usize,
+    /// Nobody serves it, and the members that answer say that they are too few to elect a leader.
+    pub lacks_quorum: bool,
     /// What the core counted.
     pub counters: ClientCounters,
     /// Datagrams in and out.

@@ -179,6 +179,7 @@ impl<P: DatagramPort, C: Clock> ClientHost<P, C> {
                 let _ = answer.send(ClientStatus {
                     session: client.session(),
                     unanswered: client.unanswered(),
+                    lacks_quorum: client.lacks_quorum(),
                     counters: *client.counters(),
                     datagrams,
                     faults,

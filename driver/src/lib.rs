@@ -86,8 +86,8 @@ mod udp_port;
 pub use alarm::Alarm;
 pub use archive_ports::{
     ArchivePorts, ArchiveReader, ArchiveSnapshots, ArchiveStore, LogWriter, OpenError, RejoinError,
-    init_archive, next_incarnation, recovery_epoch_of, rejoin_archive, rejoin_archive_in,
-    salvage_archive,
+    first_identity, init_archive, next_incarnation, recovery_epoch_of, rejoin_archive,
+    rejoin_archive_in, salvage_archive,
 };
 pub use archive_storage::{ArchiveStorage, StorageMode};
 pub use client_handle::{

@@ -295,6 +295,7 @@ impl Word for ConnectOutcome {
                 format!("redirect/{leader}/{}/{}", term.0, endpoint.write())
             }
             Self::RetryAfter { nanos } => format!("retry-after/{nanos}"),
+            Self::NoQuorum { nanos } => format!("no-quorum/{nanos}"),
             Self::SessionsExhausted => String::from("sessions-exhausted"),
             Self::MessageTooLarge { limit } => format!("message-too-large/{limit}"),
             Self::SessionLost { session } => format!("session-lost/{}", session.0),
@@ -315,6 +316,7 @@ impl Word for ConnectOutcome {
                 endpoint: Word::read(endpoint)?,
             },
             ["retry-after", nanos] => Self::RetryAfter { nanos: Word::read(nanos)? },
+            ["no-quorum", nanos] => Self::NoQuorum { nanos: Word::read(nanos)? },
             ["sessions-exhausted"] => Self::SessionsExhausted,
             ["message-too-large", limit] => Self::MessageTooLarge { limit: Word::read(limit)? },
             ["session-lost", session] => Self::SessionLost { session: Word::read(session)? },

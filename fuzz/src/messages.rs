@@ -249,7 +249,10 @@ impl Draw<'_, '_> {
                 endpoint.0[17] = self.byte();
                 ConnectOutcome::Redirect { leader, term, endpoint }
             }
-            2 => ConnectOutcome::RetryAfter { nanos: self.number() },
+            2 => match self.number() {
+                nanos if nanos.is_multiple_of(2) => ConnectOutcome::RetryAfter { nanos },
+                nanos => ConnectOutcome::NoQuorum { nanos },
+            },
             3 => ConnectOutcome::SessionsExhausted,
             4 => ConnectOutcome::MessageTooLarge { limit: self.number() },
             _ => ConnectOutcome::SessionLost { session: self.session() },

@@ -46,6 +46,6 @@ pub use notice::{
     TransferRefusal,
 };
 pub use position::{Position, PositionRange};
-pub use snapshot::{Snapshot, SnapshotError, SnapshotManifest, SnapshotPoint};
+pub use snapshot::{GroupSeed, Snapshot, SnapshotError, SnapshotManifest, SnapshotPoint};
 pub use term::{Chain, Term, TermHistory, TermLine, Vote, VoteKey};
 pub use time::{Duration, Instant, LogTime};

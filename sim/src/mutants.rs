@@ -109,7 +109,7 @@ pub const FOUND_BY: [(&str, u32); 53] = [
 /// Mistakes that no seed shows, and a case of the suite that notices each: those that only change
 /// who bears how much, those of the archive, for which this world has disks of its own, and those
 /// that take what no world offers.
-pub const FOUND_BY_CASES: [(u32, &str); 46] = [
+pub const FOUND_BY_CASES: [(u32, &str); 51] = [
     (mutant::LEADER_CARRIES_CATCH_UP, "CU-10"),
     (mutant::REFUSALS_ARE_FORGOTTEN, "CU-02"),
     (mutant::DEAF_SOURCES_ARE_TRUSTED, "CU-17"),
@@ -156,6 +156,11 @@ pub const FOUND_BY_CASES: [(u32, &str); 46] = [
     (mutant::DUE_TIMERS_FIRE_ALL_AT_ONCE, "TM-10"),
     (mutant::CLOCK_IS_FOLLOWED_BACK, "TM-07"),
     (mutant::SILENCE_IS_THE_CLIENTS, "TM-12"),
+    (mutant::RESTORED_GROUP_KNOWS_FORMER_LIVES, "SN-18"),
+    (mutant::RESTORED_GROUP_KEEPS_ITS_EPOCH, "SN-18"),
+    (mutant::RESTORED_INTO_ITS_OWN_GROUP, "SN-18"),
+    (mutant::BACKUP_OF_ANOTHER_LOG, "SN-18"),
+    (mutant::BACKUP_IS_NOT_SYNCED, "SN-18"),
 ];
 
 /// Mistakes that show only where committed bytes may be in memory: their seeds are of such worlds.

@@ -37,8 +37,37 @@ pub(crate) enum Load {
     Open(u64),
 }
 
+/// What a client is asked for, and who takes the answers.
+pub(crate) trait Application {
+    /// Makes the next message of the bytes that the one before was made of.
+    fn write(&mut self, payload: &mut [u8]);
+
+    /// The oldest message without an answer has this one.
+    ///
+    /// # Errors
+    /// It cannot be the answer to that message.
+    fn answered(&mut self, reply: &[u8]) -> Result<(), Box<dyn Error>>;
+}
+
+/// All messages are alike, and members answer with their first bytes.
+#[derive(Debug)]
+pub(crate) struct Echoed;
+
+/// What the messages are made of that are alike.
+const FILLING: u8 = 0x5a;
+
+impl Application for Echoed {
+    fn write(&mut self, _payload: &mut [u8]) {}
+
+    fn answered(&mut self, reply: &[u8]) -> Result<(), Box<dyn Error>> {
+        let is_right = reply == [FILLING; 8];
+        is_right.then_some(()).ok_or_else(|| "a reply is not what was sent".into())
+    }
+}
+
 /// A client and its application.
-pub(crate) struct LoadClient {
+pub(crate) struct LoadClient<A = Echoed> {
+    application: A,
     client: ClientLoop<UdpPort>,
     clock: SystemClock,
     alarm: Alarm,
@@ -58,6 +87,20 @@ impl LoadClient {
     /// # Errors
     /// There is no socket or timer, or the cluster does not serve.
     pub(crate) fn connect(cluster: &Cluster, key: u64) -> Result<Self, Box<dyn Error>> {
+        Self::connect_for(Echoed, cluster, key)
+    }
+}
+
+impl<A: Application> LoadClient<A> {
+    /// A client of `cluster`, which serves it, for `application`.
+    ///
+    /// # Errors
+    /// As [`LoadClient::connect`].
+    pub(crate) fn connect_for(
+        application: A,
+        cluster: &Cluster,
+        key: u64,
+    ) -> Result<Self, Box<dyn Error>> {
         let case = &cluster.case;
         let limits = &case.limits;
         let members = cluster.addresses.iter();
@@ -80,12 +123,13 @@ impl LoadClient {
         let port = UdpPort::open(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None)?;
         let client = Client::new(config, clock.now())?;
         let mut this = Self {
+            application,
             client: ClientLoop::new(client, FaultyPort::new(port, case.faults(key))),
             clock,
             alarm: Alarm::new()?,
             idle: case.idle,
             idle_turns: 0,
-            payload: vec![0x5a; case.payload.max(8)],
+            payload: vec![FILLING; case.payload.max(8)],
             submissions: Submissions::default(),
             latencies: Latencies::new(),
             unanswered: 0,
@@ -117,6 +161,21 @@ impl LoadClient {
     /// As [`LoadClient::run`].
     pub(crate) fn go_on(&mut self, load: Load, span: Duration) -> Result<Yield, Box<dyn Error>> {
         self.measured(|client| client.phase(load, span))
+    }
+
+    /// Goes on with `load` for as long as `going` says so, and then until all is answered; returns
+    /// the application.
+    ///
+    /// # Errors
+    /// As [`LoadClient::run`].
+    pub(crate) fn run_while(
+        mut self,
+        load: Load,
+        mut going: impl FnMut() -> bool,
+    ) -> Result<A, Box<dyn Error>> {
+        self.phase_while(load, Some(GOING_INTERVAL), |_| going())?;
+        self.settle()?;
+        Ok(self.application)
     }
 
     /// Goes on with `load` while `work` is done on another thread; returns what comes
@@ -248,6 +307,7 @@ impl LoadClient {
         while self.client.client().can_submit(self.payload.len())
             && let Some(at) = due(self.unanswered, now)
         {
+            self.application.write(&mut self.payload);
             self.client.submit(now, &self.payload)?;
             self.submissions.note(at.0, 1);
             self.unanswered += 1;
@@ -274,7 +334,7 @@ impl LoadClient {
         while let Some(outcome) = self.client.outcome() {
             match outcome {
                 ClientOutcome::Reply { payload, .. } => {
-                    assert_eq!(payload, self.payload[..8], "a reply is not what was sent");
+                    self.application.answered(&payload)?;
                     replies += 1;
                 }
                 ClientOutcome::Ended(Err(error)) => return Err(error.into()),

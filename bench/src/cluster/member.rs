@@ -21,6 +21,7 @@ use quorate_driver::{
 };
 use serde_json::{Value, json};
 
+use super::ledger::Ledger;
 use super::options::{Idle, Runtime, Storage};
 use super::runtimes;
 
@@ -42,6 +43,9 @@ pub(crate) struct MemberProcessOptions {
     /// Bytes that its service keeps, beside its count.
     #[arg(long, default_value_t = 0)]
     state_bytes: usize,
+    /// Its service is a ledger, which keeps no such bytes.
+    #[arg(long)]
+    ledger: bool,
 }
 
 /// How much of its drag a service collects before it sleeps for it.
@@ -131,13 +135,31 @@ impl Service for Echo {
     }
 }
 
+/// A service that members of a cluster run.
+trait Subject: Service + Sized {
+    /// What it tells of its state: what it has taken in, and a digest of that.
+    fn told(&self) -> [u64; 2];
+}
+
+impl Subject for Echo {
+    fn told(&self) -> [u64; 2] {
+        [self.count, self.digest()]
+    }
+}
+
+impl Subject for Ledger {
+    fn told(&self) -> [u64; 2] {
+        [self.entries(), self.digest()]
+    }
+}
+
 /// Runs a member until it is told to stop, or nobody could tell it any more.
 ///
 /// # Errors
 /// It did not start, or did not end well.
 pub(crate) fn run(options: &MemberProcessOptions) -> Result<(), Box<dyn Error>> {
     let socket = UdpSocket::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let mut told = UnixStream::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let told = UnixStream::from(io::stdout().as_fd().try_clone_to_owned()?);
     let configuration = Configuration::load(&options.config)?;
     let mut member = MemberOptions::new(configuration);
     member.socket = Some(socket);
@@ -145,12 +167,25 @@ pub(crate) fn run(options: &MemberProcessOptions) -> Result<(), Box<dyn Error>> 
         Storage::Memory => StorageMode::Inline,
         Storage::Disk => StorageMode::Threads,
     };
+    if options.ledger {
+        return serve(options, member, Ledger::default(), Desk { told, drag: Arc::default() });
+    }
     let service = Echo::with_state(options.state_bytes);
-    let desk = Desk { told: told.try_clone()?, drag: Arc::clone(&service.drag) };
-    let answer = move |member: &MemberHandle<Echo>| desk.answer(member);
+    let drag = Arc::clone(&service.drag);
+    serve(options, member, service, Desk { told, drag })
+}
+
+fn serve<S: Subject + Send + 'static>(
+    options: &MemberProcessOptions,
+    member: MemberOptions,
+    service: S,
+    desk: Desk,
+) -> Result<(), Box<dyn Error>> {
+    let mut told = desk.told.try_clone()?;
+    let answer = move |member: &MemberHandle<S>| desk.answer(member);
     let status = runtimes::run_member(options.runtime, options.idle, member, service, answer)?;
     // Nobody reads it when whoever started this is gone.
-    let _ = writeln!(told, "{}", report(&status));
+    let _ = writeln!(told, "{}", report([0; 2], &status));
     Ok(())
 }
 
@@ -162,12 +197,14 @@ struct Desk {
 
 impl Desk {
     /// Returns when the member is to stop: it was said, or nobody says anything any more.
-    fn answer(self, member: &MemberHandle<Echo>) {
+    fn answer<S: Subject + Send + 'static>(self, member: &MemberHandle<S>) {
         let Ok(mut told) = self.told.try_clone() else { return };
         for line in BufReader::new(self.told).lines() {
             let Ok(line) = line else { return };
             let answer = match line.split_once(' ').unwrap_or((&line, "")) {
-                ("status", _) => member.blocking_status().map(|status| report(&status)),
+                ("status", _) => {
+                    member.blocking_inspect(|service, status| report(service.told(), &status))
+                }
                 ("snapshot", _) => Ok(match member.blocking_take_snapshot() {
                     Ok(position) => json!({ "view": { "marked": position.0 } }),
                     Err(error) => Value::from(error.to_string()),
@@ -187,7 +224,8 @@ impl Desk {
     }
 }
 
-fn report(MemberStatus { view, counters, datagrams, storage, .. }: &MemberStatus) -> Value {
+fn report([entries, digest]: [u64; 2], status: &MemberStatus) -> Value {
+    let MemberStatus { view, counters, datagrams, storage, .. } = status;
     json!({
         "view": {
             "serving": u64::from(view.serving),
@@ -196,6 +234,8 @@ fn report(MemberStatus { view, counters, datagrams, storage, .. }: &MemberStatus
             "commit": view.commit.0,
             "applied": view.applied.0,
             "snapshot": view.snapshot.0,
+            "entries": entries,
+            "digest": digest,
         },
         "counts": {
             "naks": counters.naks_sent,

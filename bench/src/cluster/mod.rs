@@ -1,5 +1,7 @@
 //! Member processes on loopback ports, and a client of them: what several rungs run.
 
+#[path = "../../../cli/src/ledger.rs"]
+mod ledger;
 mod load;
 mod member;
 mod options;
@@ -7,7 +9,9 @@ mod process;
 mod runtimes;
 mod share;
 
-pub(crate) use load::{Load, LoadClient};
+// The command's own: what is proven here is proven of the service that `quorate member` runs.
+pub(crate) use ledger::Ledger;
+pub(crate) use load::{Application, Load, LoadClient};
 pub(crate) use member::{Echo, MemberProcessOptions, run as run_member};
 pub(crate) use options::{ClusterCase, Idle, Level, MEMORY_FOLDER, Runtime, Storage};
 pub(crate) use process::Report;

@@ -95,6 +95,8 @@ pub(crate) struct ClusterCase {
     pub(crate) payload: usize,
     /// Bytes that the service keeps, beside its count.
     pub(crate) state_bytes: usize,
+    /// The service is a ledger, which answers with its entries and their digest.
+    pub(crate) keeps_ledger: bool,
     /// How snapshots of that are written.
     pub(crate) snapshots: SnapshotWriting,
 }
@@ -114,6 +116,7 @@ impl ClusterCase {
             folder,
             payload,
             state_bytes: 0,
+            keeps_ledger: false,
             snapshots: SnapshotWriting::default(),
         }
     }

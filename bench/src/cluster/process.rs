@@ -72,6 +72,7 @@ impl Process {
             .args(["member", "--runtime", &case.runtime.to_string()])
             .args(["--idle", &case.idle.to_string(), "--storage", &case.storage.to_string()])
             .args(["--state-bytes", &case.state_bytes.to_string()])
+            .args(case.keeps_ledger.then_some("--ledger"))
             .arg("--config")
             .arg(config)
             .stdin(Stdio::from(OwnedFd::from(socket)))

@@ -2,10 +2,9 @@
 
 use core::error::Error;
 
-use quorate_driver::{MemberHandle, MemberOptions, MemberStatus};
+use quorate_driver::{MemberHandle, MemberOptions, MemberStatus, Service};
 use quorate_runtime_mio::ThreadOptions;
 
-use super::member::Echo;
 use super::options::{Idle, Runtime};
 
 /// Turns without work that a member that backs off takes at once, before it offers its processor
@@ -16,12 +15,12 @@ const BACKOFF_TURNS: u32 = 100;
 ///
 /// # Errors
 /// It did not start, or did not end well, or the runtime does not know that kind of idleness.
-pub(super) fn run_member(
+pub(super) fn run_member<S: Service + Send + 'static>(
     runtime: Runtime,
     idle: Idle,
     options: MemberOptions,
-    service: Echo,
-    answer: impl FnOnce(&MemberHandle<Echo>) + Send + 'static,
+    service: S,
+    answer: impl FnOnce(&MemberHandle<S>) + Send + 'static,
 ) -> Result<MemberStatus, Box<dyn Error>> {
     match (runtime, idle) {
         (Runtime::Mio, idle) => {
@@ -48,9 +47,9 @@ const fn idle_of(idle: Idle) -> quorate_runtime_mio::Idle {
     }
 }
 
-fn finish(
-    member: MemberHandle<Echo>,
-    answer: impl FnOnce(&MemberHandle<Echo>),
+fn finish<S: Service + Send + 'static>(
+    member: MemberHandle<S>,
+    answer: impl FnOnce(&MemberHandle<S>),
 ) -> Result<MemberStatus, Box<dyn Error>> {
     answer(&member);
     let status = member.blocking_status();
@@ -59,10 +58,10 @@ fn finish(
     Ok(status?)
 }
 
-fn on_tokio(
+fn on_tokio<S: Service + Send + 'static>(
     options: MemberOptions,
-    service: Echo,
-    answer: impl FnOnce(&MemberHandle<Echo>) + Send + 'static,
+    service: S,
+    answer: impl FnOnce(&MemberHandle<S>) + Send + 'static,
 ) -> Result<MemberStatus, Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(async {

@@ -39,7 +39,7 @@ const CLUSTER: &[(&str, &str, Cell)] =
     &[("archive", "storage", plain), ("loss", "loss", percent), ("runtime", "runtime", plain)];
 const LEVELS: &[(&str, &str, Cell)] = &[("level", "level", plain)];
 
-pub(super) const TABLES: [Table; 21] = [
+pub(super) const TABLES: [Table; 22] = [
     Table {
         name: "core-peer",
         rung: "core",
@@ -280,6 +280,29 @@ pub(super) const TABLES: [Table; 21] = [
             ("p50", "p50_us", micros),
             ("p99", "p99_us", micros),
             ("behind", "behind_mib", mebibytes),
+        ]),
+    },
+    Table {
+        name: "failover",
+        rung: "failover",
+        having: &[],
+        shape: Shape::Rows(&[
+            ("kills", "kills", plain),
+            ("messages a second", "rate", plain),
+            ("load before", "load_before", plain),
+            ("after", "load_after", plain),
+            ("service back: p50", "p50_ms", millis),
+            ("p90", "p90_ms", millis),
+            ("p99", "p99_ms", millis),
+            ("longest", "max_ms", millis),
+            ("all clients: p50", "all_p50_ms", millis),
+            ("p99", "all_p99_ms", millis),
+            ("another leads: p50", "led_p50_ms", millis),
+            ("p99", "led_p99_ms", millis),
+            ("longest gap", "gap_max_ms", millis),
+            ("answered", "acknowledged", plain),
+            ("lost", "lost", plain),
+            ("twice", "twice", plain),
         ]),
     },
     Table {

@@ -158,6 +158,8 @@ pub enum Outcome {
     SessionLost,
     /// A message is larger than the members take; with limit.
     MessageTooLarge,
+    /// Nobody leads, and too few members answer to elect somebody; with retryAfter.
+    NoQuorum,
     /// A value that a newer version knows.
     Unknown(u8),
 }
@@ -173,6 +175,7 @@ impl Outcome {
             Self::SessionsExhausted => 3,
             Self::SessionLost => 4,
             Self::MessageTooLarge => 5,
+            Self::NoQuorum => 6,
             Self::Unknown(code) => code,
         }
     }
@@ -187,6 +190,7 @@ impl Outcome {
             3 => Self::SessionsExhausted,
             4 => Self::SessionLost,
             5 => Self::MessageTooLarge,
+            6 => Self::NoQuorum,
             code => Self::Unknown(code),
         }
     }

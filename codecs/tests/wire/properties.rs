@@ -83,6 +83,7 @@ fn outcome(source: &mut Gen) -> ConnectOutcome {
         }
         5 => ConnectOutcome::MessageTooLarge { limit: any(source) },
         2 => ConnectOutcome::RetryAfter { nanos: any(source) },
+        6 => ConnectOutcome::NoQuorum { nanos: any(source) },
         3 => ConnectOutcome::SessionsExhausted,
         _ => ConnectOutcome::SessionLost { session: session(source) },
     }

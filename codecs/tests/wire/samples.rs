@@ -209,6 +209,7 @@ fn sessions(fill: Fill) -> Vec<Message> {
         ConnectOutcome::SessionsExhausted,
         ConnectOutcome::SessionLost { session },
         ConnectOutcome::MessageTooLarge { limit: number },
+        ConnectOutcome::NoQuorum { nanos: number },
     ];
     let mut messages = vec![Message::Connect {
         connection,

@@ -63,6 +63,9 @@ const SCRIPTS: &[(&str, RealCase)] = &[
     ("NK-32", resources::nk_32),
     ("FC-02", shapes::fc_02),
     ("FC-06", crowds::fc_06),
+    #[cfg(feature = "fault-disks")]
+    ("TN-01", power::tn_01),
+    ("TN-02", ends::tn_02),
     ("CL-01", cl_01),
     ("CL-02", crowds::cl_02),
     ("CL-04", cl_04),

@@ -1,7 +1,11 @@
 //! Scripts about how processes end, and about disks that fail them.
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
+use std::sync::Arc;
 use std::time::Instant;
+
+use quorate_core::message::{ConnectOutcome, Message};
 
 use super::RealTrial;
 use super::cases::{answered_in_turn, counts_up, send, serves};
@@ -9,6 +13,7 @@ use super::client::RealClient;
 use super::grounds::{Grounds, PATIENCE};
 use super::shapes::only_elects;
 use crate::case::{Failure, Verdict, check};
+use crate::stage::Effect;
 
 /// Messages behind which a disk that fails at some call has failed, each with calls of its own.
 const MESSAGES_MAX: usize = 1_000;
@@ -141,7 +146,7 @@ pub(super) fn df_07(trial: &RealTrial<'_>) -> Verdict {
 pub(super) fn df_10(trial: &RealTrial<'_>) -> Verdict {
     let mut grounds = trial.grounds(3)?;
     grounds.start_with_faulty_calls(1, "fdatasync,fsync:delay_enter=3000000:when=20")?;
-    grounds.rule(crate::stage::Effect::Lose, |passing| {
+    grounds.rule(Effect::Lose, |passing| {
         let campaigns = matches!(passing.kind(), "canvass" | "request_vote");
         campaigns && passing.from == Grounds::place_of(1)
     });
@@ -188,6 +193,45 @@ pub(super) fn is_needed(grounds: &mut Grounds, client: &mut RealClient, member: 
     let victim = others.find(|id| Some(*id) != leader).unwrap_or(member);
     grounds.kill(victim);
     answered_in_turn(grounds, client, 5)
+}
+
+/// One of two members is gone, the leader first: nobody leads, nothing is answered, and clients are
+/// told that there is no quorum; when it is back, all is answered.
+pub(super) fn tn_02(trial: &RealTrial<'_>) -> Verdict {
+    let mut grounds = trial.grounds(2)?;
+    let told = Arc::new(AtomicU64::new(0));
+    let noted = Arc::clone(&told);
+    let mut client = grounds.client()?;
+    for round in 0..trial.times(2, 4, 20) {
+        let leader = grounds.settle()?;
+        answered_in_turn(&mut grounds, &mut client, 5)?;
+        grounds.until("a leader", PATIENCE, |grounds| grounds.leader().is_some())?;
+        let gone = if round % 2 == 0 { leader } else { grounds.other_than(leader) };
+        grounds.kill(gone);
+        let noted = Arc::clone(&noted);
+        let before = told.load(Ordering::Relaxed);
+        let rule = grounds.rule(Effect::Pass, move |passing| {
+            let is_told = matches!(
+                passing.message(),
+                Some(Message::ConnectReply { outcome: ConnectOutcome::NoQuorum { .. }, .. })
+            );
+            noted.fetch_add(u64::from(is_told), Ordering::Relaxed);
+            false
+        });
+        send(&mut client, 1)?;
+        grounds.until("the client is told", PATIENCE, |_| told.load(Ordering::Relaxed) > before)?;
+        let term = grounds.term();
+        grounds.run(4 * grounds.times().election_max())?;
+        let (answered, sent) = (client.replies().len(), client.sent());
+        let is_still = answered + 1 == sent && grounds.term() == term;
+        check(is_still && grounds.leader().is_none(), || {
+            format!("{answered} of {sent} are answered, {:?} leads", grounds.leader())
+        })?;
+        grounds.remove_rule(rule);
+        grounds.start(gone)?;
+        grounds.answered(&mut client, sent, PATIENCE)?;
+    }
+    counts_up(&mut client)
 }
 
 /// Sends a large message; a few are under way at a time.

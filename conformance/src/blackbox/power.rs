@@ -13,6 +13,7 @@ use super::client::RealClient;
 use super::ends::{is_needed, large};
 use super::grounds::{Grounds, PATIENCE};
 use super::rot::{byte_of, find, log_of};
+use super::volatile;
 use crate::case::{Failure, Verdict, check};
 
 /// How long a sync takes, so that something is not synced whenever the power fails.
@@ -32,7 +33,7 @@ const EIO: i32 = 5;
 const FRAMES_BYTES: u64 = 200;
 
 /// What power losses have made of what was not synced, in all.
-type Fates = BTreeMap<String, u64>;
+pub(super) type Fates = BTreeMap<String, u64>;
 
 /// Disks that lose their power, and fail as they are told.
 impl Grounds {
@@ -61,7 +62,7 @@ impl Grounds {
     }
 
     /// All members and their disks lose their power as one, and have it again.
-    fn lose_all_power(&mut self, dice: &mut Dice, fates: &mut Fates) -> Verdict {
+    pub(super) fn lose_all_power(&mut self, dice: &mut Dice, fates: &mut Fates) -> Verdict {
         self.kill_all();
         self.numbers().try_for_each(|id| self.lose_power(id, dice.bits(), fates))
     }
@@ -73,7 +74,7 @@ const fn each(call: Call, effect: Effect) -> Fault {
 }
 
 /// One of each kind of loss, and how often.
-fn lost(fates: &Fates) -> u64 {
+pub(super) fn lost(fates: &Fates) -> u64 {
     ["pages_lost", "pages_torn", "lengths_lost", "names_lost"]
         .into_iter()
         .filter_map(|name| fates.get(name))
@@ -82,6 +83,12 @@ fn lost(fates: &Fates) -> u64 {
 
 /// All members lose their power at once, under load, again and again.
 pub(super) fn df_17(trial: &RealTrial<'_>) -> Verdict {
+    durable(trial)?;
+    volatile::loses_what_is_told(trial)
+}
+
+/// Durable members: nothing is lost.
+fn durable(trial: &RealTrial<'_>) -> Verdict {
     let mut grounds = trial.grounds_with_fault_disks(3, &[1, 2, 3])?;
     let mut dice = Dice::new(trial.seed(), "power");
     let mut fates = Fates::new();
@@ -99,6 +106,38 @@ pub(super) fn df_17(trial: &RealTrial<'_>) -> Verdict {
         grounds.answered(&mut client, answered, PATIENCE)?;
         grounds.lose_all_power(&mut dice, &mut fates)?;
         counts_up(&mut client)?;
+    }
+    grounds.settle()?;
+    let sent = client.sent();
+    grounds.answered(&mut client, sent, PATIENCE)?;
+    counts_up(&mut client)?;
+    check(lost(&fates) > 0, || "all was synced whenever the power failed: nothing was tried")
+}
+
+/// Two members lose their power at once, again and again: each answered message is on both disks.
+pub(super) fn tn_01(trial: &RealTrial<'_>) -> Verdict {
+    let log = log_of(trial)?;
+    let mut grounds = trial.grounds_with_fault_disks(2, &[1, 2])?;
+    let mut dice = Dice::new(trial.seed(), "power");
+    let mut fates = Fates::new();
+    for id in grounds.numbers() {
+        grounds.fault(id, each(Call::Sync, Effect::Delay(SLOW_SYNC)))?;
+    }
+    let mut client = grounds.client()?;
+    for _ in 0..trial.times(2, 6, 40) {
+        grounds.settle()?;
+        let answered = client.sent() + 1 + dice.below(UNDER_WAY as u64) as usize;
+        send(&mut client, 2 * UNDER_WAY)?;
+        grounds.answered(&mut client, answered, PATIENCE)?;
+        grounds.lose_all_power(&mut dice, &mut fates)?;
+        let newest = format!("message {}", client.replies().len());
+        for id in grounds.numbers() {
+            let path = find(&grounds.seen_by(id), log)?;
+            let bytes = std::fs::read(&path)
+                .map_err(|error| Failure::Harness(format!("{}: {error}", path.display())))?;
+            let has = bytes.windows(newest.len()).any(|part| part == newest.as_bytes());
+            check(has, || format!("{newest} was answered, and member {id} does not have it"))?;
+        }
     }
     grounds.settle()?;
     let sent = client.sent();

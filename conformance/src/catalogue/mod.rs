@@ -17,6 +17,7 @@ mod rb;
 mod sn;
 mod sn_fetches;
 mod sn_members;
+mod tn;
 mod tm;
 
 use crate::case::{Case, Verdict};
@@ -31,6 +32,7 @@ const GROUPS: &[&[Case]] = &[
     fc::CASES,
     sn::CASES,
     cu::CASES,
+    tn::CASES,
     cl::CASES,
     tm::CASES,
     cv::CASES,

@@ -133,6 +133,11 @@ pub const AT_RANDOM: &[AtRandom] = &[
         "a snapshot breaks there only while another one stands for what is purged, so that no log \
          is without its beginning",
     ),
+    nowhere(
+        "SN-18",
+        "no world makes a group of what another one had; that tags keep groups apart S33 judges in \
+         all of them",
+    ),
     swept(
         "CU-04",
         &[FaultClass::Depose, FaultClass::Laggard],

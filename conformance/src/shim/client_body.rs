@@ -200,10 +200,11 @@ struct TriedBody {
     outcome: String,
 }
 
-const TRIED: [(TriedOutcome, &str); 5] = [
+const TRIED: [(TriedOutcome, &str); 6] = [
     (TriedOutcome::Silent, "silent"),
     (TriedOutcome::Redirected, "redirected"),
     (TriedOutcome::NotReady, "not_ready"),
+    (TriedOutcome::NoQuorum, "no_quorum"),
     (TriedOutcome::SessionsExhausted, "sessions_exhausted"),
     (TriedOutcome::Lost, "lost"),
 ];
@@ -217,6 +218,10 @@ impl EndedBody {
             ClientError::NotServed { tried } => {
                 let tried = tried.iter().map(TriedBody::from).collect();
                 Self { tried, ..named("not_served") }
+            }
+            ClientError::NoQuorum { tried } => {
+                let tried = tried.iter().map(TriedBody::from).collect();
+                Self { tried, ..named("no_quorum") }
             }
             ClientError::MessageTooLarge { limit, .. } => {
                 Self { limit: *limit, ..named("message_too_large") }
@@ -240,6 +245,10 @@ impl EndedBody {
             "not_served" => {
                 let tried = self.tried.iter().map(TriedBody::to).collect::<Option<_>>()?;
                 ClientError::NotServed { tried }
+            }
+            "no_quorum" => {
+                let tried = self.tried.iter().map(TriedBody::to).collect::<Option<_>>()?;
+                ClientError::NoQuorum { tried }
             }
             "message_too_large" => ClientError::MessageTooLarge { limit: self.limit, unanswered },
             "key_in_use" => ClientError::KeyInUse { key: ClientKey(self.key), session },
@@ -310,6 +319,7 @@ mod tests {
         for ended in [
             Ok(()),
             Err(ClientError::NotServed { tried: TRIED.map(each).to_vec() }),
+            Err(ClientError::NoQuorum { tried: TRIED.map(each).to_vec() }),
             Err(ClientError::MessageTooLarge { limit: 7, unanswered }),
             Err(ClientError::KeyInUse { key, session }),
             Err(ClientError::SessionLost { session, unanswered }),

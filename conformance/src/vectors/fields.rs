@@ -11,7 +11,7 @@ fn level_of(level: Level) -> Value {
     match level {
         Level::Durable => json!("Durable"),
         Level::Volatile => json!("Volatile"),
-        Level::Unknown(code) => json!(code),
+        Level::Unknown(code) => number(code),
     }
 }
 
@@ -264,6 +264,10 @@ fn connect_reply(connection: u64, outcome: ConnectOutcome) -> Value {
         ConnectOutcome::RetryAfter { nanos } => {
             fields["retryAfter"] = number(nanos);
             "RetryAfter"
+        }
+        ConnectOutcome::NoQuorum { nanos } => {
+            fields["retryAfter"] = number(nanos);
+            "NoQuorum"
         }
         ConnectOutcome::SessionsExhausted => "SessionsExhausted",
         ConnectOutcome::MessageTooLarge { limit } => {

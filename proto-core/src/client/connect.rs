@@ -76,6 +76,14 @@ impl Search {
         &self.tried
     }
 
+    /// Whether those that answered say that there is no quorum, and nobody anything else.
+    pub(super) fn lacks_quorum(&self) -> bool {
+        let says = |tried: &Tried| tried.outcome == TriedOutcome::NoQuorum;
+        let is_silent =
+            |tried: &Tried| matches!(tried.outcome, TriedOutcome::Silent | TriedOutcome::Lost);
+        self.tried.iter().any(says) && self.tried.iter().all(|it| says(it) || is_silent(it))
+    }
+
     /// The client is served (a reply came), or wants nothing, or only begins to want something: the
     /// time to give up counts from now on, and what was tried before is forgotten.
     pub(super) fn succeeded(&mut self, now: Instant) {
@@ -100,6 +108,7 @@ impl Search {
         }
         self.attempt(self.target, ask_at);
         self.note(config, TriedOutcome::Lost);
+        self.ask_once(config);
     }
 
     /// The target serves the client.
@@ -124,6 +133,7 @@ impl Search {
         if self.asked >= config.timing.tries_per_member {
             let next = self.next_member(config);
             self.attempt(next, now);
+            self.spare(config);
         }
         self.asked += 1;
         self.awaiting = true;
@@ -176,6 +186,10 @@ impl Search {
         outcome: TriedOutcome,
     ) {
         self.note(config, outcome);
+        if outcome == TriedOutcome::NoQuorum {
+            // Others may hear more members than this one.
+            self.asked = config.timing.tries_per_member;
+        }
         self.pause(config, now, span);
     }
 
@@ -185,6 +199,23 @@ impl Search {
         self.asked = 0;
         self.awaiting = false;
         self.next_at = ask_at;
+    }
+
+    /// Who was silent last time is asked once only: it is most likely down, and the next leader may
+    /// be waiting to be asked.
+    fn spare(&mut self, config: &ClientConfig) {
+        let target = self.target.member;
+        let tried = self.tried.iter().find(|tried| tried.member == target);
+        let was_silent = |tried: &Tried| {
+            tried.times > 0 && matches!(tried.outcome, TriedOutcome::Silent | TriedOutcome::Lost)
+        };
+        if tried.is_some_and(was_silent) {
+            self.ask_once(config);
+        }
+    }
+
+    const fn ask_once(&mut self, config: &ClientConfig) {
+        self.asked = config.timing.tries_per_member - 1;
     }
 
     fn pause(&mut self, config: &ClientConfig, now: Instant, span: Duration) {

@@ -63,9 +63,11 @@ impl ClientConfig {
 pub struct ClientTiming {
     /// How long an unanswered connect waits before it is sent again.
     pub connect_retry: Duration,
-    /// How many times one member is asked before the next one is.
+    /// How many times one member is asked before the next one is; one that did not answer last time,
+    /// or has just fallen silent as the server, only once.
     pub tries_per_member: u32,
-    /// How long the server may be silent before the client connects anew, to it first.
+    /// How long the server may be silent before the client connects anew, to it first. No sooner
+    /// than the members' shortest election time-out somebody else can lead.
     pub server_timeout: Duration,
     /// How often an idle client says that it is there.
     pub keepalive_interval: Duration,
@@ -112,7 +114,7 @@ impl Default for ClientTiming {
         Self {
             connect_retry: Duration::from_millis(50),
             tries_per_member: 2,
-            server_timeout: Duration::from_millis(250),
+            server_timeout: Duration::from_millis(150),
             keepalive_interval: Duration::from_millis(50),
             newest_first: Duration::from_micros(300),
             give_up_after: Duration::from_millis(30_000),
@@ -433,6 +435,13 @@ pub enum ClientError {
         /// The last outcome at each member that it asked.
         tried: Vec<Tried>,
     },
+    /// No member served it within `give_up_after`, and those that answer hear too few others to
+    /// elect a leader (E69): nothing is committed until more members are back.
+    #[error("no quorum: too few members are up and connected; it tried {}", display_tries(tried))]
+    NoQuorum {
+        /// The last outcome at each member that it asked.
+        tried: Vec<Tried>,
+    },
     /// A message is larger than the members take, though not than this client's limit; the outcome
     /// of messages from `unanswered` on is unknown, but for that one and those behind it, which
     /// were not applied.
@@ -489,6 +498,8 @@ pub enum TriedOutcome {
     Redirected,
     /// It knew no leader, or was not ready.
     NotReady,
+    /// It knew no leader, and heard too few others for one to be elected.
+    NoQuorum,
     /// It had no room for another session.
     SessionsExhausted,
     /// It had served the client, and then fell silent.
@@ -521,6 +532,7 @@ fn display_tries(tried: &[Tried]) -> alloc::string::String {
             TriedOutcome::Silent => "no answer",
             TriedOutcome::Redirected => "named another leader",
             TriedOutcome::NotReady => "not ready",
+            TriedOutcome::NoQuorum => "no quorum",
             TriedOutcome::SessionsExhausted => "no room for a session",
             TriedOutcome::Lost => "fell silent",
         };

@@ -241,6 +241,13 @@ impl Client {
         matches!(self.phase, Phase::Served(_))
     }
 
+    /// Whether the client looks for a leader, and the members that answer it say that they are too
+    /// few to elect one. It goes on looking: more of them may come back.
+    #[must_use]
+    pub fn lacks_quorum(&self) -> bool {
+        matches!(self.phase, Phase::Seeking) && self.search.lacks_quorum()
+    }
+
     /// Whether the client has ended: it does nothing any more.
     #[must_use]
     pub const fn has_ended(&self) -> bool {
@@ -404,6 +411,12 @@ impl Client {
                 self.search.refused(&self.config, self.now, Duration(nanos), outcome);
                 true
             }
+            (ConnectOutcome::NoQuorum { nanos }, phase) => {
+                self.lose_if_served(phase, actions);
+                let outcome = TriedOutcome::NoQuorum;
+                self.search.refused(&self.config, self.now, Duration(nanos), outcome);
+                true
+            }
             // Late: another answer to the same attempt opened the session.
             (ConnectOutcome::SessionsExhausted, Phase::Served(_)) => true,
             (ConnectOutcome::SessionsExhausted, _) => {
@@ -522,7 +535,11 @@ impl Client {
         match self.phase {
             Phase::Seeking if self.search.is_over(&self.config, self.now) => {
                 let tried = self.search.tried().to_vec();
-                self.end(Err(ClientError::NotServed { tried }), actions);
+                let error = match self.search.lacks_quorum() {
+                    true => ClientError::NoQuorum { tried },
+                    false => ClientError::NotServed { tried },
+                };
+                self.end(Err(error), actions);
             }
             Phase::Seeking => self.ask_to_be_served(actions),
             Phase::Served(_) | Phase::New | Phase::Ended => {}

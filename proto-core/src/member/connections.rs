@@ -378,6 +378,10 @@ impl Member {
                 term: self.state.term,
                 endpoint: self.endpoint_of(leader),
             },
+            // Not sooner than an election could be over.
+            _ if self.state.election.lacks_quorum => {
+                ConnectOutcome::NoQuorum { nanos: self.config.timing.election_timeout_min.0 }
+            }
             _ => ConnectOutcome::RetryAfter { nanos: self.config.timing.heartbeat_interval.0 },
         };
         reply_connect(to, connection, outcome, actions);

@@ -32,6 +32,11 @@ pub(super) struct Election {
     resend_at: Instant,
     round: u64,
     granted: SmallVec<[MemberId; 8]>,
+    /// Who has answered the canvass of this round, with yes or no.
+    answered: SmallVec<[MemberId; 8]>,
+    /// The last round of canvassing that ended without a result was answered by too few to elect
+    /// anybody, or too few answered while this member led (E69).
+    pub(super) lacks_quorum: bool,
     /// Those of them that are impaired, each with the newest term of its history.
     doubtful: SmallVec<[(MemberId, Term); 8]>,
     /// Those of another level that the host was told of, in their present lives.
@@ -99,6 +104,7 @@ impl Member {
 
     /// A leader is heard: when it is lost, the others go first again.
     pub(super) fn put_off_election(&mut self) {
+        self.state.election.lacks_quorum = false;
         self.state.election.has_waited = false;
         self.schedule_election();
     }
@@ -137,6 +143,9 @@ impl Member {
 
     /// Asks whether an election could be won; the term does not rise by it (E07).
     pub(super) fn begin_canvass(&mut self, actions: &mut Actions) -> Handled {
+        if self.state.role == Role::Canvasser && !self.is_answered_by_quorum() {
+            self.state.election.lacks_quorum = true;
+        }
         self.state.election.has_waited = true;
         self.schedule_election();
         self.state.election.predecessor = None;
@@ -153,6 +162,7 @@ impl Member {
         }
         self.counters.canvasses += 1;
         self.state.election.round += 1;
+        self.state.election.answered.clear();
         self.begin_count();
         self.set_role(Role::Canvasser, actions);
         self.send_canvass(actions);
@@ -202,6 +212,22 @@ impl Member {
         if is_impaired {
             election.doubtful.push((own, line));
         }
+    }
+
+    /// Somebody has answered the canvass of this round: whoever leads next, a quorum is there if
+    /// enough of them have.
+    fn note_answer(&mut self, from: MemberId) {
+        let answered = &mut self.state.election.answered;
+        if !answered.contains(&from) {
+            answered.push(from);
+        }
+        if self.is_answered_by_quorum() {
+            self.state.election.lacks_quorum = false;
+        }
+    }
+
+    fn is_answered_by_quorum(&self) -> bool {
+        self.state.election.answered.len() + 1 >= quorum(self.config.voters.len())
     }
 
     fn has_quorum_of_grants(&self) -> bool {
@@ -350,6 +376,7 @@ impl Member {
             self.counters.datagrams_ignored += 1;
             return Ok(());
         }
+        self.note_answer(from);
         if !granted {
             return self.learn_from_refusal(from, term, key, actions);
         }
@@ -428,6 +455,9 @@ impl Member {
         if !is_awaited || candidate != self.state.life.member {
             self.counters.datagrams_ignored += 1;
             return Ok(());
+        }
+        if !is_ballot {
+            self.note_answer(from);
         }
         if self.is_of_own_level(from, level, actions) && self.examine(from, key, actions) {
             self.note_grant(from, impaired.then_some(line));

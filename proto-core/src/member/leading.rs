@@ -519,8 +519,9 @@ impl Member {
         for peer in self.state.peers.ids() {
             self.send(peer, Message::Abdicate { term }, actions);
         }
-        if reason != Abdication::QuorumLost {
-            self.state.election.abdications += 1;
+        match reason {
+            Abdication::QuorumLost => self.state.election.lacks_quorum = true,
+            _ => self.state.election.abdications += 1,
         }
         self.step_down(actions);
     }

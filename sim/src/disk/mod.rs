@@ -395,10 +395,7 @@ impl SimDisk {
         }
         self.damaged_copies = [0; RECORD_KINDS];
         self.drop_rotten_snapshots();
-        let promised = self.frames.clone();
-        self.read_again();
-        let kept = self.frames.len().min(promised.len());
-        self.unsynced.extend_from_slice(&promised[kept..]);
+        let promised = self.read_again();
         self.check_read().inspect_err(|_| {
             // Who does not start breaks no promise either: what it acknowledged stays counted.
             self.frames = promised;
@@ -429,11 +426,16 @@ impl SimDisk {
         self.begin_life(member)
     }
 
-    fn read_again(&mut self) {
+    /// Notes what is not there any more; returns all that was.
+    fn read_again(&mut self) -> Vec<FrameMark> {
         self.pending.clear();
         self.purging = None;
+        let promised = self.frames.clone();
         self.forget_frames();
         self.scan();
+        let kept = self.frames.len().min(promised.len());
+        self.unsynced.extend_from_slice(&promised[kept..]);
+        promised
     }
 
     /// Forgets the frames of the log as it is: all but those before its beginning.

@@ -226,8 +226,8 @@ pub(super) fn cl_26(trial: &mut Trial<'_>) -> Verdict {
     stage.run(3 * stage.election_timeout())?;
     let canvasses = stage.view(followers[0]).role == Role::Canvasser;
     stage.check(canvasses, || "who is alone does not canvass".to_owned())?;
-    let retry = |outcome: &ConnectOutcome| matches!(outcome, ConnectOutcome::RetryAfter { .. });
-    check_refused(&mut stage, followers[0], retry)?;
+    let alone = |outcome: &ConnectOutcome| matches!(outcome, ConnectOutcome::NoQuorum { .. });
+    check_refused(&mut stage, followers[0], alone)?;
     // A leader that cannot commit its opening frame.
     for &follower in &followers {
         stage.hold(follower, "sync");
@@ -240,6 +240,7 @@ pub(super) fn cl_26(trial: &mut Trial<'_>) -> Verdict {
     stage.until("a leader that cannot commit", 12 * stage.election_timeout(), leads)?;
     stage.run(20 * MILLI)?;
     let waiting = stage.leader().unwrap_or_default();
+    let retry = |outcome: &ConnectOutcome| matches!(outcome, ConnectOutcome::RetryAfter { .. });
     check_refused(&mut stage, waiting, retry)
 }
 

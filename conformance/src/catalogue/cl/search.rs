@@ -97,12 +97,12 @@ pub(super) fn cl_03(trial: &mut Trial<'_>) -> Verdict {
     send(&mut stage, client, b"never served")?;
     stage.until("the client gives up", 2_001 * MILLI, |stage| stage.ended(client).is_some())?;
     let tried = match stage.ended(client) {
-        Some(Err(ClientError::NotServed { tried })) => tried.clone(),
+        Some(Err(ClientError::NoQuorum { tried })) => tried.clone(),
         other => return Err(Failure::broken(format!("it ends with {other:?}"))),
     };
     let outcomes: Vec<_> = tried.iter().map(|one| (one.member.0, one.outcome)).collect();
-    let (silent, not_ready) = (TriedOutcome::Silent, TriedOutcome::NotReady);
-    let listed = outcomes == [(1, silent), (2, not_ready), (3, silent)];
+    let (silent, no_quorum) = (TriedOutcome::Silent, TriedOutcome::NoQuorum);
+    let listed = outcomes == [(1, silent), (2, no_quorum), (3, silent)];
     stage.check(listed, || format!("it lists {outcomes:?}"))?;
     let refused = stage.submit(client, b"too late").is_err();
     stage.check(refused && stage.now() >= 2 * SECOND, || "it gave up, and goes on".to_owned())
@@ -138,9 +138,11 @@ pub(super) fn cl_16(trial: &mut Trial<'_>) -> Verdict {
     Ok(())
 }
 
-/// Whether members are asked in turn, each so many times.
+/// Whether members are asked in turn: each so many times, and once in later turns, for none of them
+/// has answered.
 fn check_turns(asked: &[(u64, u16)], tries: usize) -> Verdict {
-    let expected = (0..asked.len()).map(|index| 1 + (index / tries % 3) as u16);
+    let first = (0..3 * tries).map(|index| 1 + (index / tries) as u16);
+    let expected = first.chain([1, 2, 3].into_iter().cycle()).take(asked.len());
     let turns: Vec<u16> = asked.iter().map(|(_, member)| *member).collect();
     let in_turn = turns.iter().copied().eq(expected) && turns.len() > 3 * tries;
     check(in_turn, || format!("it asks {turns:?}"))

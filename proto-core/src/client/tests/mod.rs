@@ -71,17 +71,55 @@ fn cl_15_its_server_is_asked_first_again() {
     world.run_for(10);
     world.connects.clear();
     world.loses = Box::new(|_, _, _| true);
-    world.run_for(280);
+    world.run_for(180);
     assert_eq!(world.disconnected, 1);
     assert!(!world.client.is_served());
     world.loses = Box::new(|_, _, _| false);
     world.submit(b"two");
     world.run_for(100);
     assert_eq!(world.connected, [MemberId(3), MemberId(3)]);
-    assert!(asked(&world).iter().all(|&at| at == endpoint(3)), "{:?}", world.connects);
-    let first = world.connects[0].2;
-    assert!(world.connects.iter().all(|connect| connect.2 == first), "one attempt, one number");
+    // It is most likely down, so that the next one is asked when one request has no answer.
+    let asked = asked(&world);
+    assert_eq!(asked, [3, 2, 3].map(endpoint), "{:?}", world.connects);
     world.assert_all_answered();
+}
+
+#[test]
+fn who_was_silent_is_asked_once_and_who_answers_twice() {
+    let mut world = World::new(config());
+    world.run_for(10);
+    world.set_modes([Mode::Silent, Mode::RetryAfter(20 * MS), Mode::Silent]);
+    world.connects.clear();
+    world.submit(b"one");
+    world.run_for(600);
+    let turns = [1, 2, 2, 3, 3, 1, 2, 2, 3, 1].map(endpoint);
+    assert_eq!(asked(&world)[..10], turns, "{:?}", world.connects);
+}
+
+#[test]
+fn e69_a_client_is_told_that_there_is_no_quorum() {
+    let mut world = World::new(config());
+    world.run_for(10);
+    world.set_modes([Mode::Silent, Mode::NoQuorum, Mode::Silent]);
+    world.submit(b"never answered");
+    world.run_for(1_000);
+    assert!(world.client.lacks_quorum() && world.ended.is_none(), "it is told while it waits");
+    let asked = asked(&world);
+    let twice = asked.windows(2).any(|pair| pair == [endpoint(2); 2]);
+    assert!(!twice, "who has no quorum is left for the next one: {asked:?}");
+    // One that is not ready may have one soon.
+    world.set_modes([Mode::RetryAfter(20 * MS), Mode::NoQuorum, Mode::Silent]);
+    world.run_for(400);
+    assert!(!world.client.lacks_quorum());
+    world.set_modes([Mode::Silent, Mode::NoQuorum, Mode::Silent]);
+    world.run_for(2_000);
+    let Some(Err(error @ ClientError::NoQuorum { tried })) = &world.ended else {
+        panic!("{:?}", world.ended)
+    };
+    let outcomes: Vec<_> = tried.iter().map(|tried| tried.outcome).collect();
+    assert_eq!(outcomes, [TriedOutcome::Silent, TriedOutcome::NoQuorum, TriedOutcome::Silent]);
+    assert!(error.to_string().starts_with("no quorum: "), "{error}");
+    assert!(!world.client.lacks_quorum(), "what has ended waits for nobody");
 }
 
 #[test]
@@ -386,7 +424,8 @@ fn closing_ends_without_an_answer() {
     world.step(ClientEvent::Close);
     world.run_for(300);
     assert_eq!(world.ended, Some(Ok(())));
-    assert_eq!(world.closes, u64::from(CLOSE_TRIES_MAX));
+    // As often as it can before the server's silence has ended the connection.
+    assert_eq!(world.closes, 3);
 
     let mut never = World::new(config());
     never.step(ClientEvent::Close);

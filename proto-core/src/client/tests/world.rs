@@ -67,6 +67,7 @@ pub(super) enum Mode {
     Silent,
     Redirect(u16),
     RetryAfter(u64),
+    NoQuorum,
     Exhausted,
     Lost,
 }
@@ -159,6 +160,7 @@ impl Server {
                 endpoint: endpoint(leader),
             },
             Mode::RetryAfter(nanos) => ConnectOutcome::RetryAfter { nanos },
+            Mode::NoQuorum => ConnectOutcome::NoQuorum { nanos: 150_000_000 },
             Mode::Exhausted => ConnectOutcome::SessionsExhausted,
             Mode::Lost => ConnectOutcome::SessionLost { session },
             Mode::Serve => {

@@ -58,6 +58,56 @@ fn el02_half_of_four_elects_nobody() {
     assert_eq!(cluster.member(1).view().term, Term(0), "a canvass raises no term");
 }
 
+/// How often members answered the client that there is no quorum.
+fn refusals(cluster: &Cluster) -> usize {
+    cluster.trace.matches("NoQuorum").count()
+}
+
+#[test]
+fn e69_who_hears_too_few_says_so_to_clients_until_they_are_back() {
+    for (members, gone) in [(2, [1].as_slice()), (2, &[2]), (3, &[1, 2]), (5, &[1, 2, 4])] {
+        let mut cluster = Cluster::new(members);
+        for &member in gone {
+            cluster.crash(member);
+        }
+        cluster.connect_client();
+        cluster.run_until("a client is told", |cluster| refusals(cluster) > 0);
+        cluster.start(gone[0]);
+        cluster.run_until_led();
+        cluster.trace.clear();
+        cluster.run_until_level();
+        cluster.submit(b"with a quorum");
+        cluster.run_until("a reply", |cluster| cluster.replies.len() == 1);
+        assert_eq!(refusals(&cluster), 0, "{members} members");
+        // A leader that is left alone knows it at once.
+        let leader = cluster.leader().unwrap();
+        for other in cluster.running().into_iter().filter(|&other| other != leader) {
+            cluster.crash(other);
+        }
+        cluster.trace.clear();
+        cluster.run_until("it gives up", |cluster| cluster.leader().is_none());
+        assert_eq!(cluster.member(leader).view().role, Role::Follower);
+        cluster.run_until("the client is told again", |cluster| refusals(cluster) > 0);
+        assert!(!cluster.trace.contains("RetryAfter"), "it knew all the time");
+    }
+}
+
+#[test]
+fn an_election_that_a_quorum_takes_part_in_is_no_lack_of_one() {
+    for seed in 0..20 {
+        let mut cluster = Cluster::new(3);
+        let leader = cluster.run_until_led();
+        cluster.connect_client();
+        cluster.crash(leader);
+        cluster.submit(b"after");
+        for _ in 0..seed {
+            cluster.tick();
+        }
+        cluster.run_until("a reply", |cluster| cluster.replies.len() == 1);
+        assert_eq!(refusals(&cluster), 0);
+    }
+}
+
 #[test]
 fn e02_no_ballot_leaves_before_the_vote_is_durable() {
     let mut cluster = Cluster::new(3);
