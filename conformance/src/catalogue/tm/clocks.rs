@@ -8,8 +8,7 @@ use super::survival::schedule;
 use super::table::Table;
 use crate::case::{Failure, Verdict};
 use crate::desk::DeskOptions;
-use crate::edges::Command;
-use crate::stage::{MILLI, Options, SECOND, Stage};
+use crate::stage::{Effect, MILLI, Options, SECOND, Stage};
 use crate::trial::Trial;
 
 const HOUR: i64 = 3_600 * SECOND as i64;
@@ -162,94 +161,12 @@ fn is_told() -> Verdict {
     table.settle()?;
     table.pass(100 * MILLI)?;
     let hour = Duration(HOUR as u64);
-    let is_right = |jump: &Notice| matches!(jump, Notice::ClockJumped { passed, counted } if *passed >= hour && *counted == step);
+    let is_right = |jump: &Notice| match jump {
+        Notice::ClockJumped { passed, counted } => *passed >= hour && *counted == step,
+        _ => false,
+    };
     let once = table.jumps.len() == 1 && table.jumps.iter().all(is_right);
     table.desk.check(once, &format!("behind a jump of an hour it tells {:?}", table.jumps))
-}
-
-/// What a leader is handed for the time.
-#[derive(Clone, Copy, Debug)]
-enum Handed {
-    Earlier,
-    Same,
-    Soon,
-    Late,
-    DaysLater,
-}
-
-pub(super) fn tm_07(trial: &mut Trial<'_>) -> Verdict {
-    let rounds = trial.times(3, 20, 200);
-    for round in 0..rounds {
-        hostile(&mut Dice::new(trial.seed() + round, "time"))?;
-    }
-    Ok(())
-}
-
-fn hostile(dice: &mut Dice) -> Verdict {
-    const DAYS: u64 = 100 * 24 * 3_600 * SECOND;
-    const TIMERS: u64 = 100;
-    let options = DeskOptions::small(1);
-    let step = options.timing.log_time_step_max();
-    let mut table = Table::new(options)?;
-    let mut due = Vec::new();
-    for timer in 0..TIMERS {
-        // Each a tenth of a second behind the one before, in no order.
-        let delay = (1 + timer * 37 % TIMERS) * 100 * MILLI;
-        table.submit(&Command::Schedule { timer, delay }.to_bytes())?;
-        table.settle()?;
-        let at = table.asked.last().map_or(LogTime(0), |(time, _)| *time);
-        due.push((LogTime(at.0 + delay), timer));
-    }
-    due.sort_unstable();
-    let mut newest = table.desk.now.0;
-    let mut jumps = 0;
-    for _ in 0..4_000 {
-        let handed = dice.pick(&[
-            Handed::Earlier,
-            Handed::Same,
-            Handed::Soon,
-            Handed::Soon,
-            Handed::Late,
-            Handed::DaysLater,
-        ]);
-        let now = match handed {
-            Handed::Earlier => {
-                let bits = dice.below(60);
-                newest.saturating_sub(dice.between(1, 1 << bits))
-            }
-            Handed::Same => newest,
-            Handed::Soon => newest + dice.between(1, 20 * MILLI),
-            Handed::Late => newest + dice.between(1, step.0 / 2),
-            Handed::DaysLater => newest + DAYS,
-        };
-        newest = newest.max(now);
-        table.desk.now = Instant(now);
-        let (before, told) = (table.fired.len(), table.jumps.len());
-        table.step(Event::Timer);
-        table.settle()?;
-        let fired = (table.fired.len() - before) as u64;
-        // As many as there are deadlines in the longest step, and in what went by before it.
-        let most = step.0 / (100 * MILLI) + 1 + step.0 / 2 / (100 * MILLI);
-        let what = format!("{fired} timers fire when the time is {handed:?}");
-        table.desk.check(fired <= most, &what)?;
-        if let Handed::DaysLater = handed {
-            jumps += 1;
-            let once = table.jumps.len() == told + 1;
-            table.desk.check(once, "it does not tell of a jump by a hundred days")?;
-        }
-        let next = table.desk.member.next_deadline();
-        let ahead = next.is_none_or(|at| at.0 >= newest);
-        table.desk.check(ahead, &format!("it is to be woken at {next:?}, and it is {newest}"))?;
-        if table.fired.len() as u64 == TIMERS {
-            break;
-        }
-    }
-    table.desk.check(jumps > 0, "no jump came about")?;
-    let order: Vec<u64> = table.fired.iter().map(|(timer, ..)| *timer).collect();
-    let wanted: Vec<u64> = due.iter().map(|(_, timer)| *timer).collect();
-    table.desk.check(order == wanted, &format!("fired {order:?}, not {wanted:?}"))?;
-    let early = table.fired.iter().zip(&due).find(|((_, time, _), (due, _))| time < due);
-    table.desk.check(early.is_none(), &format!("early: {early:?}"))
 }
 
 pub(super) fn tm_12(trial: &mut Trial<'_>) -> Verdict {
@@ -260,7 +177,9 @@ pub(super) fn tm_12(trial: &mut Trial<'_>) -> Verdict {
 /// Timers a second apart; the leader is stopped for half a minute of them.
 fn suspended(trial: &Trial<'_>, members: usize) -> Verdict {
     const TIMERS: u64 = 40;
-    let mut stage = trial.stage(Options::members(members));
+    let mut options = Options::members(members);
+    options.client_timing.give_up_after = Duration(300 * SECOND);
+    let mut stage = trial.stage(options);
     let leader = stage.settle()?;
     let client = stage.client();
     for timer in 0..TIMERS {
@@ -268,15 +187,23 @@ fn suspended(trial: &Trial<'_>, members: usize) -> Verdict {
     }
     stage.until_level(SECOND)?;
     stage.pause(leader);
+    let place = Stage::place_of_client(client);
+    // Its buffer has no room for what a client says meanwhile. Others who lead would close the
+    // session of a client that they do not hear, and rightly so.
+    let alone = members == 1;
+    let rule = stage.rule("what a client says is lost", Effect::Lose, move |passing| {
+        alone && passing.from == place
+    });
     stage.run(30 * SECOND)?;
     let (fired, wakes) = (stage.fired(leader).len() as u64, stage.wakes(leader));
+    stage.remove_rule(rule);
     stage.resume(leader);
     stage.run(100 * MILLI)?;
     let missed = stage.fired(leader).len() as u64 - fired;
     // Alone, it is told of those of a second, which it may have stood still for; with others, of
     // those that they fired.
-    let alone = stage.timing().log_time_step_max().0 / SECOND + 1;
-    let most = if members == 1 { alone } else { 31 };
+    let of_a_step = stage.timing().log_time_step_max().0 / SECOND + 1;
+    let most = if alone { of_a_step } else { 31 };
     stage.check(missed <= most, || format!("of {members}: {missed} timers fire at once"))?;
     let woken = stage.wakes(leader) - wakes;
     stage.check(woken <= 40, || format!("of {members}: it wakes {woken} times in 100 ms"))?;

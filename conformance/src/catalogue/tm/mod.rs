@@ -1,10 +1,12 @@
 //! Timers of the service, and the time of the log that they go by.
 //!
 //! `orders` holds what becomes of one timer, whatever is done to it in whatever order; `survival`
-//! what leaders, restarts and snapshots must not change; `clocks` which time counts, whatever clocks
-//! show; `volume` many timers, and how often a member wakes; `stages` the latter with any members.
+//! what leaders, restarts and snapshots must not change; `clocks` which time counts, whatever
+//! clocks show, and `hostile` whatever the core is told; `volume` many timers, and how often a
+//! member wakes; `stages` the latter with any members.
 
 mod clocks;
+mod hostile;
 mod orders;
 pub(super) mod stages;
 mod survival;
@@ -65,7 +67,7 @@ pub(super) const CASES: &[Case] = &[
         "hostile time",
         "Handed times that go back, stand still, come late or jump by a hundred days, a leader \
          fires each timer once, in order, never early, and stamps times that never fall.",
-        clocks::tm_07,
+        hostile::tm_07,
     )
     .quick()
     .edges(&["E104"]),

@@ -179,8 +179,7 @@ fn a_pause_of_the_leader_closes_no_session_of_a_living_client() {
     cluster.run_until("both replies", |cluster| cluster.replies.len() == 2);
 }
 
-/// A group of one whose clock jumps by an hour: its log time goes on by a second, which it tells, and
-/// a timer that would be due by that clock is not.
+/// A group of one whose clock jumps by an hour: its log time goes on by a second, and it says so.
 #[test]
 fn a_jump_of_a_leaders_clock_is_bounded_and_told() {
     const HOUR: u64 = 3_600 * 1_000_000_000;
