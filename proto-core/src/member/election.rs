@@ -351,7 +351,7 @@ impl Member {
     }
 
     /// Whether somebody leads, as far as this member can tell (leader stickiness, thesis §4.2.3).
-    fn has_live_leader(&self) -> bool {
+    pub(super) fn has_live_leader(&self) -> bool {
         let state = &self.state;
         match state.leader {
             Some(leader) if leader == state.life.member => true,
