@@ -396,7 +396,7 @@ pub(crate) fn sync_names<D: Disk>(disk: &D, directory: &Path) -> Result<(), Arch
 }
 
 /// Makes the name of a directory durable.
-fn sync_parent<D: Disk>(disk: &D, path: &Path) -> Result<(), ArchiveError> {
+pub(crate) fn sync_parent<D: Disk>(disk: &D, path: &Path) -> Result<(), ArchiveError> {
     let Some(parent) = path.parent() else { return Ok(()) };
     let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
     match disk.sync_directory(parent) {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use quorate_core::frame::Checksum;
 use quorate_core::hash::mix;
+use quorate_core::mutant;
 
 use crate::disk::{self, Access, Disk};
 use crate::error::ArchiveError;
@@ -137,11 +138,24 @@ impl<D: Disk> Draft<D> {
     /// Writes the manifest, once all of the stream was taken, and makes the file durable; returns
     /// the digest over all chunks.
     pub(crate) fn finish(&mut self, owner: Owner) -> Result<u64, ArchiveError> {
+        self.finish_as(Kind::Snapshot, owner, Manifest::encode)
+    }
+
+    /// The same for a file that has another front: the record of `kind` with what `front` makes of
+    /// the manifest.
+    pub(crate) fn finish_as(
+        &mut self,
+        kind: Kind,
+        owner: Owner,
+        front: impl FnOnce(&Manifest) -> Vec<u8>,
+    ) -> Result<u64, ArchiveError> {
         self.manifest.digest = self.digest.value;
         let generation = self.manifest.point.position.0;
-        let record = record::encode(Kind::Snapshot, generation, owner, &self.manifest.encode());
+        let record = record::encode(kind, generation, owner, &front(&self.manifest));
         self.write(&record, 0)?;
-        self.sync()?;
+        if kind != Kind::Backup || !mutant::is(mutant::BACKUP_IS_NOT_SYNCED) {
+            self.sync()?;
+        }
         Ok(self.manifest.digest)
     }
 

@@ -42,8 +42,9 @@ pub enum ArchiveError {
     },
     /// There are files of an archive, but no identity: `init` was interrupted, or it was deleted.
     #[error(
-        "{} exists without an identity: if `init` was interrupted and no member ever ran from this \
-         directory, empty it and run `init` again; else restore the identity from a backup",
+        "{} exists without an identity: if `init` or `tool restore` was interrupted and no member \
+         ever ran from this directory, empty it and run that again; else restore the identity from \
+         a backup",
         found.display()
     )]
     Unfinished {

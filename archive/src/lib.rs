@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 mod archive;
+mod backup;
+mod backup_error;
 mod beginning;
 mod copies;
 mod describe;
@@ -25,6 +27,7 @@ mod reader;
 mod record;
 mod recoveries;
 mod recovery;
+mod restoring;
 mod salvage;
 mod scan;
 mod scrub;
@@ -38,6 +41,10 @@ mod verify;
 mod writer;
 
 pub use archive::{Archive, Options, identify, init, init_on};
+pub use backup::{
+    Backup, BackupPlan, Progress, Step, back_up, back_up_on, plan_backup, plan_backup_on,
+};
+pub use backup_error::BackupError;
 pub use describe::{
     Description, FrameCounts, SegmentDescription, SnapshotDescription, describe, describe_on,
 };
@@ -54,6 +61,7 @@ pub use reader::Reader;
 pub use record::{FORMAT, Owner};
 pub use recoveries::RecoveryRecord;
 pub use recovery::{PassedOver, Repairs};
+pub use restoring::WholeBackup;
 pub use salvage::{Salvaged, salvage, salvage_on};
 pub use scrub::{Damage, Scrub, Scrubbed};
 pub use snapshots::Snapshots;

@@ -49,6 +49,8 @@ pub(crate) enum Kind {
     Origin = 11,
     /// The forced recoveries.
     Recoveries = 12,
+    /// The front of a backup.
+    Backup = 13,
 }
 
 /// A record that was read and is whole.

@@ -40,7 +40,7 @@ pub(crate) enum Command {
     /// stopped in good order, 3 if its disk came up short, so that its next life is impaired, and 1
     /// if it failed.
     Member(Member),
-    /// Sends each line of standard input as a message, and prints the replies
+    /// Sends each line of standard input as a message, and prints the replies; or reads
     Client(Client),
     /// Asks members that run, looks into their data, and replays their recordings
     Tool {
@@ -154,6 +154,10 @@ pub(crate) struct Client {
     /// that of the configured member's directory, else 0]
     #[arg(long, value_name = "N")]
     pub(crate) recovery_epoch: Option<u32>,
+    /// Send nothing: print the state of the ledger with all that was committed by now, which
+    /// appends nothing to the log
+    #[arg(long)]
+    pub(crate) read: bool,
     /// What the client runs on
     #[arg(long, value_enum, default_value_t)]
     pub(crate) runtime: Runtime,
@@ -275,6 +279,56 @@ pub(crate) enum Tool {
         /// Do it, as the plan says that ends with this word
         #[arg(long, value_name = "WORD")]
         confirm: Option<String>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Writes the newest snapshot of a member into a file, from which a new group can begin
+    ///
+    /// The member may run or not; nothing of it is changed. The log behind the snapshot is not in
+    /// the backup, and it is told how much that is: of a group that runs, take one with --fresh.
+    /// The file is read again and verified before it gets its name. The exit code is 0 if it is
+    /// there, whole and durable, 1 if not, and 2 if it cannot be what was asked for.
+    Backup {
+        /// The member's data directory
+        directory: PathBuf,
+        /// The file, which must be new
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+        /// Have all members take a snapshot first, through this one, which runs and leads
+        #[arg(long, conflicts_with_all = ["at", "dry_run"])]
+        fresh: bool,
+        /// With --fresh: how long to wait until it is stored
+        #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+        seconds: u64,
+        /// An older snapshot, by its position [default: the newest]
+        #[arg(long, value_name = "POSITION")]
+        at: Option<u64>,
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Makes the data directories of a new group out of a backup
+    ///
+    /// One for each configuration, all of which have the same members and a group number that the
+    /// backup is not of. Nothing is written before every byte of the backup has verified. It is
+    /// done once for each member; those whose configurations are on other machines are restored
+    /// there, from the same file. Then all of them are started. What was answered behind the
+    /// backup is lost, and clients that send it again may see it done twice where they look from
+    /// outside: nobody knows. A member that loses its directory later comes back with `quorate init
+    /// --rejoin`. The exit code is 0 if all are there, 1 if not, and 2 if they cannot be made so.
+    Restore {
+        /// What `quorate tool backup` wrote
+        backup: PathBuf,
+        /// The configuration of a member of the new group; repeat it for each
+        #[arg(long, value_name = "FILE", required = true)]
+        config: Vec<PathBuf>,
+        /// Verify all of it, and only say what would be done
+        #[arg(long)]
+        dry_run: bool,
         /// Print one JSON object
         #[arg(long)]
         json: bool,

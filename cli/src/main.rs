@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod backup;
 mod client;
 mod control;
 mod demo;
@@ -15,6 +16,7 @@ mod purge;
 mod recover;
 mod replay;
 mod report;
+mod restore;
 mod runtime;
 mod signals;
 mod verify;
@@ -94,6 +96,18 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Tool { tool: Tool::Repair { config, incarnation } } => {
             member::repair(&config, incarnation)
+        }
+        Command::Tool {
+            tool: Tool::Backup { directory, to, fresh, seconds, at, dry_run, json },
+        } => {
+            if fresh {
+                let patience = core::time::Duration::from_secs(seconds);
+                runtime.block_on(operate::stored_snapshot(&directory, patience))?;
+            }
+            backup::run(&directory, &to, at, dry_run, json)
+        }
+        Command::Tool { tool: Tool::Restore { backup, config, dry_run, json } } => {
+            restore::run(&backup, &config, dry_run, json)
         }
         Command::Tool { tool: Tool::Replay { file, through, json } } => {
             runtime.block_on(replay::run(&file, through, json))

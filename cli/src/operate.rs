@@ -16,6 +16,19 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// Has all members take a snapshot, and waits until the one that works in `directory` has stored
 /// its own.
 pub(crate) async fn take_snapshot(directory: &Path, patience: Duration) -> Result<(), Failure> {
+    let (member, position) = stored_snapshot(directory, patience).await?;
+    tell_line(format_args!(
+        "the snapshot at {position} is stored by member {member}; the others store theirs at the \
+         same position",
+    ));
+    Ok(())
+}
+
+/// The same without a word: which member has stored its own, and where it stands.
+pub(crate) async fn stored_snapshot(
+    directory: &Path,
+    patience: Duration,
+) -> Result<(u16, u64), Failure> {
     let position = match ask(directory, "snapshot").await? {
         SnapshotAnswer::Marked(position) => position,
         SnapshotAnswer::Refused(reason) => {
@@ -37,12 +50,7 @@ pub(crate) async fn take_snapshot(directory: &Path, patience: Duration) -> Resul
              on: see the member's log, and `quorate tool describe`"
         )));
     };
-    tell_line(format_args!(
-        "the snapshot at {position} is stored by member {}; the others store theirs at the same \
-         position",
-        member?
-    ));
-    Ok(())
+    Ok((member?, position))
 }
 
 /// Has the leader that works in `directory` hand over to `target`, or to whoever is most complete.

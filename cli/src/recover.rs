@@ -12,7 +12,7 @@ use crate::failure::{Failure, tell_line};
 
 /// The largest frame that a configuration allows is no larger: what a log holds is told before
 /// anybody knows how its group is configured.
-const FRAME_BYTES_MAX: u64 = 256 << 20;
+pub(crate) const FRAME_BYTES_MAX: u64 = 256 << 20;
 
 /// Says what a forced recovery of the members that own `directories` keeps and loses, and does it
 /// if that is what is `confirmed`.

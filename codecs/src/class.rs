@@ -8,13 +8,13 @@ use crate::{HEADER_BYTES, MAGIC};
 pub enum Class {
     /// Canvasses, votes, and their answers.
     Election,
-    /// Heartbeats, abdications, histories and acknowledgements.
+    /// Heartbeats, abdications, histories, acknowledgements, and where reads see the log.
     Leadership,
     /// A slice of the log.
     LogData,
     /// Requests for missing bytes or for a snapshot, offers, and refusals.
     Repair,
-    /// Opening, keeping and closing of sessions.
+    /// Opening, keeping and closing of sessions; and reads.
     Session,
     /// A slice of a session stream, or of a snapshot.
     SessionData,
@@ -47,7 +47,9 @@ pub fn class(datagram: &[u8]) -> Option<Class> {
         | wire::ApplicationEncoder::TEMPLATE_ID
         | wire::HoldingEncoder::TEMPLATE_ID
         | wire::ImpairedEncoder::TEMPLATE_ID
-        | wire::RegisteredEncoder::TEMPLATE_ID => Class::Leadership,
+        | wire::RegisteredEncoder::TEMPLATE_ID
+        | wire::ReadIndexRequestEncoder::TEMPLATE_ID
+        | wire::ReadIndexReplyEncoder::TEMPLATE_ID => Class::Leadership,
         wire::NakEncoder::TEMPLATE_ID
         | wire::UnavailableEncoder::TEMPLATE_ID
         | wire::SnapshotRequestEncoder::TEMPLATE_ID
@@ -58,6 +60,8 @@ pub fn class(datagram: &[u8]) -> Option<Class> {
         | wire::StreamNewestEncoder::TEMPLATE_ID
         | wire::SyncRequestEncoder::TEMPLATE_ID
         | wire::SyncReplyEncoder::TEMPLATE_ID
+        | wire::ReadRequestEncoder::TEMPLATE_ID
+        | wire::ReadReplyEncoder::TEMPLATE_ID
         | wire::CloseEncoder::TEMPLATE_ID
         | wire::ClosedEncoder::TEMPLATE_ID => Class::Session,
         _ => return None,

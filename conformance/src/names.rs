@@ -188,6 +188,18 @@ macro_rules! cases {
         $crate::case_test!($subject, cl_24, "CL-24");
         $crate::case_test!($subject, cl_25, "CL-25");
         $crate::case_test!($subject, cl_26, "CL-26");
+        $crate::case_test!($subject, tm_01, "TM-01");
+        $crate::case_test!($subject, tm_02, "TM-02");
+        $crate::case_test!($subject, tm_03, "TM-03");
+        $crate::case_test!($subject, tm_04, "TM-04");
+        $crate::case_test!($subject, tm_05, "TM-05");
+        $crate::case_test!($subject, tm_06, "TM-06");
+        $crate::case_test!($subject, tm_07, "TM-07");
+        $crate::case_test!($subject, tm_08, "TM-08");
+        $crate::case_test!($subject, tm_09, "TM-09");
+        $crate::case_test!($subject, tm_10, "TM-10");
+        $crate::case_test!($subject, tm_11, "TM-11");
+        $crate::case_test!($subject, tm_12, "TM-12");
         $crate::case_test!($subject, cv_01, "CV-01");
         $crate::case_test!($subject, cv_02, "CV-02");
         $crate::case_test!($subject, cv_03, "CV-03");

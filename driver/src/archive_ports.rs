@@ -242,15 +242,29 @@ fn init_as(
         // A repair was interrupted: what takes the place of that directory is whole, and remembers.
         return Err(ArchiveError::AlreadyInitialised { found: draft });
     }
-    let identity = Identity {
+    init(&configuration.data, &identity_of(configuration, incarnation, recovery_epoch))
+}
+
+fn identity_of(
+    configuration: &Configuration,
+    incarnation: Incarnation,
+    recovery_epoch: RecoveryEpoch,
+) -> Identity {
+    Identity {
         group: configuration.group,
         recovery_epoch,
         member: configuration.member,
         incarnation,
         voters: configuration.members.keys().copied().collect(),
         segment_bytes: SEGMENT_BYTES_DEFAULT,
-    };
-    init(&configuration.data, &identity)
+    }
+}
+
+/// The identity that the configured member has where its group is formed: with it a backup is
+/// restored for that member, which is another way to form a group.
+#[must_use]
+pub fn first_identity(configuration: &Configuration) -> Identity {
+    identity_of(configuration, Incarnation::FIRST, RecoveryEpoch(0))
 }
 
 /// A member's archive, opened and split for the loop.

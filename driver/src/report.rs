@@ -70,6 +70,14 @@ fn report_doubt(member: u16, notice: &Notice) {
         Notice::Healed { position } => {
             tracing::info!(member, position = position.0, "healed: this member counts in full");
         }
+        Notice::ClockJumped { passed, counted } => {
+            tracing::warn!(
+                member,
+                passed_ms = passed.0 / 1_000_000,
+                counted_ms = counted.0 / 1_000_000,
+                "stopped while it led, or its clock jumped: log time does not follow"
+            );
+        }
         Notice::RecoveredByForce { epoch, kept } => {
             tracing::warn!(
                 member,

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use crate::identity::{BootEpoch, Endpoint, MemberId, SessionId};
 use crate::message::{Incoming, Sender};
 use crate::position::Position;
+use crate::read::{ReadLevel, ReadRefusal};
 use crate::snapshot::SnapshotManifest;
 use crate::time::LogTime;
 
@@ -102,6 +103,22 @@ pub enum Event<'a> {
         request: u64,
         /// Who is to lead; without one, whoever is most complete.
         target: Option<MemberId>,
+    },
+    /// The host reads where the member runs. Answered by [`crate::Action::AnswerRead`].
+    Read {
+        /// The host's number for it.
+        token: u64,
+        /// How new what is read has to be.
+        level: ReadLevel,
+        /// The request, of any length: [`crate::Action::ServeRead`] hands it back.
+        payload: &'a [u8],
+    },
+    /// What the service said to a read.
+    ReadServed {
+        /// The number of the query.
+        number: u64,
+        /// The answer, or that there is none.
+        answer: Result<&'a [u8], ReadRefusal>,
     },
     /// The host wants to stop: a leader gives up its leadership, so that others need not wait.
     Shutdown,

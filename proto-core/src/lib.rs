@@ -22,6 +22,7 @@ pub mod mutant;
 pub mod notice;
 pub mod position;
 pub mod random;
+pub mod read;
 mod recovered;
 pub mod snapshot;
 pub mod stream;
@@ -46,6 +47,7 @@ pub use notice::{
     TransferRefusal,
 };
 pub use position::{Position, PositionRange};
-pub use snapshot::{Snapshot, SnapshotError, SnapshotManifest, SnapshotPoint};
+pub use read::{Query, ReadAnswer, ReadLevel, ReadOutcome, ReadRefusal};
+pub use snapshot::{GroupSeed, Snapshot, SnapshotError, SnapshotManifest, SnapshotPoint};
 pub use term::{Chain, Term, TermHistory, TermLine, Vote, VoteKey};
 pub use time::{Duration, Instant, LogTime};

@@ -107,6 +107,8 @@ marks! {
         el01_a_single_voter_leads_at_once_and_alone,
     BATCH_BARRIER batch_ends_before_a_timer
         e121_a_commit_position_inside_a_frame_commits_nothing_of_it,
+    CLOCK_JUMPED leaders_clock_jumps
+        a_jump_of_a_leaders_clock_is_bounded_and_told,
     TIMER_NOT_DELIVERED fired_timer_was_cancelled
         a_timer_fires_once_and_only_with_its_deadline,
     MESSAGE_WAITS message_waits_for_room

@@ -5,6 +5,7 @@ use crate::identity::{Life, MemberId, RecoveryEpoch, SessionId};
 use crate::position::Position;
 use crate::snapshot::SnapshotError;
 use crate::term::Term;
+use crate::time::Duration;
 
 /// What a member is doing.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -64,6 +65,8 @@ pub enum TimerKind {
     Checkpoint,
     /// To ask for a snapshot of another member, or for holes in one.
     Snapshot,
+    /// To ask a leader again for a read, or to refuse one that has waited for too long.
+    Reads,
     /// To tell that the host does not report that a snapshot is installed.
     Installation,
     /// To give up bringing the disk up to what was promised.
@@ -234,6 +237,15 @@ pub enum Notice {
         epoch: RecoveryEpoch,
         /// All before it was kept; what was promised at or behind it, in epochs before, is lost.
         kept: Position,
+    },
+    /// By this leader's clock more time has passed since it was last served than log time goes on by
+    /// at once ([`Timing::log_time_step_max`](crate::Timing::log_time_step_max)): it was stopped, or
+    /// its clock jumped. Timers of the service are late by what does not count.
+    ClockJumped {
+        /// What has passed by its clock.
+        passed: Duration,
+        /// By how much log time went on.
+        counted: Duration,
     },
     /// What came of a transfer of leadership that the host asked for with `Event::Transfer`. Each
     /// one is answered once, within two election time-outs of the member's clock, unless the member
@@ -519,6 +531,12 @@ impl FailStop {
 /// What a member has counted since it was constructed. None of it is part of its state.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counters {
+    /// Reads that were answered.
+    pub reads_answered: u64,
+    /// Reads that were refused.
+    pub reads_refused: u64,
+    /// Rounds of heartbeats that were sent for reads.
+    pub read_rounds: u64,
     /// Elections that this member won.
     pub elections_won: u64,
     /// Canvasses that this member began.

@@ -26,6 +26,8 @@
 //! of a member: the position of the frame that first did so, the boot epoch (8 each), the
 //! incarnation (4), the member (2), zeros (2). Nothing follows the last one.
 
+mod seed;
+
 use alloc::vec::Vec;
 
 use crate::frame::Level;
@@ -33,6 +35,8 @@ use crate::identity::{BootEpoch, Incarnation, Life, MemberId, RecoveryEpoch};
 use crate::position::Position;
 use crate::term::{Chain, Term, TermLine};
 use crate::time::LogTime;
+
+pub use seed::GroupSeed;
 
 /// The version of the layout that this code writes in durable terms.
 pub const SNAPSHOT_VERSION: u16 = 2;

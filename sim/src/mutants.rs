@@ -50,7 +50,7 @@ pub const NOT_FOUND_BY: [(&str, &str); 2] = [
 ];
 
 /// Invariants and a mutant that each of them finds: what it says was seen to be true of a mistake.
-pub const FOUND_BY: [(&str, u32); 53] = [
+pub const FOUND_BY: [(&str, u32); 55] = [
     ("S1", mutant::TWO_LEADERS_MERGE),
     ("S2", mutant::DOUBLE_VOTE),
     ("S3", mutant::VOTE_BEFORE_DURABLE),
@@ -76,6 +76,8 @@ pub const FOUND_BY: [(&str, u32); 53] = [
     ("S23", mutant::ELECTION_QUORUM_ONE_SHORT),
     ("S24", mutant::SNAPSHOT_NAMES_ITS_MEMBER),
     ("S25", mutant::CLUSTER_TIME_FALLS),
+    ("S27", mutant::READS_WITHOUT_A_ROUND),
+    ("S28", mutant::SESSION_READS_GO_BACK),
     ("S33", mutant::FORMER_LIVES_ARE_HEARD),
     ("S34", mutant::STOPPED_GOES_ON),
     ("S35", mutant::DRAWS_FROM_AN_ADDRESS),
@@ -109,7 +111,7 @@ pub const FOUND_BY: [(&str, u32); 53] = [
 /// Mistakes that no seed shows, and a case of the suite that notices each: those that only change
 /// who bears how much, those of the archive, for which this world has disks of its own, and those
 /// that take what no world offers.
-pub const FOUND_BY_CASES: [(u32, &str); 39] = [
+pub const FOUND_BY_CASES: [(u32, &str); 51] = [
     (mutant::LEADER_CARRIES_CATCH_UP, "CU-10"),
     (mutant::REFUSALS_ARE_FORGOTTEN, "CU-02"),
     (mutant::DEAF_SOURCES_ARE_TRUSTED, "CU-17"),
@@ -149,6 +151,18 @@ pub const FOUND_BY_CASES: [(u32, &str); 39] = [
     (mutant::DECREE_NEVER_ENDS, "CD-10"),
     (mutant::ONE_EPOCH_FOR_ALL, "CD-10"),
     (mutant::RECOVERY_IS_NOT_PREPARED, "CD-10"),
+    (mutant::CLOCK_JUMPS_ARE_LOG_TIME, "TM-06"),
+    (mutant::CLOCK_JUMPS_ARE_NOT_TOLD, "TM-06"),
+    (mutant::SESSIONS_END_WITHOUT_A_LEADER, "CL-07"),
+    (mutant::TIMERS_FIRE_OUT_OF_ORDER, "TM-10"),
+    (mutant::DUE_TIMERS_FIRE_ALL_AT_ONCE, "TM-10"),
+    (mutant::CLOCK_IS_FOLLOWED_BACK, "TM-07"),
+    (mutant::SILENCE_IS_THE_CLIENTS, "TM-12"),
+    (mutant::RESTORED_GROUP_KNOWS_FORMER_LIVES, "SN-18"),
+    (mutant::RESTORED_GROUP_KEEPS_ITS_EPOCH, "SN-18"),
+    (mutant::RESTORED_INTO_ITS_OWN_GROUP, "SN-18"),
+    (mutant::BACKUP_OF_ANOTHER_LOG, "SN-18"),
+    (mutant::BACKUP_IS_NOT_SYNCED, "SN-18"),
 ];
 
 /// Mistakes that show only where committed bytes may be in memory: their seeds are of such worlds.

@@ -48,6 +48,7 @@ pub(crate) struct WorldDice {
     pub(crate) stranger: Dice,
     pub(crate) calm: Dice,
     pub(crate) snapshots: Dice,
+    pub(crate) reads: Dice,
 }
 
 /// Makes the service of one member.
@@ -198,6 +199,7 @@ impl World {
                 stranger: Dice::new(seed, "stranger"),
                 calm: Dice::new(seed, "calm"),
                 snapshots: Dice::new(seed, "snapshots"),
+                reads: Dice::new(seed, "reads"),
             },
             doomed: draw_doomed(seed, swarm.members),
             hunted: (0, Vec::new()),

@@ -1,5 +1,6 @@
 //! Tests of the whole archive: on real files, and on a disk in memory that fails and crashes.
 
+mod backup;
 mod builder;
 mod crashes;
 mod faults;

@@ -30,13 +30,25 @@ use serde::Deserialize;
 /// log = { file = "0000.segment", begin = 16384 }  # where its log begins; may be left out
 /// scrub = "[scrub]\ninterval = \"50ms\""   # {scrub} if it is to read all again; may be left out
 ///
+/// [member.volatile]                   # may be left out: what it takes to lose something in order
+/// config = 'durability = "volatile"'  # {durability} in the configuration of such members
+/// applied = '"applied":'              # before the end of what is applied, in the status
+/// entries = '"entries":'              # before the number of messages that were
+/// safe = '"safe":'                    # before the end of what a quorum has on its disks
+/// recover = ["quorate", "tool", "recover", "--lossy", "--json"]   # and all data directories
+/// kept = '"kept":'                    # before the end of what is kept, in what that tells
+/// promised = '"promised":'            # before up to where it knows that something is lost
+/// word = '"confirm":"'                # before the word with which it is done
+/// confirm = ["--confirm", "{word}"]   # what is added then
+/// client = ["--recovery-epoch", "1"]  # what is added to a client's command from then on
+///
 /// [client]                            # a line in is a message, a line out a reply, in order
 /// start = ["quorate", "client", "--config", "{config}"]
 /// ```
 ///
 /// Placeholders: `{here}` the folder of this file, `{target}` the folder of Cargo's builds
 /// (`CARGO_TARGET_DIR`, or `target` in the nearest folder above with a `Cargo.lock`), `{id}`,
-/// `{address}`, `{data}`, `{config}`, `{group}`, `{members}`, `{scrub}`.
+/// `{address}`, `{data}`, `{config}`, `{group}`, `{members}`, `{scrub}`, `{durability}`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Product {
@@ -113,6 +125,37 @@ pub struct MemberCommands {
     /// What `{scrub}` stands for in the configuration of members that read again, all the time and
     /// fast, what they have stored; it stands for nothing in that of others.
     pub scrub: Option<String>,
+    /// How members lose what they held in memory, if they may, and who tells what that is.
+    pub volatile: Option<Volatile>,
+}
+
+/// Members whose replies do not wait for their disks, and the tool by which their group goes on
+/// when it has lost something.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Volatile {
+    /// What `{durability}` stands for in the configuration of such members; for nothing in that of
+    /// others.
+    pub config: String,
+    /// What stands in a member's status before the end of what it has applied.
+    pub applied: String,
+    /// What stands there before the number of messages that it has applied.
+    pub entries: String,
+    /// What stands there, if it leads, before the end of what is on the disks of a quorum.
+    pub safe: String,
+    /// What tells, on its standard output, what is kept and what is lost; the members' data
+    /// directories are added.
+    pub recover: Vec<String>,
+    /// What stands there before the end of what is kept.
+    pub kept: String,
+    /// What stands there before up to where it knows of something that is lost.
+    pub promised: String,
+    /// What stands there before the word, up to a quotation mark, with which it is done.
+    pub word: String,
+    /// What is added to the command to do it: `{word}` is that.
+    pub confirm: Vec<String>,
+    /// What is added to a client's command from then on.
+    pub client: Vec<String>,
 }
 
 /// The first file of a member's log.

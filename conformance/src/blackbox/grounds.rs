@@ -16,7 +16,7 @@ use super::client::RealClient;
 use super::clocks::Clocks;
 use super::control::Control;
 use super::description::{Product, Times, fill};
-use super::disks::Disk;
+use super::plan::{Manner, Plan};
 use super::process::{Host, Process};
 use super::standstill::{Spot, Standstills};
 use super::switch::Switch;
@@ -54,19 +54,6 @@ impl Drop for Grounds {
     }
 }
 
-/// What grounds are to be like.
-#[derive(Clone, Debug)]
-pub(super) struct Plan {
-    pub(super) members: u16,
-    pub(super) seed: u64,
-    /// Where everything is put; it is made.
-    pub(super) folder: PathBuf,
-    /// The members whose disk is not the machine's, and what it is.
-    pub(super) disks: BTreeMap<u16, Disk>,
-    /// Whether the members read again all the time what they have stored.
-    pub(super) scrubs: bool,
-}
-
 impl Grounds {
     pub(super) fn new(
         product: &Product,
@@ -77,8 +64,9 @@ impl Grounds {
     }
 
     fn make(product: &Product, plan: &Plan, standstills: Arc<Standstills>) -> Result<Self, String> {
-        let Plan { members, seed, folder, disks, scrubs } = plan;
-        let scrub = product.member.scrub.clone().filter(|_| *scrubs);
+        let Plan { members, seed, folder, disks, manner } = plan;
+        let scrub = product.member.scrub.clone().filter(|_| *manner == Manner::Scrubbing);
+        let volatile = product.member.volatile.as_ref().filter(|_| *manner == Manner::Volatile);
         let begun = Instant::now();
         fs::create_dir_all(folder).map_err(|error| format!("no folder: {error}"))?;
         let mut wires = BTreeMap::new();
@@ -103,6 +91,7 @@ impl Grounds {
             ("group", format!("{:#018x}", GROUP.0)),
             ("members", each.collect::<Vec<_>>().join(", ")),
             ("scrub", scrub.unwrap_or_default()),
+            ("durability", volatile.map(|volatile| volatile.config.clone()).unwrap_or_default()),
         ];
         let mut processes = Vec::new();
         for (host, id) in hosts.into_iter().zip(1..) {
@@ -481,8 +470,13 @@ impl Grounds {
     /// # Errors
     /// It cannot be started.
     pub fn client(&self) -> Result<RealClient, Failure> {
-        let command = self.clients_host.command(&self.client_start);
-        RealClient::start(command).map_err(Failure::Harness)
+        self.client_with(&[])
+    }
+
+    /// The same, with more words behind its command.
+    pub(super) fn client_with(&self, more: &[String]) -> Result<RealClient, Failure> {
+        let words = [&self.client_start, more].concat();
+        RealClient::start(self.clients_host.command(&words)).map_err(Failure::Harness)
     }
 
     /// Lets real time pass.

@@ -26,6 +26,7 @@ mod images;
 mod onlooker;
 mod outside;
 mod packet;
+mod plan;
 #[cfg(feature = "fault-disks")]
 mod power;
 mod process;
@@ -34,13 +35,15 @@ mod rot;
 mod shapes;
 mod standstill;
 mod switch;
+#[cfg(feature = "fault-disks")]
+mod volatile;
 
 pub use agent::relay;
 pub use cases::{RealCase, find};
 pub use client::RealClient;
 pub use clocks::can_bend_clocks;
 pub use control::{can_halt, can_starve};
-pub use description::{ClientCommands, LogFile, MemberCommands, Product, Times};
+pub use description::{ClientCommands, LogFile, MemberCommands, Product, Times, Volatile};
 pub use disks::{can_lose_power, can_mount_images};
 #[cfg(feature = "fault-disks")]
 pub use faulty::hold_disk;
@@ -57,7 +60,7 @@ use crate::runner::{CaseReport, Remains, judge, report_of};
 use crate::subject::Description;
 use crate::trial::Profile;
 use disks::Disk;
-use grounds::Plan;
+use plan::{Manner, Plan};
 use standstill::{Record, Standstills};
 use tempfile::TempDir;
 
@@ -143,7 +146,7 @@ impl RealTrial<'_> {
     /// # Errors
     /// As there; not applicable if the product cannot be told to.
     pub fn grounds_that_scrub(&self, members: u16) -> Result<Grounds, Failure> {
-        self.prepare(members, BTreeMap::new(), true)
+        self.prepare(members, BTreeMap::new(), Manner::Scrubbing)
     }
 
     /// [`RealTrial::grounds_with_fault_disks`] whose members do so.
@@ -157,28 +160,47 @@ impl RealTrial<'_> {
         faulty: &[u16],
     ) -> Result<Grounds, Failure> {
         can_lose_power().map_err(Failure::NotApplicable)?;
-        self.prepare(members, faulty.iter().map(|id| (*id, Disk::Faulty)).collect(), true)
+        let disks = faulty.iter().map(|id| (*id, Disk::Faulty)).collect();
+        self.prepare(members, disks, Manner::Scrubbing)
+    }
+
+    /// [`RealTrial::grounds_with_fault_disks`] under all of so many members, whose replies do not
+    /// wait for them.
+    ///
+    /// # Errors
+    /// As there; not applicable if the product has no such members.
+    #[cfg(feature = "fault-disks")]
+    pub fn grounds_of_a_volatile_group(&self, members: u16) -> Result<Grounds, Failure> {
+        can_lose_power().map_err(Failure::NotApplicable)?;
+        let disks = (1..=members).map(|id| (id, Disk::Faulty)).collect();
+        self.prepare(members, disks, Manner::Volatile)
     }
 
     fn grounds_with(&self, members: u16, disks: BTreeMap<u16, Disk>) -> Result<Grounds, Failure> {
-        self.prepare(members, disks, false)
+        self.prepare(members, disks, Manner::Usual)
     }
 
     fn prepare(
         &self,
         members: u16,
         disks: BTreeMap<u16, Disk>,
-        scrubs: bool,
+        manner: Manner,
     ) -> Result<Grounds, Failure> {
-        if scrubs && self.product.member.scrub.is_none() {
-            let what = "the product's description does not say how a member is to `scrub`";
-            return Err(Failure::NotApplicable(what.into()));
+        let member = &self.product.member;
+        let lacks = match manner {
+            Manner::Scrubbing if member.scrub.is_none() => "how a member is to `scrub`",
+            Manner::Volatile if member.volatile.is_none() => "how members are `volatile`",
+            _ => "",
+        };
+        if !lacks.is_empty() {
+            let what = format!("the product's description does not say {lacks}");
+            return Err(Failure::NotApplicable(what));
         }
         let standstills = Arc::clone(&self.standstills);
         let number = self.grounds_made.get() + 1;
         self.grounds_made.set(number);
         let folder = self.folder.join(format!("grounds-{number}"));
-        let plan = Plan { members, seed: self.seed, folder, disks, scrubs };
+        let plan = Plan { members, seed: self.seed, folder, disks, manner };
         Grounds::new(self.product, &plan, standstills)
     }
 

@@ -18,7 +18,7 @@ pub(super) struct Onlooker {
     lives: BTreeMap<Life, Said>,
     /// Whom a directory has granted its vote of a term (S2).
     grants: BTreeMap<(Life, Term), MemberId>,
-    /// Up to where who has acknowledged to be durable what a term's leader sent.
+    /// Up to where who has acknowledged to be durable, or to hold, what a term's leader sent.
     acknowledged: BTreeMap<Term, BTreeMap<MemberId, Position>>,
     /// Up to where so many did that, with a leader, they are a quorum.
     backed: Position,
@@ -101,6 +101,15 @@ impl Onlooker {
                     self.find(format!("{life:?} {what} (S10)"));
                 }
                 self.acknowledges(life.member, term, durable);
+            }
+            // In a volatile group what is in memory counts for commit.
+            Message::Holding { term, held, durable, received, commit, .. } => {
+                self.states(life, term, Some(commit));
+                if durable > held || held > received {
+                    let what = format!("has {durable} on its disk, holds {held}, got {received}");
+                    self.find(format!("{life:?} {what} (S10)"));
+                }
+                self.acknowledges(life.member, term, held);
             }
             Message::Ballot { term, candidate, granted, .. } => {
                 self.states(life, term, None);

@@ -13,6 +13,7 @@ use super::client::RealClient;
 use super::ends::{is_needed, large};
 use super::grounds::{Grounds, PATIENCE};
 use super::rot::{byte_of, find, log_of};
+use super::volatile;
 use crate::case::{Failure, Verdict, check};
 
 /// How long a sync takes, so that something is not synced whenever the power fails.
@@ -32,7 +33,7 @@ const EIO: i32 = 5;
 const FRAMES_BYTES: u64 = 200;
 
 /// What power losses have made of what was not synced, in all.
-type Fates = BTreeMap<String, u64>;
+pub(super) type Fates = BTreeMap<String, u64>;
 
 /// Disks that lose their power, and fail as they are told.
 impl Grounds {
@@ -61,7 +62,7 @@ impl Grounds {
     }
 
     /// All members and their disks lose their power as one, and have it again.
-    fn lose_all_power(&mut self, dice: &mut Dice, fates: &mut Fates) -> Verdict {
+    pub(super) fn lose_all_power(&mut self, dice: &mut Dice, fates: &mut Fates) -> Verdict {
         self.kill_all();
         self.numbers().try_for_each(|id| self.lose_power(id, dice.bits(), fates))
     }
@@ -73,7 +74,7 @@ const fn each(call: Call, effect: Effect) -> Fault {
 }
 
 /// One of each kind of loss, and how often.
-fn lost(fates: &Fates) -> u64 {
+pub(super) fn lost(fates: &Fates) -> u64 {
     ["pages_lost", "pages_torn", "lengths_lost", "names_lost"]
         .into_iter()
         .filter_map(|name| fates.get(name))
@@ -82,6 +83,12 @@ fn lost(fates: &Fates) -> u64 {
 
 /// All members lose their power at once, under load, again and again.
 pub(super) fn df_17(trial: &RealTrial<'_>) -> Verdict {
+    durable(trial)?;
+    volatile::loses_what_is_told(trial)
+}
+
+/// Durable members: nothing is lost.
+fn durable(trial: &RealTrial<'_>) -> Verdict {
     let mut grounds = trial.grounds_with_fault_disks(3, &[1, 2, 3])?;
     let mut dice = Dice::new(trial.seed(), "power");
     let mut fates = Fates::new();

@@ -360,6 +360,24 @@ impl Process {
         let _ = Command::new("kill").args(arguments).stderr(Stdio::null()).status();
     }
 
+    /// Asks for the member's status: a line in which `word` stands; none while it has not answered.
+    #[cfg(feature = "fault-disks")]
+    pub(super) fn status(&self, signal: &str, word: &str) -> Option<String> {
+        let seen = self.log().len();
+        self.signal(signal);
+        let limit = Instant::now() + UP_WITHIN;
+        while Instant::now() < limit {
+            let log = self.log();
+            let whole = log.get(seen..).and_then(|said| said.rsplit_once('\n'));
+            let mut lines = whole.into_iter().flat_map(|(whole, _)| whole.lines());
+            if let Some(line) = lines.find(|line| line.contains(word)) {
+                return Some(line.to_owned());
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+        None
+    }
+
     /// Asks for the member's status: what the kernel has dropped of its datagrams, as it says; none
     /// while it has not answered, or if it does not say.
     pub(super) fn overflows(&self) -> Option<u64> {

@@ -17,6 +17,7 @@ mod rb;
 mod sn;
 mod sn_fetches;
 mod sn_members;
+mod tm;
 mod tn;
 
 use crate::case::{Case, Verdict};
@@ -33,6 +34,7 @@ const GROUPS: &[&[Case]] = &[
     cu::CASES,
     tn::CASES,
     cl::CASES,
+    tm::CASES,
     cv::CASES,
     bi::CASES,
     rb::CASES,
@@ -44,7 +46,7 @@ const GROUPS: &[&[Case]] = &[
 type WithMembers = fn(&Trial<'_>) -> Verdict;
 
 /// Cases that call the core directly and can be shown with members of any other subject as well.
-const WITH_MEMBERS: [(&str, WithMembers); 14] = [
+const WITH_MEMBERS: [(&str, WithMembers); 15] = [
     ("CD-05", cd::stages::cd_05),
     ("CD-06", cd::stages::cd_06),
     ("CD-07", cd::stages::cd_07),
@@ -56,6 +58,7 @@ const WITH_MEMBERS: [(&str, WithMembers); 14] = [
     ("SN-12", sn_members::sn_12),
     ("SN-14", sn_members::sn_14),
     ("SN-16", sn_members::sn_16),
+    ("TM-08", tm::stages::tm_08),
     ("AD-25", ad::stages::ad_25),
     ("AD-31", ad::stages::ad_31),
     ("DF-15", df::members::df_15),

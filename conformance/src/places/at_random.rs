@@ -133,12 +133,24 @@ pub const AT_RANDOM: &[AtRandom] = &[
         "a snapshot breaks there only while another one stands for what is purged, so that no log \
          is without its beginning",
     ),
+    nowhere(
+        "SN-18",
+        "no world makes a group of what another one had; that tags keep groups apart S33 judges in \
+         all of them",
+    ),
     swept(
         "CU-04",
         &[FaultClass::Depose, FaultClass::Laggard],
         &["S12", "S20"],
         "only held bytes of the term that was asked for are sent, committed or not, and who \
          acknowledges has what the leader of that term has",
+    ),
+    swept(
+        "TM-02",
+        &[FaultClass::Depose, FaultClass::Kill, FaultClass::PowerCut],
+        &["S25", "L8"],
+        "messages schedule, replace and cancel eight timers; each fires once for each time that it \
+         was scheduled, never early, and none that is due is left",
     ),
     nowhere(
         "BI-07",

@@ -21,6 +21,7 @@ mod overhear;
 mod play;
 mod run;
 pub mod story;
+mod timers;
 mod watch;
 mod wire;
 mod written;
@@ -31,7 +32,7 @@ use std::rc::Rc;
 
 use quorate_core::client::ClientTiming;
 use quorate_core::{
-    Durability, Duration, GroupId, GroupTag, Limits, MemberConfig, MemberId, OperationId,
+    Durability, Duration, GroupId, GroupTag, Limits, MemberConfig, MemberId, OperationId, Position,
     RecoveryEpoch, Timing,
 };
 use quorate_sim::observers::Rules;
@@ -46,6 +47,7 @@ pub use clients::{ClientNumber, ClientState, Replied};
 pub use load::{Offered, quantile};
 pub use look::Sighting;
 pub use overhear::Overheard;
+pub use timers::Fired;
 pub use wire::{Effect, MILLION, Passing, kind_of};
 pub use written::{WrittenFrame, written_bytes, written_frames};
 
@@ -166,6 +168,10 @@ struct Machine {
     stopped: Option<String>,
     refused: Option<String>,
     asked: Vec<(OperationId, &'static str)>,
+    /// The timers that its service was told of, in any of its lives.
+    fired: BTreeMap<Position, Fired>,
+    /// Turns that it took only because it had asked for them.
+    wakes: u64,
 }
 
 /// The datagrams that go instead of one.
@@ -306,6 +312,8 @@ fn machine(options: &Options, seed: u64, number: u16) -> Machine {
         stopped: None,
         refused: None,
         asked: Vec::new(),
+        fired: BTreeMap::new(),
+        wakes: 0,
     }
 }
 

@@ -74,6 +74,7 @@ impl Stage<'_> {
                 let machine = &mut self.machines[node];
                 if machine.life == life && machine.wake_at == Some(at) {
                     machine.wake_at = None;
+                    machine.wakes += u64::from(!machine.paused);
                     self.turn(node);
                 }
             }

@@ -140,6 +140,7 @@ impl Stage<'_> {
                 self.show(node, Observed::Acting(&Action::Purge { origin: *origin }));
             }
             Deed::Applied { apply, payload, reply } => {
+                self.note_fired(node, apply);
                 self.watch_applied(node, apply, payload, reply);
             }
             Deed::Timer { timer, deadline } => self.watch_timer(node, *timer, *deadline),

@@ -24,6 +24,7 @@ mod fields;
 mod frames;
 mod ports;
 mod reader;
+mod reads;
 mod recorder;
 mod replay;
 mod replay_host;

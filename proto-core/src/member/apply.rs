@@ -357,13 +357,7 @@ impl Member {
                 Some(Delivery::Message { session, sequence, payload: frame.payload, source })
             }
             Body::Timer { timer, deadline, .. } => {
-                let remembers = mutant::is(mutant::TIMERS_FIRE_ONCE_A_TERM);
-                if let Some(leading) = &mut self.state.leading
-                    && !remembers
-                {
-                    leading.firing.retain(|&firing| firing != timer);
-                }
-                let fires = self.state.sessions.fire_timer(timer, deadline);
+                let fires = self.state.sessions.timers.fire(timer, deadline);
                 fires.then_some(Delivery::Timer { timer })
             }
         }
@@ -418,11 +412,11 @@ impl Member {
         for request in &outputs.timers {
             match *request {
                 TimerRequest::Schedule { timer, deadline } => {
-                    if !self.state.sessions.schedule_timer(timer, deadline) {
+                    if !self.state.sessions.timers.schedule(timer, deadline) {
                         return Err(FailStop::TooManyTimers);
                     }
                 }
-                TimerRequest::Cancel { timer } => self.state.sessions.cancel_timer(timer),
+                TimerRequest::Cancel { timer } => self.state.sessions.timers.cancel(timer),
             }
         }
         Ok(())

@@ -149,7 +149,7 @@ impl Member {
         self.state.election.has_waited = true;
         self.schedule_election();
         self.state.election.predecessor = None;
-        if self.is_applicant() {
+        if self.is_applicant() || self.is_bound() {
             return Ok(());
         }
         let is_delayed = self.config.timing.candidacy_delay > Duration::ZERO;
@@ -335,8 +335,7 @@ impl Member {
         key: VoteKey,
         actions: &mut Actions,
     ) {
-        let asked = Asked { term, key };
-        let own_key = self.own_key();
+        let (asked, own_key) = (Asked { term, key }, self.own_key());
         let is_whole = self.examine(from, key, actions);
         // Rounds begin at one: a grant that names its level with round zero would be a vote.
         let is_round = round != 0 || !self.names_level();
@@ -354,6 +353,7 @@ impl Member {
     pub(super) fn has_live_leader(&self) -> bool {
         let state = &self.state;
         match state.leader {
+            _ if self.is_bound() => true,
             Some(leader) if leader == state.life.member => true,
             Some(_) => {
                 let silence = state.now.since(state.following.heard_at);
@@ -512,12 +512,15 @@ impl Member {
         actions: &mut Actions,
     ) -> Handled {
         let Asked { term, key } = asked;
-        if term > self.state.term {
-            let (own_term, leader) = (self.state.term, self.state.leader);
-            if self.has_live_leader() && !is_handed_over(term, predecessor, own_term, leader) {
+        let (own_term, leader) = (self.state.term, self.state.leader);
+        if self.is_bound() || (term > own_term && self.has_live_leader()) {
+            if !is_handed_over(term, predecessor, own_term, leader) {
                 self.counters.datagrams_ignored += 1;
                 return Ok(());
             }
+            self.release_promise();
+        }
+        if term > own_term {
             self.raise_term(term, actions);
         }
         let vote = Vote { term: self.state.term, granted_to: self.state.granted_to };
@@ -603,6 +606,7 @@ impl Member {
     pub(super) fn step_down(&mut self, actions: &mut Actions) {
         if self.state.leading.take().is_some() {
             crate::mark::reached(crate::mark::TERM_ENDS_LEADERSHIP);
+            self.state.sessions.timers.recall();
             // Deadlines of a leader are none of a follower's.
             self.schedule_election();
             self.end_stalls_of_followers(actions);

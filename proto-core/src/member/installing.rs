@@ -198,6 +198,14 @@ impl Member {
                 self.handle_transfer(request, target, actions);
                 Ok(())
             }
+            Event::Read { token, .. } => {
+                self.refuse_read(token, actions);
+                Ok(())
+            }
+            Event::ReadServed { number, .. } => {
+                self.drop_served_read(number, actions);
+                Ok(())
+            }
             Event::Received { .. } => {
                 self.counters.datagrams_ignored += 1;
                 Ok(())

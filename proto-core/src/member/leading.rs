@@ -48,15 +48,22 @@ pub(super) struct Leading {
     /// When it was last looked which sessions are silent.
     pub(super) silence_checked_at: Instant,
     won_at: Instant,
-    won_log_time: LogTime,
+    clock: LeaderClock,
     /// The newest message of each session that was appended in this term or before.
     pub(super) appended: Table<SessionId, u64>,
     /// When each session's client was last heard.
     pub(super) heard: Table<SessionId, Instant>,
     /// Sessions that are being closed.
     pub(super) closing: Vec<SessionId>,
-    /// Timers that were appended and not applied yet.
-    pub(super) firing: Vec<u64>,
+}
+
+/// How log time goes on with a leader's own clock: from `time` on since `at`, by a bounded span. It
+/// is wound up with each round of heartbeats, so a leader that is not served, or whose clock jumps,
+/// takes nobody's log time ahead by more than that (rule 16).
+#[derive(Clone, Copy, Debug, Hash)]
+struct LeaderClock {
+    at: Instant,
+    time: LogTime,
 }
 
 /// What a leader knows of a follower in its term.
@@ -164,6 +171,12 @@ impl Leading {
         self.followers.values().map(|it| it.held).min()
     }
 
+    /// Whether the commit position lies in its own term: then it has all that was committed in
+    /// former ones (E98).
+    pub(super) fn has_committed(&self, commit: Position) -> bool {
+        self.is_open && commit > self.base
+    }
+
     /// The newest heartbeat round.
     pub(super) const fn round(&self) -> u64 {
         self.round
@@ -228,11 +241,10 @@ impl Member {
             progress_at: now,
             silence_checked_at: now,
             won_at: now,
-            won_log_time: state.log.verified_time,
+            clock: LeaderClock { at: now, time: state.log.verified_time },
             appended: Table::new(),
             heard: Table::new(),
             closing: Vec::new(),
-            firing: Vec::new(),
         });
         state.leader = Some(state.life.member);
         state.election.led = Some(state.term);
@@ -314,15 +326,33 @@ impl Member {
         self.state.leading.as_ref().is_some_and(|leading| leading.is_open && applied > leading.base)
     }
 
-    /// The time to stamp on frames: the last stamped time plus what has passed since (rule 16).
+    /// The time to stamp on frames: the last stamped time plus what has passed since (rule 16), or
+    /// as much of it as counts.
     pub(super) fn cluster_time(&self) -> LogTime {
         let log_time = self.state.log.verified_time;
         let Some(leading) = &self.state.leading else { return log_time };
-        let passed = self.state.now.since(leading.won_at);
         if mutant::is(mutant::CLUSTER_TIME_FALLS) {
-            return LogTime(passed.0);
+            return LogTime(self.state.now.since(leading.won_at).0);
         }
-        LogTime(leading.won_log_time.0.saturating_add(passed.0)).max(log_time)
+        let LeaderClock { at, time } = leading.clock;
+        let mut passed = self.state.now.since(at);
+        if !mutant::is(mutant::CLOCK_JUMPS_ARE_LOG_TIME) {
+            passed = passed.min(self.config.timing.log_time_step_max());
+        }
+        LogTime(time.0.saturating_add(passed.0)).max(log_time)
+    }
+
+    /// Winds up the leader's clock, and tells of what of its time does not count.
+    fn wind_up_clock(&mut self, actions: &mut Actions) {
+        let (at, time) = (self.state.now, self.cluster_time());
+        let Some(leading) = &mut self.state.leading else { return };
+        let passed = at.since(leading.clock.at);
+        let counted = Duration(time.0.saturating_sub(leading.clock.time.0));
+        leading.clock = LeaderClock { at, time };
+        if counted < passed && !mutant::is(mutant::CLOCK_JUMPS_ARE_NOT_TOLD) {
+            crate::mark::reached(crate::mark::CLOCK_JUMPED);
+            actions.push(Action::Notify(Notice::ClockJumped { passed, counted }));
+        }
     }
 
     /// Appends a frame of the own term; the caller has checked that there is room.
@@ -386,13 +416,14 @@ impl Member {
         }
     }
 
-    fn send_heartbeats(&mut self, actions: &mut Actions) {
+    pub(super) fn send_heartbeats(&mut self, actions: &mut Actions) {
         let Some(leading) = &mut self.state.leading else { return };
         let interval = self.config.timing.heartbeat_interval;
         leading.round += 1;
         if mutant::is(mutant::ROUND_WRAPS) {
             leading.round %= 256;
         }
+        self.state.queries.rounds.note(leading.round, self.state.now, self.state.commit);
         leading.last_heartbeat = self.state.now;
         leading.heartbeat_at = self.state.now + leading.heartbeat_pause;
         leading.heartbeat_pause = leading.heartbeat_pause.times(2).min(interval);
@@ -409,6 +440,13 @@ impl Member {
         }
         self.tell_own_position(actions);
         self.pursue_transfer(actions);
+    }
+
+    /// Whether this member may lead on is to be looked at now.
+    pub(super) fn look_whether_to_lead(&mut self) {
+        if let Some(leading) = &mut self.state.leading {
+            leading.heartbeat_at = self.state.now;
+        }
     }
 
     pub(super) fn hasten_heartbeat(&mut self) {
@@ -437,6 +475,7 @@ impl Member {
         if leading.heartbeat_at > self.state.now {
             return Ok(());
         }
+        self.wind_up_clock(actions);
         if let Some(reason) = self.reason_to_abdicate() {
             self.abdicate(reason, actions);
             return Ok(());
@@ -454,7 +493,8 @@ impl Member {
         let now = self.state.now;
         let Some(leading) = &mut self.state.leading else { return };
         let away = now.since(leading.last_heartbeat);
-        if away > self.config.timing.heartbeat_interval.times(2) {
+        let is_forgiven = !mutant::is(mutant::SILENCE_IS_THE_CLIENTS);
+        if is_forgiven && away > self.config.timing.heartbeat_interval.times(2) {
             crate::mark::reached(crate::mark::OWN_ABSENCE);
             for heard in leading.heard.values_mut() {
                 *heard = (*heard + away).min(now);
@@ -462,7 +502,7 @@ impl Member {
         }
     }
 
-    fn reason_to_abdicate(&self) -> Option<Abdication> {
+    pub(super) fn reason_to_abdicate(&self) -> Option<Abdication> {
         let leading = self.state.leading.as_ref()?;
         let (now, timing) = (self.state.now, &self.config.timing);
         let within =

@@ -27,6 +27,7 @@ mod levels;
 mod log;
 mod parting;
 mod peers;
+mod queries;
 mod readmission;
 mod repair;
 mod replies;
@@ -43,6 +44,7 @@ mod storage;
 mod table;
 #[cfg(test)]
 mod tests;
+mod timer_table;
 mod timers;
 mod transfer;
 mod usage;
@@ -78,6 +80,7 @@ use self::levels::Doubt;
 use self::log::Log;
 use self::parting::Parting;
 use self::peers::{Hearing, Peers};
+use self::queries::Queries;
 use self::readmission::{Readmissions, Standing, is_heard_of_newcomers};
 use self::repair::Reads;
 use self::serving_snapshots::Serving;
@@ -131,6 +134,7 @@ struct State {
     serving: Serving,
     fetching: Fetching,
     connections: Connections,
+    queries: Queries,
     space: Space,
     stalls: Stalls,
     /// Something waits to be sent with the next flush.
@@ -166,7 +170,6 @@ impl Member {
         let granted_to = recovered.vote.granted_to.filter(|_| term == recovered.vote.term);
         let last_term = recovered.history.last_term();
         let others = config.voters.keys().copied().filter(|&id| id != config.member);
-        let interval = config.timing.peer_record_interval;
         let state = State {
             tag: config.tag(),
             life: recovered.life,
@@ -182,7 +185,7 @@ impl Member {
             commit: decisions::recovered_commit(point, &recovered),
             storage: Storage::new(recovered.life.boot_epoch, recovered.vote, last_term),
             stalls: Stalls::new(others.clone()),
-            peers: Peers::new(others.clone(), &recovered, interval),
+            peers: Peers::new(others.clone(), &recovered, config.timing.peer_record_interval),
             election: Election::new(recovered.decreed(config.recovery_epoch)),
             following: Following::default(),
             leading: None,
@@ -198,6 +201,7 @@ impl Member {
             serving: Serving::default(),
             fetching: Fetching::default(),
             connections: Connections::default(),
+            queries: Queries::beginning(&config, &recovered, now),
             space: Space::Enough,
             flush_wanted: false,
             fail_stop: None,
@@ -309,6 +313,9 @@ impl Member {
             }
             Message::Impaired { .. } | Message::LevelGrant { .. } | Message::Registered { .. } => {
                 self.handle_doubtful(from, message, actions)
+            }
+            Message::ReadIndexRequest { .. } | Message::ReadIndexReply { .. } => {
+                self.handle_index_message(from, message, actions)
             }
             Message::Abdicate { term } => self.handle_abdicate(from, term, actions),
             Message::Campaign { term, round } => self.handle_campaign(from, term, round, actions),
@@ -446,6 +453,7 @@ impl Member {
             (state.space.retry_at(), TimerKind::Storage),
             (self.checkpoint_deadline(), TimerKind::Checkpoint),
             (self.fetching_deadline(), TimerKind::Snapshot),
+            (self.queries_deadline(), TimerKind::Reads),
         ];
         let set = timers.into_iter().filter_map(|(at, kind)| at.map(|at| (at, kind)));
         set.min_by_key(|(at, _)| *at)
@@ -538,6 +546,7 @@ impl Member {
         assert!(state.sessions.len() <= limits.sessions_max, "too many sessions");
         assert!(state.connections.len() <= limits.sessions_max, "too many connections");
         assert!(state.reads.len() <= limits.reads_max + 1, "too many reads");
+        assert!(state.queries.len() <= limits.queries_max, "too many queries");
         assert!(
             state.log.image.beyond().len() <= limits.coverage_ranges_max,
             "too many ranges behind holes"

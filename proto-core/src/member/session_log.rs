@@ -8,7 +8,8 @@ use crate::action::{Action, Actions, Destination};
 use crate::frame::{Body, SessionCloseReason, frame_bytes};
 use crate::identity::{ClientKey, Endpoint, SessionId};
 use crate::message::{ConnectOutcome, Message};
-use crate::time::Duration;
+use crate::mutant;
+use crate::time::{Duration, Instant};
 
 /// How often within the session time-out the leader looks who was silent for as long: so much later
 /// than it could be a session is closed.
@@ -100,7 +101,11 @@ impl Member {
         let mut silent = Vec::new();
         for session in self.state.sessions.ids() {
             // A new leader gives every client the whole time-out to find it (rule 16).
-            let heard = *leading.heard.get_or_insert(session, now);
+            let since = match mutant::is(mutant::SESSIONS_END_WITHOUT_A_LEADER) {
+                true => Instant(0),
+                false => now,
+            };
+            let heard = *leading.heard.get_or_insert(session, since);
             if now.since(heard) >= timeout {
                 silent.push(session);
             }

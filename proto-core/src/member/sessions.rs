@@ -1,13 +1,13 @@
 //! The replicated part of a member's state: sessions, their reply windows, and timers. It changes
 //! only when committed frames are applied, so it is the same on all members at equal positions.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::replies::{Replies, Reply};
+use super::timer_table::TimerTable;
 use crate::identity::{ClientKey, SessionId};
 use crate::position::Position;
-use crate::time::LogTime;
 
 /// All open sessions and all scheduled timers.
 #[derive(Clone, Debug)]
@@ -18,11 +18,9 @@ pub(super) struct Sessions {
     /// state.
     last_found: usize,
     by_client: BTreeMap<ClientKey, SessionId>,
-    timers: BTreeMap<u64, LogTime>,
-    due: BTreeSet<(LogTime, u64)>,
+    pub(super) timers: TimerTable,
     sessions_max: usize,
     replies_max: usize,
-    timers_max: usize,
 }
 
 /// One client's session.
@@ -41,11 +39,9 @@ impl Sessions {
             sessions: Vec::new(),
             last_found: 0,
             by_client: BTreeMap::new(),
-            timers: BTreeMap::new(),
-            due: BTreeSet::new(),
+            timers: TimerTable::new(timers_max),
             sessions_max,
             replies_max,
-            timers_max,
         }
     }
 
@@ -131,11 +127,6 @@ impl Sessions {
         replies + 32 * self.sessions.len() + 16 * self.timers.len()
     }
 
-    /// Timers by rising number.
-    pub(super) fn timers_by_number(&self) -> impl Iterator<Item = (u64, LogTime)> {
-        self.timers.iter().map(|(&timer, &deadline)| (timer, deadline))
-    }
-
     /// Applies a session-closing frame; returns whose session it was.
     pub(super) fn close(&mut self, session: SessionId) -> Option<ClientKey> {
         let closed = self.sessions.remove(self.find(session)?);
@@ -191,47 +182,12 @@ impl Sessions {
         session.replies.keep(sequence, bytes);
         Some(position.plus(1))
     }
-
-    /// Schedules a timer; `false` when there are too many.
-    pub(super) fn schedule_timer(&mut self, timer: u64, deadline: LogTime) -> bool {
-        if let Some(old) = self.timers.insert(timer, deadline) {
-            self.due.remove(&(old, timer));
-        }
-        self.due.insert((deadline, timer));
-        self.timers.len() <= self.timers_max
-    }
-
-    pub(super) fn cancel_timer(&mut self, timer: u64) {
-        if let Some(deadline) = self.timers.remove(&timer) {
-            self.due.remove(&(deadline, timer));
-        }
-    }
-
-    /// Applies a timer frame: whether the service gets it. One that was cancelled, rescheduled or
-    /// fired before is not delivered, so each fires once.
-    pub(super) fn fire_timer(&mut self, timer: u64, deadline: LogTime) -> bool {
-        if self.timers.get(&timer) != Some(&deadline) {
-            crate::mark::reached(crate::mark::TIMER_NOT_DELIVERED);
-            return crate::mutant::is(crate::mutant::CANCELLED_TIMERS_FIRE);
-        }
-        self.cancel_timer(timer);
-        true
-    }
-
-    pub(super) fn has_timers(&self) -> bool {
-        !self.due.is_empty()
-    }
-
-    /// Timers by rising deadline.
-    pub(super) fn timers(&self) -> impl Iterator<Item = (LogTime, u64)> {
-        self.due.iter().copied()
-    }
 }
 
 impl core::hash::Hash for Sessions {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
-        (&self.sessions, &self.by_client, &self.timers, &self.due).hash(state);
-        (self.sessions_max, self.replies_max, self.timers_max).hash(state);
+        (&self.sessions, &self.by_client, &self.timers).hash(state);
+        (self.sessions_max, self.replies_max).hash(state);
     }
 }
 
@@ -320,16 +276,5 @@ mod tests {
         assert_eq!(sessions.open(SessionId(24), ClientKey(3)), None);
         assert_eq!(sessions.close(SessionId(8)), Some(ClientKey(1)));
         assert_eq!(sessions.open(SessionId(24), ClientKey(1)), Some(SessionId(24)));
-    }
-
-    #[test]
-    fn a_timer_fires_once_and_only_with_its_deadline() {
-        let mut sessions = sessions();
-        assert!(sessions.schedule_timer(1, LogTime(10)));
-        assert!(sessions.schedule_timer(1, LogTime(20)));
-        assert!(!sessions.fire_timer(1, LogTime(10)));
-        assert!(sessions.fire_timer(1, LogTime(20)));
-        assert!(!sessions.fire_timer(1, LogTime(20)));
-        assert_eq!(sessions.timers().count(), 0);
     }
 }

@@ -56,7 +56,7 @@ impl Member {
         write_point(&point, self.state.applier.level, &mut out);
         let timers = match mutant::is(mutant::SNAPSHOT_WITHOUT_TIMERS) {
             true => 0,
-            false => sessions.timers().count(),
+            false => sessions.timers.len(),
         };
         let lines = owners_before(&self.state.history, point.position);
         let forgets = mutant::is(mutant::FORGETS_READMITTED_LIVES);
@@ -67,7 +67,7 @@ impl Member {
         }
         lines.for_each(|line| write_line(line, &mut out));
         write_sessions(sessions, &mut out);
-        for (timer, deadline) in sessions.timers_by_number().take(timers) {
+        for (timer, deadline) in sessions.timers.by_number().take(timers) {
             out.extend_from_slice(&timer.to_le_bytes());
             out.extend_from_slice(&deadline.0.to_le_bytes());
         }
@@ -235,7 +235,7 @@ fn read_timers(
     let mut after = None;
     for _ in 0..count {
         let (timer, deadline) = (fields.u64()?, LogTime(fields.u64()?));
-        if after >= Some(timer) || !restored.schedule_timer(timer, deadline) {
+        if after >= Some(timer) || !restored.timers.schedule(timer, deadline) {
             return Err(SnapshotError::Contradiction { what: "the timers" });
         }
         after = Some(timer);

@@ -126,7 +126,10 @@ impl Member {
             return false;
         }
         // A clock that goes backwards stands still (E104).
-        state.now = state.now.max(now);
+        state.now = match crate::mutant::is(crate::mutant::CLOCK_IS_FOLLOWED_BACK) {
+            true => now,
+            false => state.now.max(now),
+        };
         !state.fetching.is_frozen && state.parting.is_none()
     }
 
@@ -197,6 +200,12 @@ impl Member {
             Event::Transfer { request, target } => {
                 self.handle_transfer(request, target, actions);
             }
+            Event::Read { token, level, payload } => {
+                self.handle_read(token, level, payload, actions);
+            }
+            Event::ReadServed { number, answer } => {
+                self.handle_read_served(number, answer, actions);
+            }
             Event::Shutdown => self.handle_shutdown(actions)?,
             Event::Received { .. }
             | Event::Flush
@@ -238,7 +247,14 @@ impl Member {
     /// The part of it that follows when the service has reported.
     #[inline(always)]
     pub(super) fn settle_applied(&mut self, actions: &mut Actions) -> Handled {
+        let any_reads = !self.state.queries.is_empty();
+        if any_reads {
+            self.settle_queries(actions);
+        }
         self.pump_apply(actions)?;
+        if any_reads {
+            self.settle_queries(actions);
+        }
         self.settle_doubts(actions);
         Ok(())
     }
@@ -248,6 +264,7 @@ impl Member {
         self.serve_leading(actions)?;
         self.serve_election(actions)?;
         self.serve_connections();
+        self.serve_queries(actions);
         self.retry_full_storage();
         if self.state.flush_wanted {
             self.send_collected(actions);
@@ -264,6 +281,7 @@ impl Member {
         }
         self.state.flush_wanted = false;
         self.acknowledge(actions);
+        self.pursue_queries(actions);
         self.ask_for_holes(actions);
         Ok(())
     }
@@ -271,6 +289,7 @@ impl Member {
     /// Sends what was collected for batching. What was appended is written when this is settled.
     pub(super) fn send_collected(&mut self, actions: &mut Actions) {
         self.state.flush_wanted = false;
+        self.pursue_queries(actions);
         if self.state.leading.is_none() {
             self.acknowledge(actions);
             return;

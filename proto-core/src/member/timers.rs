@@ -1,6 +1,7 @@
 //! Timers of the service, fired by the leader through the log.
 
 use super::Member;
+use super::timer_table::UNDER_WAY_MAX;
 use crate::frame::{Body, frame_bytes};
 use crate::mutant;
 use crate::time::{Duration, Instant, LogTime};
@@ -9,14 +10,14 @@ impl Member {
     /// Appends the timers of the service that are due.
     #[inline]
     pub(super) fn fire_timers(&mut self) {
-        if self.state.sessions.has_timers() && self.is_serving() {
+        if self.next_service_timer().is_some() && self.is_serving() {
             self.fire_due_timers();
         }
     }
 
     #[inline(never)]
     fn fire_due_timers(&mut self) {
-        while let Some((deadline, timer)) = self.next_service_timer() {
+        while let Some((deadline, timer)) = self.state.sessions.timers.next(1) {
             let time = self.cluster_time();
             let body = Body::Timer { time, timer, deadline };
             let is_early = deadline > time && !mutant::is(mutant::TIMERS_FIRE_EARLY);
@@ -24,22 +25,15 @@ impl Member {
                 return;
             }
             self.append_frame(&body, &[]);
-            if let Some(leading) = &mut self.state.leading {
-                leading.firing.push(timer);
-            }
+            self.state.sessions.timers.note_under_way((deadline, timer));
         }
     }
 
-    /// The next timer that is not under way already.
+    /// The next timer that is not under way already. While many are, none: they are appended by the
+    /// hundred and not one by one, whenever one was applied.
     #[inline]
     pub(super) fn next_service_timer(&self) -> Option<(LogTime, u64)> {
-        if self.state.sessions.has_timers() { self.first_not_firing() } else { None }
-    }
-
-    #[inline(never)]
-    fn first_not_firing(&self) -> Option<(LogTime, u64)> {
-        let firing = &self.state.leading.as_ref()?.firing;
-        self.state.sessions.timers().find(|(_, timer)| !firing.contains(timer))
+        self.state.sessions.timers.next(UNDER_WAY_MAX / 2)
     }
 
     /// When the next timer of the service is due at this leader.

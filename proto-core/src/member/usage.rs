@@ -44,7 +44,7 @@ impl Member {
         }
         say("frames with the service", state.applier.touched.len(), limits.apply_batch_max);
         say("sessions", state.sessions.len(), limits.sessions_max);
-        say("service timers", state.sessions.timers().count(), limits.timers_max);
+        say("service timers", state.sessions.timers.len(), limits.timers_max);
         let [opening, doubts] = connections.waiting();
         // A connection outlives its session until the frame that closes it was applied.
         say("connections", connections.len(), limits.sessions_max);
@@ -53,9 +53,10 @@ impl Member {
         for connection in connections.by_client.values() {
             say("replies on their way", connection.unreleased.len(), limits.in_flight_max);
         }
+        let firing = state.sessions.timers.under_way();
+        say("timers being fired", firing, super::timer_table::UNDER_WAY_MAX);
         if let Some(leading) = &state.leading {
             say("sessions being closed", leading.closing.len(), limits.sessions_max);
-            say("timers being fired", leading.firing.len(), limits.timers_max);
         }
     }
 }

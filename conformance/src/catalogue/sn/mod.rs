@@ -1,8 +1,10 @@
 //! Snapshots.
 
+mod backups;
 pub(super) mod decisions;
 mod worlds;
 
+use self::backups::sn_18;
 use self::decisions::{sn_05, sn_06, sn_14, sn_16, sn_17};
 use self::worlds::{sn_01, sn_03, sn_11, sn_12};
 use super::sn_fetches::{sn_04, sn_07, sn_08, sn_09, sn_10};
@@ -131,12 +133,13 @@ pub(super) const CASES: &[Case] = &[
     )
     .quick()
     .edges(&["E53", "E54"]),
-    Case::waits(
+    Case::core(
         "SN-18",
         "backup and restore",
-        "A backup that is restored to a new group is equal in state and no member of the old one.",
-        "backups",
-    ),
+        "Members of a new group that are made of a backup have the state that it was taken of, all of them the same, and nothing of what the members of the former group were to each other; of that group nothing is heard. A backup that is damaged, or of a log that is over, is none, and a crash leaves it whole or not there.",
+        sn_18,
+    )
+    .edges(&["E68", "E72", "E78"]),
     Case::waits(
         "SN-19",
         "configuration in a snapshot",

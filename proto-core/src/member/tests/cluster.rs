@@ -3,7 +3,6 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -88,6 +87,7 @@ pub(super) struct Node {
     /// Reports of the service that are left alone, if they are.
     pub(super) held_reports: Option<Vec<(Position, Outputs)>>,
     pub(super) applied: Vec<Vec<u8>>,
+    pub(super) reading: Reading,
     pub(super) fail_stop: Option<FailStop>,
     /// The snapshot that it was told to keep when it took the last one.
     pub(super) pinned: Option<Position>,
@@ -132,6 +132,8 @@ pub(super) fn endpoint(number: u16) -> Endpoint {
     Endpoint(bytes)
 }
 
+use super::reading::Reading;
+
 pub(super) use super::cut::{Cut, isolated, no_log_data, one_in_so_many};
 
 pub(super) const CLIENT: u16 = 1_000;
@@ -173,6 +175,13 @@ impl Cluster {
             notices: Vec::new(),
             trace: String::new(),
         };
+        cluster.form(members);
+        cluster
+    }
+
+    /// Begins so many members.
+    pub(super) fn form(&mut self, members: u16) {
+        let cluster = self;
         for member in 1..=members {
             let node = Node {
                 member: None,
@@ -185,6 +194,7 @@ impl Cluster {
                 held_reads: None,
                 held_reports: None,
                 applied: Vec::new(),
+                reading: Reading::default(),
                 fail_stop: None,
                 pinned: None,
                 flips: false,
@@ -195,7 +205,6 @@ impl Cluster {
         for member in 1..=members {
             cluster.start(member);
         }
-        cluster
     }
 
     pub(super) fn config(&self, member: u16) -> MemberConfig {
@@ -371,6 +380,12 @@ impl Cluster {
                 core.check_invariants();
                 continue;
             }
+            if let Some((number, answer)) = self.next_answer(member) {
+                let answer = Ok(&answer[..]);
+                core.step(now, Event::ReadServed { number, answer }, &mut actions);
+                core.check_invariants();
+                continue;
+            }
             let Some(through) = applied.take() else { break };
             let node = self.nodes.get_mut(&id(member)).unwrap();
             if let Some(held) = &mut node.held_reports {
@@ -496,6 +511,8 @@ impl Cluster {
                         node.applied.push(payload);
                     }
                 }
+                Action::ServeRead(query) => node.reading.serve(*query, node.applied.len()),
+                Action::AnswerRead { token, outcome } => node.reading.done.push((token, outcome)),
                 Action::FailStop(reason) => node.fail_stop = Some(reason),
                 Action::Notify(notice) => {
                     node.notices.push(notice);
@@ -555,27 +572,6 @@ impl Cluster {
         } else {
             self.step(number, Event::Received { sender, source: from, content });
         }
-    }
-
-    fn line(&self, from: Endpoint, to: u16, content: &Incoming<'_>) -> String {
-        let name = |number| match number {
-            CLIENT => String::from("client"),
-            member => format!("member {member}"),
-        };
-        let from = name(u16::from_be_bytes([from.0[16], from.0[17]]));
-        let what = match content {
-            Incoming::Control(message) => format!("{message:?}"),
-            Incoming::Data { stream, epoch, position, live, slice } => {
-                let end = position.0 + slice.len() as u64;
-                format!("Data {stream:?} epoch {epoch} [{position}, {end}) {live:?}")
-            }
-        };
-        format!("{:>9} us  {from} -> {}  {what}\n", self.now.0 / 1_000, name(to))
-    }
-
-    pub(super) fn running(&self) -> Vec<u16> {
-        let up = self.nodes.iter().filter(|(_, node)| node.member.is_some());
-        up.map(|(id, _)| id.0).collect()
     }
 
     /// Moves time to the next deadline of anybody, and serves it.

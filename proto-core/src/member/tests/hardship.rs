@@ -10,7 +10,7 @@ use crate::client::ClientError;
 use crate::event::Event;
 use crate::identity::{ClientKey, SessionId};
 use crate::message::{Message, Sender, Stream};
-use crate::notice::{FailStop, Role, TimerKind};
+use crate::notice::{FailStop, Notice, Role, TimerKind};
 use crate::position::Position;
 use crate::time::Instant;
 
@@ -177,6 +177,37 @@ fn a_pause_of_the_leader_closes_no_session_of_a_living_client() {
     (0..500).for_each(|_| cluster.tick());
     cluster.submit(b"behind");
     cluster.run_until("both replies", |cluster| cluster.replies.len() == 2);
+}
+
+/// A group of one whose clock jumps by an hour: its log time goes on by a second, which it tells, and
+/// a timer that would be due by that clock is not.
+#[test]
+fn a_jump_of_a_leaders_clock_is_bounded_and_told() {
+    const HOUR: u64 = 3_600 * 1_000_000_000;
+    let mut cluster = Cluster::new(1);
+    let leader = cluster.run_until_led();
+    cluster.connect_client();
+    wait_until_served(&mut cluster);
+    let (before, begun) = (cluster.member(leader).cluster_time(), cluster.now);
+    cluster.now = Instant(begun.0 + HOUR);
+    cluster.step(leader, Event::Timer);
+    let step = cluster.timing.log_time_step_max();
+    let passed = cluster.member(leader).cluster_time().0 - before.0;
+    assert!((step.0..=step.0 + 1_000_000).contains(&passed), "{passed}");
+    let jumps = |cluster: &Cluster| {
+        let told = cluster.notices.iter().map(|(_, notice)| *notice);
+        let jumps = told.filter(|notice| matches!(notice, Notice::ClockJumped { .. }));
+        jumps.collect::<Vec<_>>()
+    };
+    let told = jumps(&cluster);
+    let [Notice::ClockJumped { passed, counted }] = told[..] else { panic!("{told:?}") };
+    assert!(passed.0 >= HOUR && counted == step);
+    // It is told once, and time goes on from there.
+    cluster.now = Instant(cluster.now.0 + 20_000_000);
+    cluster.step(leader, Event::Timer);
+    assert_eq!(jumps(&cluster), told);
+    let now = cluster.member(leader).cluster_time().0;
+    assert!((step.0 + 20_000_000..=step.0 + 21_000_000).contains(&(now - before.0)));
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn e106_a_member_that_begins_with_a_snapshot_is_as_if_it_had_replayed() {
     let leader = cluster.leader().unwrap();
     let sent = cluster.replies.last().unwrap();
     assert_eq!((sent.0, &sent.1[..]), (8, &b"still the same session"[..]));
-    let timers = |cluster: &Cluster| cluster.member(leader).state.sessions.timers().count();
+    let timers = |cluster: &Cluster| cluster.member(leader).state.sessions.timers.len();
     cluster.run_until("timers fire", |cluster| timers(cluster) == 0);
 }
 
