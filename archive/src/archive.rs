@@ -221,6 +221,7 @@ impl<D: Disk> Archive<D> {
             chain: found.chain,
             log_time: found.time,
             opened: found.opened,
+            memberships: found.memberships,
             peers,
             snapshot,
             forced: recoveries::of_epoch(&recoveries, identity.recovery_epoch),

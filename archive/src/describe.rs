@@ -117,6 +117,8 @@ pub struct FrameCounts {
     pub snapshot_marks: u64,
     /// Members that lost their directory, and were admitted again.
     pub readmissions: u64,
+    /// Changes of who is a member, each phase of one counted.
+    pub memberships: u64,
     /// Kinds that do not belong in a log, or that this version does not know.
     pub others: u64,
 }
@@ -285,6 +287,7 @@ impl FrameCounts {
             Some(Body::Timer { .. }) => &mut self.timers,
             Some(Body::SnapshotMark { .. }) => &mut self.snapshot_marks,
             Some(Body::Readmission { .. }) => &mut self.readmissions,
+            Some(Body::Membership { .. }) => &mut self.memberships,
             Some(Body::Reply { .. }) | None => &mut self.others,
         };
         *count += 1;
@@ -294,7 +297,7 @@ impl FrameCounts {
     #[must_use]
     pub const fn total(&self) -> u64 {
         let sessions = self.session_opens + self.session_closes;
-        let marks = self.snapshot_marks + self.readmissions;
+        let marks = self.snapshot_marks + self.readmissions + self.memberships;
         self.term_opens + sessions + self.messages + self.timers + marks + self.others
     }
 }
@@ -421,7 +424,7 @@ impl fmt::Display for Description {
         writeln!(
             f,
             "frames      {}: {} terms, {} + {} sessions opened and closed, {} messages, {} timers, \
-             {} snapshots, {} readmissions, {} others",
+             {} snapshots, {} readmissions, {} lists of members, {} others",
             counts.total(),
             counts.term_opens,
             counts.session_opens,
@@ -430,6 +433,7 @@ impl fmt::Display for Description {
             counts.timers,
             counts.snapshot_marks,
             counts.readmissions,
+            counts.memberships,
             counts.others
         )?;
         for segment in &self.segments {

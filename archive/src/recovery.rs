@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use quorate_core::frame::Level;
 use quorate_core::{
-    Chain, LogTime, Position, PositionRange, Snapshot, SnapshotPoint, Term, mutant,
+    Chain, LogTime, Membership, Position, PositionRange, Snapshot, SnapshotPoint, Term, mutant,
 };
 
 use crate::disk::Disk;
@@ -93,6 +93,7 @@ pub(crate) struct RecoveredLog {
     pub(crate) chain: Chain,
     pub(crate) time: LogTime,
     pub(crate) opened: Option<(Term, Level)>,
+    pub(crate) memberships: Vec<(Position, Membership)>,
     pub(crate) marks: Marks,
     /// Of the points that were asked for, those that the log confirms.
     pub(crate) confirmed: Vec<SnapshotPoint>,
@@ -144,7 +145,7 @@ pub(crate) fn recover<D: Disk>(
         confirmed.extend(points.iter().filter(|point| scan.confirms(point)));
     }
     let (end, chain, time) = (scan.position(), scan.chain(), scan.time());
-    let opened = scan.opened();
+    let (opened, memberships) = (scan.opened(), scan.memberships().to_vec());
     if end.0 < known && !mutant::is(mutant::ROT_IS_CUT) {
         let path = log.path(log.segment_of(end.0));
         return Err(ArchiveError::Damaged { at: end, durable: Position(known), path });
@@ -166,7 +167,7 @@ pub(crate) fn recover<D: Disk>(
     marks.write(log, DurableMark { position: end.0, history_generation: generation })?;
     log.sync(marks.segment(), marks.segment())?;
     marks.synced();
-    Ok(RecoveredLog { end, chain, time, opened, marks, confirmed })
+    Ok(RecoveredLog { end, chain, time, opened, memberships, marks, confirmed })
 }
 
 fn rewrite<D: Disk>(log: &Log<D>, start: u64, end: u64) -> Result<(), ArchiveError> {

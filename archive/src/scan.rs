@@ -4,8 +4,10 @@ use quorate_core::frame::{
     ALIGNMENT, Body, FrameError, FrameHeader, FrameSeed, Level, TermOpen, chain_after, parse_body,
     verify,
 };
+use quorate_core::membership::keep_newest;
 use quorate_core::{
-    Chain, GroupId, GroupTag, LogTime, Position, SnapshotPoint, Term, TermHistory, TermLine,
+    Chain, GroupId, GroupTag, LogTime, Membership, Position, SnapshotPoint, Term, TermHistory,
+    TermLine,
 };
 
 use crate::disk::Disk;
@@ -37,6 +39,8 @@ pub(crate) struct Scan<'a, D: Disk> {
     time: LogTime,
     /// The newest term whose opening frame was met, and its level.
     opened: Option<(Term, Level)>,
+    /// The newest memberships that were met.
+    memberships: Vec<(Position, Membership)>,
 }
 
 impl<'a, D: Disk> Scan<'a, D> {
@@ -61,6 +65,7 @@ impl<'a, D: Disk> Scan<'a, D> {
             chain_known: true,
             time: origin.time,
             opened: None,
+            memberships: Vec::new(),
         }
     }
 
@@ -128,6 +133,11 @@ impl<'a, D: Disk> Scan<'a, D> {
         self.opened
     }
 
+    /// The newest memberships that were met, each with the end of its frame.
+    pub(crate) fn memberships(&self) -> &[(Position, Membership)] {
+        &self.memberships
+    }
+
     /// Whether a snapshot stands here, and its log was this one.
     pub(crate) fn confirms(&self, point: &SnapshotPoint) -> bool {
         point.position == self.position
@@ -158,6 +168,9 @@ impl<'a, D: Disk> Scan<'a, D> {
             Err(_) => return Ok(None),
         };
         self.check(&line, &header, body)?;
+        if let Some(Body::Membership { .. }) = body {
+            self.meet_membership(&header)?;
+        }
         if !self.chain_known && at == line.base {
             (self.chain, self.chain_known) = (line.chain, true);
         }
@@ -170,6 +183,18 @@ impl<'a, D: Disk> Scan<'a, D> {
             self.time = self.time.max(body.time());
         }
         Ok(Some(Frame { body }))
+    }
+
+    /// Takes in who is a member from the frame at the current position on (rule 14).
+    fn meet_membership(&mut self, header: &FrameHeader) -> Result<(), ArchiveError> {
+        let at = self.position;
+        let payload = header.payload(Position::ZERO);
+        let payload = payload.start.0 as usize..payload.end.0 as usize;
+        let from = (at.0 - self.buffer_start) as usize;
+        let list = self.buffer.get(from..).and_then(|frame| frame.get(payload));
+        let end = at.plus(header.aligned_length());
+        let kept = keep_newest(&mut self.memberships, end, list.unwrap_or_default());
+        kept.map_err(|_| ArchiveError::Inconsistent { at, reason: "a list of members is none" })
     }
 
     /// Checks a whole frame at the current position against the history (rules 1, 15).

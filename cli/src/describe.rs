@@ -81,6 +81,7 @@ fn object(description: &Description) -> Value {
             "timers": frames.timers,
             "snapshot_marks": frames.snapshot_marks,
             "readmissions": frames.readmissions,
+            "memberships": frames.memberships,
             "others": frames.others,
         },
         "segments": segments.collect::<Vec<_>>(),
@@ -212,7 +213,7 @@ fn recovery_text(description: &Description, record: &RecoveryRecord) -> String {
 fn frames_text(frames: &FrameCounts) -> String {
     format!(
         "{} messages, {} sessions opened, {} closed, {} terms, {} timers, {} snapshots, \
-         {} readmissions, {} others",
+         {} readmissions, {} lists of members, {} others",
         frames.messages,
         frames.session_opens,
         frames.session_closes,
@@ -220,6 +221,7 @@ fn frames_text(frames: &FrameCounts) -> String {
         frames.timers,
         frames.snapshot_marks,
         frames.readmissions,
+        frames.memberships,
         frames.others
     )
 }

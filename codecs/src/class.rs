@@ -49,7 +49,8 @@ pub fn class(datagram: &[u8]) -> Option<Class> {
         | wire::ImpairedEncoder::TEMPLATE_ID
         | wire::RegisteredEncoder::TEMPLATE_ID
         | wire::ReadIndexRequestEncoder::TEMPLATE_ID
-        | wire::ReadIndexReplyEncoder::TEMPLATE_ID => Class::Leadership,
+        | wire::ReadIndexReplyEncoder::TEMPLATE_ID
+        | wire::RemovedEncoder::TEMPLATE_ID => Class::Leadership,
         wire::NakEncoder::TEMPLATE_ID
         | wire::UnavailableEncoder::TEMPLATE_ID
         | wire::SnapshotRequestEncoder::TEMPLATE_ID

@@ -93,7 +93,8 @@ fn control(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError> {
         | wire::HistoryRequestDecoder::TEMPLATE_ID
         | wire::HistoryDecoder::TEMPLATE_ID
         | wire::AcknowledgeDecoder::TEMPLATE_ID
-        | wire::ApplicationDecoder::TEMPLATE_ID => leadership(header, body),
+        | wire::ApplicationDecoder::TEMPLATE_ID
+        | wire::RemovedDecoder::TEMPLATE_ID => leadership(header, body),
         wire::NakDecoder::TEMPLATE_ID
         | wire::UnavailableDecoder::TEMPLATE_ID
         | wire::SnapshotRequestDecoder::TEMPLATE_ID
@@ -184,6 +185,14 @@ fn leadership(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError
                 parts: read.parts(),
                 checksum: read.checksum(),
                 lines: read.lines().map(|line| term_line(&line)).collect(),
+            }
+        }
+        wire::RemovedDecoder::TEMPLATE_ID => {
+            let read = wrap!(RemovedDecoder, header, body);
+            Message::Removed {
+                term: Term(read.term()),
+                position: Position(read.position()),
+                incarnation: Incarnation(read.incarnation()),
             }
         }
         wire::ApplicationDecoder::TEMPLATE_ID => {

@@ -123,6 +123,7 @@ impl Layout {
             Message::Holding { .. } => layout!(HoldingEncoder, 0),
             Message::Impaired { .. } => layout!(ImpairedEncoder, 0),
             Message::Registered { .. } => layout!(RegisteredEncoder, 0),
+            Message::Removed { .. } => layout!(RemovedEncoder, 0),
             Message::LevelGrant { .. } => layout!(LevelGrantEncoder, 0),
             Message::Nak { ranges, .. } => {
                 let count = bounded(ranges.len(), NAK_RANGES_MAX)?;
@@ -296,6 +297,12 @@ fn write_levels(message: &Message, body: &mut [u8]) -> Option<()> {
                 .set_term(term.0)
                 .set_boot_epoch(boot_epoch.0)
                 .set_newest(newest.0);
+        }
+        Message::Removed { term, position, incarnation } => {
+            wire::RemovedEncoder::wrap(body)?
+                .set_term(term.0)
+                .set_position(position.0)
+                .set_incarnation(incarnation.0);
         }
         Message::LevelGrant { term, round, candidate, line, key, level, impaired } => {
             wire::LevelGrantEncoder::wrap(body)?

@@ -37,6 +37,7 @@ pub(crate) fn check(message: &Message) -> Result<(), DecodeError> {
         Message::Application { received, limit, .. }
         | Message::Impaired { received, limit, .. } => positions(&[*received, *limit]),
         Message::Registered { newest, .. } => positions(&[*newest]),
+        Message::Removed { position, .. } => positions(&[*position]),
         Message::Nak { ranges, .. } => ranges.iter().try_for_each(range),
         Message::Unavailable { range: gone, oldest, .. } => {
             range(gone)?;

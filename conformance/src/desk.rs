@@ -571,6 +571,7 @@ pub fn config(options: &DeskOptions) -> MemberConfig {
         durability: Durability::default(),
         member: MemberId(options.member),
         voters: (1..=options.members).map(|id| (MemberId(id), place(id))).collect(),
+        joins: false,
         seed: options.seed,
         timing: options.timing.clone(),
         limits: options.limits.clone(),

@@ -474,7 +474,7 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
     fn endpoint(&mut self, to: Destination) -> Option<Endpoint> {
         let endpoint = match to {
             Destination::Client(endpoint) => Some(endpoint),
-            Destination::Member(member) => self.member.config().voters.get(&member).copied(),
+            Destination::Member(member) => self.member.endpoint_of(member),
         };
         if endpoint.is_none() {
             self.sender.counters.unsent += 1;

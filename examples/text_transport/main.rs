@@ -299,6 +299,7 @@ impl Host {
             durability: Durability::default(),
             member: id,
             voters: places.clone(),
+            joins: false,
             seed: seed + u64::from(id.0),
             timing: Timing::default(),
             limits: Limits::default(),

@@ -139,6 +139,7 @@ messages! {
     "holding" Holding { term sequence round held durable received limit commit }
     "impaired" Impaired { term sequence round received limit }
     "registered" Registered { term boot_epoch newest }
+    "removed" Removed { term position incarnation }
     "level-grant" LevelGrant { term round candidate line key level impaired }
     "nak" Nak { stream ranges }
     "unavailable" Unavailable { stream range oldest }

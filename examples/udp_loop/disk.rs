@@ -8,6 +8,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use quorate_core::frame::{self, Body, FrameSeed, chain_after, parse_body};
+use quorate_core::membership::keep_newest;
 use quorate_core::{
     BootEpoch, Chain, Incarnation, Life, Limits, LogTime, MemberId, PeerRecord, Position,
     PositionRange, Recovered, RecoveryEpoch, Term, TermHistory, TermLine, Vote,
@@ -93,7 +94,7 @@ impl Disk {
         // In production: in pieces.
         let log = self.read(PositionRange::new(end, Position(length)))?;
         let frame_bytes_max = Limits::default().frame_bytes_max();
-        let mut opened = None;
+        let (mut opened, mut memberships) = (None, Vec::new());
         while let Some(line) = self.history.owner(end) {
             let (bytes, seed) = (&log[end.0 as usize..], FrameSeed::new(TAG, line.term, end));
             let Ok(header) = frame::verify(seed, bytes, &[], frame_bytes_max) else { break };
@@ -103,7 +104,12 @@ impl Disk {
             }
             log_time = body.time();
             chain = chain_after(chain, line.term, end, header.checksum);
+            let payload = header.payload(end);
             end = end.plus(header.aligned_length());
+            if let Body::Membership { .. } = body {
+                let payload = &log[payload.start.0 as usize..payload.end.0 as usize];
+                keep_newest(&mut memberships, end, payload)?;
+            }
         }
         self.log.set_len(end.0)?;
         self.log.sync_all()?;
@@ -111,7 +117,17 @@ impl Disk {
         let (vote, history, peers) = (self.vote, self.history.clone(), self.peers.clone());
         let log_end = end;
         let recovered = Recovered::empty(life);
-        Ok(Recovered { vote, history, log_end, chain, log_time, opened, peers, ..recovered })
+        Ok(Recovered {
+            vote,
+            history,
+            log_end,
+            chain,
+            log_time,
+            opened,
+            memberships,
+            peers,
+            ..recovered
+        })
     }
 
     /// Written beside, synced, renamed: there is always one whole file.

@@ -60,6 +60,7 @@ pub(crate) fn run(
         durability: Durability::default(),
         member: id,
         voters: places.clone(),
+        joins: false,
         seed: hash::mix(u64::from(id.0), life.boot_epoch.0),
         timing: Timing::default(),
         limits: Limits::default(),
@@ -297,7 +298,7 @@ impl Host<'_> {
     /// A datagram may be lost, so an error is no more than a loss; in production it is counted.
     fn send(&self, to: Destination, datagram: &[u8]) {
         let to = match to {
-            Destination::Member(id) => self.member.config().voters[&id],
+            Destination::Member(id) => self.member.endpoint_of(id).unwrap_or_default(),
             Destination::Client(endpoint) => endpoint,
         };
         let _ = self.socket.send_to(datagram, address(to));

@@ -98,6 +98,10 @@ impl Draw<'_, '_> {
                 received: self.position(),
                 limit: self.position(),
             },
+            14 => {
+                let (term, incarnation) = (self.term(), self.life().incarnation);
+                Message::Removed { term, position: self.position(), incarnation }
+            }
             13 => {
                 let boot_epoch = self.life().boot_epoch;
                 Message::Registered { term, boot_epoch, newest: self.position() }

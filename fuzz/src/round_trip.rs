@@ -5,8 +5,8 @@ use quorate_codecs::{
     CONTROL_BYTES_MAX, DATA_OVERHEAD_BYTES, Header, class, decode, encode_control, encode_data,
 };
 use quorate_core::frame::{
-    self, Body, FrameFront, FrameSeed, Level, SessionCloseReason, SnapshotCause, TermOpen, aligned,
-    frame_bytes, parse_body,
+    self, Body, FrameFront, FrameSeed, Level, MembershipPhase, SessionCloseReason, SnapshotCause,
+    TermOpen, aligned, frame_bytes, parse_body,
 };
 use quorate_core::message::EpochRange;
 use quorate_core::{Incoming, LogTime, Message, Position, RecoveryEpoch, Stream};
@@ -158,6 +158,14 @@ pub(crate) fn any_body(draw: &mut Draw<'_, '_>) -> Body {
             Body::SnapshotMark { time, cause }
         }
         6 => Body::Readmission { time, life: draw.life() },
+        8 => {
+            let phase = match draw.byte() {
+                0..=100 => MembershipPhase::Final,
+                101..=200 => MembershipPhase::Joint,
+                code => MembershipPhase::Unknown(code),
+            };
+            Body::Membership { time, phase }
+        }
         7 => Body::SafeMessage { session, sequence, time },
         _ => Body::Reply { session, sequence, position: draw.position() },
     }

@@ -5,8 +5,11 @@ use alloc::vec::Vec;
 
 use crate::frame::{Level, OVERHEAD_BYTES_MAX, aligned};
 use crate::identity::{Endpoint, GroupId, GroupTag, MemberId, RecoveryEpoch};
+use crate::membership::WRITTEN_BYTES_MAX;
 use crate::position::Position;
-pub use crate::recovered::{FIRST_BOOT, ForcedRecovery, PeerRecord, PeerRecords, Recovered};
+pub use crate::recovered::{
+    FIRST_BOOT, ForcedRecovery, MEMBERSHIPS_KEPT, PeerRecord, PeerRecords, Recovered,
+};
 use crate::snapshot::SnapshotError;
 use crate::time::Duration;
 
@@ -26,8 +29,13 @@ pub struct MemberConfig {
     pub recovery_epoch: RecoveryEpoch,
     /// This member.
     pub member: MemberId,
-    /// All voters, this member included, and where clients reach them (for redirects).
+    /// The voters that the group was formed with, this member included, and where they are reached.
+    /// Of a member that `joins`: whom it hears, and asks. A membership in the log or in a snapshot
+    /// stands in place of them.
     pub voters: BTreeMap<MemberId, Endpoint>,
+    /// This member came to the group later: as long as no membership in its log says otherwise, it
+    /// only receives (E65).
+    pub joins: bool,
     /// Seeds the member's generator. Give each member, and each life, another one.
     pub seed: u64,
     /// Time-outs and intervals.
@@ -345,7 +353,8 @@ impl MemberConfig {
     pub fn problems(&self) -> Vec<ConfigError> {
         let mut problems = Vec::new();
         let is_outsider = !self.voters.contains_key(&self.member);
-        if is_outsider && !crate::mutant::is(crate::mutant::OUTSIDERS_RUN) {
+        let is_wrong = is_outsider && !self.joins;
+        if is_wrong && !crate::mutant::is(crate::mutant::OUTSIDERS_RUN) {
             problems.push(ConfigError::NotAVoter { member: self.member });
         }
         if self.voters.len() > VOTERS_MAX {
@@ -357,7 +366,8 @@ impl MemberConfig {
         }
         self.timing.problems(&mut problems);
         self.limits.problems(&mut problems);
-        self.durability.problems(self.voters.len(), &mut problems);
+        let formed = if self.joins { VOTERS_MAX } else { self.voters.len() };
+        self.durability.problems(formed, &mut problems);
         problems
     }
 }
@@ -440,7 +450,8 @@ impl Limits {
         let frame = self.frame_bytes_max();
         let message = u64::from(self.message_bytes_max);
         check(
-            frame <= self.window_bytes / 4 && frame <= self.session_window_bytes / 4,
+            frame <= self.window_bytes / 4
+                && self.message_frame_bytes_max() <= self.session_window_bytes / 4,
             "message_bytes_max",
             message,
             "must fit a quarter of window_bytes and of session_window_bytes with its frame",
@@ -515,9 +526,17 @@ impl Limits {
         if self.log_bytes_max == u64::MAX || keep < cap { keep } else { cap }
     }
 
-    /// Bytes of the largest frame in the log.
+    /// Bytes of the frame of the largest message.
+    const fn message_frame_bytes_max(&self) -> u64 {
+        aligned(self.message_bytes_max as u64 + OVERHEAD_BYTES_MAX as u64 + 32)
+    }
+
+    /// Bytes of the largest frame in the log: that of the largest message, or of the longest list
+    /// of members.
     #[must_use]
     pub const fn frame_bytes_max(&self) -> u64 {
-        aligned(self.message_bytes_max as u64 + OVERHEAD_BYTES_MAX as u64 + 32)
+        let message = self.message_frame_bytes_max();
+        let members = aligned((WRITTEN_BYTES_MAX + OVERHEAD_BYTES_MAX) as u64);
+        if message > members { message } else { members }
     }
 }

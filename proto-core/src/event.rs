@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::identity::{BootEpoch, Endpoint, MemberId, SessionId};
+use crate::membership::MembershipChange;
 use crate::message::{Incoming, Sender};
 use crate::position::Position;
 use crate::read::{ReadLevel, ReadRefusal};
@@ -119,6 +120,14 @@ pub enum Event<'a> {
         number: u64,
         /// The answer, or that there is none.
         answer: Result<&'a [u8], ReadRefusal>,
+    },
+    /// The host wants the members to be others. [`crate::Notice::ChangeMembership`] says what came
+    /// of it.
+    ChangeMembership {
+        /// The host's number for this request, which its notice names.
+        request: u64,
+        /// What is to be changed.
+        change: MembershipChange,
     },
     /// The host wants to stop: a leader gives up its leadership, so that others need not wait.
     Shutdown,

@@ -11,12 +11,14 @@ extern crate std;
 pub mod action;
 pub mod client;
 pub mod config;
+mod counters;
 pub mod event;
 pub mod frame;
 pub mod hash;
 pub mod identity;
 pub mod mark;
 pub mod member;
+pub mod membership;
 pub mod message;
 pub mod mutant;
 pub mod notice;
@@ -41,10 +43,13 @@ pub use identity::{
     SessionId,
 };
 pub use member::{ForcedError, Member, Survivor, Usage, View, plan_forced_recovery};
+pub use membership::{
+    ChangeRefusal, MemberRecord, MemberRole, Membership, MembershipChange, NewMember,
+};
 pub use message::{Incoming, Message, Sender, Stream};
 pub use notice::{
-    Counters, FailStop, Notice, Role, SnapshotRefusal, Stall, TimerKind, TransferOutcome,
-    TransferRefusal,
+    ChangeOutcome, Counters, FailStop, Notice, Role, SnapshotRefusal, Stall, TimerKind,
+    TransferOutcome, TransferRefusal,
 };
 pub use position::{Position, PositionRange};
 pub use read::{Query, ReadAnswer, ReadLevel, ReadOutcome, ReadRefusal};

@@ -149,6 +149,18 @@ marks! {
         cd20_each_reply_waits_for_what_its_message_asked_for,
     RECOVERED_BY_FORCE forced_recovery_is_learnt_of
         cd10_a_group_that_lost_what_it_held_goes_on_by_force,
+    MEMBERSHIP_IN_EFFECT membership_comes_into_effect
+        mb20_a_group_grows_and_shrinks_under_load,
+    MEMBERSHIP_CUT membership_is_cut
+        e61_a_cut_brings_the_former_membership_back,
+    CHANGE_COMPLETED joint_phase_is_completed
+        mb20_a_group_grows_and_shrinks_under_load,
+    LEADER_REMOVED leader_has_removed_itself
+        e59_a_leader_that_removes_itself_counts_itself_no_more,
+    TOLD_OF_REMOVAL removed_member_is_told
+        e58_a_removed_member_disturbs_nobody_and_is_told,
+    OBSERVER_LEARNS who_is_no_voter_yet_learns_of_who_asks_it
+        e65_a_voter_that_does_not_know_it_yet_learns_of_who_asks,
     WINDOW_WRAPS frame_lies_around_the_end_of_a_ring
         a_full_outlet_takes_nothing_until_it_is_released,
 }

@@ -267,6 +267,16 @@ pub enum Message {
         /// The end of what there is room for.
         limit: Position,
     },
+    /// The receiver is no member any more: whoever tells it has a committed membership without it
+    /// (E58).
+    Removed {
+        /// The sender's current term.
+        term: Term,
+        /// The end of that membership's frame, or of a later one.
+        position: Position,
+        /// The newest incarnation of the receiver that was removed.
+        incarnation: Incarnation,
+    },
     /// What the sender lacks. Each range lies within one epoch.
     Nak {
         /// Of which stream.

@@ -1,7 +1,9 @@
 //! What a member tells those who watch it: typed notices, counters, and the reason of a fail-stop.
 
+pub use crate::counters::Counters;
 use crate::frame::SnapshotCause;
 use crate::identity::{Life, MemberId, RecoveryEpoch, SessionId};
+use crate::membership::ChangeRefusal;
 use crate::position::Position;
 use crate::snapshot::SnapshotError;
 use crate::term::Term;
@@ -238,6 +240,34 @@ pub enum Notice {
         /// All before it was kept; what was promised at or behind it, in epochs before, is lost.
         kept: Position,
     },
+    /// Who is a member has changed, as far as this member's log goes: by a frame that was verified,
+    /// or by a cut that took one away. [`crate::Member::membership`] says who is.
+    Membership {
+        /// The end of the frame that is in effect; zero for the membership of the formation.
+        position: Position,
+        /// Whether voters are changing.
+        joint: bool,
+    },
+    /// A membership that this member was told of with `Notice::Membership` is committed.
+    MembershipCommitted {
+        /// The end of its frame.
+        position: Position,
+        /// Whether voters are changing: then another follows.
+        joint: bool,
+    },
+    /// What came of a change that the host asked for with `Event::ChangeMembership`. Each one is
+    /// answered once, unless the member stops.
+    ChangeMembership {
+        /// The number that the host gave it.
+        request: u64,
+        /// What came of it.
+        outcome: ChangeOutcome,
+    },
+    /// This member is none any more: it stands for no election, and nobody counts it.
+    Removed {
+        /// The end of the frame that says so.
+        position: Position,
+    },
     /// By this leader's clock more time has passed since it was last served than log time goes on by
     /// at once ([`Timing::log_time_step_max`](crate::Timing::log_time_step_max)): it was stopped, or
     /// its clock jumped. Timers of the service are late by what does not count.
@@ -311,6 +341,18 @@ impl Stall {
             Self::Disk | Self::Service | Self::Installation => None,
         }
     }
+}
+
+/// What came of a change of the members.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum ChangeOutcome {
+    /// It is complete, and committed.
+    Done {
+        /// The end of its last frame.
+        position: Position,
+    },
+    /// It is not, or is not known to be.
+    Refused(ChangeRefusal),
 }
 
 /// What came of a demanded transfer of leadership.
@@ -422,6 +464,8 @@ pub enum Abdication {
     StorageFull,
     /// The host stops.
     Shutdown,
+    /// It is no voter any more (E59).
+    Removed,
 }
 
 /// Why a member went inert: an invariant or the storage broke. Nothing is guessed.
@@ -487,6 +531,12 @@ pub enum FailStop {
         /// The term.
         term: Term,
     },
+    /// The log would be cut below a membership that must have been committed (rule 14).
+    #[error("the log would be cut at {at}, below a membership that was committed")]
+    MembershipCut {
+        /// Where it would be cut.
+        at: Position,
+    },
     /// Another life of this very member is running.
     #[error("another process runs as this member")]
     Twin,
@@ -523,72 +573,8 @@ impl FailStop {
             Self::TooManyTimers => "too_many_timers",
             Self::ReplyTooLong => "reply_too_long",
             Self::OtherLevel { .. } => "other_level",
+            Self::MembershipCut { .. } => "membership_cut",
             Self::Twin => "twin",
         }
     }
-}
-
-/// What a member has counted since it was constructed. None of it is part of its state.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Counters {
-    /// Reads that were answered.
-    pub reads_answered: u64,
-    /// Reads that were refused.
-    pub reads_refused: u64,
-    /// Rounds of heartbeats that were sent for reads.
-    pub read_rounds: u64,
-    /// Elections that this member won.
-    pub elections_won: u64,
-    /// Canvasses that this member began.
-    pub canvasses: u64,
-    /// NAK datagrams that it sent for the log.
-    pub naks_sent: u64,
-    /// Ranges in them.
-    pub nak_ranges_sent: u64,
-    /// NAK datagrams that it received.
-    pub naks_received: u64,
-    /// Repair bytes that it sent.
-    pub repair_bytes_sent: u64,
-    /// Repair datagrams that it sent (retransmits).
-    pub repairs_sent: u64,
-    /// Ranges that it could not or would not send, for want of bytes or budget.
-    pub repairs_refused: u64,
-    /// Log bytes that it received twice.
-    pub duplicate_bytes: u64,
-    /// Log slices dropped: not of the adopted history, or outside the window.
-    pub slices_dropped: u64,
-    /// Frames whose checksum failed in the window; their bytes are asked for again.
-    pub frames_rejected: u64,
-    /// Times that the log was cut by an adopted history.
-    pub cuts: u64,
-    /// Datagrams of unknown senders, old lives, or without meaning in the current state.
-    pub datagrams_ignored: u64,
-    /// Completions of another life or of a voided operation.
-    pub completions_ignored: u64,
-    /// Duplicates of messages that were suppressed at admission or at apply.
-    pub duplicates_suppressed: u64,
-    /// Messages appended as leader.
-    pub messages_appended: u64,
-    /// Messages handed to the service.
-    pub messages_applied: u64,
-    /// Snapshots that were taken and stored.
-    pub snapshots_stored: u64,
-    /// Snapshots that the host could not store.
-    pub snapshots_failed: u64,
-    /// Markers that were met while a snapshot was under way.
-    pub snapshots_skipped: u64,
-    /// Times that the beginning of the log was purged.
-    pub purges: u64,
-    /// Transfers of snapshots of others that were begun.
-    pub snapshot_fetches: u64,
-    /// Bytes of them that were received, each counted once.
-    pub snapshot_bytes_received: u64,
-    /// Bytes of snapshots that were sent to others.
-    pub snapshot_bytes_sent: u64,
-    /// Snapshots of others that could not be used.
-    pub snapshots_rejected: u64,
-    /// Replies that were sent again from a reply window.
-    pub replies_resent: u64,
-    /// Times that admission stopped for want of room.
-    pub back_pressure: u64,
 }

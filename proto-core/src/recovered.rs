@@ -7,10 +7,15 @@ use smallvec::SmallVec;
 use crate::config::ConfigError;
 use crate::frame::Level;
 use crate::identity::{BootEpoch, Life, MemberId, RecoveryEpoch};
+use crate::membership::Membership;
 use crate::position::Position;
 use crate::snapshot::{Snapshot, SnapshotPoint};
 use crate::term::{Chain, Term, TermHistory, Vote};
 use crate::time::LogTime;
+
+/// As many of the newest memberships of a log as may come into effect: a leader changes nothing
+/// before the last change is committed, so all but the newest one are.
+pub const MEMBERSHIPS_KEPT: usize = 2;
 
 /// What a member finds of its former lives: all of it durable.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -33,6 +38,9 @@ pub struct Recovered {
     /// The newest term whose opening frame is in the log, and what its leader takes for committed;
     /// `None` when that frame is not there, or was purged.
     pub opened: Option<(Term, Level)>,
+    /// The newest memberships in the log, [`MEMBERSHIPS_KEPT`] at most, each with the end of its
+    /// frame, the newest last: all that can be in effect, now or when the log is cut (rule 14).
+    pub memberships: Vec<(Position, Membership)>,
     /// What was last remembered of the other members (rule 9).
     pub peers: Vec<PeerRecord>,
     /// The newest snapshot that can be used, if there is one: the core's part. The service comes
@@ -74,6 +82,7 @@ impl Recovered {
             chain: Chain::default(),
             log_time: LogTime(0),
             opened: None,
+            memberships: Vec::new(),
             peers: Vec::new(),
             snapshot: None,
             forced: None,

@@ -5,7 +5,7 @@
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
-//! | 0 | 2 | version of this layout, 2; 3, and else the same, in a volatile term |
+//! | 0 | 2 | version of this layout: 2, or 4 with members; one more in a volatile term |
 //! | 2 | 6 | zeros |
 //! | 8 | 8 | position: the end of the marker's frame |
 //! | 16 | 8 | term of the byte before it |
@@ -15,7 +15,7 @@
 //! | 44 | 4 | sessions |
 //! | 48 | 4 | timers |
 //! | 52 | 4 | readmitted lives |
-//! | 56 | … | lines, sessions, timers and lives, by rising term, id, number and member |
+//! | 56 | … | lines, sessions, timers and lives, by rising term, id, number and member; the members |
 //!
 //! A **line** is one that owns bytes before the position, which all members have alike: term, base,
 //! chain, the leader's boot epoch (8 bytes each), its incarnation, the recovery epoch (4 each), the
@@ -24,7 +24,10 @@
 //! the message's position, the number of bytes (8 each), and the bytes. A **timer** is its number
 //! and its deadline (8 each). A **readmitted life** is the newest one that the log has readmitted
 //! of a member: the position of the frame that first did so, the boot epoch (8 each), the
-//! incarnation (4), the member (2), zeros (2). Nothing follows the last one.
+//! incarnation (4), the member (2), zeros (2). The **members**, in versions 4 and 5, are the end of
+//! the frame that said who is one (8), and the list as [`crate::membership`] lays it out. A group
+//! whose log has never said so writes versions 2 and 3: its members are those of its formation.
+//! Nothing follows.
 
 mod seed;
 
@@ -42,6 +45,8 @@ pub use seed::GroupSeed;
 pub const SNAPSHOT_VERSION: u16 = 2;
 /// That of volatile terms: the same layout, from which a program that knows no levels keeps away.
 pub const SNAPSHOT_VERSION_VOLATILE: u16 = 3;
+/// What is added to the version of a snapshot that says who is a member.
+const VERSION_WITH_MEMBERS: u16 = 2;
 
 /// Where a snapshot stands in the log.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -117,7 +122,8 @@ pub enum SnapshotError {
     Trailing,
     /// Another version wrote them.
     #[error(
-        "its layout has version {found}, and this program knows {SNAPSHOT_VERSION} and {SNAPSHOT_VERSION_VOLATILE}"
+        "its layout has version {found}, and this program knows {SNAPSHOT_VERSION} to {}",
+        SNAPSHOT_VERSION_VOLATILE + VERSION_WITH_MEMBERS
     )]
     Version {
         /// The version.
@@ -158,16 +164,22 @@ impl SnapshotPoint {
     /// # Errors
     /// [`SnapshotError::Truncated`], [`SnapshotError::Version`].
     pub fn read(bytes: &[u8]) -> Result<Self, SnapshotError> {
-        read_point(&mut Fields(bytes)).map(|(point, _)| point)
+        read_point(&mut Fields(bytes)).map(|(point, ..)| point)
     }
 }
 
-/// Takes a point, and the level of its term, which the version before it says, off the front of
-/// `fields`.
-pub(crate) fn read_point(fields: &mut Fields<'_>) -> Result<(SnapshotPoint, Level), SnapshotError> {
-    let level = match fields.u16()? {
-        SNAPSHOT_VERSION => Level::Durable,
-        SNAPSHOT_VERSION_VOLATILE => Level::Volatile,
+/// Takes a point off the front of `fields`, and what the version before it says: the level of its
+/// term, and whether there are members.
+pub(crate) fn read_point(
+    fields: &mut Fields<'_>,
+) -> Result<(SnapshotPoint, Level, bool), SnapshotError> {
+    const DURABLE: u16 = SNAPSHOT_VERSION + VERSION_WITH_MEMBERS;
+    const VOLATILE: u16 = SNAPSHOT_VERSION_VOLATILE + VERSION_WITH_MEMBERS;
+    let (level, has_members) = match fields.u16()? {
+        SNAPSHOT_VERSION => (Level::Durable, false),
+        SNAPSHOT_VERSION_VOLATILE => (Level::Volatile, false),
+        DURABLE => (Level::Durable, true),
+        VOLATILE => (Level::Volatile, true),
         found => return Err(SnapshotError::Version { found }),
     };
     fields.take(6)?;
@@ -177,14 +189,20 @@ pub(crate) fn read_point(fields: &mut Fields<'_>) -> Result<(SnapshotPoint, Leve
         chain: Chain(fields.u64()?),
         time: LogTime(fields.u64()?),
     };
-    Ok((point, level))
+    Ok((point, level, has_members))
 }
 
-pub(crate) fn write_point(point: &SnapshotPoint, level: Level, out: &mut Vec<u8>) {
+pub(crate) fn write_point(
+    point: &SnapshotPoint,
+    level: Level,
+    has_members: bool,
+    out: &mut Vec<u8>,
+) {
     let version = match level {
         Level::Volatile => SNAPSHOT_VERSION_VOLATILE,
         Level::Durable | Level::Unknown(_) => SNAPSHOT_VERSION,
     };
+    let version = version + if has_members { VERSION_WITH_MEMBERS } else { 0 };
     out.extend_from_slice(&version.to_le_bytes());
     out.extend_from_slice(&[0; 6]);
     for word in [point.position.0, point.term.0, point.chain.0, point.time.0] {
@@ -225,22 +243,22 @@ impl<'a> Fields<'a> {
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], SnapshotError> {
+    pub(crate) fn bytes<const N: usize>(&mut self) -> Result<[u8; N], SnapshotError> {
         let (taken, rest) = self.0.split_first_chunk().ok_or(SnapshotError::Truncated)?;
         self.0 = rest;
         Ok(*taken)
     }
 
     pub(crate) fn u16(&mut self) -> Result<u16, SnapshotError> {
-        self.array().map(u16::from_le_bytes)
+        self.bytes().map(u16::from_le_bytes)
     }
 
     pub(crate) fn u32(&mut self) -> Result<u32, SnapshotError> {
-        self.array().map(u32::from_le_bytes)
+        self.bytes().map(u32::from_le_bytes)
     }
 
     pub(crate) fn u64(&mut self) -> Result<u64, SnapshotError> {
-        self.array().map(u64::from_le_bytes)
+        self.bytes().map(u64::from_le_bytes)
     }
 
     /// A position of the log, which has an end (E96).

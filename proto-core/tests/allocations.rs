@@ -173,6 +173,7 @@ fn new_host(member: u16) -> Host {
         durability: Durability::default(),
         member: life.member,
         voters: (1..=MEMBERS).map(|member| (MemberId(member), endpoint(member))).collect(),
+        joins: false,
         seed: u64::from(member),
         timing: Timing::default(),
         // Small, so that the ring wraps several times.

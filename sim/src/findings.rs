@@ -106,7 +106,7 @@ pub fn rule(id: &str) -> &'static str {
 }
 
 /// The rules by id. TESTING.md has those of the catalogue in the same words.
-const RULES: [(&str, &str); 60] = [
+const RULES: [(&str, &str); 61] = [
     (
         "S1",
         "At most one life of one member ever leads a term. A leader that hears another one of \
@@ -162,8 +162,17 @@ const RULES: [(&str, &str); 60] = [
         "S21",
         "Nothing is sent beyond the receiver's limit, and no limit moves back within an epoch.",
     ),
-    ("S22", "All lives run with the same voters (as far as it goes without membership changes)."),
-    ("S23", "Who leads has the durable votes of a quorum of voters."),
+    (
+        "S22",
+        "Who is a member is what the group was formed with or what the log says; it changes one \
+         change at a time, in two phases where voters change, and by a leader that has committed \
+         in its term.",
+    ),
+    (
+        "S23",
+        "Who leads has the durable votes of a quorum of voters, of both halves while they change; \
+         who is no voter does not stand.",
+    ),
     (
         "S24",
         "Members at one position lay out and store the same snapshot, however they came there, \
@@ -223,6 +232,7 @@ const RULES: [(&str, &str); 60] = [
          two election time-outs.",
     ),
     ("N1", "A stall is told once, and not again before its end was told."),
+    ("L11", "A change of members that is under way is completed."),
     ("L1", "One leader that all know, and that stays for 50 election time-outs."),
     ("L2", "A reply to each outstanding and to a fresh request."),
     ("L3", "All members level: positions, histories, digests, replicated state."),

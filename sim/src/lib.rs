@@ -39,6 +39,7 @@ mod ledger;
 pub mod linearizability;
 mod lives;
 mod members;
+mod membership;
 pub mod mutants;
 mod network;
 mod node;
@@ -68,7 +69,8 @@ pub use network::{
 pub use report::{Finding, Mark, Outcome, Tally};
 pub use scheduler::Scheduler;
 pub use swarm::{
-    DiskOptions, FaultClass, FaultClasses, FaultOptions, MICRO, MILLI, NamedSchedule,
-    NetworkOptions, ProcessOptions, SCHEDULES, SECOND, SnapshotOptions, Swarm, Workload,
+    DiskOptions, FaultClass, FaultClasses, FaultOptions, MICRO, MILLI, MembershipOptions,
+    NamedSchedule, NetworkOptions, ProcessOptions, SCHEDULES, SECOND, SnapshotOptions, Swarm,
+    Workload,
 };
 pub use world::{Replicated, ServiceFactory, World};

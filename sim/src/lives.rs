@@ -1,11 +1,10 @@
 //! The lives of members: starts, refusals to start, stops, and ends.
 
-use quorate_core::{Event, FailStop, MemberConfig, MemberId, RecoveryEpoch};
+use quorate_core::{Event, FailStop, MemberConfig, RecoveryEpoch};
 
 use crate::dice::ALWAYS;
 use crate::disk::Refusal;
 use crate::faults::Fault;
-use crate::network::Place;
 use crate::node::{Broken, Node};
 use crate::observers::Observed;
 use crate::report::Mark;
@@ -18,13 +17,13 @@ const STOP_TIMEOUT: u64 = 500 * MILLI;
 impl World {
     /// Starts a new life of the member at `node`, if none runs.
     pub(crate) fn start(&mut self, node: usize) {
-        if self.nodes[node].member.is_some() || self.nodes[node].is_given_up {
+        let is_there = self.nodes[node].member.is_some() || !self.is_invited(node);
+        if is_there || self.nodes[node].is_given_up {
             return;
         }
         let mut service = (self.services)(&self.swarm);
         let seed = self.dice.process.bits();
-        let voters = (1..=self.nodes.len() as u16).map(MemberId);
-        let voters = voters.map(|id| (id, Place::Member(id).endpoint())).collect();
+        let (voters, joins) = self.known_to(node);
         let host = &mut self.nodes[node];
         if self.swarm.faults.classes.has(FaultClass::ClockZero) {
             host.clock.restart(self.now);
@@ -55,6 +54,7 @@ impl World {
             durability: self.swarm.durability,
             member: host.id,
             voters,
+            joins,
             seed,
             timing: self.swarm.timing_of(node),
             limits: self.swarm.limits.clone(),

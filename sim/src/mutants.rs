@@ -50,7 +50,7 @@ pub const NOT_FOUND_BY: [(&str, &str); 2] = [
 ];
 
 /// Invariants and a mutant that each of them finds: what it says was seen to be true of a mistake.
-pub const FOUND_BY: [(&str, u32); 55] = [
+pub const FOUND_BY: [(&str, u32); 56] = [
     ("S1", mutant::TWO_LEADERS_MERGE),
     ("S2", mutant::DOUBLE_VOTE),
     ("S3", mutant::VOTE_BEFORE_DURABLE),
@@ -98,6 +98,7 @@ pub const FOUND_BY: [(&str, u32); 55] = [
     ("L7", mutant::TRANSFER_STICKS),
     ("L8", mutant::TIMERS_FIRE_ONCE_A_TERM),
     ("L10", mutant::CONNECTIONS_STAY),
+    ("L11", mutant::CHANGES_STAY_JOINT),
     ("L15", mutant::SERVES_LATE),
     ("E16", mutant::TRANSFER_DOES_NOT_WAIT),
     ("E47", mutant::WIPED_MEMBER_COUNTS),
@@ -177,6 +178,22 @@ pub const OF_VOLATILE_WORLDS: [u32; 8] = [
     mutant::LEVEL_IS_LOST_WITH_THE_LEADER,
 ];
 
+/// Mistakes that show only where members come and go.
+pub const OF_WORLDS_WITH_CHANGES: [u32; 12] = [
+    mutant::JOINT_COUNTS_ONE_HALF,
+    mutant::CHANGES_BEFORE_ITS_TERM,
+    mutant::MEMBERSHIP_SURVIVES_CUT,
+    mutant::OBSERVERS_COUNT,
+    mutant::LEAVING_LEADER_COUNTS_ITSELF,
+    mutant::COMPLETES_BEFORE_COMMIT,
+    mutant::SNAPSHOT_WITHOUT_MEMBERS,
+    mutant::FORMER_MEMBER_IS_TAKEN,
+    mutant::OBSERVERS_STAND,
+    mutant::CHANGES_OVERLAP,
+    mutant::REMOVED_STAND_ON,
+    mutant::CHANGES_STAY_JOINT,
+];
+
 /// Those of them that seeds find, besides their cases. Of the others one needs a disk that is
 /// slower than the first election, and one a datagram of a former life that is late by a whole
 /// life.
@@ -224,8 +241,12 @@ pub fn hunt(only: Option<u32>, seeds: u64, steps: u64, mut report: impl FnMut(&F
             budget,
             service,
         };
-        let is_volatile = OF_VOLATILE_WORLDS.contains(&mutant.number);
-        let schedule = crate::swarm::NamedSchedule::named("volatile").filter(|_| is_volatile);
+        let of = match mutant.number {
+            number if OF_VOLATILE_WORLDS.contains(&number) => "volatile",
+            number if OF_WORLDS_WITH_CHANGES.contains(&number) => "members",
+            _ => "",
+        };
+        let schedule = crate::swarm::NamedSchedule::named(of);
         let swept = sweep.run_under(schedule, |_| {});
         let first = swept.findings.into_iter().next();
         let fate = Fate { mutant, killed: first.map(|first| (first.seed, first)) };

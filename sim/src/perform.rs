@@ -115,6 +115,7 @@ impl World {
             Notice::SessionClosed { .. } => self.tally.saw(Mark::SessionClosed),
             Notice::Stalled { .. } => self.tally.saw(Mark::Stalled),
             Notice::Transfer { request, outcome } => self.note_transfer(request, outcome),
+            Notice::ChangeMembership { request, outcome } => self.note_change(request, outcome),
             Notice::SnapshotFetchBegun { .. } => self.tally.saw(Mark::FetchBegun),
             Notice::SnapshotRejected { .. } => self.tally.saw(Mark::FetchRejected),
             Notice::SnapshotInstalled { .. } => self.tally.saw(Mark::FetchInstalled),

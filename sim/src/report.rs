@@ -132,6 +132,8 @@ marks! {
     LeaderChange "leader changes",
     TransferDemanded "transfers of leadership demanded",
     TransferDone "transfers of leadership done",
+    MembersChanged "changes of members done",
+    ChangeRefused "changes of members refused",
     TransferRefused "transfers of leadership refused",
     Stalled "stalls told",
     LogCut "logs cut",
@@ -215,6 +217,7 @@ impl Mark {
             // In volatile worlds only, which seeds are not drawn for: a sweep of those has to see
             // them.
             Self::StoppedInOrder | Self::StoppedInDoubt => u64::MAX,
+            Self::MembersChanged | Self::ChangeRefused => u64::MAX,
             // In 1 of 400 seeds: most find the damage at their start, or begin behind it.
             Self::StoppedByDamage => 2_000,
             // In 1 of 32 seeds a quorum is spared.

@@ -34,6 +34,7 @@ pub(crate) enum Occurrence {
     Submit { client: usize },
     Restart { node: usize },
     AskForSnapshot,
+    ChangeMembers,
     NextFault,
     Begin(Plan),
     Fault(Fault),
@@ -49,6 +50,7 @@ pub(crate) struct WorldDice {
     pub(crate) calm: Dice,
     pub(crate) snapshots: Dice,
     pub(crate) reads: Dice,
+    pub(crate) members: Dice,
 }
 
 /// Makes the service of one member.
@@ -110,6 +112,8 @@ pub struct World {
     pub(crate) hunted: (u64, Vec<usize>),
     /// The members that have each other's disks.
     pub(crate) swapped: Option<(usize, usize)>,
+    /// What the operator of a world whose members change knows and has done.
+    pub(crate) operator: crate::membership::Operator,
     /// The faults that began so far.
     pub(crate) plans: Vec<Plan>,
     /// Demands of the operator so far, and those that came about.
@@ -200,10 +204,12 @@ impl World {
                 calm: Dice::new(seed, "calm"),
                 snapshots: Dice::new(seed, "snapshots"),
                 reads: Dice::new(seed, "reads"),
+                members: Dice::new(seed, "members"),
             },
             doomed: draw_doomed(seed, swarm.members),
             hunted: (0, Vec::new()),
             swapped: None,
+            operator: crate::membership::Operator::default(),
             plans: Vec::new(),
             demanded: 0,
             transferred: BTreeSet::new(),
@@ -284,7 +290,7 @@ impl World {
 
     /// Runs the phase of faults only.
     pub fn run_faults(&mut self, steps: u64) {
-        for node in 0..self.nodes.len() {
+        for node in 0..self.swarm.formed() {
             let at = self.dice.process.between(0, 5 * MILLI);
             self.queue.push(at, Occurrence::Restart { node });
         }
@@ -296,6 +302,9 @@ impl World {
         }
         if self.swarm.snapshots.interval > 0 {
             self.queue.push(MILLI, Occurrence::AskForSnapshot);
+        }
+        if self.swarm.members_change() {
+            self.queue.push(MILLI, Occurrence::ChangeMembers);
         }
         if self.swarm.faults.from_start {
             self.queue.push(MILLI, Occurrence::NextFault);
@@ -406,6 +415,7 @@ impl World {
             Occurrence::Submit { client } => self.client_submits(client),
             Occurrence::Restart { node } => self.start(node),
             Occurrence::AskForSnapshot => self.ask_for_snapshot(),
+            Occurrence::ChangeMembers => self.change_members(),
             Occurrence::NextFault => {
                 self.next_fault();
                 self.look_who_is_well();

@@ -120,6 +120,7 @@ impl RoomOptions {
             durability: Durability::default(),
             member: id(index),
             voters: voters.collect(),
+            joins: false,
             seed: 7 + index as u64,
             timing: Timing { session_timeout: Duration::from_millis(60_000), ..Timing::default() },
             limits: Limits {

@@ -171,6 +171,10 @@ fn consensus(source: &mut Gen) -> Message {
             received: position(source),
             limit: position(source),
         },
+        18 => {
+            let incarnation = Incarnation(any(source));
+            Message::Removed { term, position: position(source), incarnation }
+        }
         13 => {
             let boot_epoch = BootEpoch(any(source));
             Message::Registered { term, boot_epoch, newest: position(source) }

@@ -168,6 +168,7 @@ fn consensus(fill: Fill) -> Vec<Message> {
             limit: Position(position.0 / 2),
         },
         Message::Registered { term, boot_epoch: BootEpoch(number ^ 6), newest: position },
+        Message::Removed { term, position, incarnation: Incarnation(number as u32 ^ 7) },
         Message::LevelGrant {
             term,
             round,

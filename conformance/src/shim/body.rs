@@ -183,6 +183,9 @@ struct ConfigBody {
     member: u16,
     /// Each member's endpoint, as 36 hexadecimal digits.
     voters: BTreeMap<u16, String>,
+    /// Whether this member came later, and only receives.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    joins: bool,
     seed: u64,
     timing: TimingBody,
     limits: LimitsBody,
@@ -205,6 +208,10 @@ struct RecoveredBody {
     /// The newest term whose opening frame is in the log, and the code of its level.
     #[serde(default)]
     opened: Option<(u64, u8)>,
+    /// The newest lists of members in the log: the end of each one's frame, and the list as
+    /// hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    memberships: Vec<(u64, String)>,
     peers: Vec<PeerBody>,
     /// The core's part of the snapshot to begin with, as hexadecimal digits. The service has its
     /// part already.
@@ -297,6 +304,7 @@ impl Begin {
             recovery_epoch,
             member,
             voters,
+            joins,
             seed,
             timing,
             limits,
@@ -308,6 +316,7 @@ impl Begin {
             recovery_epoch: recovery_epoch.0,
             member: member.0,
             voters: voters.collect(),
+            joins: *joins,
             seed: *seed,
             timing: TimingBody::from(timing),
             limits: LimitsBody::from(limits),
@@ -322,12 +331,14 @@ impl Begin {
             chain,
             log_time,
             opened,
+            memberships,
             peers,
             snapshot,
             forced,
         } = recovered;
         let recovered = RecoveredBody {
             opened: opened.map(|(term, level)| (term.0, super::found::code(level))),
+            memberships: memberships.iter().map(|it| super::found::members_body(it)).collect(),
             life: LifeBody::from(life),
             vote: VoteBody::from(vote),
             history: lines(history),
@@ -361,6 +372,7 @@ impl Begin {
                 },
                 member: MemberId(config.member),
                 voters: voters.collect::<Option<_>>()?,
+                joins: config.joins,
                 seed: config.seed,
                 timing: config.timing.to()?,
                 limits: config.limits.to()?,
@@ -374,6 +386,7 @@ impl Begin {
                 chain: Chain(recovered.chain),
                 log_time: LogTime(recovered.log_time),
                 opened: recovered.opened.map(super::found::of),
+                memberships: super::found::members(&recovered.memberships)?,
                 peers: recovered.peers.iter().map(PeerBody::to).collect::<Option<_>>()?,
                 snapshot,
                 forced: recovered.forced.map(super::found::forced),
@@ -536,12 +549,12 @@ pub(super) fn endpoint(text: &str) -> Option<Endpoint> {
 }
 
 /// Bytes as hexadecimal digits.
-fn digits(bytes: &[u8]) -> String {
+pub(super) fn digits(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The bytes that these digits are.
-fn bytes(text: &str) -> Option<Vec<u8>> {
+pub(super) fn bytes(text: &str) -> Option<Vec<u8>> {
     let digit = |digit: u8| (digit as char).to_digit(16).map(|value| value as u8);
     let (pairs, rest) = text.as_bytes().as_chunks();
     let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));

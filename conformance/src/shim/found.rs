@@ -3,11 +3,11 @@
 
 use quorate_core::frame::Level;
 use quorate_core::{
-    BootEpoch, ForcedRecovery, MemberId, PeerRecord, Position, RecoveryEpoch, Term,
+    BootEpoch, ForcedRecovery, MemberId, Membership, PeerRecord, Position, RecoveryEpoch, Term,
 };
 use serde::{Deserialize, Serialize};
 
-use super::body::LifeBody;
+use super::body::{LifeBody, bytes, digits};
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct PeerBody {
@@ -51,6 +51,20 @@ pub(super) const fn of((term, code): (u64, u8)) -> (Term, Level) {
         code => Level::Unknown(code),
     };
     (Term(term), level)
+}
+
+/// A list of members, and the end of its frame.
+pub(super) fn members_body((end, membership): &(Position, Membership)) -> (u64, String) {
+    let mut list = Vec::new();
+    membership.write(&mut list);
+    (end.0, digits(&list))
+}
+
+/// What [`members_body`] made of them; `None` if one is no list.
+pub(super) fn members(bodies: &[(u64, String)]) -> Option<Vec<(Position, Membership)>> {
+    let read =
+        |(end, text): &(u64, String)| Some((Position(*end), Membership::read(&bytes(text)?).ok()?));
+    bodies.iter().map(read).collect()
 }
 
 /// The forced recovery that began the epoch of a directory.

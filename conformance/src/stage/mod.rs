@@ -286,6 +286,7 @@ fn machine(options: &Options, seed: u64, number: u16) -> Machine {
         durability: options.durability,
         member: id,
         voters,
+        joins: false,
         seed: quorate_core::hash::mix(seed, u64::from(number)),
         timing: Timing { candidacy_delay: Duration(delay), ..options.timing.clone() },
         limits: options.limits.clone(),

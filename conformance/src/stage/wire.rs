@@ -96,6 +96,7 @@ pub const fn kind_of(message: &Message) -> &'static str {
         Message::Holding { .. } => "holding",
         Message::Impaired { .. } => "impaired",
         Message::Registered { .. } => "registered",
+        Message::Removed { .. } => "removed",
         Message::LevelGrant { .. } => "level_grant",
         Message::Nak { .. } => "nak",
         Message::Unavailable { .. } => "unavailable",

@@ -431,7 +431,7 @@ impl ReferenceNode {
     fn endpoint(&self, to: Destination) -> Option<Endpoint> {
         match to {
             Destination::Client(endpoint) => Some(endpoint),
-            Destination::Member(member) => self.member.config().voters.get(&member).copied(),
+            Destination::Member(member) => self.member.endpoint_of(member),
         }
     }
 

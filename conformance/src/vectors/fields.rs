@@ -160,6 +160,13 @@ fn levels(message: &Message) -> (&'static str, Value) {
                 "newest": number(newest.0),
             }),
         ),
+        Message::Removed { term, position, incarnation } => (
+            "Removed",
+            json!({
+                "term": number(term.0), "position": number(position.0),
+                "incarnation": number(u64::from(incarnation.0)),
+            }),
+        ),
         Message::LevelGrant { term, round, candidate, line, key, level, impaired } => (
             "LevelGrant",
             json!({

@@ -142,6 +142,10 @@ fn levels(value: u64) -> Vec<(&'static str, Message)> {
         ),
         ("impaired", Message::Impaired { term, sequence: value, round, received: at, limit: at }),
         ("registered", Message::Registered { term, boot_epoch: BootEpoch(value), newest: at }),
+        (
+            "removed",
+            Message::Removed { term, position: at, incarnation: Incarnation(value as u32) },
+        ),
         ("level_grant", {
             let (candidate, line) = (MemberId(value as u16), Term(value));
             let (level, impaired) = (Level::Volatile, true);

@@ -272,6 +272,7 @@ impl Configuration {
             durability: self.durability,
             member: self.member,
             voters: endpoints.collect(),
+            joins: false,
             seed,
             timing: self.timing.clone(),
             limits: self.limits.clone(),

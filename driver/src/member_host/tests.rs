@@ -142,6 +142,7 @@ fn world_of(voters: u16, room: bool, durability: Durability) -> World {
         durability,
         member: MemberId(1),
         voters: (1..=voters).map(|id| (MemberId(id), Endpoint([id as u8; 18]))).collect(),
+        joins: false,
         seed: 1,
         timing: Timing::default(),
         limits: Limits::default(),

@@ -119,6 +119,7 @@ fn member() -> Member {
         durability: Durability::default(),
         member: MemberId(1),
         voters,
+        joins: false,
         seed: 1,
         timing: Timing::default(),
         limits: Limits::default(),

@@ -273,7 +273,7 @@ impl ActionHash {
 fn endpoint(member: &Member, to: Destination) -> Option<Endpoint> {
     match to {
         Destination::Client(endpoint) => Some(endpoint),
-        Destination::Member(id) => member.config().voters.get(&id).copied(),
+        Destination::Member(id) => member.endpoint_of(id),
     }
 }
 

@@ -10,6 +10,7 @@ use quorate_core::{
     TermHistory, TermLine, Timing, Vote,
 };
 
+use super::changes;
 use super::fields::{Reader, Writer};
 
 /// The most of any count among the limits that a recording may say: memory follows from it.
@@ -76,6 +77,7 @@ impl Beginning {
             out.u64(queries_max as u64);
             out.u32(lease.map_or(0, |lease| lease.drift_per_mille));
         }
+        changes::write_members(config, recovered, out);
     }
 
     pub(super) fn read(fields: &mut Reader<'_>) -> Option<Self> {
@@ -84,6 +86,7 @@ impl Beginning {
         let mut config = read_config(fields)?;
         let mut recovered = read_recovered(fields)?;
         let now = Instant(fields.u64()?);
+        changes::read_members(fields, &mut config, &mut recovered)?;
         read_of_reads(fields, &mut config)?;
         let is_forced = fields.0.len() >= FORCED_BYTES;
         let behind = if is_forced { FORCED_BYTES } else { 0 };
@@ -132,8 +135,9 @@ fn write_config(config: &MemberConfig, out: &mut Writer) {
         seed,
         timing,
         limits,
-        // Behind all else, and only where it is not what it always was.
+        // Behind all else, and only where they are not what they always were.
         durability: _,
+        joins: _,
     } = config;
     out.u64(group.0);
     out.u32(recovery_epoch.0);
@@ -160,7 +164,18 @@ fn read_config(fields: &mut Reader<'_>) -> Option<MemberConfig> {
     let timing = read_timing(fields)?;
     let limits = read_limits(fields)?;
     let durability = Durability::Durable;
-    Some(MemberConfig { group, recovery_epoch, member, voters, seed, timing, limits, durability })
+    let joins = false;
+    Some(MemberConfig {
+        group,
+        recovery_epoch,
+        member,
+        voters,
+        joins,
+        seed,
+        timing,
+        limits,
+        durability,
+    })
 }
 
 /// In the order in which they are written; without `..`, so that a new one is not forgotten.
@@ -336,6 +351,7 @@ fn write_recovered(recovered: &Recovered, out: &mut Writer) {
         // Behind all else.
         opened: _,
         forced: _,
+        memberships: _,
         peers,
         snapshot,
     } = recovered;

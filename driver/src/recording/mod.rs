@@ -20,6 +20,7 @@
 
 mod action_hash;
 mod beginning;
+mod changes;
 mod fields;
 mod frames;
 mod ports;

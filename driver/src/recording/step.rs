@@ -8,6 +8,7 @@ use quorate_core::{
     SnapshotManifest,
 };
 
+use super::changes;
 use super::fields::{Reader, Writer};
 use super::reads;
 
@@ -28,6 +29,7 @@ const SNAPSHOT_READ: u8 = 14;
 const SNAPSHOT_WHOLE: u8 = 15;
 const READ: u8 = 16;
 const READ_SERVED: u8 = 17;
+const CHANGE_MEMBERSHIP: u8 = 20;
 /// The record behind the last step.
 pub(super) const ENDING: u8 = 255;
 
@@ -78,6 +80,7 @@ impl<'a> Input<'a> {
             Self::Event(Event::StorageFailed) => "storage_failed",
             Self::Event(Event::ServiceFailed) => "service_failed",
             Self::Event(Event::Transfer { .. }) => "transfer",
+            Self::Event(Event::ChangeMembership { .. }) => "change_membership",
             Self::Event(Event::Shutdown) => "shutdown",
             Self::Event(Event::TakeSnapshot) => "take_snapshot",
             Self::Event(Event::SnapshotFailed { .. }) => "snapshot_failed",
@@ -136,6 +139,11 @@ pub(super) fn write_event(hash: u64, now: Instant, event: &Event<'_>, out: &mut 
         Event::Transfer { request, target } => {
             front(TRANSFER);
             write_transfer(*request, *target, out);
+        }
+        Event::ChangeMembership { request, change } => {
+            front(CHANGE_MEMBERSHIP);
+            out.u64(*request);
+            changes::write_change(change, out);
         }
         Event::TakeSnapshot => front(TAKE_SNAPSHOT),
         Event::SnapshotFailed { operation } => {
@@ -240,6 +248,11 @@ pub(super) fn read<'a>(
             let (request, named) = (fields.u64()?, fields.u8()? != 0);
             let target = Some(MemberId(fields.u16()?)).filter(|_| named);
             Input::Event(Event::Transfer { request, target })
+        }
+        CHANGE_MEMBERSHIP => {
+            let request = fields.u64()?;
+            let change = changes::read_change(fields)?;
+            Input::Event(Event::ChangeMembership { request, change })
         }
         TAKE_SNAPSHOT => Input::Event(Event::TakeSnapshot),
         SNAPSHOT_FAILED => Input::Event(Event::SnapshotFailed { operation: fields.operation()? }),

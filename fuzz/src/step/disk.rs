@@ -2,6 +2,7 @@
 
 use quorate_core::frame::{self, Body, FrameSeed, chain_after, parse_body};
 use quorate_core::hash::mix;
+use quorate_core::membership::keep_newest;
 use quorate_core::{
     GroupTag, Life, OperationId, PeerRecord, Position, PositionRange, Recovered, Snapshot,
     SnapshotManifest, SnapshotPoint, TermHistory, Vote,
@@ -127,7 +128,7 @@ impl Disk {
         self.draft.clear();
         self.log.truncate(self.synced);
         let SnapshotPoint { position: mut end, mut chain, time: mut log_time, .. } = self.origin;
-        let mut opened = None;
+        let (mut opened, mut memberships) = (None, Vec::new());
         while let Some(line) = self.history.owner(end) {
             let bytes = &self.log[end.0 as usize..];
             let seed = FrameSeed::new(tag, line.term, end);
@@ -138,7 +139,13 @@ impl Disk {
                 opened = Some((open.term, open.level));
             }
             log_time = body.time();
+            let start = end;
             end = end.plus(header.aligned_length());
+            if let Body::Membership { .. } = body {
+                let payload = header.payload(start);
+                let payload = &self.log[payload.start.0 as usize..payload.end.0 as usize];
+                let _ = keep_newest(&mut memberships, end, payload);
+            }
         }
         self.log.truncate(end.0 as usize);
         self.synced = self.log.len();
@@ -153,6 +160,7 @@ impl Disk {
             chain,
             log_time,
             opened,
+            memberships,
             peers: self.peers.clone(),
             snapshot: self.snapshots.last().cloned().map(Box::new),
             forced: None,

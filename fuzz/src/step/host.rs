@@ -145,6 +145,7 @@ fn start(number: u16, disk: &mut Disk, now: Instant) -> Member {
         durability: Durability::default(),
         member: life.member,
         voters: (1..=MEMBERS).map(|member| (MemberId(member), endpoint(member))).collect(),
+        joins: false,
         seed: u64::from(number) + (disk.boot_epoch << 16),
         timing: Timing::default(),
         limits: limits(),

@@ -1,11 +1,12 @@
 //! What frames say, mapped to and from their SBE blocks.
 
 use super::generated::{
-    CloseReason, Level as WrittenLevel, Malformed, MessageDecoder, MessageEncoder,
-    ReadmissionDecoder, ReadmissionEncoder, ReplyDecoder, ReplyEncoder, SafeMessageDecoder,
-    SafeMessageEncoder, SessionCloseDecoder, SessionCloseEncoder, SessionOpenDecoder,
-    SessionOpenEncoder, SnapshotCause as WrittenCause, SnapshotMarkDecoder, SnapshotMarkEncoder,
-    TermOpenDecoder, TermOpenEncoder, TimerDecoder, TimerEncoder,
+    CloseReason, Level as WrittenLevel, Malformed, MembershipDecoder, MembershipEncoder,
+    MembershipPhase as WrittenPhase, MessageDecoder, MessageEncoder, ReadmissionDecoder,
+    ReadmissionEncoder, ReplyDecoder, ReplyEncoder, SafeMessageDecoder, SafeMessageEncoder,
+    SessionCloseDecoder, SessionCloseEncoder, SessionOpenDecoder, SessionOpenEncoder,
+    SnapshotCause as WrittenCause, SnapshotMarkDecoder, SnapshotMarkEncoder, TermOpenDecoder,
+    TermOpenEncoder, TimerDecoder, TimerEncoder,
 };
 use super::{FrameError, LOG_VERSION, LOG_VERSION_VOLATILE};
 use crate::identity::{
@@ -83,6 +84,18 @@ pub enum SnapshotCause {
     Unknown(u8),
 }
 
+/// How far a change of the members is.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum MembershipPhase {
+    /// It is complete.
+    #[default]
+    Final,
+    /// Voters change: the outgoing and the incoming ones count, each for themselves.
+    Joint,
+    /// A phase that a newer version knows.
+    Unknown(u8),
+}
+
 /// The body of a frame. All but `Reply` occur in the log; `Message` and `SafeMessage` also in
 /// ingress, and `Reply` only in egress streams.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -148,6 +161,13 @@ pub enum Body {
         /// The life in which it asked.
         life: Life,
     },
+    /// Who is a member from here on: a [`Membership`](crate::Membership) follows.
+    Membership {
+        /// Cluster time.
+        time: LogTime,
+        /// How far the change is.
+        phase: MembershipPhase,
+    },
     /// A reply to a message; the payload follows.
     Reply {
         /// The session.
@@ -173,6 +193,7 @@ impl Body {
             Self::Timer { .. } => TimerEncoder::TEMPLATE_ID,
             Self::SnapshotMark { .. } => SnapshotMarkEncoder::TEMPLATE_ID,
             Self::Readmission { .. } => ReadmissionEncoder::TEMPLATE_ID,
+            Self::Membership { .. } => MembershipEncoder::TEMPLATE_ID,
             Self::Reply { .. } => ReplyEncoder::TEMPLATE_ID,
         }
     }
@@ -190,6 +211,7 @@ impl Body {
             Self::Timer { .. } => TimerEncoder::BLOCK_LENGTH,
             Self::SnapshotMark { .. } => SnapshotMarkEncoder::BLOCK_LENGTH,
             Self::Readmission { .. } => ReadmissionEncoder::BLOCK_LENGTH,
+            Self::Membership { .. } => MembershipEncoder::BLOCK_LENGTH,
             Self::Reply { .. } => ReplyEncoder::BLOCK_LENGTH,
         }
     }
@@ -235,6 +257,9 @@ impl Body {
                     .set_boot_epoch(life.boot_epoch.0)
                     .set_incarnation(life.incarnation.0)
                     .set_member(life.member.0);
+            }
+            Self::Membership { time, phase } => {
+                MembershipEncoder::wrap(block)?.set_time(time.0).set_phase((*phase).into());
             }
             Self::Reply { session, sequence, position } => {
                 ReplyEncoder::wrap(block)?
@@ -298,6 +323,10 @@ impl Body {
                 };
                 Self::Readmission { time: LogTime(read.time()), life }
             }
+            MembershipDecoder::TEMPLATE_ID => {
+                let read = MembershipDecoder::wrap(block, length, version).map_err(bad)?;
+                Self::Membership { time: LogTime(read.time()), phase: read.phase().into() }
+            }
             ReplyDecoder::TEMPLATE_ID => {
                 let read = ReplyDecoder::wrap(block, length, version).map_err(bad)?;
                 Self::Reply {
@@ -331,7 +360,8 @@ impl Body {
             | Self::SafeMessage { time, .. }
             | Self::Timer { time, .. }
             | Self::SnapshotMark { time, .. }
-            | Self::Readmission { time, .. } => *time,
+            | Self::Readmission { time, .. }
+            | Self::Membership { time, .. } => *time,
             Self::Reply { .. } => LogTime(0),
         }
     }
@@ -432,6 +462,26 @@ impl From<WrittenCause> for SnapshotCause {
             WrittenCause::Command => Self::Command,
             WrittenCause::Policy => Self::Policy,
             WrittenCause::Unknown(code) => Self::Unknown(code),
+        }
+    }
+}
+
+impl From<MembershipPhase> for WrittenPhase {
+    fn from(phase: MembershipPhase) -> Self {
+        match phase {
+            MembershipPhase::Final => Self::Final,
+            MembershipPhase::Joint => Self::Joint,
+            MembershipPhase::Unknown(code) => Self::Unknown(code),
+        }
+    }
+}
+
+impl From<WrittenPhase> for MembershipPhase {
+    fn from(phase: WrittenPhase) -> Self {
+        match phase {
+            WrittenPhase::Final => Self::Final,
+            WrittenPhase::Joint => Self::Joint,
+            WrittenPhase::Unknown(code) => Self::Unknown(code),
         }
     }
 }

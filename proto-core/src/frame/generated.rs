@@ -115,6 +115,39 @@ impl Level {
     }
 }
 
+/// How far a change of the members is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum MembershipPhase {
+    /// It is complete.
+    Final,
+    /// Voters change: a quorum is a majority of the outgoing and of the incoming ones.
+    Joint,
+    /// A value that a newer version knows.
+    Unknown(u8),
+}
+
+impl MembershipPhase {
+    /// The value on the wire.
+    #[must_use]
+    pub(super) const fn code(self) -> u8 {
+        match self {
+            Self::Final => 0,
+            Self::Joint => 1,
+            Self::Unknown(code) => code,
+        }
+    }
+
+    /// What the value on the wire means.
+    #[must_use]
+    pub(super) const fn from_code(code: u8) -> Self {
+        match code {
+            0 => Self::Final,
+            1 => Self::Joint,
+            code => Self::Unknown(code),
+        }
+    }
+}
+
 /// What every SBE message begins with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct MessageHeader {
@@ -997,6 +1030,80 @@ impl<'a> SafeMessageEncoder<'a> {
     /// Sets: Cluster time; zero in ingress streams.
     pub(super) fn set_time(&mut self, value: u64) -> &mut Self {
         self.block[16..24].copy_from_slice(&value.to_le_bytes());
+        self
+    }
+}
+
+/// Reads `Membership`. Who is a member from here on; the list follows the block.
+#[derive(Clone, Debug)]
+pub(super) struct MembershipDecoder<'a> {
+    block: &'a [u8],
+}
+
+impl<'a> MembershipDecoder<'a> {
+    /// The template that this reads.
+    pub(super) const TEMPLATE_ID: u16 = 11;
+
+    /// Checks `bytes`, which follow the message header, against what the header says. What a newer
+    /// version has put behind what is known here is skipped.
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    pub(super) fn wrap(
+        bytes: &'a [u8],
+        block_length: u16,
+        _version: u16,
+    ) -> Result<Self, Malformed> {
+        let length = usize::from(block_length);
+        if length < 9 {
+            return Err(Malformed::Block);
+        }
+        let (block, _) = bytes.split_at_checked(length).ok_or(Malformed::Truncated)?;
+        Ok(Self { block })
+    }
+
+    /// Cluster time.
+    #[must_use]
+    pub(super) fn time(&self) -> u64 {
+        u64::from_le_bytes(array(self.block, 0))
+    }
+
+    /// How far the change is.
+    #[must_use]
+    pub(super) fn phase(&self) -> MembershipPhase {
+        MembershipPhase::from_code(u8::from_le_bytes(array(self.block, 8)))
+    }
+}
+
+/// Writes `Membership`. Who is a member from here on; the list follows the block.
+#[derive(Debug)]
+pub(super) struct MembershipEncoder<'a> {
+    block: &'a mut [u8; 16],
+}
+
+impl<'a> MembershipEncoder<'a> {
+    /// The template that this writes.
+    pub(super) const TEMPLATE_ID: u16 = 11;
+    /// Bytes of the block.
+    pub(super) const BLOCK_LENGTH: usize = 16;
+
+    /// Empties the block at the beginning of `bytes`; `None` when they are too few.
+    #[must_use]
+    pub(super) fn wrap(bytes: &'a mut [u8]) -> Option<Self> {
+        let (block, _) = bytes.split_first_chunk_mut()?;
+        *block = [0; 16];
+        Some(Self { block })
+    }
+
+    /// Sets: Cluster time.
+    pub(super) fn set_time(&mut self, value: u64) -> &mut Self {
+        self.block[0..8].copy_from_slice(&value.to_le_bytes());
+        self
+    }
+
+    /// Sets: How far the change is.
+    pub(super) fn set_phase(&mut self, value: MembershipPhase) -> &mut Self {
+        self.block[8..9].copy_from_slice(&value.code().to_le_bytes());
         self
     }
 }

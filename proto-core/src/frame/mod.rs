@@ -20,7 +20,7 @@ mod golden_tests;
 mod read;
 mod write;
 
-pub use body::{Body, Level, SessionCloseReason, SnapshotCause, TermOpen};
+pub use body::{Body, Level, MembershipPhase, SessionCloseReason, SnapshotCause, TermOpen};
 pub(crate) use read::{Plain, Reader, body_of};
 pub use read::{copy_front, parse_body, verify};
 pub use write::FrameFront;

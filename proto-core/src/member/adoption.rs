@@ -199,7 +199,7 @@ impl Member {
         if mutant::is(mutant::NO_CUT_AT_ADOPTION) {
             self.state.history = adopted;
         } else {
-            self.cut(cut, &adopted)?;
+            self.cut(cut, &adopted, actions)?;
             self.state.history = adopted;
         }
         if term > self.state.term {
@@ -216,7 +216,7 @@ impl Member {
 
     /// Disowns the bytes at and above `cut`, which is the base of a line in one of the histories
     /// whenever verified bytes lie above it.
-    fn cut(&mut self, cut: Position, adopted: &TermHistory) -> Handled {
+    fn cut(&mut self, cut: Position, adopted: &TermHistory, actions: &mut Actions) -> Handled {
         if cut < self.state.log.verified {
             crate::mark::reached(crate::mark::ADOPTION_CUTS);
             self.counters.cuts += 1;
@@ -233,7 +233,7 @@ impl Member {
         self.state.repairs.cut(cut);
         self.state.reads.cut(cut);
         self.state.standing.cut(cut);
-        Ok(())
+        self.cut_membership(cut, actions)
     }
 
     /// Tells the host when the history has come to a new recovery epoch: once to each member that

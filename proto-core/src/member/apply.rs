@@ -139,6 +139,9 @@ impl Member {
                 crate::mark::reached(crate::mark::BATCH_BARRIER);
                 break;
             }
+            if let Body::Membership { .. } = frame.body {
+                self.walk_membership(&frame);
+            }
             match self.walk(position, &frame, Source::Member, actions)? {
                 true => batch += 1,
                 false if batch == 0 => self.state.applier.conclude(),
@@ -235,6 +238,11 @@ impl Member {
             if frame.end > self.state.commit || (batch > 0 && is_barrier(&frame.body)) {
                 break;
             }
+            if let Body::Membership { .. } = frame.body {
+                let payload = frame.payload.start.since(start)..frame.payload.end.since(start);
+                let payload = bytes.get(payload.start as usize..payload.end as usize);
+                self.apply_membership(frame.end, (payload.unwrap_or_default(), &[]));
+            }
             match self.walk(position, &frame, Source::Read(start), actions)? {
                 true => batch += 1,
                 false if batch == 0 => self.state.applier.conclude(),
@@ -260,6 +268,13 @@ impl Member {
 
     fn term_at(&self, position: Position) -> Term {
         self.state.history.owner(position).map_or(Term(0), |line| line.term)
+    }
+
+    /// A membership in the window is applied.
+    fn walk_membership(&mut self, frame: &LogFrame) {
+        let (first, second) = self.state.log.slices(frame.payload);
+        let payload = [first, second].concat();
+        self.apply_membership(frame.end, (&payload, &[]));
     }
 
     /// Applies a frame to the replicated state; `true` if the service gets it too.
@@ -320,7 +335,7 @@ impl Member {
         actions: &mut Actions,
     ) -> Option<Delivery> {
         match frame.body {
-            Body::Reply { .. } | Body::SnapshotMark { .. } => None,
+            Body::Reply { .. } | Body::SnapshotMark { .. } | Body::Membership { .. } => None,
             Body::TermOpen(open) => {
                 self.state.applier.level = open.level;
                 None

@@ -378,7 +378,7 @@ impl Member {
             Some(leader) if leader != own && self.has_live_leader() => ConnectOutcome::Redirect {
                 leader,
                 term: self.state.term,
-                endpoint: self.endpoint_of(leader),
+                endpoint: self.clients_of(leader),
             },
             // Not sooner than an election could be over.
             _ if self.state.election.lacks_quorum => {
@@ -489,7 +489,10 @@ impl Member {
     #[cold]
     fn settle_some_doubts(&mut self, actions: &mut Actions) {
         let Some(leading) = &self.state.leading else { return };
-        let (answered, applied) = (leading.answered_round(), self.state.applier.applied);
+        let (answered, applied) = (
+            leading.answered_round(self.membership(), self.state.life.member),
+            self.state.applier.applied,
+        );
         let is_certain = |doubt: &Doubt| doubt.round <= answered && doubt.commit <= applied;
         let sessions = &self.state.sessions;
         self.state.connections.doubts.retain(|&client, doubt| {

@@ -2,14 +2,10 @@
 
 use crate::config::{PeerRecord, Recovered};
 use crate::identity::MemberId;
+pub(super) use crate::membership::majority as quorum;
 use crate::position::Position;
 use crate::snapshot::SnapshotPoint;
 use crate::term::{Term, TermHistory, Vote, VoteKey};
-
-/// How many voters make a quorum of `voters` (E22).
-pub(super) const fn quorum(voters: usize) -> usize {
-    voters / 2 + 1
-}
 
 /// The term that a new life begins in: no vote of a former one is forgotten (E02, E55).
 pub(super) fn recovered_term(vote: Vote, history: &TermHistory) -> Term {
@@ -97,13 +93,18 @@ fn key_suffices(asked: VoteKey, own: VoteKey) -> bool {
     asked >= own
 }
 
-/// The highest position that a quorum holds durably, if the leader may commit it: it must lie in
-/// the leader's own term (Raft §5.4.2, E21). `durable` holds one position for each voter.
+/// The highest position that a quorum holds durably, if the leader may commit it: see
+/// [`committed`]. `durable` holds one position for each voter.
 pub(super) fn commit_position(
     durable: &mut [Position],
     own_term_base: Position,
     commit: Position,
 ) -> Position {
+    committed(quorum_position(durable), own_term_base, commit)
+}
+
+/// The highest position that a quorum of the voters holds that have these.
+pub(super) fn quorum_position(durable: &mut [Position]) -> Position {
     let mut needed = quorum(durable.len());
     if crate::mutant::is(crate::mutant::COMMIT_QUORUM_ONE_SHORT) {
         needed = (needed - 1).max(1);
@@ -111,14 +112,19 @@ pub(super) fn commit_position(
     if durable.len() == 2 && crate::mutant::is(crate::mutant::COMMIT_OF_TWO_NEEDS_ONE) {
         needed = 1;
     }
-    let held = match *durable {
+    match *durable {
         // The middle one of three, as nearly all groups have.
         [a, b, c] if needed == 2 => a.min(b).max(a.max(b).min(c)),
         _ => {
             sort_falling(durable);
             durable[needed - 1]
         }
-    };
+    }
+}
+
+/// What is committed when a quorum of each half holds all up to `held`: it must lie in the leader's
+/// own term (Raft §5.4.2, E21).
+pub(super) fn committed(held: Position, own_term_base: Position, commit: Position) -> Position {
     let own_term = held > own_term_base || crate::mutant::is(crate::mutant::COMMIT_OLD_TERMS);
     if !own_term && held > commit {
         crate::mark::reached(crate::mark::OLD_TERM_COUNTED);

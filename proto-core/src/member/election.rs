@@ -7,9 +7,12 @@
 //!                                                              quorum granted ──► Leader
 //! ```
 
+mod grants;
+
 use smallvec::SmallVec;
 
-use super::decisions::{Asked, canvass_granted, elects, is_handed_over, quorum, vote_granted};
+use super::decisions::{Asked, canvass_granted, is_handed_over, vote_granted};
+use super::removed::ASKED_AROUND;
 use super::{Handled, Member};
 use crate::action::{Action, Actions};
 use crate::frame::Level;
@@ -73,7 +76,7 @@ impl Member {
     /// The first time-out of a life; who is alone need not wait.
     pub(super) fn schedule_first_election(&mut self) {
         self.schedule_election();
-        if self.config.voters.len() == 1 {
+        if self.membership().is_alone(self.state.life.member) {
             self.state.election.deadline = self.state.now;
         }
     }
@@ -149,7 +152,8 @@ impl Member {
         self.state.election.has_waited = true;
         self.schedule_election();
         self.state.election.predecessor = None;
-        if self.is_applicant() || self.is_bound() {
+        if !self.may_stand() || self.is_bound() {
+            self.ask_around(actions);
             return Ok(());
         }
         let is_delayed = self.config.timing.candidacy_delay > Duration::ZERO;
@@ -190,7 +194,8 @@ impl Member {
     /// Sends a request of this round to everybody who has not granted yet.
     fn ask_the_rest(&mut self, message: &Message, actions: &mut Actions) {
         for peer in self.state.peers.ids() {
-            if !self.state.election.granted.contains(&peer) {
+            let is_asked = self.membership().is_voter(peer);
+            if is_asked && !self.state.election.granted.contains(&peer) {
                 self.send(peer, message.clone(), actions);
             }
         }
@@ -199,53 +204,6 @@ impl Member {
 
     pub(super) fn own_key(&self) -> VoteKey {
         self.state.log.key(&self.state.history)
-    }
-
-    /// Counts the own grant, and none of another yet.
-    fn begin_count(&mut self) {
-        let (own, line) = (self.state.life.member, self.state.history.last_term());
-        let is_impaired = self.is_impaired();
-        let election = &mut self.state.election;
-        election.granted.clear();
-        election.doubtful.clear();
-        election.granted.push(own);
-        if is_impaired {
-            election.doubtful.push((own, line));
-        }
-    }
-
-    /// Somebody has answered the canvass of this round: whoever leads next, a quorum is there if
-    /// enough of them have.
-    fn note_answer(&mut self, from: MemberId) {
-        let answered = &mut self.state.election.answered;
-        if !answered.contains(&from) {
-            answered.push(from);
-        }
-        if self.is_answered_by_quorum() {
-            self.state.election.lacks_quorum = false;
-        }
-    }
-
-    fn is_answered_by_quorum(&self) -> bool {
-        self.state.election.answered.len() + 1 >= quorum(self.config.voters.len())
-    }
-
-    fn has_quorum_of_grants(&self) -> bool {
-        let short = usize::from(mutant::is(mutant::ELECTION_QUORUM_ONE_SHORT));
-        let (election, voters) = (&self.state.election, self.config.voters.len());
-        let granted = election.granted.len() + short;
-        if election.doubtful.is_empty() {
-            return granted >= quorum(voters);
-        }
-        let newest = self.state.history.last_term();
-        let lines = election.doubtful.iter().map(|(_, line)| *line).chain([newest]);
-        let newest_line = lines.max().unwrap_or_default();
-        let decreed = match mutant::is(mutant::DECREE_NEVER_ENDS) {
-            true => election.decreed.map(|_| newest_line),
-            false => election.decreed,
-        };
-        let led = election.led.max(decreed);
-        elects(voters, granted, election.doubtful.len(), led, newest_line)
     }
 
     fn conclude_canvass(&mut self, actions: &mut Actions) -> Handled {
@@ -335,8 +293,12 @@ impl Member {
         key: VoteKey,
         actions: &mut Actions,
     ) {
-        let (asked, own_key) = (Asked { term, key }, self.own_key());
-        let is_whole = self.examine(from, key, actions);
+        let asked = Asked { term, key };
+        let own_key = self.own_key();
+        if self.tells_of_removal(from, actions) {
+            return;
+        }
+        let is_whole = self.examine(from, key, actions) && self.has_a_vote_for(from, key, actions);
         // Rounds begin at one: a grant that names its level with round zero would be a vote.
         let is_round = round != 0 || !self.names_level();
         let granted = is_round
@@ -372,6 +334,10 @@ impl Member {
         key: VoteKey,
         actions: &mut Actions,
     ) -> Handled {
+        if round == ASKED_AROUND {
+            self.learn_who_leads(from, key, actions);
+            return Ok(());
+        }
         if self.state.role != Role::Canvasser || round != self.state.election.round {
             self.counters.datagrams_ignored += 1;
             return Ok(());
@@ -417,19 +383,6 @@ impl Member {
             actions.push(Action::Notify(Notice::PeerRegressed { member: from }));
         }
         is_whole
-    }
-
-    /// Counts a grant; of an impaired voter with the newest term of its history.
-    fn note_grant(&mut self, from: MemberId, doubtful: Option<Term>) {
-        let Election { granted, doubtful: known, .. } = &mut self.state.election;
-        let is_new = !granted.contains(&from) || mutant::is(mutant::GRANTS_COUNT_TWICE);
-        if !self.state.peers.counts(from) || !is_new {
-            return;
-        }
-        granted.push(from);
-        if let Some(line) = doubtful.filter(|_| !mutant::is(mutant::IMPAIRED_GRANTS_ARE_FULL)) {
-            known.push((from, line));
-        }
     }
 
     /// A voter that is impaired or volatile grants a canvass of this member, or its vote.
@@ -524,7 +477,10 @@ impl Member {
             self.raise_term(term, actions);
         }
         let vote = Vote { term: self.state.term, granted_to: self.state.granted_to };
-        let is_whole = self.examine(from, key, actions);
+        if self.tells_of_removal(from, actions) {
+            return Ok(());
+        }
+        let is_whole = self.examine(from, key, actions) && self.has_a_vote_for(from, key, actions);
         if !is_whole || !vote_granted(from, asked, vote, self.own_key()) {
             crate::mark::reached(crate::mark::BALLOT_REFUSED);
             self.send_ballot(from, false, actions);
@@ -611,6 +567,7 @@ impl Member {
             self.schedule_election();
             self.end_stalls_of_followers(actions);
             self.note_leadership_ended(actions);
+            self.note_change_ended(actions);
         }
         self.state.assembly = None;
         self.state.election.predecessor = None;

@@ -241,6 +241,9 @@ impl Member {
                 Verified::Readmission { frame, life } => {
                     self.meet_readmission(frame, life, actions)?;
                 }
+                Verified::Membership { frame, payload } => {
+                    self.meet_membership(frame, payload, actions)?;
+                }
             }
         }
     }

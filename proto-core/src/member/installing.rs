@@ -206,6 +206,9 @@ impl Member {
                 self.drop_served_read(number, actions);
                 Ok(())
             }
+            Event::ChangeMembership { request, ref change } => {
+                self.handle_change(request, change, actions)
+            }
             Event::Received { .. } => {
                 self.counters.datagrams_ignored += 1;
                 Ok(())
@@ -254,6 +257,9 @@ impl Member {
             Event::Timer => self.watch_installation(actions),
             Event::TakeSnapshot => self.handle_take_snapshot(actions)?,
             Event::Transfer { request, target } => self.handle_transfer(request, target, actions),
+            Event::ChangeMembership { request, ref change } => {
+                self.handle_change(request, change, actions)?;
+            }
             _ => {}
         }
         Ok(())

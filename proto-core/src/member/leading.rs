@@ -6,15 +6,14 @@ mod counting;
 
 use alloc::vec::Vec;
 use core::cmp::Reverse;
-use smallvec::SmallVec;
 
-use super::decisions::quorum;
 use super::table::Table;
 use super::{Handled, Member, State};
 use crate::action::{Action, Actions, Destination, Source};
-use crate::config::{Timing, VOTERS_MAX};
+use crate::config::Timing;
 use crate::frame::{Body, TermOpen, frame_bytes};
 use crate::identity::{Life, MemberId, SessionId};
+use crate::membership::Membership;
 use crate::message::{Live, Message, Stream};
 use crate::mutant;
 use crate::notice::{Abdication, Notice, Role};
@@ -183,11 +182,17 @@ impl Leading {
     }
 
     /// The follower that holds most, of those that were heard within `span`.
-    pub(super) fn most_complete(&self, now: Instant, span: Duration) -> Option<MemberId> {
-        let level = self
-            .followers
-            .iter()
-            .filter(|(_, it)| it.is_level && !it.is_applicant && now.since(it.heard_at) <= span);
+    /// Voters alone may lead.
+    pub(super) fn most_complete(
+        &self,
+        membership: &Membership,
+        now: Instant,
+        span: Duration,
+    ) -> Option<MemberId> {
+        let may_lead = |id: MemberId| membership.is_voter(id);
+        let level = self.followers.iter().filter(|(id, it)| {
+            it.is_level && !it.is_applicant && now.since(it.heard_at) <= span && may_lead(*id)
+        });
         let best = level.max_by_key(|(member, follower)| (follower.held, Reverse(*member)));
         best.map(|(member, _)| member)
     }
@@ -198,12 +203,53 @@ impl Leading {
     }
 
     /// The newest heartbeat round that a quorum has answered, this member included.
-    pub(super) fn answered_round(&self) -> u64 {
-        let mut rounds: SmallVec<[u64; VOTERS_MAX]> =
-            self.followers.values().map(|follower| follower.round).collect();
-        rounds.push(u64::MAX);
-        rounds.sort_unstable_by(|a, b| b.cmp(a));
-        rounds[quorum(rounds.len()) - 1]
+    pub(super) fn answered_round(&self, membership: &Membership, own: MemberId) -> u64 {
+        let round = |member: MemberId| match self.followers.get(member) {
+            _ if member == own => u64::MAX,
+            Some(follower) => follower.round,
+            None => 0,
+        };
+        membership.held_by_quorum(round).unwrap_or_default()
+    }
+
+    /// The position of the term's opening frame.
+    pub(super) const fn base(&self) -> Position {
+        self.base
+    }
+
+    /// Whether the opening frame is appended.
+    pub(super) const fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// Others are members now: who is new is sent what is appended from here on, and asks for the
+    /// rest; who is none any more gets nothing (E70).
+    pub(super) fn follow(
+        &mut self,
+        others: impl Iterator<Item = MemberId> + Clone,
+        now: Instant,
+        head: Position,
+    ) {
+        let is_other = |id: MemberId| others.clone().any(|other| other == id);
+        self.followers.retain(|id, _| is_other(id));
+        for id in others.clone() {
+            if self.followers.get(id).is_none() {
+                self.followers.insert(id, Follower::unheard(head, now));
+            }
+        }
+        self.has_acknowledgements = true;
+    }
+
+    /// What `member` holds, if it was heard to follow within `span`.
+    pub(super) fn held_within(
+        &self,
+        member: MemberId,
+        now: Instant,
+        span: Duration,
+    ) -> Option<Position> {
+        let follower = self.followers.get(member)?;
+        let follows = follower.is_level && !follower.is_applicant;
+        (follows && now.since(follower.heard_at) < span).then_some(follower.held)
     }
 }
 
@@ -506,9 +552,10 @@ impl Member {
         let leading = self.state.leading.as_ref()?;
         let (now, timing) = (self.state.now, &self.config.timing);
         let within =
-            |follower: &&Follower| now.since(follower.heard_at) < timing.election_timeout_min;
-        let answering = 1 + leading.followers.values().filter(within).count();
-        if answering < quorum(self.config.voters.len()) {
+            |follower: &Follower| now.since(follower.heard_at) < timing.election_timeout_min;
+        let own = self.state.life.member;
+        let answers = |id: MemberId| id == own || leading.followers.get(id).is_some_and(within);
+        if !self.membership().is_quorum(answers) {
             crate::mark::reached(crate::mark::QUORUM_LOST);
             return Some(Abdication::QuorumLost);
         }

@@ -221,7 +221,8 @@ impl Log {
         self.limit().since(self.verified)
     }
 
-    /// Verifies the frames behind the verified position, up to and including a readmission. The
+    /// Verifies the frames behind the verified position, up to and including a readmission or
+    /// a membership. The
     /// bytes of one that is rejected are forgotten, and asked for again.
     pub(super) fn verify(&mut self, history: &TermHistory) -> Result<Verified, FailStop> {
         loop {
@@ -306,10 +307,16 @@ impl Log {
                 }
             }
             time = time.max(body.time());
-            if let Body::Readmission { life, .. } = body {
-                let frame = PositionRange::new(at, frames.position());
-                met = Some(Verified::Readmission { frame, life });
-            }
+            let range = PositionRange::new(at, frames.position());
+            met = match body {
+                Body::Readmission { life, .. } => {
+                    Some(Verified::Readmission { frame: range, life })
+                }
+                Body::Membership { .. } => {
+                    Some(Verified::Membership { frame: range, payload: frame.header.payload(at) })
+                }
+                _ => None,
+            };
             chain = chain_after(chain, line.term, at, frame.header.checksum);
         };
         let end = frames.position();
@@ -470,6 +477,13 @@ pub(super) enum Verified {
         frame: PositionRange,
         /// Who is readmitted.
         life: Life,
+    },
+    /// The same, of one that says who is a member.
+    Membership {
+        /// Where it lies.
+        frame: PositionRange,
+        /// Where the list lies in it.
+        payload: PositionRange,
     },
 }
 

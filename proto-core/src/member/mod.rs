@@ -11,6 +11,7 @@
 
 mod adoption;
 mod apply;
+mod changing;
 mod connections;
 mod deadlines;
 mod decisions;
@@ -25,10 +26,12 @@ mod installing;
 mod leading;
 mod levels;
 mod log;
+mod members;
 mod parting;
 mod peers;
 mod queries;
 mod readmission;
+mod removed;
 mod repair;
 mod replies;
 mod safe_replies;
@@ -78,6 +81,7 @@ use self::following::Following;
 use self::leading::Leading;
 use self::levels::Doubt;
 use self::log::Log;
+use self::members::InEffect;
 use self::parting::Parting;
 use self::peers::{Hearing, Peers};
 use self::queries::Queries;
@@ -117,6 +121,7 @@ struct State {
     log: Log,
     commit: Position,
     storage: Storage,
+    members: InEffect,
     peers: Peers,
     election: Election,
     following: Following,
@@ -169,7 +174,11 @@ impl Member {
         let term = decisions::recovered_term(recovered.vote, &recovered.history);
         let granted_to = recovered.vote.granted_to.filter(|_| term == recovered.vote.term);
         let last_term = recovered.history.last_term();
-        let others = config.voters.keys().copied().filter(|&id| id != config.member);
+        let members = InEffect::new(&config, &recovered, restored.membership.clone());
+        let heard = members.heard(&config);
+        let others = heard.iter().map(|(id, ..)| *id);
+        let interval = config.timing.peer_record_interval;
+        let queries = Queries::beginning(&config, &members, &recovered, now);
         let state = State {
             tag: config.tag(),
             life: recovered.life,
@@ -185,7 +194,8 @@ impl Member {
             commit: decisions::recovered_commit(point, &recovered),
             storage: Storage::new(recovered.life.boot_epoch, recovered.vote, last_term),
             stalls: Stalls::new(others.clone()),
-            peers: Peers::new(others.clone(), &recovered, config.timing.peer_record_interval),
+            members,
+            peers: Peers::new(others.clone(), &recovered, interval),
             election: Election::new(recovered.decreed(config.recovery_epoch)),
             following: Following::default(),
             leading: None,
@@ -201,7 +211,7 @@ impl Member {
             serving: Serving::default(),
             fetching: Fetching::default(),
             connections: Connections::default(),
-            queries: Queries::beginning(&config, &recovered, now),
+            queries,
             space: Space::Enough,
             flush_wanted: false,
             fail_stop: None,
@@ -209,6 +219,7 @@ impl Member {
             history: recovered.history,
         };
         let mut member = Self { config, counters: Counters::default(), state };
+        member.follow_heard(&mut Actions::new());
         member.recall_readmissions();
         member.note_full_standing();
         member.schedule_first_election();
@@ -220,6 +231,7 @@ impl Member {
     fn handle_member(
         &mut self,
         life: Life,
+        source: Endpoint,
         content: &Incoming<'_>,
         actions: &mut Actions,
     ) -> Handled {
@@ -236,7 +248,7 @@ impl Member {
         let hearing = self.state.peers.hear(life);
         match hearing {
             Hearing::Unheard => {
-                self.counters.datagrams_ignored += 1;
+                self.tell_removed(life, source, content, actions);
                 return Ok(());
             }
             Hearing::Newcomer if !is_heard_of_newcomers(content) => {
@@ -316,6 +328,10 @@ impl Member {
             }
             Message::ReadIndexRequest { .. } | Message::ReadIndexReply { .. } => {
                 self.handle_index_message(from, message, actions)
+            }
+            Message::Removed { position, incarnation, .. } => {
+                self.handle_removed((position, incarnation), actions);
+                Ok(())
             }
             Message::Abdicate { term } => self.handle_abdicate(from, term, actions),
             Message::Campaign { term, round } => self.handle_campaign(from, term, round, actions),
@@ -528,6 +544,7 @@ impl Member {
         let mut hasher = StateHasher::default();
         (&self.state.sessions, &self.state.readmissions).hash(&mut hasher);
         (self.state.applier.chain, self.state.applier.time).hash(&mut hasher);
+        self.state.members.applied().hash(&mut hasher);
         hasher.finish()
     }
 
@@ -578,10 +595,6 @@ impl Member {
             budget_bytes: self.config.limits.repair_budget_bytes,
             slice_bytes: u64::from(self.config.limits.slice_bytes),
         }
-    }
-
-    fn endpoint_of(&self, member: MemberId) -> Endpoint {
-        self.config.voters.get(&member).copied().unwrap_or_default()
     }
 
     fn notify_role(&self, actions: &mut Actions) {

@@ -14,7 +14,6 @@
 //! A log never holds a readmission on disk of which the records do not know: after a restart, too,
 //! the former lives are not heard (rule 14).
 
-use super::decisions::quorum;
 use super::table::Table;
 use super::{Handled, Member, State};
 use crate::action::{Action, Actions};
@@ -191,8 +190,11 @@ impl Member {
     fn readmit(&mut self, life: Life, actions: &mut Actions) -> Handled {
         let span = self.config.timing.election_timeout_min;
         let Some(leading) = &self.state.leading else { return Ok(()) };
-        let (former, others) = leading.heard_within(self.state.now, span, life.member);
-        let is_committable = 1 + others >= quorum(self.config.voters.len());
+        let (now, own) = (self.state.now, self.state.life.member);
+        let is_heard = |id: MemberId| leading.is_heard_within(id, now, span);
+        let former = is_heard(life.member);
+        let others = |id: MemberId| id != life.member && (id == own || is_heard(id));
+        let is_committable = self.membership().is_quorum(others);
         let body = Body::Readmission { time: self.cluster_time(), life };
         let has_room = frame_bytes(&body, 0) <= self.append_room();
         if former || !is_committable || !has_room {

@@ -6,12 +6,14 @@
 use alloc::vec::Vec;
 
 use super::Member;
+use super::members::Placed;
 use super::readmission::Readmissions;
 use super::replies::Replies;
 use super::sessions::Sessions;
 use crate::config::{ConfigError, Limits, Recovered};
 use crate::frame::Level;
 use crate::identity::{BootEpoch, ClientKey, Incarnation, Life, MemberId, SessionId};
+use crate::membership::Membership;
 use crate::mutant;
 use crate::position::Position;
 use crate::snapshot::{
@@ -27,6 +29,8 @@ pub(super) struct Restored {
     pub(super) readmissions: Readmissions,
     /// The level of the term that the snapshot was taken in.
     pub(super) level: Level,
+    /// Who was a member there, if the log has ever said so.
+    pub(super) membership: Option<Placed>,
 }
 
 impl Restored {
@@ -53,7 +57,9 @@ impl Member {
             point.time.0 ^= u64::from(self.state.life.member.0);
         }
         let mut out = Vec::with_capacity(FRONT_BYTES + sessions.written_bytes());
-        write_point(&point, self.state.applier.level, &mut out);
+        let members = self.state.members.applied();
+        let members = members.filter(|_| !mutant::is(mutant::SNAPSHOT_WITHOUT_MEMBERS));
+        write_point(&point, self.state.applier.level, members.is_some(), &mut out);
         let timers = match mutant::is(mutant::SNAPSHOT_WITHOUT_TIMERS) {
             true => 0,
             false => sessions.timers.len(),
@@ -73,6 +79,10 @@ impl Member {
         }
         for (life, position) in readmissions.all() {
             write_readmission(life, position, &mut out);
+        }
+        if let Some((end, membership)) = members {
+            out.extend_from_slice(&end.0.to_le_bytes());
+            membership.write(&mut out);
         }
         out
     }
@@ -128,7 +138,8 @@ pub(super) fn beginning(
         let sessions = Sessions::new(limits.sessions_max, limits.in_flight_max, limits.timers_max);
         let readmissions = Readmissions::default();
         let level = Level::Durable;
-        return Ok((SnapshotPoint::default(), Restored { sessions, readmissions, level }));
+        let restored = Restored { sessions, readmissions, level, membership: None };
+        return Ok((SnapshotPoint::default(), restored));
     };
     let (point, at) = (snapshot.point, snapshot.point.position);
     let end = Some((recovered.log_end, recovered.chain));
@@ -154,7 +165,7 @@ pub(super) fn restore(
     limits: &Limits,
 ) -> Result<Restored, SnapshotError> {
     let mut fields = Fields(core);
-    let (point, level) = read_point(&mut fields)?;
+    let (point, level, has_members) = read_point(&mut fields)?;
     if point != *expected {
         return Err(SnapshotError::Contradiction { what: "where it stands" });
     }
@@ -182,10 +193,14 @@ pub(super) fn restore(
     }
     read_timers(&mut fields, timers, &mut restored)?;
     let readmissions = read_readmissions(&mut fields, readmissions, point.position)?;
+    let membership = match has_members {
+        true => Some(read_members(&mut fields, point.position)?),
+        false => None,
+    };
     if !fields.0.is_empty() {
         return Err(SnapshotError::Trailing);
     }
-    Ok(Restored { sessions: restored, readmissions, level })
+    Ok(Restored { sessions: restored, readmissions, level, membership })
 }
 
 /// Whether `history` can have a snapshot at `point`: it owns the byte before it to the same term,
@@ -241,6 +256,14 @@ fn read_timers(
         after = Some(timer);
     }
     Ok(())
+}
+
+fn read_members(fields: &mut Fields<'_>, end: Position) -> Result<Placed, SnapshotError> {
+    let at = fields.position()?;
+    if at == Position::ZERO || at >= end {
+        return Err(SnapshotError::Contradiction { what: "where the members are said" });
+    }
+    Ok((at, Membership::take(fields)?))
 }
 
 fn read_readmissions(

@@ -64,6 +64,11 @@ impl Snapshots {
         self.points.0.iter().rev().map(|point| point.position)
     }
 
+    /// The end of the newest marker that was applied, or that this leader appended.
+    pub(super) const fn marked(&self) -> Position {
+        self.marked
+    }
+
     /// Whether the host is at storing one.
     pub(super) fn is_being_stored(&self) -> bool {
         self.under_way.is_some_and(|under_way| !under_way.is_stored)

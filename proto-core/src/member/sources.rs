@@ -85,6 +85,12 @@ impl Sources {
         Self { end: Position::ZERO, sources, last: 0, rest }
     }
 
+    /// Others are members now.
+    pub(super) fn follow(&mut self, others: &[MemberId]) {
+        self.sources.retain(|id, _| others.contains(&id));
+        others.iter().for_each(|id| self.add(*id));
+    }
+
     /// `id` is a source from now on, too.
     pub(super) fn add(&mut self, id: MemberId) {
         self.sources.get_or_insert(id, Source::default());

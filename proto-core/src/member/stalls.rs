@@ -64,6 +64,16 @@ impl Stalls {
         Self { followers: others.map(|id| (id, Watch::default())).collect(), ..Self::default() }
     }
 
+    /// Others are members now. Who is none any more holds nobody back.
+    pub(super) fn follow(&mut self, others: &[MemberId], mut tell: impl FnMut(Notice)) {
+        let gone = self.followers.iter_mut().filter(|(id, _)| !others.contains(id));
+        gone.filter_map(|(_, watch)| watch.end()).for_each(&mut tell);
+        self.followers.retain(|id, _| others.contains(&id));
+        for &id in others {
+            self.followers.get_or_insert(id, Watch::default());
+        }
+    }
+
     /// Who was not there itself has not seen what moved meanwhile.
     fn note_look(&mut self, now: Instant, interval: Duration) {
         if now.since(self.looked_at) > interval.times(3) {

@@ -161,7 +161,7 @@ impl Member {
         match sender {
             Sender::Member { member, incarnation, boot_epoch } => {
                 let life = Life { member, incarnation, boot_epoch };
-                self.handle_member(life, content, actions)?;
+                self.handle_member(life, source, content, actions)?;
             }
             Sender::Client { key } => {
                 self.handle_client(key, source, content, actions)?;
@@ -206,6 +206,9 @@ impl Member {
             Event::ReadServed { number, answer } => {
                 self.handle_read_served(number, answer, actions);
             }
+            Event::ChangeMembership { request, ref change } => {
+                self.handle_change(request, change, actions)?;
+            }
             Event::Shutdown => self.handle_shutdown(actions)?,
             Event::Received { .. }
             | Event::Flush
@@ -225,6 +228,7 @@ impl Member {
         self.settle_doubt(actions);
         self.write_metadata(actions)?;
         self.advance_commit(actions);
+        self.settle_members(actions);
         self.settle_applied(actions)?;
         self.ask_for_holes(actions);
         self.settle_fetching(actions)
@@ -241,6 +245,7 @@ impl Member {
     pub(super) fn settle_log(&mut self, actions: &mut Actions) -> Handled {
         self.write_log(actions)?;
         self.advance_commit(actions);
+        self.settle_members(actions);
         self.settle_applied(actions)
     }
 

@@ -89,7 +89,7 @@ impl<K: Copy + Ord, V> Table<K, V> {
     }
 
     /// Keys and values, by rising key.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (K, &V)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (K, &V)> + Clone {
         self.entries.iter().map(|(key, value)| (*key, value))
     }
 

@@ -12,6 +12,8 @@ mod fetching;
 mod forced;
 mod hardship;
 mod levels;
+mod members;
+mod members_faults;
 mod places;
 mod purging;
 mod reading;

@@ -70,13 +70,13 @@ impl Member {
         }
         match wanted {
             Some(target) if target == state.life.member => Err(TransferRefusal::TargetIsLeader),
-            Some(target) if !self.config.voters.contains_key(&target) => {
+            Some(target) if !self.membership().is_voter(target) => {
                 Err(TransferRefusal::UnknownTarget)
             }
             Some(target) => Ok(target),
             None => {
                 let heard_since = self.config.timing.heartbeat_interval.times(3);
-                let best = leading.most_complete(state.now, heard_since);
+                let best = leading.most_complete(self.membership(), state.now, heard_since);
                 best.filter(|best| state.peers.counts(*best)).ok_or(TransferRefusal::NoTarget)
             }
         }
@@ -144,6 +144,14 @@ impl Member {
         }
     }
 
+    /// Another membership is in effect: who is no voter cannot lead.
+    pub(super) fn check_target(&mut self, actions: &mut Actions) {
+        let target = self.state.transfer.map(|transfer| transfer.target);
+        if target.is_some_and(|target| !self.membership().is_voter(target)) {
+            self.end_transfer(TransferOutcome::Refused(TransferRefusal::UnknownTarget), actions);
+        }
+    }
+
     /// This member's leadership has ended (E17). If the target was told, who leads next says what
     /// came of it.
     pub(super) fn note_leadership_ended(&mut self, actions: &mut Actions) {
@@ -185,7 +193,10 @@ impl Member {
             && state.role == Role::Follower
             // One that was overtaken by heartbeats is of a transfer that may be over (E17).
             && round >= state.following.round();
-        let is_able = self.has_adopted() && !state.election.is_barred && !state.space.is_full();
+        let is_able = self.may_stand()
+            && self.has_adopted()
+            && !state.election.is_barred
+            && !state.space.is_full();
         if !is_meant || !is_able {
             self.counters.datagrams_ignored += 1;
             return Ok(());

@@ -35,7 +35,7 @@ impl Member {
         say("reads for the service", state.reads.len() - for_others, 1);
         say("storage operations", state.storage.under_way(), OPERATIONS_MAX as usize);
         say("snapshots under way", state.snapshots.under_way(), 1);
-        let offers = state.peers.len();
+        let offers = state.peers.heard_count();
         say("members that wait for an offer", self.waiting_for_offers(), offers);
         if let Some(fetch) = state.fetching.fetch.as_deref() {
             let (held, room) = fetch.held();

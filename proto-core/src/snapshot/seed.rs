@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use super::{Fields, Snapshot, SnapshotError, SnapshotPoint, read_line, read_point};
 use super::{write_line, write_point};
 use crate::identity::RecoveryEpoch;
+use crate::membership::Membership;
 use crate::mutant;
 use crate::position::Position;
 use crate::term::TermHistory;
@@ -42,7 +43,7 @@ impl Snapshot {
     /// at: a member does so when it begins.
     pub fn seed(&self) -> Result<GroupSeed, SnapshotError> {
         let mut fields = Fields(&self.core);
-        let (point, level) = read_point(&mut fields)?;
+        let (point, level, has_members) = read_point(&mut fields)?;
         if point != self.point {
             return Err(SnapshotError::Contradiction { what: "where it stands" });
         }
@@ -54,13 +55,18 @@ impl Snapshot {
         (0..timers).try_for_each(|_| fields.take(TIMER_BYTES).map(|_| ()))?;
         let state_bytes = state.len() - fields.0.len();
         (0..lives).try_for_each(|_| fields.take(LIFE_BYTES).map(|_| ()))?;
+        if has_members {
+            // Those of the new group are the ones that it is formed with.
+            fields.position()?;
+            Membership::take(&mut fields)?;
+        }
         if !fields.0.is_empty() {
             return Err(SnapshotError::Trailing);
         }
         let keeps = mutant::is(mutant::RESTORED_GROUP_KNOWS_FORMER_LIVES);
         let (kept, lives) = if keeps { (state, lives) } else { (&state[..state_bytes], 0) };
         let mut core = Vec::with_capacity(self.core.len());
-        write_point(&point, level, &mut core);
+        write_point(&point, level, false, &mut core);
         for count in [lines, sessions, timers, lives] {
             core.extend_from_slice(&count.to_le_bytes());
         }
@@ -127,7 +133,7 @@ mod tests {
         let (position, time) = (Position(640), LogTime(9));
         let point = SnapshotPoint { position, term: Term(4), chain: Chain(7), time };
         let mut core = Vec::new();
-        write_point(&point, Level::Volatile, &mut core);
+        write_point(&point, Level::Volatile, false, &mut core);
         for count in [lines.len() as u32, 2, 1, 2] {
             core.extend_from_slice(&count.to_le_bytes());
         }

@@ -56,7 +56,9 @@ enum Permanent {
 impl World {
     /// Ends the faults of a core and checks that it comes to rest.
     pub(crate) fn run_calm(&mut self) {
-        if !self.choose_core() {
+        if self.swarm.members_change() {
+            self.core = (0..self.nodes.len()).filter(|node| self.is_invited(*node)).collect();
+        } else if !self.choose_core() {
             self.excused = Some("fewer than a quorum of sound disks");
             return;
         }
@@ -68,7 +70,8 @@ impl World {
         if self.finding.as_ref().is_some_and(|finding| finding.id.starts_with('L')) {
             let disks = self.core_nodes().map(|node| &node.disk);
             let chosen = self.watch.chosen_end();
-            self.excused = recoverability::excuse(disks, self.nodes.len(), chosen);
+            let members = if self.swarm.members_change() { 1 } else { self.nodes.len() };
+            self.excused = recoverability::excuse(disks, members, chosen);
             if self.excused.is_some() {
                 self.finding = None;
             }
@@ -85,6 +88,7 @@ impl World {
         // A voter whose disk is still at what it began before cannot vote yet.
         let begin = self.now.max(self.settled_at);
         let deadline = begin + LEADER_TIMEOUTS_MAX * timeout + patience + 100 * MILLI;
+        let Some(deadline) = self.settle_members(deadline) else { return };
         if !self.run_until(deadline, |world| world.leader().is_some()) {
             let text = format!("no leader that all know: {}", self.roles());
             return self.found("L1", text);
@@ -114,11 +118,32 @@ impl World {
         }
     }
 
+    /// Where members come and go: a change that is under way is completed, and those that are no
+    /// members then are to disturb nobody. Returns until when there has to be a leader.
+    fn settle_members(&mut self, deadline: u64) -> Option<u64> {
+        if !self.swarm.members_change() {
+            return Some(deadline);
+        }
+        let deadline = deadline + self.replay_time() + ANSWERED_WITHIN;
+        if !self.run_until(deadline, |world| world.settled_members().is_some()) {
+            let text = format!("a change of members is not completed: {}", self.roles());
+            self.found("L11", text);
+        }
+        let members = self.settled_members()?;
+        let is_member = |node: &usize| members.get(self.nodes[*node].id).is_some();
+        self.core = (0..self.nodes.len()).filter(is_member).collect();
+        // Who lags has to hear first who is a member.
+        Some(deadline + ANSWERED_WITHIN)
+    }
+
     /// The operator demands that another member of the core lead, and it does (L7, E18).
     fn hand_over(&mut self) {
         let leads = |node: &usize| self.nodes[*node].view.role == Role::Leader;
         let Some(leader) = self.core.iter().copied().find(leads) else { return };
-        let others: Vec<usize> = self.core.iter().copied().filter(|node| *node != leader).collect();
+        let core = self.nodes[leader].member.as_ref();
+        let votes = |id| core.is_some_and(|core| core.membership().is_voter(id));
+        let may_lead = |node: &usize| *node != leader && votes(self.nodes[*node].id);
+        let others: Vec<usize> = self.core.iter().copied().filter(may_lead).collect();
         if self.finding.is_some() || others.is_empty() || !self.dice.calm.chance(ALWAYS / 2) {
             return;
         }

@@ -12,6 +12,7 @@ use crate::report::{Mark, Tally};
 
 mod damage;
 mod image;
+mod members;
 mod snapshots;
 mod work;
 
@@ -464,6 +465,7 @@ impl SimDisk {
             chain: self.frames.last().map_or_else(Chain::default, |frame| frame.chain),
             log_time: self.frames.last().map_or(LogTime(0), |frame| frame.time),
             opened: self.opened(end),
+            memberships: self.memberships(),
             peers: self.peers.clone(),
             snapshot: self.newest_snapshot().map(|stored| Box::new(stored.snapshot.clone())),
             forced: None,

@@ -146,6 +146,7 @@ impl Kind {
                 | Message::Abdicate { .. }
                 | Message::Campaign { .. }
                 | Message::Registered { .. }
+                | Message::Removed { .. }
                 | Message::HistoryRequest { .. }
                 | Message::History { .. } => Self::Leadership,
                 Message::Nak { .. }

@@ -59,8 +59,8 @@ impl Observer for BackedCommit {
             (true, false) => disk.holds_or_held_in_memory(commit, chain),
             (false, _) => disk.holds_or_held(commit, chain),
         };
-        let copies = scene.disks.with_standing().filter(backs).count();
-        if copies * 2 <= scene.disks.count() {
+        if !scene.is_quorum(backs) {
+            let copies = scene.disks.with_standing().filter(backs).count();
             let text = format!(
                 "leader {} commits {commit} with {copies} {sort} copies of {}",
                 scene.member,
@@ -81,8 +81,9 @@ impl BackedCommit {
         let Some(chain) = ghost.chain_at(safe, scene.history) else {
             return violations.add("S8", format!("no disk ever had a frame that ends at {safe}"));
         };
-        let copies = scene.disks.iter().filter(|disk| disk.holds_durably(safe, chain)).count();
-        if copies * 2 <= scene.disks.count() {
+        let backs = |(disk, _): &(&SimDisk, bool)| disk.holds_durably(safe, chain);
+        if !scene.is_quorum(backs) {
+            let copies = scene.disks.with_standing().filter(backs).count();
             let text = format!(
                 "leader {} calls {safe} safe with {copies} durable copies of {}",
                 scene.member,

@@ -84,7 +84,7 @@ pub const CATALOGUE: [Entry; 55] = [
     observed("L8"),
     waits("L9", "deployments and locks"),
     observed("L10"),
-    waits("L11", "membership changes"),
+    world("L11"),
     waits("L12", "reads (L2 has fresh messages answered)"),
     world("L13"),
     world("L14"),

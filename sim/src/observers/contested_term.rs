@@ -2,8 +2,7 @@
 //! merge with it (E11).
 
 use quorate_core::{
-    Action, BootEpoch, Chain, Endpoint, Event, Incoming, Instant, MemberId, Message, Position,
-    Role, Sender,
+    Action, BootEpoch, Chain, Endpoint, Event, Incoming, Instant, Message, Position, Role, Sender,
 };
 
 use super::experiment::{feed, is_a_stop, is_due, steps_for};
@@ -27,11 +26,11 @@ impl ContestedTerm {
     }
 
     fn examine(scene: &Scene<'_>, local: Instant) -> Result<(), Vec<Action>> {
-        let others = (1..=scene.rules.members as u16).map(MemberId);
+        let Some(core) = scene.core else { return Ok(()) };
+        let others = core.membership().records().iter().map(|record| record.member);
         let Some(other) = others.into_iter().find(|other| *other != scene.member) else {
             return Ok(());
         };
-        let Some(core) = scene.core else { return Ok(()) };
         let sender = Sender::Member {
             member: other,
             incarnation: scene.incarnation_of(other),

@@ -43,7 +43,8 @@ impl Counters {
             Action::Send { message: Message::Heartbeat { term, round, .. }, .. } => {
                 return self.count(scene, Counter::Heartbeat(term.0), *round, violations);
             }
-            Action::Send { message: Message::Canvass { round, .. }, .. } => {
+            // Round zero is no round: who has no vote asks what others have.
+            Action::Send { message: Message::Canvass { round: round @ 1.., .. }, .. } => {
                 return self.count(scene, Counter::Canvass, *round, violations);
             }
             Action::Send {

@@ -30,7 +30,7 @@ impl Observer for OwnCopy {
         }
         let Some(chain) = ghost.chain_at(commit, scene.history) else { return };
         let is_volatile = scene.rules.is_volatile;
-        let backs = |disk: &&SimDisk| match is_volatile {
+        let backs = |disk: &SimDisk| match is_volatile {
             true => disk.holds_or_held_in_memory(commit, chain),
             false => disk.holds_or_held(commit, chain),
         };
@@ -41,9 +41,9 @@ impl Observer for OwnCopy {
         if own {
             return;
         }
-        let copies = scene.disks.iter().filter(backs).count();
-        let needed = scene.disks.count() / 2 + 1;
-        if copies + 1 == needed {
+        let with_itself =
+            |(disk, _): &(&SimDisk, bool)| backs(disk) || disk.owner() == Some(scene.member);
+        if !scene.is_quorum(|(disk, _)| backs(disk)) && scene.is_quorum(with_itself) {
             let text = format!(
                 "leader {} commits {commit} and counts itself; its disk keeps {}",
                 scene.member,

@@ -1,7 +1,9 @@
 //! What observers may look at.
 
 use quorate_core::hash::mix;
-use quorate_core::{Duration, Incarnation, Limits, Member, MemberId, TermHistory, Timing, View};
+use quorate_core::{
+    Duration, Incarnation, Limits, Member, MemberId, Position, TermHistory, Timing, View,
+};
 
 use crate::disk::SimDisk;
 use crate::node::Node;
@@ -158,6 +160,23 @@ impl Rules {
 }
 
 impl Scene<'_> {
+    /// Whether the members whose disks `backs` are a quorum, as the log of this scene's leader says
+    /// who votes; of a step that committed a joint phase, by that.
+    pub(super) fn is_quorum(&self, backs: impl Fn(&(&SimDisk, bool)) -> bool) -> bool {
+        let backing: Vec<_> = self.disks.with_standing().filter(backs).collect();
+        let is_owned = self.disks.iter().all(|disk| disk.owner().is_some());
+        let Some(core) = self.core.filter(|_| is_owned) else {
+            return backing.len() * 2 > self.disks.count();
+        };
+        let backs = |id: MemberId| backing.iter().any(|(disk, _)| disk.owner() == Some(id));
+        let (before, commit) = (self.before.commit, self.view.commit);
+        let now_committed = |end: &Position| before < *end && *end <= commit;
+        match core.former_membership().filter(|(end, _)| now_committed(end)) {
+            Some((_, joint)) => joint.is_quorum(backs),
+            None => core.membership().is_quorum(backs),
+        }
+    }
+
     /// Which directory a member has at the moment.
     #[must_use]
     pub fn incarnation_of(&self, member: MemberId) -> Incarnation {

@@ -94,6 +94,7 @@ const fn term_of(message: &Message) -> Option<(Term, bool)> {
         | Message::Registered { term, .. }
         | Message::Application { term, .. } => Some((*term, true)),
         Message::Canvass { term, .. }
+        | Message::Removed { term, .. }
         | Message::CanvassReply { term, .. }
         | Message::RequestVote { term, .. }
         | Message::RequestSuccession { term, .. }

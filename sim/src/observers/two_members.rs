@@ -1,5 +1,7 @@
 //! S39: of two members nothing is committed that is not held by both (E69).
 
+use quorate_core::Position;
+
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 use crate::disk::SimDisk;
 
@@ -22,7 +24,11 @@ impl Observer for TwoMembers {
         violations: &mut Violations,
     ) {
         let commit = scene.view.commit;
-        if scene.disks.count() != 2 || commit <= scene.before.commit.max(ghost.chosen_end()) {
+        let formed = scene.core.is_none_or(|core| core.membership_position() == Position::ZERO);
+        if scene.disks.count() != 2
+            || !formed
+            || commit <= scene.before.commit.max(ghost.chosen_end())
+        {
             return;
         }
         let Some(chain) = ghost.chain_at(commit, scene.history) else { return };

@@ -94,7 +94,10 @@ impl UnknownIsNotAbsent {
         };
         let mut known = self.heard.get(scene.member)?.iter();
         // In a newer directory it would have to be readmitted first.
-        let is_same = |id: MemberId, heard: &Heard| heard.incarnation == scene.incarnation_of(id);
+        let is_member = |id| core.membership().get(id).is_some();
+        let is_same = |id: MemberId, heard: &Heard| {
+            heard.incarnation == scene.incarnation_of(id) && is_member(id)
+        };
         let (follower, heard) = known.find(|(id, heard)| fits(heard) && is_same(*id, heard))?;
         let sender = Sender::Member {
             member: follower,

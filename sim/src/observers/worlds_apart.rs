@@ -47,6 +47,10 @@ impl WorldsApart {
             // Which lives of a newer directory are known, only the log says.
             return None;
         }
+        if core.membership().removed_incarnation(member).is_some() {
+            // It is told that it was removed, in whichever of its lives.
+            return None;
+        }
         let known = self.heard.get(scene.member)?.get(member).copied()?;
         // A newer directory is heard where it promises nothing.
         let promises = matches!(

@@ -6,7 +6,7 @@ use quorate_core::{Durability, Duration, Limits, Timing};
 
 use super::{
     CLOCK_ERROR_MAX, DiskOptions, FaultClass, FaultClasses, FaultOptions, INBOX_MAX, MICRO, MILLI,
-    NetworkOptions, ProcessOptions, SnapshotOptions, Sort, Swarm, Workload,
+    MembershipOptions, NetworkOptions, ProcessOptions, SnapshotOptions, Sort, Swarm, Workload,
 };
 use crate::dice::{ALWAYS, Dice};
 
@@ -31,6 +31,7 @@ impl Swarm {
         let is_long = faults.time_min > 0;
         let mut swarm = Self {
             members,
+            membership: MembershipOptions::default(),
             clients,
             client_limits: client_limits(&limits),
             client_timing: ClientTiming {
@@ -286,6 +287,7 @@ mod tests {
                 durability: swarm.durability,
                 member: MemberId(1),
                 voters,
+                joins: false,
                 seed,
                 timing: swarm.timing,
                 limits: swarm.limits,

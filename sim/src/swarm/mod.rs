@@ -3,6 +3,7 @@
 mod classes;
 mod draw;
 mod fetches;
+mod membership;
 mod minority;
 mod schedules;
 mod volatile;
@@ -24,8 +25,10 @@ pub const SECOND: u64 = 1_000_000_000;
 /// The options of one seed.
 #[derive(Clone, Debug)]
 pub struct Swarm {
-    /// Voters.
+    /// Machines: all of them vote, unless members change.
     pub members: usize,
+    /// How members change.
+    pub membership: MembershipOptions,
     /// Clients at a time.
     pub clients: usize,
     /// The members' time-outs.
@@ -86,6 +89,15 @@ pub struct NetworkOptions {
     pub corrupt: u32,
     /// How often a stranger sends something, per datagram.
     pub strange: u32,
+}
+
+/// How members change.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MembershipOptions {
+    /// How many machines form the group; the others come later. Zero for all.
+    pub formed: usize,
+    /// The mean time between two demands for a change, in nanoseconds; 0 for none.
+    pub interval: u64,
 }
 
 /// How disks behave; times in nanoseconds.

@@ -27,6 +27,9 @@ impl NamedSchedule {
     pub fn has_to_see(&self, seeds: u64) -> &'static [Mark] {
         match self.name {
             "volatile" if seeds >= VOLATILE_SEEDS_MIN => &[Mark::StoppedInOrder],
+            "members" if seeds >= VOLATILE_SEEDS_MIN => {
+                &[Mark::MembersChanged, Mark::ChangeRefused]
+            }
             _ => &[],
         }
     }
@@ -125,6 +128,11 @@ pub const SCHEDULES: &[NamedSchedule] = &[
             swarm.faults.order = vec![C::Kill];
             paced(swarm, 500 * MILLI, 50 * MILLI, 4 * SECOND);
         },
+    },
+    NamedSchedule {
+        name: "members",
+        text: "An operator adds, promotes, demotes and removes members, under faults.",
+        apply: |swarm, seed| swarm.change_members(seed),
     },
     NamedSchedule {
         name: "leader-hunter",

@@ -49,12 +49,17 @@ impl Swarm {
         let mut dice = Dice::new(seed, "volatile");
         let interval = dice.pick(&[5, 50, 300, 1_000]) * MILLI;
         self.durability = Durability::Volatile { checkpoint_interval: Duration(interval) };
+        self.keep_to_what_disks_bear(&mut dice);
+        self.members = self.members.max(2);
+    }
+
+    /// A half of the faults that take from no disk what was synced.
+    pub(super) fn keep_to_what_disks_bear(&mut self, dice: &mut Dice) {
         let half = CLASSES.iter().copied().filter(|_| dice.below(2) == 0);
         let half: FaultClasses = half.chain([C::Kill, C::PowerCut]).collect();
         self.faults.classes = half;
         self.faults.order = Vec::new();
         self.faults.interval = self.faults.interval.min(150 * MILLI);
-        self.members = self.members.max(2);
     }
 
     /// How many members may be down or impaired at a time; `None` if as many as there are.

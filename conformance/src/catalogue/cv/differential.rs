@@ -237,6 +237,9 @@ fn frame_says(body: &Body) -> (&'static str, Json) {
                 "incarnation": text(life.incarnation.0.into()), "member": text(life.member.0.into()),
             }),
         ),
+        Body::Membership { time, phase } => {
+            ("Membership", json!({ "time": text(time.0), "phase": format!("{phase:?}") }))
+        }
         Body::Reply { session, sequence, position } => (
             "Reply",
             json!({

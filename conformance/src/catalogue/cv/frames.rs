@@ -1,8 +1,8 @@
 //! Frames of the log for the cases: bytes of each kind at one place.
 
 use quorate_core::frame::{
-    Body, Checksum, FrameFront, FrameSeed, LOG_VERSION, Level, SessionCloseReason, SnapshotCause,
-    TermOpen,
+    Body, Checksum, FrameFront, FrameSeed, LOG_VERSION, Level, MembershipPhase, SessionCloseReason,
+    SnapshotCause, TermOpen,
 };
 use quorate_core::{Chain, ClientKey, LogTime, Position, RecoveryEpoch, SessionId, Term};
 
@@ -61,6 +61,7 @@ pub(super) fn bodies() -> Vec<(Body, &'static [u8])> {
         (Body::Timer { time, timer: 4, deadline: LogTime(98) }, &[]),
         (Body::SnapshotMark { time, cause: SnapshotCause::Command }, &[]),
         (Body::Readmission { time, life: life(3) }, &[]),
+        (Body::Membership { time, phase: MembershipPhase::Joint }, b"a list"),
         (Body::Reply { session, sequence, position: Position(64) }, b"a reply"),
     ]
 }

@@ -250,6 +250,7 @@ impl World {
                 durability: Durability::default(),
                 member: id,
                 voters: voters.clone(),
+                joins: false,
                 seed: seed ^ u64::from(id.0),
                 timing: Timing::default(),
                 limits: limits(),

@@ -45,17 +45,13 @@ impl Leading {
         self.followers.get(member).is_some_and(|follower| follower.is_applicant)
     }
 
-    /// Whether `member` was heard to count within `span`, and how many of the other followers were.
-    pub(in crate::member) fn heard_within(
+    /// Whether `member` was heard to count within `span`.
+    pub(in crate::member) fn is_heard_within(
         &self,
+        member: MemberId,
         now: Instant,
         span: Duration,
-        member: MemberId,
-    ) -> (bool, usize) {
-        let heard = self.followers.iter().filter(|(_, it)| now.since(it.heard_at) < span);
-        let heard = heard.map(|(id, _)| id == member);
-        heard.fold((false, 0), |(itself, others), is_it| {
-            (itself || is_it, others + usize::from(!is_it))
-        })
+    ) -> bool {
+        self.followers.get(member).is_some_and(|it| now.since(it.heard_at) < span)
     }
 }

@@ -1,15 +1,18 @@
 //! What a leader counts: who has what, what is committed by it, and what is safe.
 
-use super::super::decisions::commit_position;
+use super::super::decisions::{commit_position, committed, quorum_position};
 use super::super::{Handled, Member};
+use super::{Follower, Leading};
 use crate::action::{Action, Actions};
 use crate::config::VOTERS_MAX;
 use crate::identity::MemberId;
+use crate::membership::{Half, Membership};
 use crate::message::Message;
 use crate::mutant;
 use crate::notice::Notice;
 use crate::position::Position;
 use crate::term::Term;
+use smallvec::SmallVec;
 
 /// What an acknowledgement says, of either sort.
 struct Said {
@@ -38,6 +41,36 @@ impl Said {
             }
             _ => None,
         }
+    }
+}
+
+impl Leading {
+    /// The highest position that a majority of each half holds: with observers, during a change,
+    /// and of a leader that is to go.
+    #[cold]
+    #[inline(never)]
+    fn held_by_voters(
+        &self,
+        membership: &Membership,
+        (own, own_held): (MemberId, Position),
+        held: impl Fn(&Follower) -> Position,
+    ) -> Position {
+        let of = |member: MemberId| match self.followers.get(member) {
+            _ if member == own => own_held,
+            Some(follower) => held(follower),
+            None => Position::ZERO,
+        };
+        let mut all: SmallVec<[Position; VOTERS_MAX]> = SmallVec::new();
+        if mutant::is(mutant::OBSERVERS_COUNT) {
+            all.extend(membership.records().iter().map(|record| of(record.member)));
+            return quorum_position(&mut all);
+        }
+        if mutant::is(mutant::LEAVING_LEADER_COUNTS_ITSELF) && !membership.is_voter(own) {
+            all.extend(membership.voters(Half::Incoming).map(of));
+            all.push(own_held);
+            return quorum_position(&mut all);
+        }
+        membership.held_by_quorum(of).unwrap_or_default()
     }
 }
 
@@ -161,12 +194,18 @@ impl Member {
             return;
         }
         leading.counted = own;
-        let mut held = [own; VOTERS_MAX];
-        for (place, follower) in held[1..].iter_mut().zip(leading.followers.values()) {
-            *place = follower.held;
-        }
-        let voters = leading.followers.len() + 1;
-        let commit = commit_position(&mut held[..voters], leading.base, self.state.commit);
+        let commit = if self.state.members.is_plain() {
+            let mut held = [own; VOTERS_MAX];
+            for (place, follower) in held[1..].iter_mut().zip(leading.followers.values()) {
+                *place = follower.held;
+            }
+            let voters = leading.followers.len() + 1;
+            commit_position(&mut held[..voters], leading.base, self.state.commit)
+        } else {
+            let own = (self.state.life.member, own);
+            let held = leading.held_by_voters(self.state.members.membership(), own, |it| it.held);
+            committed(held, leading.base, self.state.commit)
+        };
         if leading.is_open && commit > self.state.commit {
             self.state.commit = commit;
             leading.progress_at = self.state.now;
@@ -190,15 +229,22 @@ impl Member {
         let Some(leading) = self.state.leading.as_mut().filter(|leading| leading.is_open) else {
             return;
         };
-        let mut durable = [own; VOTERS_MAX];
-        for (place, follower) in durable[1..].iter_mut().zip(leading.followers.values()) {
-            *place = match mutant::is(mutant::SAFE_IS_WHAT_IS_HELD) {
-                true => follower.held,
-                false => follower.durable,
-            };
-        }
-        let voters = leading.followers.len() + 1;
-        let safe = commit_position(&mut durable[..voters], leading.base, leading.safe);
+        let of = |follower: &Follower| match mutant::is(mutant::SAFE_IS_WHAT_IS_HELD) {
+            true => follower.held,
+            false => follower.durable,
+        };
+        let safe = if self.state.members.is_plain() {
+            let mut durable = [own; VOTERS_MAX];
+            for (place, follower) in durable[1..].iter_mut().zip(leading.followers.values()) {
+                *place = of(follower);
+            }
+            let voters = leading.followers.len() + 1;
+            commit_position(&mut durable[..voters], leading.base, leading.safe)
+        } else {
+            let own = (self.state.life.member, own);
+            let held = leading.held_by_voters(self.state.members.membership(), own, of);
+            committed(held, leading.base, leading.safe)
+        };
         if safe > leading.safe {
             leading.safe = safe;
             self.release_safe_replies(safe);

@@ -8,6 +8,7 @@
 
 use crate::config::{MemberConfig, Recovered};
 use crate::member::Member;
+use crate::member::members::InEffect;
 use crate::mutant;
 use crate::term::Term;
 use crate::time::Instant;
@@ -26,10 +27,12 @@ impl Promise {
     /// has left it alone.
     pub(in crate::member) fn begin(
         config: &MemberConfig,
+        members: &InEffect,
         recovered: &Recovered,
         now: Instant,
     ) -> Self {
-        let is_alone = config.voters.len() == 1 && recovered.forced.is_none();
+        let is_sole = members.is_committed() && members.membership().is_alone(config.member);
+        let is_alone = is_sole && recovered.forced.is_none();
         let is_bound = config.timing.lease.is_some() && !is_alone;
         let is_free = mutant::is(mutant::PROMISES_END_WITH_A_LIFE);
         let until = match is_bound && !is_free {
@@ -74,7 +77,7 @@ impl Member {
         if !leading.has_committed(state.commit) || (is_given_up && !keeps_it) {
             return false;
         }
-        let answered = leading.answered_round();
+        let answered = leading.answered_round(self.membership(), self.state.life.member);
         if answered == u64::MAX {
             return true;
         }

@@ -19,6 +19,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 
+use super::members::InEffect;
 use super::{Handled, Member};
 use crate::action::{Action, Actions, Destination};
 use crate::config::{MemberConfig, Recovered};
@@ -104,7 +105,12 @@ struct Serving {
 }
 
 impl Queries {
-    pub(super) fn beginning(config: &MemberConfig, recovered: &Recovered, now: Instant) -> Self {
+    pub(super) fn beginning(
+        config: &MemberConfig,
+        members: &InEffect,
+        recovered: &Recovered,
+        now: Instant,
+    ) -> Self {
         // Numbers that no other life of this member uses: what was sent to one is not taken for an
         // answer to this one.
         let mut hasher = StateHasher::default();
@@ -119,7 +125,7 @@ impl Queries {
             sent_round: 0,
             contact: Contact::default(),
             rounds: Rounds::default(),
-            promise: Promise::begin(config, recovered, now),
+            promise: Promise::begin(config, members, recovered, now),
         }
     }
 
@@ -262,7 +268,7 @@ impl Member {
         let Some(leading) = &self.state.leading else { return };
         let confirmed = match mutant::is(mutant::READS_WITHOUT_A_ROUND) {
             true => u64::MAX,
-            false => leading.answered_round(),
+            false => leading.answered_round(self.membership(), self.state.life.member),
         };
         let mut told = Vec::new();
         self.state.queries.waiting.retain_mut(|read| {
@@ -445,7 +451,9 @@ impl Member {
     fn wants_round(&self) -> bool {
         let (queries, leading) = (&self.state.queries, self.state.leading.as_ref());
         leading.is_some_and(|leading| {
-            queries.wanted_round > leading.round() && queries.sent_round <= leading.answered_round()
+            queries.wanted_round > leading.round()
+                && queries.sent_round
+                    <= leading.answered_round(self.membership(), self.state.life.member)
         })
     }
 

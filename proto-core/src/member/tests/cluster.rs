@@ -20,6 +20,7 @@ use crate::identity::{
     BootEpoch, ClientKey, Endpoint, GroupId, GroupTag, Incarnation, Life, MemberId, RecoveryEpoch,
 };
 use crate::member::Member;
+use crate::membership::keep_newest;
 use crate::message::{Incoming, Live, Message, Sender, Stream};
 use crate::notice::{FailStop, Notice};
 use crate::position::Position;
@@ -73,6 +74,7 @@ pub(super) struct Read {
     pub(super) of: Option<Option<SnapshotManifest>>,
 }
 
+#[derive(Default)]
 pub(super) struct Node {
     pub(super) member: Option<Member>,
     pub(super) disk: Disk,
@@ -99,6 +101,8 @@ pub(super) struct Node {
 pub(super) struct Cluster {
     pub(super) now: Instant,
     pub(super) nodes: BTreeMap<MemberId, Node>,
+    /// With whom the group was formed.
+    pub(super) formed: Vec<u16>,
     pub(super) client: Option<Client>,
     pub(super) replies: Vec<(u64, Vec<u8>)>,
     /// The positions that the client waited for, and what came of it.
@@ -160,6 +164,7 @@ impl Cluster {
         let mut cluster = Self {
             now: Instant(1),
             nodes: BTreeMap::new(),
+            formed: (1..=members).collect(),
             client: None,
             replies: Vec::new(),
             synced: Vec::new(),
@@ -183,24 +188,7 @@ impl Cluster {
     pub(super) fn form(&mut self, members: u16) {
         let cluster = self;
         for member in 1..=members {
-            let node = Node {
-                member: None,
-                disk: Disk::default(),
-                pending: VecDeque::new(),
-                taken: VecDeque::new(),
-                holds_snapshots: false,
-                notices: Vec::new(),
-                holds_disk: false,
-                held_reads: None,
-                held_reports: None,
-                applied: Vec::new(),
-                reading: Reading::default(),
-                fail_stop: None,
-                pinned: None,
-                flips: false,
-                restarts: false,
-            };
-            cluster.nodes.insert(id(member), node);
+            cluster.nodes.insert(id(member), Node::default());
         }
         for member in 1..=members {
             cluster.start(member);
@@ -213,7 +201,8 @@ impl Cluster {
             recovery_epoch: self.epoch_of(endpoint(member)),
             durability: self.durability,
             member: id(member),
-            voters: self.nodes.keys().map(|&id| (id, endpoint(id.0))).collect(),
+            voters: self.formed.iter().map(|&member| (id(member), endpoint(member))).collect(),
+            joins: !self.formed.contains(&member),
             seed: u64::from(member) * 7 + self.now.0,
             timing: Timing {
                 candidacy_delay: match self.delayed {
@@ -239,6 +228,7 @@ impl Cluster {
         let disk = &mut node.disk;
         let (mut end, mut chain) = (disk.origin.position.0 as usize, disk.origin.chain);
         let mut opened = None;
+        let mut memberships = Vec::new();
         while let Some(line) = disk.history.owner(Position(end as u64)) {
             let position = Position(end as u64);
             let tag = GroupTag::new(GroupId(77), line.recovery_epoch);
@@ -246,6 +236,12 @@ impl Cluster {
             let Ok(header) = frame::verify(seed, &disk.log[end..], &[], frame_max) else { break };
             if let Ok(Body::TermOpen(open)) = frame::parse_body(&header, &disk.log[end..]) {
                 opened = Some((open.term, open.level));
+            }
+            if let Ok(Body::Membership { .. }) = frame::parse_body(&header, &disk.log[end..]) {
+                let payload = header.payload(Position::ZERO);
+                let bytes = &disk.log[end..][payload.start.0 as usize..payload.end.0 as usize];
+                let after = position.plus(header.aligned_length());
+                keep_newest(&mut memberships, after, bytes).unwrap();
             }
             chain = chain_after(chain, line.term, position, header.checksum);
             end += header.aligned_length() as usize;
@@ -266,6 +262,7 @@ impl Cluster {
             chain,
             log_time: LogTime(0),
             opened,
+            memberships,
             peers: disk.peers.clone(),
             forced: disk.forced,
         };

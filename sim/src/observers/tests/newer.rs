@@ -210,6 +210,7 @@ fn member() -> Member {
         durability: Durability::default(),
         member: MemberId(1),
         voters: (1..=3).map(|id| (MemberId(id), endpoint)).collect(),
+        joins: false,
         seed: 7,
         timing: quorate_core::Timing::default(),
         limits: Swarm::draw(2).limits,
