@@ -174,6 +174,7 @@ impl Search {
         }
         self.redirects += 1;
         self.attempt(next, now);
+        self.spare(config);
         true
     }
 

@@ -373,7 +373,9 @@ impl Member {
     pub(super) fn refer(&self, to: Endpoint, connection: u64, actions: &mut Actions) {
         let own = self.state.life.member;
         let outcome = match self.state.leader {
-            Some(leader) if leader != own => ConnectOutcome::Redirect {
+            // One that was not heard for so long is most likely gone, and the client has come from
+            // there.
+            Some(leader) if leader != own && self.has_live_leader() => ConnectOutcome::Redirect {
                 leader,
                 term: self.state.term,
                 endpoint: self.clients_of(leader),

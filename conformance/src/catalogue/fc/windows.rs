@@ -123,7 +123,10 @@ fn narrow(members: usize) -> Options {
 }
 
 pub(super) fn fc_02(trial: &mut Trial<'_>) -> Verdict {
-    let mut stage = trial.stage(narrow(3));
+    let mut options = narrow(3);
+    // Who hears its leader so seldom shall not connect anew all the time.
+    options.client_timing.server_timeout = Duration::from_millis(2_000);
+    let mut stage = trial.stage(options);
     let leader = stage.settle()?;
     let follower = stage.other_than(leader);
     let clients = stage.connected_clients(1)?;

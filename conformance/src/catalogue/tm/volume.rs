@@ -131,6 +131,7 @@ const fn is_of(kind: TimerKind, role: Role) -> bool {
         }
         TimerKind::Parting => matches!(role, Role::Stopped),
         TimerKind::Flush
+        | TimerKind::Reads
         | TimerKind::Transfer
         | TimerKind::Holes
         | TimerKind::PeerRecords

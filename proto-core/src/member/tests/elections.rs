@@ -1,5 +1,6 @@
 //! How leaders come and go.
 
+use alloc::format;
 use alloc::vec::Vec;
 
 use super::cluster::{Cluster, Datagram, endpoint, id, no_log_data};
@@ -98,13 +99,19 @@ fn an_election_that_a_quorum_takes_part_in_is_no_lack_of_one() {
         let mut cluster = Cluster::new(3);
         let leader = cluster.run_until_led();
         cluster.connect_client();
+        cluster.submit(b"before");
+        cluster.run_until("a reply", |cluster| cluster.replies.len() == 1);
         cluster.crash(leader);
+        cluster.trace.clear();
         cluster.submit(b"after");
         for _ in 0..seed {
             cluster.tick();
         }
-        cluster.run_until("a reply", |cluster| cluster.replies.len() == 1);
+        cluster.run_until("the other reply", |cluster| cluster.replies.len() == 2);
         assert_eq!(refusals(&cluster), 0);
+        // Who is asked so late has not heard the leader either, and does not send clients there.
+        let stale = format!("Redirect {{ leader: {:?}", id(leader));
+        assert!(!cluster.trace.contains(&stale), "{}", cluster.trace);
     }
 }
 
