@@ -14,6 +14,7 @@ mod nk;
 #[cfg(test)]
 mod proof;
 mod rb;
+mod rd;
 mod sn;
 mod sn_fetches;
 mod sn_members;
@@ -34,6 +35,7 @@ const GROUPS: &[&[Case]] = &[
     cu::CASES,
     tn::CASES,
     cl::CASES,
+    rd::CASES,
     tm::CASES,
     cv::CASES,
     bi::CASES,
