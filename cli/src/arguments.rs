@@ -40,7 +40,7 @@ pub(crate) enum Command {
     /// stopped in good order, 3 if its disk came up short, so that its next life is impaired, and 1
     /// if it failed.
     Member(Member),
-    /// Sends each line of standard input as a message, and prints the replies
+    /// Sends each line of standard input as a message, and prints the replies; or reads
     Client(Client),
     /// Asks members that run, looks into their data, and replays their recordings
     Tool {
@@ -154,6 +154,10 @@ pub(crate) struct Client {
     /// that of the configured member's directory, else 0]
     #[arg(long, value_name = "N")]
     pub(crate) recovery_epoch: Option<u32>,
+    /// Send nothing: print the state of the ledger with all that was committed by now, which
+    /// appends nothing to the log
+    #[arg(long)]
+    pub(crate) read: bool,
     /// What the client runs on
     #[arg(long, value_enum, default_value_t)]
     pub(crate) runtime: Runtime,

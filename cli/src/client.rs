@@ -5,9 +5,9 @@ use core::time::Duration;
 use std::io::BufRead;
 
 use quorate_core::client::{ClientConfig, ClientLimits, ClientTiming, Reject};
-use quorate_core::{ClientKey, GroupId, MemberId, RecoveryEpoch};
+use quorate_core::{ClientKey, GroupId, MemberId, ReadLevel, RecoveryEpoch};
 use quorate_driver::{
-    ClientHandle, ClientOptions, PendingReply, Reply, SubmitError, endpoint_of, recovery_epoch_of,
+    ClientHandle, ClientOptions, PendingReply, SubmitError, endpoint_of, recovery_epoch_of,
 };
 use tokio::sync::mpsc;
 
@@ -24,10 +24,18 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Sends each line of standard input and prints the replies, in order.
 pub(crate) async fn run(arguments: arguments::Client) -> Result<(), Failure> {
-    let runtime = arguments.runtime;
+    let (runtime, is_read) = (arguments.runtime, arguments.read);
     let options = ClientOptions { config: config(arguments)?, bind: None, faults: None };
     let client =
         runtime.spawn_client(options).map_err(|error| Failure::Failed(error.to_string()))?;
+    if is_read {
+        let read = client.read(ReadLevel::Linearizable, "").await;
+        // What the read says comes first; the session ends by itself.
+        let _ = client.close().await;
+        let answer = read.map_err(|error| Failure::Failed(error.to_string()))?;
+        print(&answer.payload);
+        return Ok(());
+    }
     let progress = Progress::default();
     let outcome = tokio::select! {
         biased;
@@ -128,7 +136,7 @@ async fn exchange(
         while let Some(reply) = replies.recv().await {
             let number = progress.answered.get() + 1;
             match reply.await {
-                Ok(reply) => print(&reply),
+                Ok(reply) => print(&reply.payload),
                 Err(SubmitError::Rejected(reject @ Reject::TooLarge { .. })) => {
                     progress.refused.update(|refused| refused + 1);
                     Failure::Failed(format!("line {number} is not sent: {reject}; split it"))
@@ -145,10 +153,10 @@ async fn exchange(
     Ok(())
 }
 
-fn print(reply: &Reply) {
-    match Ledger::read(&reply.payload) {
+fn print(payload: &[u8]) {
+    match Ledger::read(payload) {
         Some(ledger) => tell_line(format_args!("{} {}", ledger.entries(), digest_text(&ledger))),
-        None => tell_line(format_args!("{:?}", reply.payload)),
+        None => tell_line(format_args!("{}", payload.escape_ascii())),
     }
 }
 

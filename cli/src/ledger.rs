@@ -1,7 +1,7 @@
 //! The replicated service of the command: a ledger that entries are added to.
 
 use quorate_core::hash::{StateHasher, mix};
-use quorate_driver::{Context, Frozen, Service, ServiceError};
+use quorate_driver::{Context, Frozen, QueryError, Service, ServiceError};
 
 use core::hash::Hasher;
 
@@ -53,6 +53,12 @@ impl Service for Ledger {
         reply: &mut Vec<u8>,
     ) -> Result<(), ServiceError> {
         self.add(payload);
+        reply.extend_from_slice(&self.receipt());
+        Ok(())
+    }
+
+    /// The state, whatever is asked.
+    fn query(&self, _request: &[u8], reply: &mut Vec<u8>) -> Result<(), QueryError> {
         reply.extend_from_slice(&self.receipt());
         Ok(())
     }

@@ -8,13 +8,13 @@ use crate::{HEADER_BYTES, MAGIC};
 pub enum Class {
     /// Canvasses, votes, and their answers.
     Election,
-    /// Heartbeats, abdications, histories and acknowledgements.
+    /// Heartbeats, abdications, histories, acknowledgements, and where reads see the log.
     Leadership,
     /// A slice of the log.
     LogData,
     /// Requests for missing bytes or for a snapshot, offers, and refusals.
     Repair,
-    /// Opening, keeping and closing of sessions.
+    /// Opening, keeping and closing of sessions; and reads.
     Session,
     /// A slice of a session stream, or of a snapshot.
     SessionData,
@@ -48,7 +48,9 @@ pub fn class(datagram: &[u8]) -> Option<Class> {
         | wire::HoldingEncoder::TEMPLATE_ID
         | wire::ImpairedEncoder::TEMPLATE_ID
         | wire::RegisteredEncoder::TEMPLATE_ID
-        | wire::RemovedEncoder::TEMPLATE_ID => Class::Leadership,
+        | wire::RemovedEncoder::TEMPLATE_ID
+        | wire::ReadIndexRequestEncoder::TEMPLATE_ID
+        | wire::ReadIndexReplyEncoder::TEMPLATE_ID => Class::Leadership,
         wire::NakEncoder::TEMPLATE_ID
         | wire::UnavailableEncoder::TEMPLATE_ID
         | wire::SnapshotRequestEncoder::TEMPLATE_ID
@@ -59,6 +61,8 @@ pub fn class(datagram: &[u8]) -> Option<Class> {
         | wire::StreamNewestEncoder::TEMPLATE_ID
         | wire::SyncRequestEncoder::TEMPLATE_ID
         | wire::SyncReplyEncoder::TEMPLATE_ID
+        | wire::ReadRequestEncoder::TEMPLATE_ID
+        | wire::ReadReplyEncoder::TEMPLATE_ID
         | wire::CloseEncoder::TEMPLATE_ID
         | wire::ClosedEncoder::TEMPLATE_ID => Class::Session,
         _ => return None,

@@ -69,6 +69,8 @@ macro_rules! wrap {
     };
 }
 
+mod reads;
+
 fn control(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError> {
     if mutant::is(mutant::CLAIMED_COUNT_RESERVES) {
         let behind = body.get(usize::from(header.block_length) + 2..).unwrap_or_default();
@@ -97,6 +99,10 @@ fn control(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError> {
         | wire::UnavailableDecoder::TEMPLATE_ID
         | wire::SnapshotRequestDecoder::TEMPLATE_ID
         | wire::SnapshotOfferDecoder::TEMPLATE_ID => repair(header, body),
+        wire::ReadRequestDecoder::TEMPLATE_ID
+        | wire::ReadReplyDecoder::TEMPLATE_ID
+        | wire::ReadIndexRequestDecoder::TEMPLATE_ID
+        | wire::ReadIndexReplyDecoder::TEMPLATE_ID => reads::read(header, body),
         _ => session(header, body),
     }
 }

@@ -4,7 +4,10 @@ use quorate_core::frame::Level;
 use quorate_core::message::{
     ConnectOutcome, HISTORY_LINES_MAX, HistoryLines, Live, NAK_RANGES_MAX, NakRanges,
 };
+use quorate_core::read::READ_BYTES_MAX;
 use quorate_core::{Message, Position, Stream, VoteKey};
+
+mod reads;
 
 use crate::generated as wire;
 use crate::{
@@ -135,6 +138,17 @@ impl Layout {
             Message::StreamNewest { .. } => layout!(StreamNewestEncoder, 0),
             Message::SyncRequest { .. } => layout!(SyncRequestEncoder, 0),
             Message::SyncReply { .. } => layout!(SyncReplyEncoder, 0),
+            Message::ReadRequest { payload, .. } => {
+                let count = bounded(payload.len(), READ_BYTES_MAX)?;
+                layout!(ReadRequestEncoder, wire::ReadRequestPayloadEncoder::bytes(count))
+            }
+            Message::ReadReply { outcome, .. } => {
+                let length = outcome.as_ref().map_or(0, |answer| answer.payload.len());
+                let count = bounded(length, READ_BYTES_MAX)?;
+                layout!(ReadReplyEncoder, wire::ReadReplyPayloadEncoder::bytes(count))
+            }
+            Message::ReadIndexRequest { .. } => layout!(ReadIndexRequestEncoder, 0),
+            Message::ReadIndexReply { .. } => layout!(ReadIndexReplyEncoder, 0),
             Message::Close { .. } => layout!(CloseEncoder, 0),
             Message::Closed { .. } => layout!(ClosedEncoder, 0),
         })
@@ -160,6 +174,10 @@ fn write(message: &Message, body: &mut [u8]) -> Option<()> {
         | Message::Unavailable { .. }
         | Message::SnapshotRequest { .. }
         | Message::SnapshotOffer { .. } => write_repair(message, body),
+        Message::ReadRequest { .. }
+        | Message::ReadReply { .. }
+        | Message::ReadIndexRequest { .. }
+        | Message::ReadIndexReply { .. } => reads::write(message, body),
         _ => write_election(message, body),
     }
 }

@@ -56,7 +56,7 @@ pub use header::Header;
 
 use self::generated::{
     DatagramHeader, HistoryEncoder, HistoryLinesEncoder, LogDataEncoder, MessageHeader,
-    SessionDataEncoder,
+    ReadReplyEncoder, ReadReplyPayloadEncoder, SessionDataEncoder,
 };
 
 /// The first two bytes of every datagram: `QR`.
@@ -73,8 +73,16 @@ pub const DATAGRAM_BYTES_MAX: usize = 65_507;
 pub const SEALING_ROOM_BYTES: usize = 104;
 /// The largest datagram of a control message.
 pub const CONTROL_BYTES_MAX: usize = HEADER_BYTES
-    + HistoryEncoder::BLOCK_LENGTH
-    + HistoryLinesEncoder::bytes(quorate_core::message::HISTORY_LINES_MAX);
+    + ReadReplyEncoder::BLOCK_LENGTH
+    + ReadReplyPayloadEncoder::bytes(quorate_core::read::READ_BYTES_MAX);
+
+// That of a history is less.
+const _: () = assert!(
+    HEADER_BYTES
+        + HistoryEncoder::BLOCK_LENGTH
+        + HistoryLinesEncoder::bytes(quorate_core::message::HISTORY_LINES_MAX)
+        <= CONTROL_BYTES_MAX
+);
 
 // Slices of all streams have the same room, so that runs of them are equal datagrams.
 const _: () = assert!(SessionDataEncoder::BLOCK_LENGTH == LogDataEncoder::BLOCK_LENGTH);

@@ -2,7 +2,10 @@
 
 use quorate_core::frame::ALIGNMENT;
 use quorate_core::message::{ConnectOutcome, EpochRange, HISTORY_PARTS_MAX, Live};
-use quorate_core::{Message, Position, PositionRange, Stream, mutant};
+use quorate_core::read::READ_BYTES_MAX;
+use quorate_core::{
+    Message, Position, PositionRange, ReadLevel, ReadOutcome, ReadRefusal, Stream, mutant,
+};
 
 use crate::DecodeError;
 
@@ -54,11 +57,38 @@ pub(crate) fn check(message: &Message) -> Result<(), DecodeError> {
             positions(&[Position(session.0)])
         }
         Message::SyncReply { safe, .. } => positions(&[*safe]),
+        Message::ReadRequest { level, payload, .. } => check_read(*level, payload),
+        Message::ReadReply { outcome, .. } => check_read_outcome(outcome),
+        Message::ReadIndexReply { index, .. } => positions(&[*index]),
         Message::Abdicate { .. }
         | Message::Ballot { .. }
         | Message::Campaign { .. }
+        | Message::ReadIndexRequest { .. }
         | Message::SyncRequest { .. } => Ok(()),
     }
+}
+
+fn check_read(level: ReadLevel, payload: &[u8]) -> Result<(), DecodeError> {
+    read_bytes(payload)?;
+    match level {
+        ReadLevel::Session { least } => positions(&[least]),
+        ReadLevel::Linearizable | ReadLevel::Lease | ReadLevel::Stale { .. } => Ok(()),
+    }
+}
+
+fn check_read_outcome(outcome: &ReadOutcome) -> Result<(), DecodeError> {
+    match outcome {
+        Ok(answer) => {
+            read_bytes(&answer.payload)?;
+            positions(&[answer.applied])
+        }
+        Err(ReadRefusal::Behind { applied }) => positions(&[*applied]),
+        Err(_) => Ok(()),
+    }
+}
+
+fn read_bytes(payload: &[u8]) -> Result<(), DecodeError> {
+    if payload.len() > READ_BYTES_MAX { Err(DecodeError::Group) } else { Ok(()) }
 }
 
 fn check_outcome(outcome: &ConnectOutcome) -> Result<(), DecodeError> {

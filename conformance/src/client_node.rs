@@ -145,6 +145,8 @@ impl OwnClient {
                 ClientTold::Replied { sequence, position, bytes }
             }
             ClientAction::Synced { position, outcome } => ClientTold::Synced { position, outcome },
+            // No case has a client of the reference read.
+            ClientAction::Reading { .. } | ClientAction::Read { .. } => return,
             ClientAction::Connected { session, .. } => ClientTold::Connected { session },
             ClientAction::Disconnected => ClientTold::Disconnected,
             ClientAction::Ended(result) => ClientTold::Ended(result),

@@ -7,8 +7,10 @@ use core::task::{Context, Poll};
 
 use bytes::Bytes;
 use oneshot::{AsyncReceiver, Sender};
-use quorate_core::client::{ClientConfig, ClientCounters, ClientError, Reject, SyncTimedOut};
-use quorate_core::{ConfigError, Position, SessionId};
+use quorate_core::client::{
+    ClientConfig, ClientCounters, ClientError, ReadError, Reject, SyncTimedOut,
+};
+use quorate_core::{ConfigError, Position, ReadAnswer, ReadLevel, SessionId};
 
 use crate::faults::{FaultCounters, Faults};
 use crate::mailbox::Mailbox;
@@ -86,6 +88,21 @@ pub enum SyncError {
     Gone,
 }
 
+/// Why a read has no answer. It has changed nothing: read again.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientReadError {
+    /// The request is too long, too many reads are under way, or the client is closing.
+    #[error(transparent)]
+    Rejected(Reject),
+    /// A member refused it for good, or none answered in time.
+    #[error(transparent)]
+    Failed(#[from] ReadError),
+    /// The client has ended.
+    #[error("the client has ended")]
+    Gone,
+}
+
 /// A client as it can be seen from outside.
 #[derive(Clone, Debug)]
 pub struct ClientStatus {
@@ -109,6 +126,9 @@ pub(crate) type Answer = Sender<Result<Reply, SubmitError>>;
 /// Where it goes that a position is safe.
 pub(crate) type SyncAnswer = Sender<Result<Position, SyncError>>;
 
+/// Where the answer to a read goes.
+pub(crate) type ReadAnswerTo = Sender<Result<ReadAnswer, ClientReadError>>;
+
 /// A message with what its reply waits for.
 #[derive(Debug)]
 pub(crate) struct Submission {
@@ -122,6 +142,7 @@ pub(crate) struct Submission {
 pub(crate) enum Command {
     Submit(Submission),
     Sync { position: Position, answer: SyncAnswer },
+    Read { level: ReadLevel, payload: Bytes, answer: ReadAnswerTo },
     Look(Sender<ClientStatus>),
     Close,
 }
@@ -206,6 +227,27 @@ impl ClientHandle {
         answered.await.unwrap_or(Err(SyncError::Gone))
     }
 
+    /// Asks the service ([`crate::Service::query`]) at a level of newness. Nothing goes through the
+    /// log, and no session is needed: any member may answer, and one after the other is asked until
+    /// one does, for `give_up_after` at most. Request and answer are of at most
+    /// [`quorate_core::read::READ_BYTES_MAX`] bytes. Cancelled, it changes nothing.
+    ///
+    /// A [`ReadLevel::Session`] read sees at least what this client has seen before, in replies and
+    /// in reads, whatever its `least` says: `Position::ZERO` for no more than that.
+    ///
+    /// # Errors
+    /// [`ClientReadError`].
+    pub async fn read(
+        &self,
+        level: ReadLevel,
+        request: impl Into<Bytes>,
+    ) -> Result<ReadAnswer, ClientReadError> {
+        let (answer, answered) = oneshot::async_channel();
+        let command = Command::Read { level, payload: request.into(), answer };
+        self.commands.put(command).await.map_err(|_| ClientReadError::Gone)?;
+        answered.await.unwrap_or(Err(ClientReadError::Gone))
+    }
+
     /// What can be seen of the client now.
     ///
     /// # Errors
@@ -271,6 +313,18 @@ impl ClientHandle {
     /// As there.
     pub fn blocking_sync(&self, position: Position) -> Result<Position, SyncError> {
         pollster::block_on(self.sync(position))
+    }
+
+    /// [`ClientHandle::read`] for a thread that may wait.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn blocking_read(
+        &self,
+        level: ReadLevel,
+        request: impl Into<Bytes>,
+    ) -> Result<ReadAnswer, ClientReadError> {
+        pollster::block_on(self.read(level, request))
     }
 
     /// [`ClientHandle::status`] for a thread that may wait.

@@ -9,8 +9,8 @@ use quorate_core::client::{ClientError, Reject};
 use quorate_core::{Client, ClientKey, Instant, Position};
 
 use crate::client_handle::{
-    Answer, ClientHandle, ClientOptions, ClientStatus, Command, Reply, StartClientError,
-    Submission, SubmitError, SyncAnswer, SyncError,
+    Answer, ClientHandle, ClientOptions, ClientReadError, ClientStatus, Command, ReadAnswerTo,
+    Reply, StartClientError, Submission, SubmitError, SyncAnswer, SyncError,
 };
 use crate::client_loop::{ClientLoop, ClientOutcome};
 use crate::doorbell::Doorbell;
@@ -37,6 +37,8 @@ pub struct ClientHost<P = UdpPort, C = SystemClock> {
     unanswered: VecDeque<(u64, Answer)>,
     /// Positions that are waited for; the core bounds their number.
     syncs: Vec<(Position, SyncAnswer)>,
+    /// Reads that are not answered; the core bounds their number.
+    reads: Vec<(u64, ReadAnswerTo)>,
     fresh: bool,
     closing: bool,
     /// Last, for all above is gone when the handle learns of it.
@@ -101,6 +103,7 @@ impl<P: DatagramPort, C: Clock> ClientHost<P, C> {
             waiting: None,
             unanswered: VecDeque::new(),
             syncs: Vec::new(),
+            reads: Vec::new(),
             fresh: true,
             closing: false,
             report: Report { outcome: None, handle: Some(answer) },
@@ -168,6 +171,14 @@ impl<P: DatagramPort, C: Clock> ClientHost<P, C> {
                     let _ = answer.send(Err(SyncError::Rejected(reject)));
                 }
             },
+            Command::Read { level, payload, answer } => {
+                match self.client.read(now, level, &payload) {
+                    Ok(number) => self.reads.push((number, answer)),
+                    Err(reject) => {
+                        let _ = answer.send(Err(ClientReadError::Rejected(reject)));
+                    }
+                }
+            }
             Command::Close => {
                 self.closing = true;
                 self.client.close(now);
@@ -219,6 +230,12 @@ impl<P: DatagramPort, C: Clock> ClientHost<P, C> {
                     let (_, answer) = self.syncs.remove(at);
                     let _ = answer.send(outcome.map_err(SyncError::TimedOut));
                 }
+                ClientOutcome::Read { number, outcome } => {
+                    let at = self.reads.iter().position(|(asked, _)| *asked == number);
+                    let Some(at) = at else { continue };
+                    let (_, answer) = self.reads.swap_remove(at);
+                    let _ = answer.send(outcome.map_err(ClientReadError::Failed));
+                }
                 ClientOutcome::Connected { session, leader, term } => {
                     tracing::info!(session = session.0, leader = leader.0, term = term.0, "served");
                 }
@@ -252,6 +269,9 @@ impl<P: DatagramPort, C: Clock> ClientHost<P, C> {
                 }
                 Command::Sync { answer, .. } => {
                     let _ = answer.send(Err(sync_error.clone()));
+                }
+                Command::Read { answer, .. } => {
+                    let _ = answer.send(Err(ClientReadError::Gone));
                 }
                 Command::Look(_) | Command::Close => {}
             }

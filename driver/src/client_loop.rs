@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 
 use quorate_codecs::Header;
 use quorate_core::client::{
-    ClientAction, ClientActions, ClientError, ClientEvent, Reject, SyncTimedOut,
+    ClientAction, ClientActions, ClientError, ClientEvent, ReadError, Reject, SyncTimedOut,
 };
 use quorate_core::{
-    Client, Instant, MemberId, Position, Sender as Origin, SessionId, Stream, Term,
+    Client, Instant, MemberId, Position, ReadAnswer, ReadLevel, Sender as Origin, SessionId,
+    Stream, Term,
 };
 
 use crate::faults::{FaultCounters, FaultyPort};
@@ -46,6 +47,13 @@ pub enum ClientOutcome {
         position: Position,
         /// The end of what is safe.
         outcome: Result<Position, SyncTimedOut>,
+    },
+    /// What came of a read.
+    Read {
+        /// The number that [`ClientLoop::read`] returned.
+        number: u64,
+        /// What it was answered.
+        outcome: Result<ReadAnswer, ReadError>,
     },
     /// The client has ended; nothing follows.
     Ended(Result<(), ClientError>),
@@ -155,6 +163,16 @@ impl<P: DatagramPort> ClientLoop<P> {
         self.submitted.take().map_or(Ok(()), |refused| refused.map(|_| ()))
     }
 
+    /// Reads: [`ClientOutcome::Read`] follows, under the number that is returned.
+    ///
+    /// # Errors
+    /// Why it was not taken; nothing was sent.
+    pub fn read(&mut self, now: Instant, level: ReadLevel, payload: &[u8]) -> Result<u64, Reject> {
+        self.submitted = None;
+        self.step(now, ClientEvent::Read { level, payload });
+        self.submitted.take().unwrap_or(Err(Reject::Closed))
+    }
+
     /// Takes in datagrams until none is at hand or at least `budget` were taken; returns how many,
     /// as [`crate::MemberLoop::receive`] does.
     pub fn receive(&mut self, clock: &impl Clock, budget: usize) -> usize {
@@ -233,6 +251,10 @@ impl<P: DatagramPort> ClientLoop<P> {
             }
             ClientAction::Synced { position, outcome } => {
                 self.outcomes.push_back(ClientOutcome::Synced { position, outcome });
+            }
+            ClientAction::Reading { number } => self.submitted = Some(Ok(number)),
+            ClientAction::Read { number, outcome } => {
+                self.outcomes.push_back(ClientOutcome::Read { number, outcome });
             }
             ClientAction::Connected { session, leader, term } => {
                 self.outcomes.push_back(ClientOutcome::Connected { session, leader, term });

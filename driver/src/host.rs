@@ -7,7 +7,7 @@ use std::panic::catch_unwind;
 use quorate_core::{Apply, Delivery, Outputs, Position, SessionId};
 
 use crate::frozen::Frozen;
-use crate::service::{Context, Service, ServiceError};
+use crate::service::{Context, QueryError, Service, ServiceError};
 
 /// Applies committed frames to a service, inline on the loop's thread. Errors and panics of the
 /// service are caught; afterwards it is not called any more.
@@ -65,6 +65,22 @@ impl<S: Service> ServiceHost<S> {
             Err(_) => self.failed = true,
         }
         result
+    }
+
+    /// The service's answer to a read.
+    ///
+    /// # Errors
+    /// Why it has none. It was only looked at, and goes on.
+    pub fn query(&self, request: &[u8]) -> Result<Vec<u8>, QueryError> {
+        if self.failed {
+            return Err(QueryError::Failed("the service has failed before".into()));
+        }
+        let mut reply = Vec::new();
+        let called = catch_unwind(AssertUnwindSafe(|| self.service.query(request, &mut reply)));
+        let failed = |panic: Box<dyn Any + Send>| {
+            Err(QueryError::Failed(panicked(panic.as_ref()).to_string()))
+        };
+        called.unwrap_or_else(failed).map(|()| reply)
     }
 
     /// The service's state as it is now, to be written while the service goes on.

@@ -91,8 +91,8 @@ pub use archive_ports::{
 };
 pub use archive_storage::{ArchiveStorage, StorageMode};
 pub use client_handle::{
-    ClientHandle, ClientOptions, ClientStatus, PendingReply, Reply, StartClientError, SubmitError,
-    SyncError,
+    ClientHandle, ClientOptions, ClientReadError, ClientStatus, PendingReply, Reply,
+    StartClientError, SubmitError, SyncError,
 };
 pub use client_host::ClientHost;
 pub use client_loop::{ClientLoop, ClientOutcome};
@@ -102,8 +102,8 @@ pub use faults::{FaultCounters, Faults, FaultyPort};
 pub use frozen::Frozen;
 pub use host::ServiceHost;
 pub use member_handle::{
-    MemberGone, MemberHandle, MemberOptions, RunError, StartMemberError, TakeSnapshotError,
-    TransferError,
+    MemberGone, MemberHandle, MemberOptions, MemberReadError, RunError, StartMemberError,
+    TakeSnapshotError, TransferError,
 };
 pub use member_host::{Completions, MemberHost, STOP_TIMEOUT};
 pub use member_loop::{MemberLoop, Stopped};
@@ -115,7 +115,7 @@ pub use port::{
     StoragePort, StorageRequest, StoreError, SystemClock,
 };
 pub use sender::DATAGRAM_BYTES_MAX;
-pub use service::{Context, Service, ServiceError};
+pub use service::{Context, QueryError, Service, ServiceError};
 pub use storage::{
     Completion, InlineStorage, ScrubThread, Scrubbing, SnapshotProgress, SnapshotWriting,
     StorageThreads, perform_grouped,

@@ -4,9 +4,11 @@ use core::net::SocketAddr;
 use std::net::UdpSocket;
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use oneshot::{AsyncReceiver, Sender as Answer};
 use quorate_core::{
-    ConfigError, MemberId, Position, SnapshotRefusal, Term, TransferOutcome, TransferRefusal,
+    ConfigError, MemberId, Position, ReadAnswer, ReadLevel, ReadOutcome, ReadRefusal,
+    SnapshotRefusal, Term, TransferOutcome, TransferRefusal,
 };
 
 use crate::archive_ports::OpenError;
@@ -144,6 +146,18 @@ pub enum RunError {
     Task(String),
 }
 
+/// Why a member does not answer a read of its host. It has changed nothing: read again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MemberReadError {
+    /// The member said why.
+    #[error(transparent)]
+    Refused(#[from] ReadRefusal),
+    /// The member has ended.
+    #[error(transparent)]
+    Gone(#[from] MemberGone),
+}
+
 /// Leadership was not handed over.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum TransferError {
@@ -163,6 +177,11 @@ pub(crate) enum Request<S> {
     Transfer {
         target: Option<MemberId>,
         answer: Answer<TransferOutcome>,
+    },
+    Read {
+        level: ReadLevel,
+        payload: Bytes,
+        answer: Answer<ReadOutcome>,
     },
     TakeSnapshot(Answer<Result<Position, SnapshotRefusal>>),
     Shutdown,
@@ -243,6 +262,23 @@ impl<S: 'static> MemberHandle<S> {
             TransferOutcome::Done { leader, term } => Ok((leader, term)),
             TransferOutcome::Refused(refusal) => Err(refusal.into()),
         }
+    }
+
+    /// Asks the service of this member ([`crate::Service::query`]) at a level of newness: nothing
+    /// goes through the log, and what this member may have to ask of the leader is a datagram. The
+    /// answer comes, or the refusal, within an election time-out. Cancelled, it changes nothing.
+    ///
+    /// # Errors
+    /// [`MemberReadError`].
+    pub async fn read(
+        &self,
+        level: ReadLevel,
+        request: impl Into<Bytes>,
+    ) -> Result<ReadAnswer, MemberReadError> {
+        let (answer, answered) = oneshot::async_channel();
+        let request = Request::Read { level, payload: request.into(), answer };
+        self.requests.put(request).await.map_err(|_| MemberGone)?;
+        Ok(answered.await.map_err(|_| MemberGone)??)
     }
 
     /// Has all members take a snapshot, if this one leads; returns where it is going to stand. Each
@@ -344,6 +380,18 @@ impl<S: 'static> MemberHandle<S> {
         target: Option<MemberId>,
     ) -> Result<(MemberId, Term), TransferError> {
         pollster::block_on(self.transfer_leadership(target))
+    }
+
+    /// [`MemberHandle::read`] for a thread that may wait.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn blocking_read(
+        &self,
+        level: ReadLevel,
+        request: impl Into<Bytes>,
+    ) -> Result<ReadAnswer, MemberReadError> {
+        pollster::block_on(self.read(level, request))
     }
 
     /// [`MemberHandle::take_snapshot`] for a thread that may wait.

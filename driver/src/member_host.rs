@@ -41,6 +41,7 @@ pub struct MemberHost<S, P = UdpPort, L = LogWriter, Q = ArchiveStorage, C = Sys
     doorbell: Doorbell,
     phase: Phase,
     transfers: Transfers,
+    reads: Reads,
     renewal: Option<Renewal<S, P, L, Q>>,
     /// It is to end as if its process was killed.
     is_abandoned: bool,
@@ -182,6 +183,7 @@ where
             doorbell,
             phase,
             transfers,
+            reads: Reads::default(),
             renewal,
             is_abandoned: false,
             is_cut_short: false,
@@ -195,6 +197,9 @@ where
     fn advance(&mut self) -> Turn {
         if self.member.restarts() && matches!(self.phase, Phase::Fresh | Phase::Serving) {
             return self.end_life();
+        }
+        if !matches!(self.phase, Phase::Fresh | Phase::Serving) {
+            self.reads.refuse_all();
         }
         let outcome = match self.phase {
             Phase::Fresh => {
@@ -244,6 +249,7 @@ where
             }
         }
         self.answer_transfers();
+        self.answer_reads();
         let until = self.member.next_deadline();
         // What a flush left over is due at once: to wait for that is to ask the system for nothing.
         let more = completions == COMPLETIONS_PER_TURN
@@ -277,6 +283,10 @@ where
                     let request = self.transfers.asked;
                     self.transfers.waiting.insert(request, answer);
                     self.member.transfer(self.clock.now(), request, target)?;
+                }
+                Ok(Request::Read { level, payload, answer }) => {
+                    let token = self.reads.ask(answer);
+                    self.member.read(self.clock.now(), token, level, &payload)?;
                 }
                 Ok(Request::TakeSnapshot(answer)) => {
                     let outcome = self.member.take_snapshot(self.clock.now())?;
@@ -342,9 +352,11 @@ where
 
 mod lives;
 mod mending;
+mod reading;
 mod stopping;
 
 use self::lives::Renewal;
+use self::reading::Reads;
 use self::stopping::Drain;
 pub use self::stopping::STOP_TIMEOUT;
 

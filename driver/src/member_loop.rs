@@ -6,9 +6,9 @@ use std::collections::VecDeque;
 use quorate_archive::Damage;
 use quorate_codecs::Header;
 use quorate_core::{
-    Action, Actions, Apply, Delivery, Destination, Endpoint, Event, FailStop, Instant, Member,
-    MemberId, Notice, OperationId, Position, PositionRange, Sender as Origin, SnapshotRefusal,
-    Source, Stream, TransferOutcome,
+    Action, Actions, Destination, Endpoint, Event, FailStop, Instant, Member, MemberId, Notice,
+    OperationId, Position, PositionRange, ReadOutcome, ReadRefusal, Sender as Origin,
+    SnapshotRefusal, Source, Stream, TransferOutcome,
 };
 
 use crate::faults::FaultyPort;
@@ -69,6 +69,10 @@ pub struct MemberLoop<P, L, Q, S> {
     detail: Option<String>,
     /// What came of transfers, until the host takes it: one for each that it asked for.
     transferred: VecDeque<(u64, TransferOutcome)>,
+    /// What the service said to reads, until the member is told.
+    served: VecDeque<(u64, Result<Vec<u8>, ReadRefusal>)>,
+    /// What came of the host's reads, until it takes it.
+    answered: VecDeque<(u64, ReadOutcome)>,
     stopped: Option<Stopped>,
     /// A snapshot of another member is installed: this life has ended.
     restarts: bool,
@@ -120,6 +124,8 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
             marked: None,
             detail: None,
             transferred: VecDeque::new(),
+            served: VecDeque::new(),
+            answered: VecDeque::new(),
             stopped: None,
             restarts: false,
             tap: None,
@@ -364,6 +370,7 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
     fn follow_up(&mut self, now: Instant) -> bool {
         if matches!(self.tap, Some(Tap::Replaying(_))) {
             self.host.reported();
+            self.served.clear();
             return false;
         }
         let (tap, member, actions) = (&mut self.tap, &mut self.member, &mut self.actions);
@@ -376,6 +383,9 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
             feed(tap, member, now, Event::StorageFull { position }, actions);
         } else if let Some(operation) = self.unsaved.take() {
             feed(tap, member, now, Event::SnapshotFailed { operation }, actions);
+        } else if let Some((number, answer)) = self.served.pop_front() {
+            let answer = answer.as_deref().map_err(|refusal| *refusal);
+            feed(tap, member, now, Event::ReadServed { number, answer }, actions);
         } else if let Some((through, outputs)) = self.host.unreported() {
             feed(tap, member, now, Event::Applied { through, outputs }, actions);
             self.host.reported();
@@ -440,20 +450,24 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
             | Action::Purge { .. } => self.perform_on_snapshots(action),
             Action::Restart => self.restarts = true,
             Action::Apply(apply) => self.apply(&apply, read),
-            Action::Notify(notice) => {
-                report(self.member.config().member, &notice);
-                match notice {
-                    Notice::Transfer { request, outcome } => {
-                        self.transferred.push_back((request, outcome));
-                    }
-                    Notice::SnapshotMarked { position, .. } => self.marked = Some(Ok(position)),
-                    Notice::SnapshotRefused { refusal } => self.marked = Some(Err(refusal)),
-                    _ => {}
-                }
-            }
+            Action::ServeRead(query) => self.serve_read(&query),
+            Action::AnswerRead { token, outcome } => self.answered.push_back((token, outcome)),
+            Action::Notify(notice) => self.note(notice),
             Action::FailStop(reason) => {
                 self.stopped = Some(Stopped { reason, detail: self.detail.take() });
             }
+        }
+    }
+
+    fn note(&mut self, notice: Notice) {
+        report(self.member.config().member, &notice);
+        match notice {
+            Notice::Transfer { request, outcome } => {
+                self.transferred.push_back((request, outcome));
+            }
+            Notice::SnapshotMarked { position, .. } => self.marked = Some(Ok(position)),
+            Notice::SnapshotRefused { refusal } => self.marked = Some(Err(refusal)),
+            _ => {}
         }
     }
 
@@ -497,35 +511,6 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
     fn make_durable(&mut self, request: StorageRequest<L::Cut>) {
         self.outstanding += 1;
         self.storage.submit(request);
-    }
-
-    fn apply(&mut self, apply: &Apply, read: Option<&[u8]>) {
-        if self.broken.is_some() {
-            // The service stops where it broke: nothing is applied behind a gap.
-            return;
-        }
-        let mut payload: &[u8] = &[];
-        if let Delivery::Message { payload: range, source, .. } = apply.delivery {
-            let (first, second) = bytes_of(&self.member, Stream::Log, range, source, read);
-            payload = first;
-            if !second.is_empty() {
-                self.payload.clear();
-                self.payload.extend_from_slice(first);
-                self.payload.extend_from_slice(second);
-                payload = &self.payload;
-            }
-            if payload.len() as u64 != range.len() {
-                let (found, wanted, position) = (payload.len(), range.len(), apply.position);
-                let detail =
-                    format!("the log has {found} of {wanted} bytes to apply at {position}");
-                self.broken = Some((FailStop::StorageFailed, detail));
-                return;
-            }
-        }
-        if let Err(error) = self.host.apply(apply, payload) {
-            let detail = format!("at position {}: {error}", apply.position);
-            self.broken.get_or_insert((FailStop::ServiceFailed, detail));
-        }
     }
 }
 
@@ -593,6 +578,7 @@ pub(crate) fn bytes_of<'a>(
 }
 
 mod mending;
+mod serving;
 mod snapshots;
 
 #[cfg(test)]

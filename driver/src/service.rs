@@ -60,6 +60,17 @@ pub trait Service {
         Ok(())
     }
 
+    /// Answers a read, which changes nothing: what it appends to `reply` goes to whoever reads. It
+    /// is called between two messages, on any member, at any position. A member waits for it, so
+    /// it should be quick. It answers none by default.
+    ///
+    /// # Errors
+    /// [`QueryError`]: whoever reads is told, and the member goes on; so it does behind a panic.
+    fn query(&self, request: &[u8], reply: &mut Vec<u8>) -> Result<(), QueryError> {
+        let _ = (request, reply);
+        Err(QueryError::Unsupported)
+    }
+
     /// The whole state as it is now: the same bytes for the same state on every member. The member
     /// waits for this call only; what it returns is written by another thread while the service is
     /// called on. So a service with much state returns a cheap clone of it ([`Frozen::new`],
@@ -97,6 +108,17 @@ pub struct ServiceError(
     /// What broke, in words for the operator.
     pub String,
 );
+
+/// Why a service does not answer a read.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum QueryError {
+    /// It answers no such reads.
+    #[error("the service answers no such reads")]
+    Unsupported,
+    /// It failed, in words for the operator.
+    #[error("{0}")]
+    Failed(String),
+}
 
 /// Where and when in the log a service is called, and what it may ask for.
 #[derive(Debug)]

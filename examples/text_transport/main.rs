@@ -230,6 +230,9 @@ impl World {
                 let bytes = host.log[range.start.0 as usize..end].to_vec();
                 self.cause(SYNC, Occurrence::Read { member: number, operation, bytes });
             }
+            Action::ServeRead(_) | Action::AnswerRead { .. } => {
+                unreachable!("nobody reads here")
+            }
             Action::Notify(notice) => self.tell(&format!("member {number}: {notice:?}")),
             Action::FailStop(reason) => panic!("member {number} stopped: {reason}"),
             Action::Apply(_) => unreachable!("frames for the service are applied in a batch"),

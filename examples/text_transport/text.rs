@@ -8,9 +8,9 @@
 use quorate_core::frame::Level;
 use quorate_core::message::{ConnectOutcome, EpochRange, HistoryLines, Live, NakRanges};
 use quorate_core::{
-    BootEpoch, Chain, ClientKey, Endpoint, Incarnation, Life, LogTime, MemberId, Message, Position,
-    PositionRange, RecoveryEpoch, Sender, SessionId, SnapshotPoint, Stream, Term, TermLine,
-    VoteKey,
+    BootEpoch, Chain, ClientKey, Duration, Endpoint, Incarnation, Life, LogTime, MemberId, Message,
+    Position, PositionRange, ReadAnswer, ReadLevel, ReadOutcome, ReadRefusal, RecoveryEpoch,
+    Sender, SessionId, SnapshotPoint, Stream, Term, TermLine, VoteKey,
 };
 
 /// Who says what: a datagram as it is before it is text, and after.
@@ -151,6 +151,10 @@ messages! {
     "stream-newest" StreamNewest { stream epoch newest }
     "sync-request" SyncRequest { epoch }
     "sync-reply" SyncReply { epoch safe }
+    "read-request" ReadRequest { number level payload }
+    "read-reply" ReadReply { number outcome }
+    "read-index-request" ReadIndexRequest { number }
+    "read-index-reply" ReadIndexReply { number index }
     "close" Close { connection session }
     "closed" Closed { connection session }
 }
@@ -283,6 +287,77 @@ impl Word for Endpoint {
             *byte = u8::from_str_radix(word.get(2 * at..2 * at + 2)?, 16).ok()?;
         }
         Some(Self(bytes))
+    }
+}
+
+/// Bytes behind a sign, for there may be none.
+impl Word for Vec<u8> {
+    fn write(&self) -> String {
+        let bytes: String = self.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("#{bytes}")
+    }
+    fn read(word: &str) -> Option<Self> {
+        let digits = word.strip_prefix('#')?;
+        let each = (0..digits.len()).step_by(2);
+        each.map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect()
+    }
+}
+
+impl Word for ReadLevel {
+    fn write(&self) -> String {
+        match self {
+            Self::Linearizable => String::from("linearizable"),
+            Self::Lease => String::from("lease"),
+            Self::Session { least } => format!("session/{least}"),
+            Self::Stale { bound } => format!("stale/{}", bound.0),
+        }
+    }
+    fn read(word: &str) -> Option<Self> {
+        let words: Vec<_> = word.split('/').collect();
+        Some(match words[..] {
+            ["linearizable"] => Self::Linearizable,
+            ["lease"] => Self::Lease,
+            ["session", least] => Self::Session { least: Word::read(least)? },
+            ["stale", bound] => Self::Stale { bound: Duration(Word::read(bound)?) },
+            _ => return None,
+        })
+    }
+}
+
+impl Word for ReadOutcome {
+    fn write(&self) -> String {
+        match self {
+            Ok(answer) => {
+                let ReadAnswer { applied, age, payload } = answer;
+                format!("answer/{applied}/{}/{}", age.0, payload.write())
+            }
+            Err(ReadRefusal::Busy) => String::from("busy"),
+            Err(ReadRefusal::TooLong { limit }) => format!("too-long/{limit}"),
+            Err(ReadRefusal::Unconfirmed) => String::from("unconfirmed"),
+            Err(ReadRefusal::Behind { applied }) => format!("behind/{applied}"),
+            Err(ReadRefusal::TooOld { age }) => format!("too-old/{}", age.0),
+            Err(ReadRefusal::Unsupported) => String::from("unsupported"),
+            Err(ReadRefusal::Failed) => String::from("failed"),
+            Err(ReadRefusal::Stopping) => String::from("stopping"),
+        }
+    }
+    fn read(word: &str) -> Option<Self> {
+        let words: Vec<_> = word.split('/').collect();
+        Some(Err(match words[..] {
+            ["answer", applied, age, payload] => {
+                let (applied, age) = (Word::read(applied)?, Duration(Word::read(age)?));
+                return Some(Ok(ReadAnswer { applied, age, payload: Word::read(payload)? }));
+            }
+            ["busy"] => ReadRefusal::Busy,
+            ["too-long", limit] => ReadRefusal::TooLong { limit: Word::read(limit)? },
+            ["unconfirmed"] => ReadRefusal::Unconfirmed,
+            ["behind", applied] => ReadRefusal::Behind { applied: Word::read(applied)? },
+            ["too-old", age] => ReadRefusal::TooOld { age: Duration(Word::read(age)?) },
+            ["unsupported"] => ReadRefusal::Unsupported,
+            ["failed"] => ReadRefusal::Failed,
+            ["stopping"] => ReadRefusal::Stopping,
+            _ => return None,
+        }))
     }
 }
 

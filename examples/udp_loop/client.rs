@@ -94,6 +94,8 @@ fn perform(
             ClientAction::Ended(outcome) => outcome?,
             ClientAction::Accepted { .. }
             | ClientAction::Synced { .. }
+            | ClientAction::Reading { .. }
+            | ClientAction::Read { .. }
             | ClientAction::Disconnected => {}
         }
     }

@@ -14,8 +14,8 @@ use std::time;
 use quorate_codecs::{DATAGRAM_BYTES_MAX, Header, decode, encode_control, encode_data};
 use quorate_core::{
     Action, Actions, Apply, Delivery, Destination, Durability, Endpoint, Event, Instant, Limits,
-    Member, MemberConfig, MemberId, OperationId, Outputs, Position, PositionRange, RecoveryEpoch,
-    Sender, Source, Stream, Timing, hash,
+    Member, MemberConfig, MemberId, OperationId, Outputs, Position, PositionRange, ReadRefusal,
+    RecoveryEpoch, Sender, Source, Stream, Timing, hash,
 };
 
 use super::disk::Disk;
@@ -38,6 +38,7 @@ enum Completion {
     Read(OperationId, Vec<u8>),
     Applied(Position, Outputs),
     NoSnapshot(OperationId),
+    NoAnswer(u64),
 }
 
 /// Runs a member until it is told to stop; returns what its service wrote down.
@@ -143,6 +144,10 @@ impl Host<'_> {
             &Completion::NoSnapshot(operation) => {
                 self.step(now, Event::SnapshotFailed { operation }, &[], actions)
             }
+            &Completion::NoAnswer(number) => {
+                let answer = Err(ReadRefusal::Unsupported);
+                self.step(now, Event::ReadServed { number, answer }, &[], actions)
+            }
             &Completion::Applied(through, ref outputs) => {
                 self.step(now, Event::Applied { through, outputs }, &[], actions)
             }
@@ -225,8 +230,12 @@ impl Host<'_> {
             | Action::DropSnapshot
             | Action::InstallSnapshot { .. }
             | Action::Restart => unreachable!("no member has a snapshot"),
-            // In production: logs and metrics.
-            Action::Notify(_) => {}
+            // Where a service answers reads, it does so here, in the state in which it is now.
+            Action::ServeRead(query) => {
+                self.completions.push_back(Completion::NoAnswer(query.number))
+            }
+            // In production: logs and metrics. This host reads nothing itself.
+            Action::Notify(_) | Action::AnswerRead { .. } => {}
             Action::FailStop(reason) => return Err(reason.into()),
             Action::Apply(_) => unreachable!("frames for the service are applied in a batch"),
         }

@@ -6,8 +6,8 @@ use quorate_core::message::{
     NAK_RANGES_MAX,
 };
 use quorate_core::{
-    Chain, Endpoint, LogTime, Message, PositionRange, RecoveryEpoch, Sender, SnapshotPoint, Stream,
-    Term, TermLine, VoteKey,
+    Chain, Duration, Endpoint, LogTime, Message, PositionRange, ReadAnswer, ReadLevel, ReadOutcome,
+    ReadRefusal, RecoveryEpoch, Sender, SnapshotPoint, Stream, Term, TermLine, VoteKey,
 };
 
 use crate::draw::Draw;
@@ -122,7 +122,7 @@ impl Draw<'_, '_> {
 
     /// What belongs to streams, and to the sessions of clients.
     pub(crate) fn stream_message(&mut self) -> Message {
-        match self.below(12) {
+        match self.below(16) {
             0 => {
                 let stream = self.stream();
                 let count = self.below(NAK_RANGES_MAX + 1);
@@ -156,8 +156,42 @@ impl Draw<'_, '_> {
             8 => Message::Close { connection: self.connection(), session: self.session() },
             9 => Message::SyncRequest { epoch: self.session_epoch() },
             10 => Message::SyncReply { epoch: self.session_epoch(), safe: self.position() },
+            12 => {
+                let (number, level) = (self.number(), self.read_level());
+                Message::ReadRequest { number, level, payload: self.slice(40).to_vec() }
+            }
+            13 => Message::ReadReply { number: self.number(), outcome: self.read_outcome() },
+            14 => Message::ReadIndexRequest { number: self.number() },
+            15 => Message::ReadIndexReply { number: self.number(), index: self.position() },
             _ => Message::Closed { connection: self.connection(), session: self.session() },
         }
+    }
+
+    fn read_level(&mut self) -> ReadLevel {
+        match self.below(4) {
+            0 => ReadLevel::Linearizable,
+            1 => ReadLevel::Lease,
+            2 => ReadLevel::Session { least: self.position() },
+            _ => ReadLevel::Stale { bound: Duration(self.number()) },
+        }
+    }
+
+    fn read_outcome(&mut self) -> ReadOutcome {
+        Err(match self.below(12) {
+            0 => ReadRefusal::Busy,
+            1 => ReadRefusal::TooLong { limit: self.number() },
+            2 => ReadRefusal::Unconfirmed,
+            3 => ReadRefusal::Behind { applied: self.position() },
+            4 => ReadRefusal::TooOld { age: Duration(self.number()) },
+            5 => ReadRefusal::Unsupported,
+            6 => ReadRefusal::Failed,
+            7 => ReadRefusal::Stopping,
+            _ => {
+                let (applied, age) = (self.position(), Duration(self.number()));
+                let payload = self.slice(40).to_vec();
+                return Ok(ReadAnswer { applied, age, payload });
+            }
+        })
     }
 
     fn offer(&mut self) -> Message {

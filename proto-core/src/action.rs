@@ -10,6 +10,7 @@ use crate::identity::{ClientKey, Endpoint, MemberId, SessionId};
 use crate::message::{Live, Message, Stream};
 use crate::notice::{FailStop, Notice};
 use crate::position::{Position, PositionRange};
+use crate::read::{Query, ReadOutcome};
 use crate::snapshot::{Snapshot, SnapshotManifest, SnapshotPoint};
 use crate::term::{TermHistory, Vote};
 use crate::time::LogTime;
@@ -173,6 +174,16 @@ pub enum Action {
     /// Hand a committed frame to the service. After the last such action of an event report
     /// [`crate::Event::Applied`] with its `end`.
     Apply(Apply),
+    /// Have the service answer a read, in the state in which it is now: before any
+    /// [`Action::Apply`] of this event. Report [`crate::Event::ReadServed`].
+    ServeRead(Box<Query>),
+    /// Tell the host what came of a read of its own.
+    AnswerRead {
+        /// The host's number for it.
+        token: u64,
+        /// What came of it.
+        outcome: ReadOutcome,
+    },
     /// Tell whoever listens.
     Notify(Notice),
     /// The member is inert from now on. Nothing follows.

@@ -145,6 +145,27 @@ pub struct Timing {
     /// one by more than half of it is purged, however little it is. The longest span there is for
     /// no cap.
     pub log_age_max: Duration,
+    /// Lets a leader answer reads out of a lease, which relies on clocks. The same for all members;
+    /// off unless given.
+    pub lease: Option<Lease>,
+}
+
+/// What reads by a lease rely on (rule 13).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Lease {
+    /// By how much the clocks of two members may run apart: of each thousand nanoseconds so many,
+    /// 1 to 500. A clock that stands still while its machine is suspended is out of any bound.
+    pub drift_per_mille: u32,
+}
+
+impl Lease {
+    /// How long a leader's lease lasts from when it sent the round that a quorum has answered. The
+    /// others elect nobody for `election_timeout_min` from when they received it, by their clocks.
+    #[must_use]
+    pub const fn duration(self, timing: &Timing) -> Duration {
+        let drift = if self.drift_per_mille > 1_000 { 1_000 } else { self.drift_per_mille as u64 };
+        Duration(timing.election_timeout_min.0 / 1_000 * (1_000 - drift))
+    }
 }
 
 impl Default for Timing {
@@ -163,6 +184,7 @@ impl Default for Timing {
             stall_timeout: Duration::from_millis(500),
             candidacy_delay: Duration::ZERO,
             log_age_max: Duration(u64::MAX),
+            lease: None,
         }
     }
 }
@@ -217,6 +239,9 @@ pub struct Limits {
     /// each fourth of it at least, and no more than half of it is kept behind the newest.
     /// `u64::MAX` for no cap.
     pub log_bytes_max: u64,
+    /// Reads that wait at a member, or are with its service, at most; more are refused. Those of
+    /// clients are of at most [`crate::read::READ_BYTES_MAX`] bytes each.
+    pub queries_max: usize,
 }
 
 impl Default for Limits {
@@ -242,6 +267,7 @@ impl Default for Limits {
             snapshot_interval_bytes: 0,
             purge_keep_bytes: u64::MAX,
             log_bytes_max: u64::MAX,
+            queries_max: 1_024,
         }
     }
 }
@@ -374,6 +400,11 @@ impl Timing {
         check(bounded, "candidacy_delay", delay, "must be at most 4 times election_timeout_max");
         let age = self.log_age_max;
         check(age > most, "log_age_max", age, "must be above election_timeout_max");
+        if let Some(Lease { drift_per_mille }) = self.lease {
+            let drift = Duration(u64::from(drift_per_mille));
+            let bounded = (1..=500).contains(&drift.0);
+            check(bounded, "lease_drift_per_mille", drift, "must be in 1..=500");
+        }
     }
 
     /// By how much log time goes on at once, at most, however long a leader was not served and
@@ -438,6 +469,7 @@ impl Limits {
             ("apply_batch_max", self.apply_batch_max),
             ("sessions_max", self.sessions_max),
             ("in_flight_max", self.in_flight_max),
+            ("queries_max", self.queries_max),
         ] {
             check(value > 0, key, value as u64, "must be above zero");
         }

@@ -3,6 +3,12 @@
 /// What a member has counted since it was constructed. None of it is part of its state.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counters {
+    /// Reads that were answered.
+    pub reads_answered: u64,
+    /// Reads that were refused.
+    pub reads_refused: u64,
+    /// Rounds of heartbeats that were sent for reads.
+    pub read_rounds: u64,
     /// Elections that this member won.
     pub elections_won: u64,
     /// Canvasses that this member began.

@@ -6,6 +6,7 @@ use crate::identity::{BootEpoch, Endpoint, MemberId, SessionId};
 use crate::membership::MembershipChange;
 use crate::message::{Incoming, Sender};
 use crate::position::Position;
+use crate::read::{ReadLevel, ReadRefusal};
 use crate::snapshot::SnapshotManifest;
 use crate::time::LogTime;
 
@@ -111,6 +112,22 @@ pub enum Event<'a> {
         request: u64,
         /// What is to be changed.
         change: MembershipChange,
+    },
+    /// The host reads where the member runs. Answered by [`crate::Action::AnswerRead`].
+    Read {
+        /// The host's number for it.
+        token: u64,
+        /// How new what is read has to be.
+        level: ReadLevel,
+        /// The request, of any length: [`crate::Action::ServeRead`] hands it back.
+        payload: &'a [u8],
+    },
+    /// What the service said to a read.
+    ReadServed {
+        /// The number of the query.
+        number: u64,
+        /// The answer, or that there is none.
+        answer: Result<&'a [u8], ReadRefusal>,
     },
     /// The host wants to stop: a leader gives up its leadership, so that others need not wait.
     Shutdown,

@@ -24,6 +24,7 @@ pub mod mutant;
 pub mod notice;
 pub mod position;
 pub mod random;
+pub mod read;
 mod recovered;
 pub mod snapshot;
 pub mod stream;
@@ -51,6 +52,7 @@ pub use notice::{
     TransferOutcome, TransferRefusal,
 };
 pub use position::{Position, PositionRange};
+pub use read::{Query, ReadAnswer, ReadLevel, ReadOutcome, ReadRefusal};
 pub use snapshot::{GroupSeed, Snapshot, SnapshotError, SnapshotManifest, SnapshotPoint};
 pub use term::{Chain, Term, TermHistory, TermLine, Vote, VoteKey};
 pub use time::{Duration, Instant, LogTime};

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 use crate::frame::Level;
 use crate::identity::{BootEpoch, ClientKey, Endpoint, Incarnation, MemberId, SessionId};
 use crate::position::{Position, PositionRange};
+use crate::read::{ReadLevel, ReadOutcome};
 use crate::snapshot::SnapshotPoint;
 use crate::term::{Chain, Term, TermLine, VoteKey};
 
@@ -362,6 +363,34 @@ pub enum Message {
         /// The end of what is committed and durable on a quorum, as far as the leader knows: zero
         /// before that holds for something of its own term.
         safe: Position,
+    },
+    /// A client reads: any member may be asked, and needs no session of it.
+    ReadRequest {
+        /// The client's number for it.
+        number: u64,
+        /// How new what is read has to be.
+        level: ReadLevel,
+        /// The request, of at most [`crate::read::READ_BYTES_MAX`] bytes.
+        payload: Vec<u8>,
+    },
+    /// Answers a read.
+    ReadReply {
+        /// The client's number for it.
+        number: u64,
+        /// What came of it.
+        outcome: ReadOutcome,
+    },
+    /// A follower asks its leader up to where a read has to see the log (thesis §6.4).
+    ReadIndexRequest {
+        /// The follower's number for it, which it uses in no other life.
+        number: u64,
+    },
+    /// The leader was one after it had received the request: a quorum has said so since.
+    ReadIndexReply {
+        /// The follower's number for it.
+        number: u64,
+        /// What was committed when the request was received, at least.
+        index: Position,
     },
     /// A client ends its session.
     Close {

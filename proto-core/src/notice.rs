@@ -67,6 +67,8 @@ pub enum TimerKind {
     Checkpoint,
     /// To ask for a snapshot of another member, or for holes in one.
     Snapshot,
+    /// To ask a leader again for a read, or to refuse one that has waited for too long.
+    Reads,
     /// To tell that the host does not report that a snapshot is installed.
     Installation,
     /// To give up bringing the disk up to what was promised.

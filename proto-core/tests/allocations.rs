@@ -343,6 +343,8 @@ impl Cluster {
                 | Action::DropSnapshot
                 | Action::InstallSnapshot { .. }
                 | Action::Restart
+                | Action::ServeRead(_)
+                | Action::AnswerRead { .. }
                 | Action::TakeSnapshot { .. } => {}
             }
         }
@@ -373,6 +375,8 @@ impl Cluster {
                 | ClientAction::Accepted { .. }
                 | ClientAction::Connected { .. }
                 | ClientAction::Synced { .. }
+                | ClientAction::Reading { .. }
+                | ClientAction::Read { .. }
                 | ClientAction::Disconnected => {}
                 ClientAction::Rejected { reason } => panic!("rejected: {reason}"),
                 ClientAction::Ended(outcome) => panic!("the client ended: {outcome:?}"),

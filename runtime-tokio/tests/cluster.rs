@@ -47,6 +47,12 @@ fn members_that_wait_for_the_disk_themselves_do_the_same() {
 }
 
 #[test]
+fn members_and_clients_read_at_all_levels() {
+    let tokio = Tokio::new();
+    cluster::members_and_clients_read_at_all_levels(&Group::new([&tokio; 3], None));
+}
+
+#[test]
 fn a_leader_that_stops_is_followed_by_another_and_comes_back_level() {
     let tokio = Tokio::new();
     cluster::a_leader_that_stops_comes_back_level(&Group::new([&tokio; 3], cluster::loss()));

@@ -13,6 +13,7 @@ use quorate_core::{
 use crate::dice::ALWAYS;
 use crate::network::{Content, Datagram, Place};
 use crate::observers::Observed;
+use crate::reads::Reading;
 use crate::report::Mark;
 use crate::swarm::{MICRO, MILLI};
 use crate::world::{GROUP, Occurrence, World};
@@ -44,6 +45,7 @@ pub(crate) struct ClientHost {
     pub(crate) floods_until: u64,
     /// It reads no replies until then.
     pub(crate) deaf_until: u64,
+    pub(crate) reading: Reading,
 }
 
 impl World {
@@ -95,6 +97,7 @@ impl World {
             submitted: 0,
             floods_until: 0,
             deaf_until: 0,
+            reading: Reading::default(),
         }
     }
 
@@ -166,6 +169,11 @@ impl World {
         }
         if self.clients[client].closing {
             return;
+        }
+        let number = self.clients[client].number;
+        self.client_reads(client);
+        if self.clients[client].number != number {
+            return; // it has ended, and another is in its place
         }
         let payload = match self.clients[client].next.take() {
             Some(payload) => payload,
@@ -241,7 +249,7 @@ impl World {
         message
     }
 
-    fn step_client(&mut self, client: usize, event: ClientEvent<'_>) {
+    pub(crate) fn step_client(&mut self, client: usize, event: ClientEvent<'_>) {
         let mut actions = ClientActions::new();
         self.clients[client].client.step(Instant(self.now), event, &mut actions);
         self.steps += 1;
@@ -316,6 +324,8 @@ impl World {
             ClientAction::Synced { position, outcome: Ok(_) } => {
                 self.watch.show(&self.nodes, self.now, 0, Observed::Synced { position });
             }
+            ClientAction::Reading { number } => self.read_begins(client, number),
+            ClientAction::Read { number, outcome } => self.read_ends(client, number, outcome),
             ClientAction::Connected { .. } => {
                 host.connections += 1;
                 if host.connections > 1 {

@@ -106,7 +106,7 @@ pub fn rule(id: &str) -> &'static str {
 }
 
 /// The rules by id. TESTING.md has those of the catalogue in the same words.
-const RULES: [(&str, &str); 59] = [
+const RULES: [(&str, &str); 61] = [
     (
         "S1",
         "At most one life of one member ever leads a term. A leader that hears another one of \
@@ -199,6 +199,15 @@ const RULES: [(&str, &str); 59] = [
     ),
     ("S39", "Of two members, both hold what is committed."),
     ("S40", "Numbers that rise never fall, wrap, or come near their end."),
+    (
+        "S27",
+        "A linearizable read shows all that was acknowledged, and shown by such a read, before it \
+         was asked.",
+    ),
+    (
+        "S28",
+        "A session read shows all that its client has seen; a stale one is not beyond its bound.",
+    ),
     ("E16", "Who is told to campaign has acknowledged all that the leader has."),
     ("E47", "Who lost its directory promises nothing before its readmission is chosen."),
     (

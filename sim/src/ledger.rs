@@ -30,6 +30,12 @@ pub trait Service {
         false
     }
 
+    /// Answers a read; `None` for a service that answers none.
+    fn query(&self, request: &[u8]) -> Option<Vec<u8>> {
+        let _ = request;
+        None
+    }
+
     /// The hash of the payload of the message that it took in last, if it has made one: the world
     /// then makes none of its own.
     fn payload_hash(&self) -> Option<u64> {
@@ -141,6 +147,12 @@ pub(crate) const fn swapped_in(client: ClientKey, sequence: u64, payload: u64) -
 pub(crate) fn read_reply(reply: &[u8]) -> Option<(u64, u64)> {
     let word = |at: usize| Some(u64::from_le_bytes(*reply.get(at..)?.first_chunk()?));
     Some((word(0)?, word(16)?))
+}
+
+/// What the ledger answers to a read: a hash of its state, and the value in the register.
+pub(crate) fn read_query(answer: &[u8]) -> Option<(u64, u64)> {
+    let word = |at: usize| Some(u64::from_le_bytes(*answer.get(at..)?.first_chunk()?));
+    Some((word(0)?, word(8)?))
 }
 
 /// The service of the sweeps.
@@ -294,6 +306,11 @@ impl Service for Ledger {
         }
         *self = restored;
         rest.is_empty()
+    }
+
+    fn query(&self, request: &[u8]) -> Option<Vec<u8>> {
+        let register = self.registers.get(usize::from(*request.first()?))?;
+        Some([self.digest(), *register].map(u64::to_le_bytes).concat())
     }
 
     fn payload_hash(&self) -> Option<u64> {

@@ -45,6 +45,7 @@ mod network;
 mod node;
 pub mod observers;
 mod perform;
+mod reads;
 mod report;
 mod scenes;
 mod scheduler;

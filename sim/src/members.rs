@@ -1,6 +1,6 @@
 //! The members' hosts: what reaches a member, and the steps that it takes.
 
-use quorate_core::{Event, Incoming, Instant, OperationId, Role, Stream};
+use quorate_core::{Event, Incoming, Instant, OperationId, ReadRefusal, Role, Stream};
 
 use crate::dice::ALWAYS;
 use crate::disk::Completion;
@@ -191,6 +191,9 @@ impl World {
                 self.step_once(node, Event::StorageFull { position });
             } else if let Some(operation) = host.unsaved.pop_front() {
                 self.step_once(node, Event::SnapshotFailed { operation });
+            } else if let Some((number, answer)) = host.served.pop_front() {
+                let answer = answer.as_deref().ok_or(ReadRefusal::Unsupported);
+                self.step_once(node, Event::ReadServed { number, answer });
             } else if let Some(through) = host.applying.take() {
                 let outputs = core::mem::take(&mut host.outputs);
                 self.report_applied(node, through, outputs);

@@ -50,7 +50,7 @@ pub const NOT_FOUND_BY: [(&str, &str); 2] = [
 ];
 
 /// Invariants and a mutant that each of them finds: what it says was seen to be true of a mistake.
-pub const FOUND_BY: [(&str, u32); 54] = [
+pub const FOUND_BY: [(&str, u32); 56] = [
     ("S1", mutant::TWO_LEADERS_MERGE),
     ("S2", mutant::DOUBLE_VOTE),
     ("S3", mutant::VOTE_BEFORE_DURABLE),
@@ -76,6 +76,8 @@ pub const FOUND_BY: [(&str, u32); 54] = [
     ("S23", mutant::ELECTION_QUORUM_ONE_SHORT),
     ("S24", mutant::SNAPSHOT_NAMES_ITS_MEMBER),
     ("S25", mutant::CLUSTER_TIME_FALLS),
+    ("S27", mutant::READS_WITHOUT_A_ROUND),
+    ("S28", mutant::SESSION_READS_GO_BACK),
     ("S33", mutant::FORMER_LIVES_ARE_HEARD),
     ("S34", mutant::STOPPED_GOES_ON),
     ("S35", mutant::DRAWS_FROM_AN_ADDRESS),

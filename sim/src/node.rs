@@ -69,6 +69,8 @@ pub(crate) struct Node {
     pub(crate) refused: Option<Position>,
     /// Snapshots, and parts of them, that cannot be stored, and the member is to be told next.
     pub(crate) unsaved: VecDeque<OperationId>,
+    /// What the service said to reads, and the member is to be told next.
+    pub(crate) served: VecDeque<(u64, Option<Vec<u8>>)>,
     /// Something in this event failed, and the member is to be told next.
     pub(crate) failed: Option<Broken>,
 }
@@ -113,6 +115,7 @@ impl Node {
             late: VecDeque::new(),
             refused: None,
             unsaved: VecDeque::new(),
+            served: VecDeque::new(),
             failed: None,
         }
     }
@@ -130,6 +133,7 @@ impl Node {
         self.late.clear();
         self.refused = None;
         self.unsaved.clear();
+        self.served.clear();
         self.failed = None;
         self.broken = None;
         Some(*member.counters())

@@ -98,6 +98,13 @@ impl World {
                 self.nodes[node].disk.purge(origin);
             }
             Action::Apply(apply) => self.apply(node, &apply, read),
+            Action::ServeRead(query) => {
+                let host = &mut self.nodes[node];
+                let answer = host.service.query(&query.payload);
+                host.served.push_back((query.number, answer));
+            }
+            // No host of this world reads.
+            Action::AnswerRead { .. } => {}
             Action::Notify(notice) => self.hear(notice),
             Action::FailStop(reason) => self.stopped(node, reason),
         }

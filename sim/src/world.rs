@@ -50,6 +50,7 @@ pub(crate) struct WorldDice {
     pub(crate) calm: Dice,
     pub(crate) snapshots: Dice,
     pub(crate) members: Dice,
+    pub(crate) reads: Dice,
 }
 
 /// Makes the service of one member.
@@ -203,6 +204,7 @@ impl World {
                 calm: Dice::new(seed, "calm"),
                 snapshots: Dice::new(seed, "snapshots"),
                 members: Dice::new(seed, "members"),
+                reads: Dice::new(seed, "reads"),
             },
             doomed: draw_doomed(seed, swarm.members),
             hunted: (0, Vec::new()),

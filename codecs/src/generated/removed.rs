@@ -11,7 +11,7 @@ pub struct RemovedDecoder<'a> {
 
 impl<'a> RemovedDecoder<'a> {
     /// The template that this reads.
-    pub const TEMPLATE_ID: u16 = 60;
+    pub const TEMPLATE_ID: u16 = 70;
 
     /// Checks `bytes`, which follow the message header, against what the header says. What a newer
     /// version has put behind what is known here is skipped.
@@ -54,7 +54,7 @@ pub struct RemovedEncoder<'a> {
 
 impl<'a> RemovedEncoder<'a> {
     /// The template that this writes.
-    pub const TEMPLATE_ID: u16 = 60;
+    pub const TEMPLATE_ID: u16 = 70;
     /// Bytes of the block.
     pub const BLOCK_LENGTH: usize = 24;
 

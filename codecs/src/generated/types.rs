@@ -196,6 +196,108 @@ impl Outcome {
     }
 }
 
+/// How new what is read has to be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ReadLevel {
+    /// All that was committed when the read began is in it.
+    Linearizable,
+    /// The same, by the leader's lease if it has one.
+    Lease,
+    /// All before a position is in it; with least.
+    Session,
+    /// What was committed so long ago is in it; with bound.
+    Stale,
+    /// A value that a newer version knows.
+    Unknown(u8),
+}
+
+impl ReadLevel {
+    /// The value on the wire.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Linearizable => 0,
+            Self::Lease => 1,
+            Self::Session => 2,
+            Self::Stale => 3,
+            Self::Unknown(code) => code,
+        }
+    }
+
+    /// What the value on the wire means.
+    #[must_use]
+    pub const fn from_code(code: u8) -> Self {
+        match code {
+            0 => Self::Linearizable,
+            1 => Self::Lease,
+            2 => Self::Session,
+            3 => Self::Stale,
+            code => Self::Unknown(code),
+        }
+    }
+}
+
+/// What came of a read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ReadResult {
+    /// It is answered; with applied, value as its age, and payload.
+    Answer,
+    /// Too many reads wait there.
+    Busy,
+    /// Request or answer is too long; with value as the limit.
+    TooLong,
+    /// No leader was confirmed in time.
+    Unconfirmed,
+    /// Too little was applied in time; with applied.
+    Behind,
+    /// It may lack what was committed longer ago; with value as its age.
+    TooOld,
+    /// The service answers no such reads.
+    Unsupported,
+    /// The member is stopping.
+    Stopping,
+    /// The service failed over it.
+    Failed,
+    /// A value that a newer version knows.
+    Unknown(u8),
+}
+
+impl ReadResult {
+    /// The value on the wire.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Answer => 0,
+            Self::Busy => 1,
+            Self::TooLong => 2,
+            Self::Unconfirmed => 3,
+            Self::Behind => 4,
+            Self::TooOld => 5,
+            Self::Unsupported => 6,
+            Self::Stopping => 7,
+            Self::Failed => 8,
+            Self::Unknown(code) => code,
+        }
+    }
+
+    /// What the value on the wire means.
+    #[must_use]
+    pub const fn from_code(code: u8) -> Self {
+        match code {
+            0 => Self::Answer,
+            1 => Self::Busy,
+            2 => Self::TooLong,
+            3 => Self::Unconfirmed,
+            4 => Self::Behind,
+            5 => Self::TooOld,
+            6 => Self::Unsupported,
+            7 => Self::Stopping,
+            8 => Self::Failed,
+            code => Self::Unknown(code),
+        }
+    }
+}
+
 /// What every SBE message begins with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct MessageHeader {
@@ -420,6 +522,38 @@ impl Stream {
         let mut bytes = [0; Self::BYTES];
         bytes[0..8].copy_from_slice(&self.client.to_le_bytes());
         bytes[8..9].copy_from_slice(&self.kind.code().to_le_bytes());
+        bytes
+    }
+}
+
+/// How many bytes follow.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ReadPayloadSize {
+    /// Bytes of an entry.
+    pub block_length: u16,
+    /// How many entries there are.
+    pub num_in_group: u16,
+}
+
+impl ReadPayloadSize {
+    /// How many bytes it takes.
+    pub const BYTES: usize = 4;
+
+    /// Reads it.
+    #[must_use]
+    pub fn decode(bytes: &[u8; Self::BYTES]) -> Self {
+        Self {
+            block_length: u16::from_le_bytes(array(bytes, 0)),
+            num_in_group: u16::from_le_bytes(array(bytes, 2)),
+        }
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn encode(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[0..2].copy_from_slice(&self.block_length.to_le_bytes());
+        bytes[2..4].copy_from_slice(&self.num_in_group.to_le_bytes());
         bytes
     }
 }

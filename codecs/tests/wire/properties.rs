@@ -6,10 +6,11 @@ use quorate_core::frame::Level;
 use quorate_core::message::{
     ConnectOutcome, EpochRange, HISTORY_LINES_MAX, HISTORY_PARTS_MAX, Live, NAK_RANGES_MAX,
 };
+use quorate_core::read::READ_BYTES_MAX;
 use quorate_core::{
-    BootEpoch, Chain, ClientKey, Endpoint, Incarnation, Incoming, Life, LogTime, MemberId, Message,
-    Position, PositionRange, RecoveryEpoch, Sender, SessionId, SnapshotPoint, Stream, Term,
-    TermLine, VoteKey,
+    BootEpoch, Chain, ClientKey, Duration, Endpoint, Incarnation, Incoming, Life, LogTime,
+    MemberId, Message, Position, PositionRange, ReadAnswer, ReadLevel, ReadRefusal, RecoveryEpoch,
+    Sender, SessionId, SnapshotPoint, Stream, Term, TermLine, VoteKey,
 };
 
 use crate::samples::samples;
@@ -38,6 +39,11 @@ fn stream(source: &mut Gen) -> Stream {
         1 => Stream::Ingress(ClientKey(any(source))),
         _ => Stream::Egress(ClientKey(any(source))),
     }
+}
+
+fn payload(source: &mut Gen) -> Vec<u8> {
+    let length = below(source, READ_BYTES_MAX + 1);
+    (0..length).map(|_| any(source)).collect()
 }
 
 fn vote_key(source: &mut Gen) -> VoteKey {
@@ -197,7 +203,7 @@ fn consensus(source: &mut Gen) -> Message {
 fn stream_message(source: &mut Gen) -> Message {
     let (connection, epoch) = (any(source), any(source));
     let stream = stream(source);
-    match below(source, 12) {
+    match below(source, 16) {
         0 => {
             let ranges = below(source, NAK_RANGES_MAX + 1);
             Message::Nak { stream, ranges: (0..ranges).map(|_| range(source)).collect() }
@@ -234,6 +240,30 @@ fn stream_message(source: &mut Gen) -> Message {
         },
         9 => Message::SyncRequest { epoch },
         10 => Message::SyncReply { epoch, safe: position(source) },
+        11 => Message::ReadRequest {
+            number: any(source),
+            level: match any::<u8>(source) % 4 {
+                0 => ReadLevel::Linearizable,
+                1 => ReadLevel::Lease,
+                2 => ReadLevel::Session { least: position(source) },
+                _ => ReadLevel::Stale { bound: Duration(any(source)) },
+            },
+            payload: payload(source),
+        },
+        12 => Message::ReadReply {
+            number: any(source),
+            outcome: match any::<u8>(source) % 4 {
+                0 => Err(ReadRefusal::Behind { applied: position(source) }),
+                1 => Err(ReadRefusal::TooOld { age: Duration(any(source)) }),
+                _ => Ok(ReadAnswer {
+                    applied: position(source),
+                    age: Duration(any(source)),
+                    payload: payload(source),
+                }),
+            },
+        },
+        13 => Message::ReadIndexRequest { number: any(source) },
+        14 => Message::ReadIndexReply { number: any(source), index: position(source) },
         _ => Message::Closed { connection, session: session(source) },
     }
 }

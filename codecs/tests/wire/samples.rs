@@ -2,10 +2,11 @@
 
 use quorate_core::frame::Level;
 use quorate_core::message::{ConnectOutcome, EpochRange, HISTORY_LINES_MAX, NAK_RANGES_MAX};
+use quorate_core::read::READ_BYTES_MAX;
 use quorate_core::{
-    BootEpoch, Chain, ClientKey, Endpoint, Incarnation, Life, LogTime, MemberId, Message, Position,
-    PositionRange, RecoveryEpoch, Sender, SessionId, SnapshotPoint, Stream, Term, TermLine,
-    VoteKey,
+    BootEpoch, Chain, ClientKey, Duration, Endpoint, Incarnation, Life, LogTime, MemberId, Message,
+    Position, PositionRange, ReadAnswer, ReadLevel, ReadRefusal, RecoveryEpoch, Sender, SessionId,
+    SnapshotPoint, Stream, Term, TermLine, VoteKey,
 };
 
 pub(crate) fn member() -> Sender {
@@ -195,6 +196,38 @@ fn consensus(fill: Fill) -> Vec<Message> {
     ]
 }
 
+fn reads(fill: Fill) -> impl Iterator<Item = Message> {
+    let Fill { number, position, .. } = fill;
+    let length = (number % 40) as usize;
+    let payload: Vec<u8> = (0..length).map(|at| (number as u8).wrapping_add(at as u8)).collect();
+    let levels = [
+        ReadLevel::Linearizable,
+        ReadLevel::Lease,
+        ReadLevel::Session { least: position },
+        ReadLevel::Stale { bound: Duration(number) },
+    ];
+    let age = Duration(number);
+    let mut longest = payload.clone();
+    if number == u64::MAX {
+        longest.resize(READ_BYTES_MAX, 7);
+    }
+    let answer = ReadAnswer { applied: position, age, payload: longest };
+    let outcomes = [
+        Ok(answer),
+        Err(ReadRefusal::Busy),
+        Err(ReadRefusal::TooLong { limit: number }),
+        Err(ReadRefusal::Unconfirmed),
+        Err(ReadRefusal::Behind { applied: position }),
+        Err(ReadRefusal::TooOld { age }),
+        Err(ReadRefusal::Unsupported),
+        Err(ReadRefusal::Failed),
+        Err(ReadRefusal::Stopping),
+    ];
+    let payload = move |level| Message::ReadRequest { number, level, payload: payload.clone() };
+    let requests = levels.map(payload);
+    requests.into_iter().chain(outcomes.map(|outcome| Message::ReadReply { number, outcome }))
+}
+
 fn sessions(fill: Fill) -> Vec<Message> {
     let Fill { number, position, stream, .. } = fill;
     let (connection, session) = (number, SessionId(position.0));
@@ -219,6 +252,7 @@ fn sessions(fill: Fill) -> Vec<Message> {
         unanswered: number ^ 6,
     }];
     messages.extend(outcomes.map(|outcome| Message::ConnectReply { connection, outcome }));
+    messages.extend(reads(fill));
     messages.extend([
         Message::StreamStatus {
             stream,
@@ -229,6 +263,8 @@ fn sessions(fill: Fill) -> Vec<Message> {
         Message::StreamNewest { stream, epoch: number, newest: position },
         Message::SyncRequest { epoch: number },
         Message::SyncReply { epoch: number, safe: position },
+        Message::ReadIndexRequest { number },
+        Message::ReadIndexReply { number, index: position },
         Message::Close { connection, session },
         Message::Closed { connection, session },
     ]);

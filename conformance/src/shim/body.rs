@@ -128,7 +128,8 @@ wrapped!(
 
 /// The body of a type whose fields are all numbers: without `..`, so that none is forgotten.
 macro_rules! numbers {
-    ($(#[$attributes:meta])* $body:ident of $of:ident { $($field:ident),* $(,)? }) => {
+    ($(#[$attributes:meta])* $body:ident of $of:ident { $($field:ident),* $(,)? }
+        $(but $other:ident)?) => {
         #[derive(Clone, Debug, Default, Deserialize, Serialize)]
         $(#[$attributes])*
         pub(super) struct $body {
@@ -137,12 +138,12 @@ macro_rules! numbers {
 
         impl $body {
             pub(super) fn from(it: &$of) -> Self {
-                let $of { $($field),* } = it;
+                let $of { $($field,)* $($other: _,)? } = it;
                 Self { $($field: $field.number(),)* }
             }
 
             pub(super) fn to(&self) -> Option<$of> {
-                Some($of { $($field: Number::of(self.$field)?,)* })
+                Some($of { $($field: Number::of(self.$field)?,)* $($other: None)? })
             }
         }
     };
@@ -154,19 +155,21 @@ numbers!(TimingBody of Timing {
     heartbeat_interval, heartbeat_first, election_timeout_min, election_timeout_max, nak_delay,
     nak_retry, repair_linger, progress_timeout, session_timeout, peer_record_interval,
     stall_timeout, candidacy_delay, log_age_max,
-});
+} but lease);
 numbers!(LimitsBody of Limits {
     window_bytes, message_bytes_max, uncommitted_bytes_max, unapplied_bytes_max, slice_bytes,
     run_bytes_max, coverage_ranges_max, repair_request_bytes_max, repair_budget_bytes, reads_max,
     read_bytes_max, apply_batch_max, sessions_max, session_window_bytes, in_flight_max,
     reply_bytes_max, timers_max, snapshot_interval_bytes, purge_keep_bytes, log_bytes_max,
+    queries_max,
 });
 numbers!(LifeBody of Life { member, incarnation, boot_epoch });
 numbers!(#[serde(default)] CountersBody of Counters {
     elections_won, canvasses, naks_sent, nak_ranges_sent, naks_received, repair_bytes_sent,
     repairs_sent, repairs_refused, duplicate_bytes, slices_dropped, frames_rejected, cuts,
     datagrams_ignored, completions_ignored, duplicates_suppressed, messages_appended,
-    messages_applied, snapshots_stored, snapshots_failed, snapshots_skipped, purges,
+    messages_applied, reads_answered, reads_refused, read_rounds, snapshots_stored,
+    snapshots_failed, snapshots_skipped, purges,
     snapshot_fetches, snapshot_bytes_received, snapshot_bytes_sent, snapshots_rejected,
     replies_resent, back_pressure,
 });

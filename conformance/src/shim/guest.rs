@@ -113,7 +113,7 @@ impl Guest {
                     self.say(&ClientResult::Served(session));
                 }
                 // The protocol of shims has no request for it.
-                ClientOutcome::Synced { .. } => {}
+                ClientOutcome::Synced { .. } | ClientOutcome::Read { .. } => {}
                 ClientOutcome::Disconnected => self.say(&ClientResult::Unserved),
                 ClientOutcome::Reply { sequence, position, payload } => {
                     self.answered = sequence;

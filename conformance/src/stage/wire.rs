@@ -108,6 +108,10 @@ pub const fn kind_of(message: &Message) -> &'static str {
         Message::StreamNewest { .. } => "stream_newest",
         Message::SyncRequest { .. } => "sync_request",
         Message::SyncReply { .. } => "sync_reply",
+        Message::ReadRequest { .. } => "read_request",
+        Message::ReadReply { .. } => "read_reply",
+        Message::ReadIndexRequest { .. } => "read_index_request",
+        Message::ReadIndexReply { .. } => "read_index_reply",
         Message::Close { .. } => "close",
         Message::Closed { .. } => "closed",
     }

@@ -1,16 +1,19 @@
 //! The core in the smallest loop that keeps the law: one event in, all its actions out, then the
 //! next. Core and codecs only; every binding has to do at least this.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use quorate_codecs::{DATAGRAM_BYTES_MAX, Header, decode, encode_control, encode_data};
 use quorate_core::message::Live;
 use quorate_core::{
     Action, Actions, Apply, Delivery, Destination, Endpoint, Event, GroupTag, Incoming, Instant,
-    Member, Message, Notice, Position, PositionRange, Sender, Source, Stream, TransferOutcome,
+    Member, Message, Notice, Position, PositionRange, Query, ReadRefusal, Sender, Source, Stream,
+    TransferOutcome,
 };
 use quorate_driver::{
-    AppendError, Completion, DatagramPort, LogPort, ServiceHost, StoragePort, StorageRequest,
+    AppendError, Completion, DatagramPort, LogPort, QueryError, ServiceHost, StoragePort,
+    StorageRequest,
 };
 
 use crate::catalogue;
@@ -115,6 +118,7 @@ pub(super) fn spawn_with(
         refused: None,
         broken: None,
         unsaved: None,
+        served: VecDeque::new(),
         restarts: false,
         stopped: None,
         outstanding: 0,
@@ -136,6 +140,8 @@ struct ReferenceNode {
     broken: Option<Event<'static>>,
     /// A snapshot that the service did not give.
     unsaved: Option<quorate_core::OperationId>,
+    /// What the service said to reads.
+    served: VecDeque<(u64, Result<Vec<u8>, ReadRefusal>)>,
     stopped: Option<String>,
     /// Its life is over, behind a snapshot of another member.
     restarts: bool,
@@ -247,6 +253,9 @@ impl ReferenceNode {
             } else if let Some(operation) = self.unsaved.take() {
                 let event = Event::SnapshotFailed { operation };
                 self.member.step(now, event, &mut self.actions);
+            } else if let Some((number, answer)) = self.served.pop_front() {
+                let answer = answer.as_deref().map_err(|refusal| *refusal);
+                self.member.step(now, Event::ReadServed { number, answer }, &mut self.actions);
             } else if let Some((through, outputs)) = self.service.unreported() {
                 let event = Event::Applied { through, outputs };
                 self.member.step(now, event, &mut self.actions);
@@ -319,9 +328,20 @@ impl ReferenceNode {
                 self.storage.submit(StorageRequest::Read { operation, range });
             }
             Action::Apply(apply) => self.apply(&apply, read),
+            Action::ServeRead(query) => self.serve_read(&query),
+            // This host reads nothing itself.
+            Action::AnswerRead { .. } => {}
             Action::Notify(notice) => self.note(notice),
             Action::FailStop(reason) => self.stopped = Some(reason.to_string()),
         }
+    }
+
+    fn serve_read(&mut self, query: &Query) {
+        let answer = self.service.query(&query.payload).map_err(|error| match error {
+            QueryError::Unsupported => ReadRefusal::Unsupported,
+            QueryError::Failed(_) => ReadRefusal::Failed,
+        });
+        self.served.push_back((query.number, answer));
     }
 
     fn note(&mut self, notice: Notice) {

@@ -2,7 +2,7 @@
 
 use quorate_core::frame::Level;
 use quorate_core::message::{ConnectOutcome, EpochRange, Incoming, Message, Sender, Stream};
-use quorate_core::{TermLine, VoteKey};
+use quorate_core::{ReadLevel, ReadOutcome, ReadRefusal, TermLine, VoteKey};
 use serde_json::{Value, json};
 
 use super::hex;
@@ -234,18 +234,64 @@ fn session(message: &Message) -> (&'static str, Value) {
         Message::Closed { connection, session } => {
             ("Closed", json!({ "connection": number(*connection), "session": number(session.0) }))
         }
-        other => sync(other),
+        other => sync_or_read(other),
     }
 }
 
-fn sync(message: &Message) -> (&'static str, Value) {
+fn sync_or_read(message: &Message) -> (&'static str, Value) {
     match message {
         Message::SyncRequest { epoch } => ("SyncRequest", json!({ "epoch": number(*epoch) })),
         Message::SyncReply { epoch, safe } => {
             ("SyncReply", json!({ "epoch": number(*epoch), "safe": number(safe.0) }))
         }
+        Message::ReadRequest { number: read, level, payload } => {
+            let (name, least, bound) = match *level {
+                ReadLevel::Linearizable => ("linearizable", 0, 0),
+                ReadLevel::Lease => ("lease", 0, 0),
+                ReadLevel::Session { least } => ("session", least.0, 0),
+                ReadLevel::Stale { bound } => ("stale", 0, bound.0),
+            };
+            let fields = json!({
+                "number": number(*read),
+                "level": name,
+                "least": number(least),
+                "bound": number(bound),
+                "payload": payload,
+            });
+            ("ReadRequest", fields)
+        }
+        Message::ReadReply { number: read, outcome } => ("ReadReply", read_reply(*read, outcome)),
+        Message::ReadIndexRequest { number: read } => {
+            ("ReadIndexRequest", json!({ "number": number(*read) }))
+        }
+        Message::ReadIndexReply { number: read, index } => {
+            ("ReadIndexReply", json!({ "number": number(*read), "index": number(index.0) }))
+        }
         other => unreachable!("{other:?} is no message of sessions"),
     }
+}
+
+/// What the result does not have is zero.
+fn read_reply(read: u64, outcome: &ReadOutcome) -> Value {
+    let (name, applied, value) = match outcome {
+        Ok(answer) => ("answer", answer.applied.0, answer.age.0),
+        Err(ReadRefusal::Busy) => ("busy", 0, 0),
+        Err(ReadRefusal::TooLong { limit }) => ("too_long", 0, *limit),
+        Err(ReadRefusal::Unconfirmed) => ("unconfirmed", 0, 0),
+        Err(ReadRefusal::Behind { applied }) => ("behind", applied.0, 0),
+        Err(ReadRefusal::TooOld { age }) => ("too_old", 0, age.0),
+        Err(ReadRefusal::Unsupported) => ("unsupported", 0, 0),
+        Err(ReadRefusal::Failed) => ("failed", 0, 0),
+        Err(ReadRefusal::Stopping) => ("stopping", 0, 0),
+    };
+    let payload = outcome.as_ref().map_or(&[][..], |answer| &answer.payload);
+    json!({
+        "number": number(read),
+        "result": name,
+        "applied": number(applied),
+        "value": number(value),
+        "payload": payload,
+    })
 }
 
 /// What the outcome does not have is zero.

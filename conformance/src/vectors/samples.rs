@@ -3,8 +3,9 @@
 use quorate_core::frame::Level;
 use quorate_core::message::{ConnectOutcome, EpochRange, Incoming, Live, Message, Sender, Stream};
 use quorate_core::{
-    BootEpoch, Chain, ClientKey, Endpoint, Incarnation, LogTime, MemberId, Position, PositionRange,
-    RecoveryEpoch, SessionId, SnapshotPoint, Term, TermLine, VoteKey,
+    BootEpoch, Chain, ClientKey, Duration, Endpoint, Incarnation, LogTime, MemberId, Position,
+    PositionRange, ReadAnswer, ReadLevel, ReadRefusal, RecoveryEpoch, SessionId, SnapshotPoint,
+    Term, TermLine, VoteKey,
 };
 
 use crate::desk::life;
@@ -228,6 +229,31 @@ fn sessions(value: u64) -> Vec<(&'static str, Message)> {
         ("stream_newest", Message::StreamNewest { stream, epoch: value, newest: at }),
         ("sync_request", Message::SyncRequest { epoch: value }),
         ("sync_reply", Message::SyncReply { epoch: value, safe: at }),
+        (
+            "read_request",
+            Message::ReadRequest {
+                number: value,
+                level: ReadLevel::Session { least: at },
+                payload: vec![value as u8; (value % 41) as usize],
+            },
+        ),
+        (
+            "read_reply",
+            Message::ReadReply {
+                number: value,
+                outcome: match value {
+                    0 => Err(ReadRefusal::Unsupported),
+                    u64::MAX => Err(ReadRefusal::TooLong { limit: value }),
+                    _ => Ok(ReadAnswer {
+                        applied: at,
+                        age: Duration(value),
+                        payload: vec![value as u8; 17],
+                    }),
+                },
+            },
+        ),
+        ("read_index_request", Message::ReadIndexRequest { number: value }),
+        ("read_index_reply", Message::ReadIndexReply { number: value, index: at }),
         ("close", Message::Close { connection, session }),
         ("closed", Message::Closed { connection, session }),
     ]

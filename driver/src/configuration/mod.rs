@@ -43,6 +43,7 @@ use core::net::SocketAddr;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use quorate_core::config::Lease;
 use quorate_core::{
     Durability, Duration, GroupId, Limits, MemberConfig, MemberId, RecoveryEpoch, Timing,
 };
@@ -216,6 +217,9 @@ impl Configuration {
                 timing.insert(key.into(), section::duration_text(*own).into());
             }
         }
+        if let Some(Lease { drift_per_mille }) = self.timing.lease {
+            timing.insert(LEASE_DRIFT.into(), i64::from(drift_per_mille).into());
+        }
         let counts = integers(&mut own_limits).into_iter().zip(integers(&mut default_limits));
         for (own, default) in counts {
             if own.value() != default.value() {
@@ -304,6 +308,7 @@ impl Configuration {
             for (key, span) in durations(&mut timing) {
                 section.duration_into(key, span);
             }
+            read_lease(&mut section, &mut timing);
             section.finish();
         }
         let mut limits = Limits::default();
@@ -391,6 +396,17 @@ fn read_stop_timeout(file: &mut Section<'_>, durability: Durability) -> Duration
         _ => file.duration_into(key, &mut timeout),
     }
     timeout
+}
+
+const LEASE_DRIFT: &str = "lease_drift_per_mille";
+
+/// Leases are off unless it is said by how much clocks may run apart.
+fn read_lease(timing: &mut Section<'_>, into: &mut Timing) {
+    let mut drift_per_mille = 0;
+    if timing.optional(LEASE_DRIFT).is_some() {
+        timing.integer_into(Integer::U32(LEASE_DRIFT, &mut drift_per_mille));
+        into.lease = Some(Lease { drift_per_mille });
+    }
 }
 
 fn read_group(file: &mut Section<'_>, value: &Value) -> Option<GroupId> {
@@ -499,7 +515,7 @@ impl Integer<'_> {
     }
 }
 
-fn integers(limits: &mut Limits) -> [Integer<'_>; 20] {
+fn integers(limits: &mut Limits) -> [Integer<'_>; 21] {
     use Integer::{U32, U64, Usize};
     [
         U64("window_bytes", &mut limits.window_bytes),
@@ -522,6 +538,7 @@ fn integers(limits: &mut Limits) -> [Integer<'_>; 20] {
         U64("snapshot_interval_bytes", &mut limits.snapshot_interval_bytes),
         U64("purge_keep_bytes", &mut limits.purge_keep_bytes),
         U64("log_bytes_max", &mut limits.log_bytes_max),
+        Usize("queries_max", &mut limits.queries_max),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! A member whose log has rotted ends its life, is mended by the others, and begins anew.
 
-use quorate_core::{SnapshotRefusal, TransferOutcome, TransferRefusal};
+use quorate_core::{ReadRefusal, SnapshotRefusal, TransferOutcome, TransferRefusal};
 
 use super::{DATAGRAMS_PER_TURN, MemberHost, Phase, REQUESTS_MAX};
 use crate::member_handle::{Request, RunError};
@@ -76,6 +76,9 @@ where
                 }
                 Ok(Request::TakeSnapshot(answer)) => {
                     let _ = answer.send(Err(SnapshotRefusal::NotLeader { leader: None }));
+                }
+                Ok(Request::Read { answer, .. }) => {
+                    let _ = answer.send(Err(ReadRefusal::Unconfirmed));
                 }
                 Err(error) if error.is_empty() => return false,
                 Ok(Request::Shutdown | Request::CutShort | Request::Abandon) | Err(_) => {

@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use quorate_codecs::encode_control;
 use quorate_core::{
-    BootEpoch, Durability, Duration, GroupId, Incarnation, Life, Limits, LogTime, MemberConfig,
-    MemberId, Message, OperationId, Position, Recovered, RecoveryEpoch, SessionId, Snapshot,
-    SnapshotManifest, SnapshotPoint, Term, Timing, Vote, VoteKey,
+    Apply, BootEpoch, Delivery, Durability, Duration, GroupId, Incarnation, Life, Limits, LogTime,
+    MemberConfig, MemberId, Message, OperationId, Position, Recovered, RecoveryEpoch, SessionId,
+    Snapshot, SnapshotManifest, SnapshotPoint, Term, Timing, Vote, VoteKey,
 };
 
 use super::*;

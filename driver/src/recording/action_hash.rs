@@ -32,6 +32,8 @@ const CHECK_SNAPSHOT: u8 = 17;
 const DROP_SNAPSHOT: u8 = 18;
 const INSTALL: u8 = 19;
 const RESTART: u8 = 20;
+const SERVE_READ: u8 = 31;
+const ANSWER_READ: u8 = 32;
 
 /// A running hash of actions, in order, with all bytes that they name: each datagram as it is
 /// encoded and to which address it goes, what is appended and where, what is made durable, every
@@ -117,7 +119,8 @@ impl ActionHash {
                     self.message(member, payload, source, read);
                 }
             }
-            Action::Notify(_) | Action::FailStop(_) | Action::Restart => {}
+            // Beyond all ports: hashed above.
+            _ => {}
         }
     }
 
@@ -168,6 +171,12 @@ impl ActionHash {
             Action::Notify(notice) => (NOTICE, notice).hash(&mut self.hasher),
             Action::FailStop(reason) => (FAIL_STOP, reason).hash(&mut self.hasher),
             Action::Restart => RESTART.hash(&mut self.hasher),
+            Action::ServeRead(query) => {
+                (SERVE_READ, query.number, query.applied, &query.payload).hash(&mut self.hasher);
+            }
+            Action::AnswerRead { token, outcome } => {
+                (ANSWER_READ, token, outcome).hash(&mut self.hasher);
+            }
             _ => {}
         }
     }

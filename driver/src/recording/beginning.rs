@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use quorate_core::config::Lease;
 use quorate_core::frame::Level;
 use quorate_core::{
     BootEpoch, Chain, ConfigError, Durability, Duration, ForcedRecovery, GroupId, Instant, Limits,
@@ -18,6 +19,9 @@ const COUNT_MAX: u64 = 1 << 24;
 const BYTES_MAX: u64 = i64::MAX as u64;
 /// What a forced recovery takes, behind all else: more than all that may be before it there.
 const FORCED_BYTES: usize = 4 + 2 + 3 * 8;
+
+/// What is said of reads.
+const READS_BYTES: usize = 8 + 4;
 
 /// What [`Member::new`] was given, and by which version of this crate it was written down.
 #[derive(Clone, Debug)]
@@ -68,6 +72,11 @@ impl Beginning {
                 out.u64(word);
             }
         }
+        let (queries_max, lease) = (config.limits.queries_max, config.timing.lease);
+        if queries_max != Limits::default().queries_max || lease.is_some() {
+            out.u64(queries_max as u64);
+            out.u32(lease.map_or(0, |lease| lease.drift_per_mille));
+        }
         changes::write_members(config, recovered, out);
     }
 
@@ -78,6 +87,7 @@ impl Beginning {
         let mut recovered = read_recovered(fields)?;
         let now = Instant(fields.u64()?);
         changes::read_members(fields, &mut config, &mut recovered)?;
+        read_of_reads(fields, &mut config)?;
         let is_forced = fields.0.len() >= FORCED_BYTES;
         let behind = if is_forced { FORCED_BYTES } else { 0 };
         if (fields.0.len() - behind) % 9 == 8 {
@@ -95,6 +105,25 @@ impl Beginning {
         }
         fields.0.is_empty().then_some(Self { software, config, recovered, now })
     }
+}
+
+/// What is said of reads, at the very end, if they are not configured as they always were: of none
+/// of the lengths that what is before it may have does that make another.
+fn read_of_reads(fields: &mut Reader<'_>, config: &mut MemberConfig) -> Option<()> {
+    let before = |behind: &usize| [0, 8, 9, 17].contains(&(behind % FORCED_BYTES));
+    let Some(behind) = fields.0.len().checked_sub(READS_BYTES).filter(before) else {
+        return Some(());
+    };
+    if before(&fields.0.len()) {
+        return Some(());
+    }
+    let (front, end) = fields.0.split_at(behind);
+    let mut end = Reader(end);
+    config.limits.queries_max = count(&mut end)?;
+    let drift_per_mille = end.u32()?;
+    config.timing.lease = (drift_per_mille > 0).then_some(Lease { drift_per_mille });
+    fields.0 = front;
+    Some(())
 }
 
 fn write_config(config: &MemberConfig, out: &mut Writer) {
@@ -165,6 +194,8 @@ fn timing_numbers(timing: &Timing) -> [u64; 13] {
         stall_timeout,
         candidacy_delay,
         log_age_max,
+        // Behind all else, as is `queries_max`.
+        lease: _,
     } = timing;
     [
         heartbeat_interval.0,
@@ -199,6 +230,7 @@ fn read_timing(fields: &mut Reader<'_>) -> Option<Timing> {
         stall_timeout: next()?,
         candidacy_delay: next()?,
         log_age_max: next()?,
+        lease: None,
     })
 }
 
@@ -224,6 +256,7 @@ fn limits_numbers(limits: &Limits) -> [u64; 20] {
         snapshot_interval_bytes,
         purge_keep_bytes,
         log_bytes_max,
+        queries_max: _,
     } = limits;
     [
         *window_bytes,
@@ -272,6 +305,7 @@ fn read_limits(fields: &mut Reader<'_>) -> Option<Limits> {
         // What is kept on a disk takes no memory.
         purge_keep_bytes: fields.u64()?,
         log_bytes_max: fields.u64()?,
+        queries_max: Limits::default().queries_max,
     })
 }
 

@@ -25,6 +25,7 @@ mod fields;
 mod frames;
 mod ports;
 mod reader;
+mod reads;
 mod recorder;
 mod replay;
 mod replay_host;

@@ -10,6 +10,7 @@ use quorate_core::{
 
 use super::changes;
 use super::fields::{Reader, Writer};
+use super::reads;
 
 const TIMER: u8 = 1;
 const FLUSH: u8 = 2;
@@ -27,6 +28,8 @@ const SNAPSHOT_FAILED: u8 = 13;
 const SNAPSHOT_READ: u8 = 14;
 const SNAPSHOT_WHOLE: u8 = 15;
 const CHANGE_MEMBERSHIP: u8 = 20;
+const READ: u8 = 16;
+const READ_SERVED: u8 = 17;
 /// The record behind the last step.
 pub(super) const ENDING: u8 = 255;
 
@@ -83,6 +86,8 @@ impl<'a> Input<'a> {
             Self::Event(Event::SnapshotFailed { .. }) => "snapshot_failed",
             Self::Event(Event::SnapshotRead { .. }) => "snapshot_read",
             Self::Event(Event::SnapshotWhole { .. }) => "snapshot_whole",
+            Self::Event(Event::Read { .. }) => "read",
+            Self::Event(Event::ReadServed { .. }) => "read_served",
         }
     }
 
@@ -133,9 +138,7 @@ pub(super) fn write_event(hash: u64, now: Instant, event: &Event<'_>, out: &mut 
         Event::Shutdown => front(SHUTDOWN),
         Event::Transfer { request, target } => {
             front(TRANSFER);
-            out.u64(*request);
-            out.u8(u8::from(target.is_some()));
-            out.u16(target.map_or(0, |target| target.0));
+            write_transfer(*request, *target, out);
         }
         Event::ChangeMembership { request, change } => {
             front(CHANGE_MEMBERSHIP);
@@ -177,12 +180,26 @@ pub(super) fn write_event(hash: u64, now: Instant, event: &Event<'_>, out: &mut 
             front(STORAGE_FULL);
             out.u64(position.0);
         }
+        Event::Read { token, level, payload } => {
+            front(READ);
+            reads::write_read((*token, *level), payload, out);
+        }
+        Event::ReadServed { number, answer } => {
+            front(READ_SERVED);
+            reads::write_served(*number, *answer, out);
+        }
         Event::Applied { through, outputs } => {
             front(APPLIED);
             write_outputs(*through, outputs, out);
         }
     }
     true
+}
+
+fn write_transfer(request: u64, target: Option<MemberId>, out: &mut Writer) {
+    out.u64(request);
+    out.u8(u8::from(target.is_some()));
+    out.u16(target.map_or(0, |target| target.0));
 }
 
 fn write_outputs(through: Position, outputs: &Outputs, out: &mut Writer) {
@@ -250,6 +267,14 @@ pub(super) fn read<'a>(
         SNAPSHOT_WHOLE => {
             let operation = fields.operation()?;
             Input::Event(Event::SnapshotWhole { operation, core: fields.rest() })
+        }
+        READ => {
+            let (token, level) = (fields.u64()?, reads::read_level(fields)?);
+            Input::Event(Event::Read { token, level, payload: fields.rest() })
+        }
+        READ_SERVED => {
+            let number = fields.u64()?;
+            Input::Event(Event::ReadServed { number, answer: reads::read_answer(fields)? })
         }
         _ => return None,
     };

@@ -9,7 +9,7 @@ use quorate_core::client::{ClientConfig, ClientLimits, ClientTiming};
 use quorate_core::{ClientKey, Durability, GroupId, Limits, MemberId, RecoveryEpoch, Timing};
 use quorate_driver::{
     ClientHandle, ClientOptions, Configuration, Context, Faults, Frozen, MemberHandle,
-    MemberOptions, STOP_TIMEOUT, Scrubbing, Service, ServiceError, SnapshotWriting,
+    MemberOptions, QueryError, STOP_TIMEOUT, Scrubbing, Service, ServiceError, SnapshotWriting,
     StartMemberError, StorageMode, endpoint_of, next_incarnation, rejoin_archive,
 };
 
@@ -34,6 +34,15 @@ impl Service for Keeper {
     ) -> Result<(), ServiceError> {
         self.0.push(payload.to_vec());
         reply.extend_from_slice(payload);
+        Ok(())
+    }
+
+    fn query(&self, request: &[u8], reply: &mut Vec<u8>) -> Result<(), QueryError> {
+        match request {
+            b"count" => reply.extend_from_slice(&(self.0.len() as u64).to_le_bytes()),
+            b"panic" => panic!("a deliberate panic"),
+            _ => return Err(QueryError::Unsupported),
+        }
         Ok(())
     }
 

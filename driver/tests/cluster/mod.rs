@@ -6,6 +6,7 @@
 mod fetched;
 mod group;
 mod patience;
+mod reading;
 mod rot;
 mod snapshots;
 mod volatile;
@@ -18,6 +19,7 @@ use quorate_driver::{ClientHandle, Faults, MemberHandle, MemberStatus, Service, 
 pub(crate) use self::fetched::a_member_that_lacks_what_all_have_purged_fetches_a_snapshot;
 pub(crate) use self::group::{Group, Keeper, Runtime};
 pub(crate) use self::patience::{in_time, in_time_or_tell};
+pub(crate) use self::reading::members_and_clients_read_at_all_levels;
 pub(crate) use self::rot::what_has_rotted_is_mended_by_the_others;
 pub(crate) use self::snapshots::a_restart_begins_with_the_newest_whole_snapshot;
 pub(crate) use self::volatile::{

@@ -19,6 +19,8 @@ pub(super) struct Host {
     pub(super) member: Member,
     pub(super) actions: Actions,
     pub(super) outputs: Outputs,
+    /// Reads that the service answers next.
+    pub(super) queries: Vec<u64>,
     /// The end of what the service was handed and has not reported.
     pub(super) applying: Option<Position>,
     pub(super) disk: Disk,
@@ -51,6 +53,7 @@ pub(super) fn limits() -> Limits {
         snapshot_interval_bytes: 0,
         purge_keep_bytes: 0,
         log_bytes_max: u64::MAX,
+        queries_max: 4,
     }
 }
 
@@ -66,8 +69,9 @@ impl Host {
     pub(super) fn new(number: u16) -> Self {
         let mut disk = Disk::default();
         let member = start(number, &mut disk, Instant(0));
-        let (actions, outputs) = (Actions::new(), Outputs::new());
-        Self { member, actions, outputs, applying: None, disk, is_full: false, refused: None }
+        let (actions, outputs, queries) = (Actions::new(), Outputs::new(), Vec::new());
+        let (applying, is_full, refused) = (None, false, None);
+        Self { member, actions, outputs, queries, applying, disk, is_full, refused }
     }
 
     /// Power fails, and the next life begins with what was durable.
@@ -75,6 +79,7 @@ impl Host {
         self.member = start(self.id().0, &mut self.disk, now);
         self.actions.clear();
         self.outputs.clear();
+        self.queries.clear();
         (self.applying, self.refused) = (None, None);
     }
 

@@ -3,7 +3,7 @@
 use arbitrary::Unstructured;
 use quorate_core::client::ClientEvent;
 use quorate_core::{
-    BootEpoch, Duration, Event, MemberId, OperationId, Outputs, Position, PositionRange,
+    BootEpoch, Duration, Event, MemberId, OperationId, Outputs, Position, PositionRange, ReadLevel,
     SnapshotManifest,
 };
 
@@ -248,6 +248,17 @@ impl World {
             }
             0 => self.step_member(index, Event::Shutdown),
             1 => self.step_client(ClientEvent::Close),
+            2 if who >= 192 => {
+                let level = match who % 4 {
+                    0 => ReadLevel::Linearizable,
+                    1 => ReadLevel::Session { least: Position::ZERO },
+                    2 => ReadLevel::Lease,
+                    _ => ReadLevel::Stale { bound: Duration(u64::from(who) << 22) },
+                };
+                let token = u64::from(who);
+                self.step_member(index, Event::Read { token, level, payload: &[who] });
+                self.step_client(ClientEvent::Read { level, payload: &[who] });
+            }
             2 => self.restart_client(),
             _ => self.under_way.clear(),
         }

@@ -7,10 +7,11 @@ use quorate_core::client::{
     ClientAction, ClientActions, ClientConfig, ClientEvent, ClientLimits, ClientTiming,
 };
 use quorate_core::message::{ConnectOutcome, Live};
+use quorate_core::read::READ_BYTES_MAX;
 use quorate_core::{
     Action, Actions, Apply, Client, ClientKey, Delivery, Destination, Endpoint, Event, Instant,
-    MemberId, Message, Position, PositionRange, RecoveryEpoch, Sender, SessionId, SnapshotPoint,
-    Source, Stream,
+    MemberId, Message, Position, PositionRange, ReadRefusal, RecoveryEpoch, Sender, SessionId,
+    SnapshotPoint, Source, Stream,
 };
 
 use super::disk::{Read, Write};
@@ -85,6 +86,16 @@ impl World {
         member.step(self.now, event, actions);
         assert!(!was_inert || actions.is_empty(), "an inert member wants something");
         self.take_over(index, read);
+        while let Some(number) = self.hosts[index].queries.pop() {
+            let Host { member, actions, .. } = &mut self.hosts[index];
+            let answer = match number % 4 {
+                0 => Err(ReadRefusal::Unsupported),
+                1 => Ok(&[0; READ_BYTES_MAX + 1][..]),
+                _ => Ok(&[7; 8][..]),
+            };
+            member.step(self.now, Event::ReadServed { number, answer }, actions);
+            self.take_over(index, &[]);
+        }
         while let Some(position) = self.hosts[index].refused.take() {
             let Host { member, actions, .. } = &mut self.hosts[index];
             member.step(self.now, Event::StorageFull { position }, actions);
@@ -152,7 +163,8 @@ impl World {
             | Action::InstallSnapshot { .. } => fetch(host, &action),
             Action::Restart => host.restart(self.now),
             Action::Apply(apply) => hand_over(host, &apply, read),
-            Action::Notify(_) => {}
+            Action::ServeRead(query) => host.queries.push(query.number),
+            Action::Notify(_) | Action::AnswerRead { .. } => {}
             Action::FailStop(reason) => {
                 assert!(self.liars.excuse(reason), "member {} stopped: {reason}", host.id());
             }

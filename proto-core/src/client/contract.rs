@@ -8,6 +8,7 @@ use crate::frame::{OVERHEAD_BYTES_MAX, aligned};
 use crate::identity::{ClientKey, Endpoint, GroupId, GroupTag, MemberId, RecoveryEpoch, SessionId};
 use crate::message::{Incoming, Message, Sender, Stream};
 use crate::position::{Position, PositionRange};
+use crate::read::{ReadAnswer, ReadLevel, ReadRefusal};
 use crate::term::Term;
 use crate::time::Duration;
 
@@ -213,6 +214,15 @@ pub enum ClientEvent<'a> {
         /// Where that frame begins, as a reply said of its message.
         position: Position,
     },
+    /// The application reads: what it asks of the service appends nothing to the log. Answered by
+    /// [`ClientAction::Reading`] or [`ClientAction::Rejected`] in the same step.
+    Read {
+        /// How new what is read has to be. What a session read has to see is at least what this
+        /// client has seen before, in replies and in reads.
+        level: ReadLevel,
+        /// The request, of at most [`crate::read::READ_BYTES_MAX`] bytes.
+        payload: &'a [u8],
+    },
     /// A datagram was received, was whole, and carried the group's tag.
     Received {
         /// Who sent it.
@@ -382,6 +392,18 @@ pub enum ClientAction {
         /// `give_up_after`.
         outcome: Result<Position, SyncTimedOut>,
     },
+    /// A read was begun, under this number: [`ClientAction::Read`] follows.
+    Reading {
+        /// Its number.
+        number: u64,
+    },
+    /// What came of a read. They come in any order.
+    Read {
+        /// Its number.
+        number: u64,
+        /// What it was answered.
+        outcome: Result<ReadAnswer, ReadError>,
+    },
     /// The client is served.
     Connected {
         /// The session.
@@ -415,6 +437,24 @@ pub enum Reject {
     /// The client is closing or has ended.
     #[error("the client is closed")]
     Closed,
+}
+
+/// Why a read has no answer. It has changed nothing: read again.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
+pub enum ReadError {
+    /// A member refused it, and any other would.
+    #[error(transparent)]
+    Refused(#[from] ReadRefusal),
+    /// No member answered it within `give_up_after`, or before the client ended.
+    #[error("no member answered the read in time{}", display_refusal(*last))]
+    TimedOut {
+        /// What one of them said last, if any said anything.
+        last: Option<ReadRefusal>,
+    },
+}
+
+fn display_refusal(last: Option<ReadRefusal>) -> alloc::string::String {
+    last.map_or_else(Default::default, |last| alloc::format!("; the last one said: {last}"))
 }
 
 /// A position was not known to be safe in time. Perhaps it is, or will be: wait for it again.

@@ -61,6 +61,8 @@ pub(super) struct Flow {
     next_sequence: u64,
     /// The end of the frame of the newest answered message.
     answered: Position,
+    /// Where the newest message lies that was replied to.
+    pub(super) replied_at: Position,
     /// How far the leader has consumed the ingress stream on this connection.
     consumed_there: Position,
     /// How far the leader knows that the egress stream was consumed.
@@ -90,6 +92,7 @@ impl Flow {
             in_flight: VecDeque::with_capacity(limits.in_flight_max),
             next_sequence: 1,
             answered: start,
+            replied_at: Position::ZERO,
             consumed_there: start,
             reported: start,
             requests_for_released: 0,
@@ -278,7 +281,7 @@ impl Flow {
                 }
             } else {
                 let Some(end) = self.in_flight.pop_front() else { break Verdict::Broken };
-                self.answered = end;
+                (self.answered, self.replied_at) = (end, position);
                 self.requests_for_released = 0;
                 unanswered += 1;
                 context.actions.push_reply(sequence, position, payload);

@@ -10,16 +10,18 @@
 //! Messages may be submitted before the client is served; they wait. What is not answered when a
 //! leader is lost is sent again to the next one, under the same numbers (E106).
 
+mod close;
 mod connect;
 mod contract;
 mod flow;
+mod reads;
 mod syncs;
 #[cfg(test)]
 mod tests;
 
 pub use contract::{
     ClientAction, ClientActions, ClientConfig, ClientCounters, ClientError, ClientEvent,
-    ClientLimits, ClientReply, ClientTiming, Reject, SyncTimedOut, Tried, TriedOutcome,
+    ClientLimits, ClientReply, ClientTiming, ReadError, Reject, SyncTimedOut, Tried, TriedOutcome,
 };
 
 use core::hash::{Hash, Hasher};
@@ -33,11 +35,8 @@ use crate::stream::session_epoch;
 use crate::time::{Duration, Instant};
 use connect::Search;
 use flow::{Context, Flow, Link, Verdict};
+use reads::Reads;
 use syncs::Syncs;
-
-/// How often a close is said before the client ends without an answer: the session then ends at
-/// the cluster by its time-out.
-const CLOSE_TRIES_MAX: u32 = 5;
 
 /// A client of a group. See the module's documentation.
 #[derive(Clone, Debug)]
@@ -50,6 +49,7 @@ pub struct Client {
     search: Search,
     flow: Flow,
     syncs: Syncs,
+    reads: Reads,
     close: Close,
     counters: ClientCounters,
 }
@@ -90,6 +90,7 @@ impl Client {
             search: Search::new(&config),
             flow: Flow::new(&config),
             syncs: Syncs::new(),
+            reads: Reads::new(&config),
             config,
             now,
             phase: Phase::New,
@@ -110,6 +111,7 @@ impl Client {
             ClientEvent::Submit { payload } => self.submit(now, payload, actions),
             ClientEvent::SubmitSafe { payload } => self.submit_safe(now, payload, actions),
             ClientEvent::Sync { position } => self.step_sync(now, position, actions),
+            ClientEvent::Read { level, payload } => self.step_read(now, level, payload, actions),
             ClientEvent::Timer | ClientEvent::Flush => self.step_flush(now, actions),
             ClientEvent::Close => self.step_close(now, actions),
         }
@@ -204,6 +206,7 @@ impl Client {
             Phase::Ended => return None,
         };
         let phase = self.syncs.deadline(self.is_served()).map_or(phase, |at| phase.min(at));
+        let phase = self.reads.deadline().map_or(phase, |at| phase.min(at));
         match self.close {
             Close::Saying { next_at, .. } => Some(phase.min(next_at)),
             Close::No | Close::Wanted => Some(phase),
@@ -276,6 +279,9 @@ impl Client {
         if !self.syncs.is_empty() {
             self.syncs.hash(&mut hasher);
         }
+        if !self.reads.is_empty() {
+            self.reads.hash(&mut hasher);
+        }
         hasher.finish()
     }
 
@@ -307,6 +313,12 @@ impl Client {
             (Sender::Client { .. }, _) => false,
             (_, Incoming::Control(Message::ConnectReply { connection, outcome })) => {
                 self.is_current(*connection) && self.handle_connect_reply(*outcome, actions)
+            }
+            (_, Incoming::Control(Message::ReadReply { number, outcome })) => {
+                if !self.handle_read_reply(*number, outcome, actions) {
+                    self.counters.datagrams_ignored += 1;
+                }
+                return; // of any member: it says nothing of the connection
             }
             (Sender::Member { member, .. }, _) => self.handle_from_member(member, content, actions),
         };
@@ -349,6 +361,7 @@ impl Client {
         let verdict = self.flow.receive(&mut context, link, content);
         if self.flow.in_flight() < unanswered {
             self.search.succeeded(self.now);
+            self.reads.see_reply(self.flow.replied_at);
         }
         match verdict {
             Verdict::Foreign => return false,
@@ -528,6 +541,9 @@ impl Client {
         if !self.syncs.is_empty() {
             self.serve_syncs(actions);
         }
+        if !self.reads.is_empty() {
+            self.serve_reads(actions);
+        }
     }
 
     #[inline(never)]
@@ -561,52 +577,5 @@ impl Client {
             let mut context = Context { config, now: self.now, counters, actions };
             work(&mut self.flow, &mut context, link);
         }
-    }
-
-    /// Once the application is done and all is answered, tells the cluster, a few times at most.
-    #[inline(never)]
-    fn advance_close(&mut self, actions: &mut ClientActions) {
-        if self.has_ended() {
-            return;
-        }
-        if let Close::Wanted = self.close
-            && self.flow.in_flight() == 0
-            && self.syncs.is_empty()
-        {
-            self.close = Close::Saying { tries: 0, next_at: self.now };
-        }
-        let Close::Saying { tries, next_at } = self.close else { return };
-        let ours = self.session != SessionId::NONE;
-        if !ours || (next_at <= self.now && tries >= CLOSE_TRIES_MAX) {
-            self.end(Ok(()), actions);
-        } else if next_at <= self.now {
-            let next_at = self.now + self.config.timing.connect_retry;
-            self.close = Close::Saying { tries: tries + 1, next_at };
-            if let Phase::Served(link) = self.phase {
-                let (connection, session) = (link.connection, self.session);
-                let message = Message::Close { connection, session };
-                actions.push(ClientAction::Send { to: link.endpoint, message });
-            }
-        }
-    }
-
-    /// The session is gone at the cluster: as it was asked for, or with messages in doubt (E35).
-    #[cold]
-    #[inline(never)]
-    fn end_session(&mut self, actions: &mut ClientActions) {
-        let result = match self.close {
-            Close::Saying { .. } => Ok(()),
-            _ if crate::mutant::is(crate::mutant::LOST_SESSION_IS_CLOSED) => Ok(()),
-            Close::No | Close::Wanted => Err(ClientError::SessionLost {
-                session: self.session,
-                unanswered: self.flow.unanswered(),
-            }),
-        };
-        self.end(result, actions);
-    }
-
-    fn end(&mut self, result: Result<(), ClientError>, actions: &mut ClientActions) {
-        self.phase = Phase::Ended;
-        actions.push(ClientAction::Ended(result));
     }
 }

@@ -332,7 +332,7 @@ impl Member {
         actions: &mut Actions,
     ) -> Handled {
         let Some(number) = connection_number(client, content) else {
-            self.counters.datagrams_ignored += 1;
+            self.handle_unconnected(source, content, actions);
             return Ok(());
         };
         if !self.is_serving() && !crate::mutant::is(crate::mutant::FOLLOWERS_ANSWER) {

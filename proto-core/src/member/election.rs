@@ -156,6 +156,9 @@ impl Member {
             self.ask_around(actions);
             return Ok(());
         }
+        if self.is_bound() {
+            return Ok(());
+        }
         let is_delayed = self.config.timing.candidacy_delay > Duration::ZERO;
         if mutant::is(mutant::CANDIDACY_IS_BLOCKED) && is_delayed && self.state.term > Term(0) {
             return Ok(());
@@ -315,6 +318,7 @@ impl Member {
     pub(super) fn has_live_leader(&self) -> bool {
         let state = &self.state;
         match state.leader {
+            _ if self.is_bound() => true,
             Some(leader) if leader == state.life.member => true,
             Some(_) => {
                 let silence = state.now.since(state.following.heard_at);
@@ -464,12 +468,15 @@ impl Member {
         actions: &mut Actions,
     ) -> Handled {
         let Asked { term, key } = asked;
-        if term > self.state.term {
-            let (own_term, leader) = (self.state.term, self.state.leader);
-            if self.has_live_leader() && !is_handed_over(term, predecessor, own_term, leader) {
+        let (own_term, leader) = (self.state.term, self.state.leader);
+        if self.is_bound() || (term > own_term && self.has_live_leader()) {
+            if !is_handed_over(term, predecessor, own_term, leader) {
                 self.counters.datagrams_ignored += 1;
                 return Ok(());
             }
+            self.release_promise();
+        }
+        if term > own_term {
             self.raise_term(term, actions);
         }
         let vote = Vote { term: self.state.term, granted_to: self.state.granted_to };

@@ -103,6 +103,7 @@ impl Member {
             self.put_off_election();
         }
         self.believe_commit(commit);
+        self.promise();
         if self.state.history.last_term() == term {
             self.state.log.image.hear_newest(newest);
             let check = &mut self.state.following.chain_check;
@@ -113,6 +114,8 @@ impl Member {
         if !self.has_adopted() {
             // Asked again until it is durable: that also tells the leader that somebody is there.
             self.ask_for_history(from, actions);
+        } else {
+            self.note_contact(commit);
         }
         self.watch_stalls(actions);
         self.want_acknowledgement();
@@ -176,6 +179,7 @@ impl Member {
             self.counters.datagrams_ignored += 1;
             return Ok(());
         }
+        self.release_promise();
         // No need to wait for the time-out; a short random pause avoids a split vote (E97).
         self.step_down(actions);
         let interval = self.config.timing.heartbeat_interval;

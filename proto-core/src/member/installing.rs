@@ -201,6 +201,14 @@ impl Member {
             Event::ChangeMembership { request, ref change } => {
                 self.handle_change(request, change, actions)
             }
+            Event::Read { token, .. } => {
+                self.refuse_read(token, actions);
+                Ok(())
+            }
+            Event::ReadServed { number, .. } => {
+                self.drop_served_read(number, actions);
+                Ok(())
+            }
             Event::Received { .. } => {
                 self.counters.datagrams_ignored += 1;
                 Ok(())

@@ -170,6 +170,12 @@ impl Leading {
         self.followers.values().map(|it| it.held).min()
     }
 
+    /// Whether the commit position lies in its own term: then it has all that was committed in
+    /// former ones (E98).
+    pub(super) fn has_committed(&self, commit: Position) -> bool {
+        self.is_open && commit > self.base
+    }
+
     /// The newest heartbeat round.
     pub(super) const fn round(&self) -> u64 {
         self.round
@@ -204,11 +210,6 @@ impl Leading {
             None => 0,
         };
         membership.held_by_quorum(round).unwrap_or_default()
-    }
-
-    /// Whether something of the own term is committed, at `commit`.
-    pub(super) fn has_committed(&self, commit: Position) -> bool {
-        self.is_open && commit > self.base
     }
 
     /// The position of the term's opening frame.
@@ -461,13 +462,14 @@ impl Member {
         }
     }
 
-    fn send_heartbeats(&mut self, actions: &mut Actions) {
+    pub(super) fn send_heartbeats(&mut self, actions: &mut Actions) {
         let Some(leading) = &mut self.state.leading else { return };
         let interval = self.config.timing.heartbeat_interval;
         leading.round += 1;
         if mutant::is(mutant::ROUND_WRAPS) {
             leading.round %= 256;
         }
+        self.state.queries.rounds.note(leading.round, self.state.now, self.state.commit);
         leading.last_heartbeat = self.state.now;
         leading.heartbeat_at = self.state.now + leading.heartbeat_pause;
         leading.heartbeat_pause = leading.heartbeat_pause.times(2).min(interval);
@@ -484,6 +486,13 @@ impl Member {
         }
         self.tell_own_position(actions);
         self.pursue_transfer(actions);
+    }
+
+    /// Whether this member may lead on is to be looked at now.
+    pub(super) fn look_whether_to_lead(&mut self) {
+        if let Some(leading) = &mut self.state.leading {
+            leading.heartbeat_at = self.state.now;
+        }
     }
 
     pub(super) fn hasten_heartbeat(&mut self) {
@@ -539,7 +548,7 @@ impl Member {
         }
     }
 
-    fn reason_to_abdicate(&self) -> Option<Abdication> {
+    pub(super) fn reason_to_abdicate(&self) -> Option<Abdication> {
         let leading = self.state.leading.as_ref()?;
         let (now, timing) = (self.state.now, &self.config.timing);
         let within =

@@ -29,6 +29,7 @@ mod log;
 mod members;
 mod parting;
 mod peers;
+mod queries;
 mod readmission;
 mod removed;
 mod repair;
@@ -83,6 +84,7 @@ use self::log::Log;
 use self::members::InEffect;
 use self::parting::Parting;
 use self::peers::{Hearing, Peers};
+use self::queries::Queries;
 use self::readmission::{Readmissions, Standing, is_heard_of_newcomers};
 use self::repair::Reads;
 use self::serving_snapshots::Serving;
@@ -137,6 +139,7 @@ struct State {
     serving: Serving,
     fetching: Fetching,
     connections: Connections,
+    queries: Queries,
     space: Space,
     stalls: Stalls,
     /// Something waits to be sent with the next flush.
@@ -174,7 +177,6 @@ impl Member {
         let members = InEffect::new(&config, &recovered, restored.membership.clone());
         let heard = members.heard(&config);
         let others = heard.iter().map(|(id, ..)| *id);
-        let interval = config.timing.peer_record_interval;
         let state = State {
             tag: config.tag(),
             life: recovered.life,
@@ -191,7 +193,7 @@ impl Member {
             storage: Storage::new(recovered.life.boot_epoch, recovered.vote, last_term),
             stalls: Stalls::new(others.clone()),
             members,
-            peers: Peers::new(others.clone(), &recovered, interval),
+            peers: Peers::new(others.clone(), &recovered, config.timing.peer_record_interval),
             election: Election::new(recovered.decreed(config.recovery_epoch)),
             following: Following::default(),
             leading: None,
@@ -207,6 +209,7 @@ impl Member {
             serving: Serving::default(),
             fetching: Fetching::default(),
             connections: Connections::default(),
+            queries: Queries::beginning(&config, &recovered, now),
             space: Space::Enough,
             flush_wanted: false,
             fail_stop: None,
@@ -324,6 +327,9 @@ impl Member {
             Message::Removed { position, incarnation, .. } => {
                 self.handle_removed((position, incarnation), actions);
                 Ok(())
+            }
+            Message::ReadIndexRequest { .. } | Message::ReadIndexReply { .. } => {
+                self.handle_index_message(from, message, actions)
             }
             Message::Abdicate { term } => self.handle_abdicate(from, term, actions),
             Message::Campaign { term, round } => self.handle_campaign(from, term, round, actions),
@@ -461,6 +467,7 @@ impl Member {
             (state.space.retry_at(), TimerKind::Storage),
             (self.checkpoint_deadline(), TimerKind::Checkpoint),
             (self.fetching_deadline(), TimerKind::Snapshot),
+            (self.queries_deadline(), TimerKind::Reads),
         ];
         let set = timers.into_iter().filter_map(|(at, kind)| at.map(|at| (at, kind)));
         set.min_by_key(|(at, _)| *at)
@@ -554,6 +561,7 @@ impl Member {
         assert!(state.sessions.len() <= limits.sessions_max, "too many sessions");
         assert!(state.connections.len() <= limits.sessions_max, "too many connections");
         assert!(state.reads.len() <= limits.reads_max + 1, "too many reads");
+        assert!(state.queries.len() <= limits.queries_max, "too many queries");
         assert!(
             state.log.image.beyond().len() <= limits.coverage_ranges_max,
             "too many ranges behind holes"

@@ -203,6 +203,12 @@ impl Member {
             Event::ChangeMembership { request, ref change } => {
                 self.handle_change(request, change, actions)?;
             }
+            Event::Read { token, level, payload } => {
+                self.handle_read(token, level, payload, actions);
+            }
+            Event::ReadServed { number, answer } => {
+                self.handle_read_served(number, answer, actions);
+            }
             Event::Shutdown => self.handle_shutdown(actions)?,
             Event::Received { .. }
             | Event::Flush
@@ -246,7 +252,14 @@ impl Member {
     /// The part of it that follows when the service has reported.
     #[inline(always)]
     pub(super) fn settle_applied(&mut self, actions: &mut Actions) -> Handled {
+        let any_reads = !self.state.queries.is_empty();
+        if any_reads {
+            self.settle_queries(actions);
+        }
         self.pump_apply(actions)?;
+        if any_reads {
+            self.settle_queries(actions);
+        }
         self.settle_doubts(actions);
         Ok(())
     }
@@ -256,6 +269,7 @@ impl Member {
         self.serve_leading(actions)?;
         self.serve_election(actions)?;
         self.serve_connections();
+        self.serve_queries(actions);
         self.retry_full_storage();
         if self.state.flush_wanted {
             self.send_collected(actions);
@@ -272,6 +286,7 @@ impl Member {
         }
         self.state.flush_wanted = false;
         self.acknowledge(actions);
+        self.pursue_queries(actions);
         self.ask_for_holes(actions);
         Ok(())
     }
@@ -279,6 +294,7 @@ impl Member {
     /// Sends what was collected for batching. What was appended is written when this is settled.
     pub(super) fn send_collected(&mut self, actions: &mut Actions) {
         self.state.flush_wanted = false;
+        self.pursue_queries(actions);
         if self.state.leading.is_none() {
             self.acknowledge(actions);
             return;

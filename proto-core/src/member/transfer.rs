@@ -106,6 +106,7 @@ impl Member {
             transfer.deadline = self.state.now + self.config.timing.election_timeout_min;
         }
         let (target, term) = (transfer.target, transfer.term);
+        self.state.queries.promise.give_up(term);
         let round = leading.round();
         self.send(target, Message::Campaign { term, round }, actions);
     }

@@ -10,7 +10,7 @@ mod search;
 #[cfg(test)]
 mod tests;
 
-pub use models::{Register, RegisterCall, Swap};
+pub use models::{Register, RegisterCall, Swap, SwapOrRead};
 
 use std::collections::BTreeMap;
 
@@ -25,6 +25,12 @@ pub trait Model {
 
     /// The state before all operations.
     fn initial(&self) -> Self::State;
+
+    /// Whether `input` changes no state.
+    fn is_read(&self, input: &Self::Input) -> bool {
+        let _ = input;
+        false
+    }
 
     /// The state behind `input` if that is answered with `output`; `None` if it is not answered so.
     /// An output that is not known may be any.

@@ -23,6 +23,30 @@ impl Model for Swap {
     }
 }
 
+/// The same, which can be read besides: what is not above all numbers of registers is no value, and
+/// puts nothing in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SwapOrRead;
+
+impl Model for SwapOrRead {
+    type State = u64;
+    type Input = u64;
+    type Output = u64;
+
+    fn initial(&self) -> u64 {
+        0
+    }
+
+    fn is_read(&self, input: &u64) -> bool {
+        *input < crate::ledger::REGISTERS
+    }
+
+    fn step(&self, state: &u64, input: &u64, output: Option<&u64>) -> Option<u64> {
+        let next = if self.is_read(input) { *state } else { *input };
+        output.is_none_or(|output| output == state).then_some(next)
+    }
+}
+
 /// A register that is read, written, and compared before it is written.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Register {
@@ -48,6 +72,10 @@ impl Model for Register {
 
     fn initial(&self) -> u64 {
         self.initial
+    }
+
+    fn is_read(&self, input: &RegisterCall) -> bool {
+        matches!(input, RegisterCall::Read)
     }
 
     fn step(&self, state: &u64, input: &RegisterCall, output: Option<&u64>) -> Option<u64> {

@@ -138,6 +138,17 @@ impl<'a, M: Model> Search<'a, M> {
                 candidates.push(index);
             }
         }
+        // A read that fits here may as well be done here, whatever comes behind it: nothing depends
+        // on it.
+        let fits = |index: &u32| {
+            let (_, operation) = self.operations[*index as usize];
+            let output = operation.output.as_ref();
+            self.model.is_read(&operation.input)
+                && self.model.step(&state, &operation.input, output).is_some()
+        };
+        if let Some(read) = candidates.iter().copied().find(fits) {
+            return Choice { done, state, candidates: vec![read] };
+        }
         // Who returned first is most likely the next: it is tried first. What never returned comes
         // last.
         candidates.sort_by_key(|index| {

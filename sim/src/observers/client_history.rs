@@ -6,14 +6,14 @@
 //! said at once, so that the run ends there: what was put in later or never, and what somebody else
 //! found already. The order of all is looked for where the faults end, and where the run does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use quorate_core::ClientKey;
+use quorate_core::{ClientKey, ReadAnswer, ReadLevel};
 
 use super::rising::Rising;
 use super::{Ghost, Kinds, Observed, Observer, Phase, Scene, Violations};
-use crate::ledger::{REGISTERS, read_reply, swapped_in};
-use crate::linearizability::{Operation, Swap, Verdict, check_by_key};
+use crate::ledger::{REGISTERS, read_query, read_reply, swapped_in};
+use crate::linearizability::{Operation, SwapOrRead, Verdict, check_by_key};
 
 /// Steps of the search for each register.
 const STEPS_MAX: u64 = 1_000_000;
@@ -33,6 +33,8 @@ pub(super) struct ClientHistory {
     /// For each register the values that were put in, in their order, with the message that found
     /// each. One that is found is mostly among the newest.
     put_in: [Vec<PutIn>; REGISTERS as usize],
+    /// Where each linearizable read stands that is not answered.
+    reads: BTreeMap<u64, usize>,
     /// A phase is shown for each member; one look is enough.
     judged: Option<Phase>,
 }
@@ -77,6 +79,19 @@ impl ClientHistory {
         }
     }
 
+    /// Each read is a session of its own: it is done at any time while it is under way.
+    fn asked(&mut self, now: u64, number: u64, register: u64) {
+        self.reads.insert(number, self.operations.len());
+        let (input, returned, output) = (register, None, None);
+        self.operations.push(Operation { session: number, invoked: now, returned, input, output });
+    }
+
+    fn read(&mut self, now: u64, number: u64, answer: &ReadAnswer) {
+        let Some(place) = self.reads.remove(&number) else { return };
+        self.operations[place].returned = Some(now);
+        self.operations[place].output = read_query(&answer.payload).map(|(_, value)| value);
+    }
+
     /// Why a message that puts `own` in cannot have found `previous`, if so, whatever else there is
     /// in the history.
     fn impossible(
@@ -108,7 +123,7 @@ impl ClientHistory {
             operation.returned.is_some() || seen.contains(&operation.input)
         };
         let history: Vec<_> = self.operations.iter().filter(counts).copied().collect();
-        match check_by_key(&Swap::default(), &history, |input| input % REGISTERS, STEPS_MAX) {
+        match check_by_key(&SwapOrRead, &history, |input| input % REGISTERS, STEPS_MAX) {
             Verdict::Valid => Ok(()),
             Verdict::Unknown => Err(format!("no verdict after {STEPS_MAX} steps")),
             Verdict::Invalid { operation } => {
@@ -144,6 +159,13 @@ impl Observer for ClientHistory {
             Observed::Replied { key, sequence, reply, .. } => {
                 self.replied(scene.now, (key, sequence), reply, violations);
             }
+            Observed::ReadAsked {
+                number,
+                level: ReadLevel::Linearizable | ReadLevel::Lease,
+                register,
+                ..
+            } => self.asked(scene.now, number, register),
+            Observed::Read { number, answer, .. } => self.read(scene.now, number, answer),
             Observed::Phase(phase @ (Phase::Calm | Phase::Over)) if self.judged < Some(phase) => {
                 self.judged = Some(phase);
                 if let Err(problem) = self.judge() {

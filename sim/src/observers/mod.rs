@@ -34,6 +34,7 @@ mod one_vote;
 mod own_copy;
 mod position_order;
 mod readmissions;
+mod reads;
 mod repair_discipline;
 mod rising;
 mod safe_replies;
@@ -169,6 +170,7 @@ fn every_observer() -> Vec<Box<dyn Observer>> {
         Box::new(honest_acknowledgement::HonestAcknowledgement::default()),
         Box::new(no_early_reply::NoEarlyReply::default()),
         Box::new(safe_replies::SafeReplies::default()),
+        Box::new(reads::Reads::default()),
         Box::new(exactly_once::ExactlyOnce::default()),
         Box::new(fetches::Fetches::default()),
         Box::new(snapshot_truth::SnapshotTruth::default()),

@@ -2,7 +2,7 @@
 
 use quorate_core::{
     Action, Actions, Apply, ClientKey, Endpoint, Event, Instant, Message, Position, PositionRange,
-    Sender, SessionId, View,
+    ReadAnswer, ReadLevel, Sender, SessionId, View,
 };
 
 use super::Scene;
@@ -104,6 +104,26 @@ pub enum Observed<'a> {
         key: ClientKey,
         /// Its number.
         sequence: u64,
+    },
+    /// A client has begun to read.
+    ReadAsked {
+        /// Whose.
+        key: ClientKey,
+        /// Its number.
+        number: u64,
+        /// How new what is read has to be.
+        level: ReadLevel,
+        /// The register of the ledger.
+        register: u64,
+    },
+    /// A client was told the answer to a read.
+    Read {
+        /// Whose.
+        key: ClientKey,
+        /// Its number.
+        number: u64,
+        /// The answer.
+        answer: &'a ReadAnswer,
     },
     /// A client was told that all is safe up to the frame that begins here, and that frame, too.
     Synced {
@@ -301,6 +321,8 @@ impl Observed<'_> {
             Self::State { .. } => Kinds::STATE,
             Self::Accepted { .. }
             | Self::AskedForSafe { .. }
+            | Self::ReadAsked { .. }
+            | Self::Read { .. }
             | Self::Synced { .. }
             | Self::Replied { .. }
             | Self::SessionLost { .. }
@@ -384,6 +406,6 @@ const fn acting(action: &Action) -> Kinds {
         Action::FailStop(_) => Kinds::FAIL_STOPS,
         Action::Notify(_) => Kinds::NOTICES,
         Action::Purge { .. } | Action::DropSnapshot | Action::Restart => Kinds::SNAPSHOTS,
-        Action::Apply(_) => Kinds::NONE,
+        Action::Apply(_) | Action::ServeRead(_) | Action::AnswerRead { .. } => Kinds::NONE,
     }
 }

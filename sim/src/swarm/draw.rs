@@ -1,6 +1,7 @@
 //! The draws of a seed's options. Each part has dice of its own.
 
 use quorate_core::client::{ClientLimits, ClientTiming};
+use quorate_core::config::Lease;
 use quorate_core::{Durability, Duration, Limits, Timing};
 
 use super::{
@@ -56,12 +57,16 @@ impl Swarm {
             encoded,
             candidacy_delays: draw_delays(&mut dice("swarm priorities")),
             durability: Durability::Durable,
+            reads: dice("swarm reads").pick(&crate::reads::RATES),
         };
         if dice("swarm fetches").chance(ALWAYS / 8) {
             swarm.favour_fetches(seed);
         }
         if dice("swarm minority").chance(ALWAYS / 32) {
             swarm.spare_a_quorum();
+        }
+        if dice("swarm leases").chance(HALF) {
+            swarm.timing.lease = Some(Lease { drift_per_mille: 50 });
         }
         swarm.clear_rates();
         swarm
@@ -128,6 +133,7 @@ pub(super) fn draw_limits(dice: &mut Dice, small: bool) -> Limits {
         snapshot_interval_bytes: 0,
         purge_keep_bytes: u64::MAX,
         log_bytes_max: u64::MAX,
+        queries_max: 16,
     }
 }
 

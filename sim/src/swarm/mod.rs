@@ -62,6 +62,8 @@ pub struct Swarm {
     pub candidacy_delays: Vec<u64>,
     /// What the members take for committed: durable bytes, unless a schedule says otherwise.
     pub durability: Durability,
+    /// How often a client reads when it might submit, in millionths.
+    pub reads: u32,
 }
 
 /// What links do to datagrams. Probabilities are in millionths, times in nanoseconds.
@@ -181,7 +183,15 @@ impl Swarm {
     pub fn timing_of(&self, member: usize) -> Timing {
         let delays = &self.candidacy_delays;
         let delay = delays.get(member).or_else(|| delays.last()).copied().unwrap_or_default();
-        Timing { candidacy_delay: Duration(delay), ..self.timing.clone() }
+        let lease = self.timing.lease.filter(|_| self.clocks_are_sound());
+        Timing { candidacy_delay: Duration(delay), lease, ..self.timing.clone() }
+    }
+
+    /// Whether no clock is further off than leases allow for.
+    fn clocks_are_sound(&self) -> bool {
+        use FaultClass::{ClockBack, ClockFreeze, ClockRate, ClockZero};
+        let odd = [ClockBack, ClockFreeze, ClockRate, ClockZero];
+        !odd.iter().any(|class| self.faults.classes.has(*class))
     }
 
     /// Zeroes the rates of all classes that are off.

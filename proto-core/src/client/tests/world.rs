@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use crate::action::Destination;
 use crate::client::{
     Client, ClientAction, ClientActions, ClientConfig, ClientError, ClientEvent, ClientLimits,
-    ClientTiming, Reject, SyncTimedOut,
+    ClientTiming, ReadError, Reject, SyncTimedOut,
 };
 use crate::frame::Body;
 use crate::identity::{
@@ -18,6 +18,7 @@ use crate::identity::{
 use crate::message::{ConnectOutcome, EpochRange, Incoming, Message, Sender, Stream};
 use crate::position::{Position, PositionRange};
 use crate::random::Random;
+use crate::read::ReadAnswer;
 use crate::stream::{
     Inlet, NakTiming, Outlet, RepairTiming, egress_tag, ingress_tag, session_epoch,
 };
@@ -110,6 +111,9 @@ pub(super) struct World {
     pub(super) rejected: Vec<Reject>,
     pub(super) connected: Vec<MemberId>,
     pub(super) disconnected: u64,
+    /// The newest read, and what came of those that are over.
+    pub(super) reading: u64,
+    pub(super) read: Vec<(u64, Result<ReadAnswer, ReadError>)>,
     pub(super) synced: Vec<(Position, Result<Position, SyncTimedOut>)>,
     pub(super) ended: Option<Result<(), ClientError>>,
     pub(super) connects: Vec<(Instant, Endpoint, u64)>,
@@ -271,6 +275,8 @@ impl World {
             rejected: Vec::new(),
             connected: Vec::new(),
             disconnected: 0,
+            reading: 0,
+            read: Vec::new(),
             synced: Vec::new(),
             ended: None,
             connects: Vec::new(),
@@ -332,6 +338,8 @@ impl World {
             }
             ClientAction::Disconnected => self.disconnected += 1,
             ClientAction::Synced { position, outcome } => self.synced.push((position, outcome)),
+            ClientAction::Reading { number } => self.reading = number,
+            ClientAction::Read { number, outcome } => self.read.push((number, outcome)),
             ClientAction::Ended(result) => self.ended = Some(result),
         }
     }

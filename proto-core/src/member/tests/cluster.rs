@@ -3,7 +3,6 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -90,6 +89,7 @@ pub(super) struct Node {
     /// Reports of the service that are left alone, if they are.
     pub(super) held_reports: Option<Vec<(Position, Outputs)>>,
     pub(super) applied: Vec<Vec<u8>>,
+    pub(super) reading: Reading,
     pub(super) fail_stop: Option<FailStop>,
     /// The snapshot that it was told to keep when it took the last one.
     pub(super) pinned: Option<Position>,
@@ -136,6 +136,8 @@ pub(super) fn endpoint(number: u16) -> Endpoint {
     Endpoint(bytes)
 }
 
+use super::reading::Reading;
+
 pub(super) use super::cut::{Cut, isolated, no_log_data, one_in_so_many};
 
 pub(super) const CLIENT: u16 = 1_000;
@@ -178,13 +180,19 @@ impl Cluster {
             notices: Vec::new(),
             trace: String::new(),
         };
+        cluster.form(members);
+        cluster
+    }
+
+    /// Begins so many members.
+    pub(super) fn form(&mut self, members: u16) {
+        let cluster = self;
         for member in 1..=members {
             cluster.nodes.insert(id(member), Node::default());
         }
         for member in 1..=members {
             cluster.start(member);
         }
-        cluster
     }
 
     pub(super) fn config(&self, member: u16) -> MemberConfig {
@@ -369,6 +377,12 @@ impl Cluster {
                 core.check_invariants();
                 continue;
             }
+            if let Some((number, answer)) = self.next_answer(member) {
+                let answer = Ok(&answer[..]);
+                core.step(now, Event::ReadServed { number, answer }, &mut actions);
+                core.check_invariants();
+                continue;
+            }
             let Some(through) = applied.take() else { break };
             let node = self.nodes.get_mut(&id(member)).unwrap();
             if let Some(held) = &mut node.held_reports {
@@ -494,6 +508,8 @@ impl Cluster {
                         node.applied.push(payload);
                     }
                 }
+                Action::ServeRead(query) => node.reading.serve(*query, node.applied.len()),
+                Action::AnswerRead { token, outcome } => node.reading.done.push((token, outcome)),
                 Action::FailStop(reason) => node.fail_stop = Some(reason),
                 Action::Notify(notice) => {
                     node.notices.push(notice);
@@ -553,27 +569,6 @@ impl Cluster {
         } else {
             self.step(number, Event::Received { sender, source: from, content });
         }
-    }
-
-    fn line(&self, from: Endpoint, to: u16, content: &Incoming<'_>) -> String {
-        let name = |number| match number {
-            CLIENT => String::from("client"),
-            member => format!("member {member}"),
-        };
-        let from = name(u16::from_be_bytes([from.0[16], from.0[17]]));
-        let what = match content {
-            Incoming::Control(message) => format!("{message:?}"),
-            Incoming::Data { stream, epoch, position, live, slice } => {
-                let end = position.0 + slice.len() as u64;
-                format!("Data {stream:?} epoch {epoch} [{position}, {end}) {live:?}")
-            }
-        };
-        format!("{:>9} us  {from} -> {}  {what}\n", self.now.0 / 1_000, name(to))
-    }
-
-    pub(super) fn running(&self) -> Vec<u16> {
-        let up = self.nodes.iter().filter(|(_, node)| node.member.is_some());
-        up.map(|(id, _)| id.0).collect()
     }
 
     /// Moves time to the next deadline of anybody, and serves it.
