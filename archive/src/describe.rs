@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use quorate_core::frame::{Body, Level};
 use quorate_core::{
-    BootEpoch, Chain, LogTime, PeerRecord, Position, SnapshotPoint, Term, TermHistory, Vote,
+    BootEpoch, Chain, LogTime, Membership, PeerRecord, Position, Snapshot, SnapshotPoint, Term,
+    TermHistory, Vote, members_of_snapshot,
 };
 
 use crate::archive::{BOOT, HISTORY, ORIGIN, Options, PEERS, VOTE, find_identity};
@@ -52,6 +53,9 @@ pub struct Description {
     pub log_time: LogTime,
     /// The newest term whose opening frame is in the log, and what its leader takes for committed.
     pub opened: Option<(Term, Level)>,
+    /// Who is a member, and the end of the frame that says so: the newest that is in the log or in
+    /// a snapshot. `None` where nothing says so: it is as the group was formed.
+    pub membership: Option<(Position, Membership)>,
     /// Whether what the member promised may exceed this disk: it comes up impaired.
     pub is_marked: bool,
     /// The forced recoveries that the member took part in, oldest first; of a later epoch than that
@@ -170,6 +174,7 @@ pub fn describe_on<D: Disk>(
         chain: Chain::default(),
         log_time: LogTime::default(),
         opened: None,
+        membership: None,
         is_marked,
         recoveries,
         frames: FrameCounts::default(),
@@ -224,6 +229,7 @@ impl Description {
         };
         (self.log_end, self.chain, self.log_time) = (scan.position(), scan.chain(), scan.time());
         self.opened = scan.opened();
+        self.membership = scan.memberships().last().cloned();
         let segment_bytes = self.identity.segment_bytes;
         for index in log.first()..log.count() {
             let base = Position(index * segment_bytes);
@@ -252,7 +258,9 @@ impl Description {
             let what = "does not stand in the log that is here";
             let is_of_log = known.is_none_or(|manifest| confirmed.contains(&manifest.point));
             let read = manifest.and_then(|manifest| match is_of_log {
-                true => snapshots::read(disk, &path, &manifest).map(|_| ()),
+                true => snapshots::read(disk, &path, &manifest).map(|(snapshot, _)| {
+                    self.note_members(&snapshot);
+                }),
                 false => Err(ArchiveError::Snapshot { path: path.clone(), what }),
             });
             self.snapshots.push(SnapshotDescription {
@@ -263,6 +271,16 @@ impl Description {
                 digest: known.map_or(0, |manifest| manifest.digest),
                 problem: read.err().map(|error| error.to_string()),
             });
+        }
+    }
+
+    /// Where the log before a snapshot is purged, that one alone says who is a member.
+    fn note_members(&mut self, snapshot: &Snapshot) {
+        let told = members_of_snapshot(&snapshot.core).ok().flatten();
+        let is_newer =
+            |told: &(Position, Membership)| self.membership.as_ref().is_none_or(|it| it.0 < told.0);
+        if let Some(told) = told.filter(is_newer) {
+            self.membership = Some(told);
         }
     }
 
@@ -397,8 +415,18 @@ impl fmt::Display for Description {
             None => writeln!(f, "in use by   nobody")?,
         }
         writeln!(f, "group       {:016x}, recovery epoch {}", group.0, recovery_epoch.0)?;
+        write!(f, "member      {member}, incarnation {}, ", incarnation.0)?;
         let voters = voters.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        writeln!(f, "member      {member}, incarnation {}, voters {voters}", incarnation.0)?;
+        match self.identity.joins() {
+            true => writeln!(f, "which came later")?,
+            false => writeln!(f, "voters {voters}")?,
+        }
+        if let Some((end, membership)) = &self.membership {
+            for record in membership.records() {
+                let (member, role) = (record.member, record.role.name());
+                writeln!(f, "members     {member} is {role} since {end}")?;
+            }
+        }
         if let Some(boot) = self.boot_epoch {
             writeln!(f, "boot epoch  {}", boot.0)?;
         }

@@ -14,6 +14,7 @@
 
 use std::path::{Path, PathBuf};
 
+use quorate_core::membership::Half;
 use quorate_core::{
     ForcedError, ForcedRecovery, GroupId, Life, MemberId, Position, RecoveryEpoch, Survivor,
     VoteKey, mutant, plan_forced_recovery,
@@ -96,6 +97,18 @@ pub enum RecoveryError {
         /// The one that was given first.
         first: PathBuf,
     },
+    /// Which majority has to be there is not one question then.
+    #[error(
+        "the voters were being changed, as {} says at {at}: no recovery by force is known for that; \
+         get enough of the members' directories back that the group goes on by itself",
+        directory.display()
+    )]
+    Changing {
+        /// Whose log it is.
+        directory: PathBuf,
+        /// The end of the frame.
+        at: Position,
+    },
     /// What a member voted, or the history of its log, is lost.
     #[error(
         "{} lacks a record that tells what it promised ({problem}); leave it out, and have the \
@@ -153,14 +166,7 @@ pub fn plan_recovery_on<D: Disk>(
 
 fn plan(found: &[Description]) -> Result<RecoveryPlan, RecoveryError> {
     let first = found.first().ok_or(RecoveryError::Nothing)?;
-    let voters = &first.identity.voters;
-    for description in found {
-        let Identity { group, voters: other, .. } = &description.identity;
-        if (group, other) != (&first.identity.group, voters) {
-            let (directory, first) = (description.directory.clone(), first.directory.clone());
-            return Err(RecoveryError::Foreign { directory, first });
-        }
-    }
+    let voters = &voters_of(found)?;
     let known: Vec<Vec<ForcedRecovery>> =
         found.iter().map(|it| it.recoveries.iter().map(|it| it.forced).collect()).collect();
     let survivors = found.iter().zip(&known).map(|(description, known)| {
@@ -184,6 +190,29 @@ fn plan(found: &[Description]) -> Result<RecoveryPlan, RecoveryError> {
     let takes_part = |id: &&MemberId| members.iter().any(|it| it.member == **id);
     let missing = voters.iter().filter(|id| !takes_part(id)).copied().collect();
     Ok(RecoveryPlan { group: first.identity.group, forced, members, missing })
+}
+
+/// Who votes: as the most complete log says, which is the one that is kept; or as the group was
+/// formed, where that says nothing.
+fn voters_of(found: &[Description]) -> Result<Vec<MemberId>, RecoveryError> {
+    let key = |it: &&Description| Some(it.history.as_ref()?.vote_key(it.log_end));
+    let best = found.iter().max_by_key(key).ok_or(RecoveryError::Nothing)?;
+    let formed = best.membership.is_none();
+    for description in found {
+        let Identity { group, voters, .. } = &description.identity;
+        let is_alike = !formed || *voters == best.identity.voters;
+        if *group != best.identity.group || !is_alike {
+            let (directory, first) = (description.directory.clone(), best.directory.clone());
+            return Err(RecoveryError::Foreign { directory, first });
+        }
+    }
+    match &best.membership {
+        None => Ok(best.identity.voters.clone()),
+        Some((at, membership)) if membership.is_joint() => {
+            Err(RecoveryError::Changing { directory: best.directory.clone(), at: *at })
+        }
+        Some((_, membership)) => Ok(membership.voters(Half::Incoming).collect()),
+    }
 }
 
 /// What a directory tells of its member; `None` if it lacks a record that has to be there.

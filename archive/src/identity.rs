@@ -28,7 +28,8 @@ pub struct Identity {
     pub member: MemberId,
     /// Which of the member's directories this is.
     pub incarnation: Incarnation,
-    /// The voters that formed the group, this member included.
+    /// The voters that formed the group, this member included; nobody for a member that came to it
+    /// later.
     pub voters: Vec<MemberId>,
     /// How many bytes of the log a segment holds: a multiple of 4,096.
     pub segment_bytes: u64,
@@ -39,6 +40,12 @@ impl Identity {
     #[must_use]
     pub const fn owner(&self) -> Owner {
         Owner { group: self.group, member: self.member, incarnation: self.incarnation }
+    }
+
+    /// Whether the member came to a group that others had formed.
+    #[must_use]
+    pub const fn joins(&self) -> bool {
+        self.voters.is_empty()
     }
 
     pub(crate) fn check(&self) -> Result<(), ArchiveError> {

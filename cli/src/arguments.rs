@@ -1,5 +1,7 @@
 //! What the command understands.
 
+pub(crate) mod members;
+
 use core::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -30,7 +32,8 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Forms a group: writes this member's identity into its data directory, once
     ///
-    /// With --rejoin for a member of a running group that has lost its directory.
+    /// With --join for a member that comes to a running group, with --rejoin for one of a running
+    /// group that has lost its directory.
     Init(Init),
     /// Runs a member of a replicated ledger
     ///
@@ -87,20 +90,27 @@ pub(crate) struct Init {
     /// The member's configuration
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
+    /// The member comes to a running group: it gets an empty directory, and only receives until
+    /// that group makes it a member, by `quorate tool add`, and a voter, by `quorate tool promote`
+    ///
+    /// Its configuration lists itself, and members that are there; after its first start who is a
+    /// member is what the group says.
+    #[arg(long, group = "anew")]
+    pub(crate) join: bool,
     /// The member has lost its directory: it gets an empty one, catches up, and counts again once
     /// the others have readmitted it
     ///
     /// For that, a majority of the group has to run without it. Never go back to the lost
     /// directory, should it turn up again: destroy it.
-    #[arg(long)]
+    #[arg(long, group = "anew")]
     pub(crate) rejoin: bool,
     /// Which of the member's directories this is: more than any that it had [default: the seconds
-    /// since 1970]
-    #[arg(long, value_name = "N", requires = "rejoin", value_parser = clap::value_parser!(u32).range(2..))]
+    /// since 1970; with --join 1, which is right if its number was never a member's]
+    #[arg(long, value_name = "N", requires = "anew", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) incarnation: Option<u32>,
     /// The recovery epoch that the others are in: after each `quorate tool recover` it is a higher
     /// one
-    #[arg(long, value_name = "N", requires = "rejoin", default_value_t = 0)]
+    #[arg(long, value_name = "N", requires = "anew", default_value_t = 0)]
     pub(crate) recovery_epoch: u32,
 }
 
@@ -232,6 +242,9 @@ pub(crate) enum Tool {
         #[arg(long)]
         json: bool,
     },
+    /// Who is a member
+    #[command(flatten)]
+    Members(members::Members),
     /// Has all members of a running group take a snapshot, through one that leads
     ///
     /// The member is asked through a socket in its data directory. One that does not lead names the
@@ -514,6 +527,15 @@ mod tests {
             &["quorate", "demo", "--runtime", "smol"],
             &["quorate", "member", "--config", "x", "--runtime", "mixed"],
             &["quorate", "tool", "replay"],
+            &["quorate", "init", "--config", "x", "--join", "--rejoin"],
+            &["quorate", "init", "--config", "x", "--incarnation", "2"],
+            &["quorate", "init", "--config", "x", "--join", "--incarnation", "0"],
+            &["quorate", "tool", "members"],
+            &["quorate", "tool", "add", "x", "--id", "4"],
+            &["quorate", "tool", "add", "x", "--id", "0", "--address", "127.0.0.1:9004"],
+            &["quorate", "tool", "promote", "x"],
+            &["quorate", "tool", "remove", "x", "--id", "65536"],
+            &["quorate", "tool", "move", "x", "--id", "1"],
         ] {
             assert!(Arguments::try_parse_from(arguments).is_err(), "{arguments:?}");
         }

@@ -1,7 +1,7 @@
 //! The way to a member that runs: a socket in its data directory, for whoever may write there.
 //!
-//! A request is a line, `status`, `snapshot`, `transfer` or `transfer ID`; the answer is a line of
-//! JSON.
+//! A request is a line, `status`, `snapshot`, `transfer`, `transfer ID`, `members`, or `change` and a
+//! [`ChangeRequest`]; the answer is a line of JSON.
 
 use core::time::Duration;
 use std::fs::Permissions;
@@ -16,6 +16,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{sleep, timeout};
 
+use crate::change::{self, ChangeRequest, MembersReport};
 use crate::failure::Failure;
 use crate::ledger::Ledger;
 use crate::report::MemberReport;
@@ -27,7 +28,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long an answer may take: a transfer ends by itself, after two election time-outs.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest request, and the longest answer.
-const LINE_BYTES_MAX: u64 = 4 << 10;
+const LINE_BYTES_MAX: u64 = 16 << 10;
 /// After how long a socket that could not be accepted from is tried again.
 const ACCEPT_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -131,6 +132,14 @@ async fn perform(id: u16, member: &MemberHandle<Ledger>, request: &str) -> Optio
             Err(TakeSnapshotError::Gone(_)) => return None,
             Err(refused) => SnapshotAnswer::Refused(refused.to_string()),
         }),
+        ("members", "") => {
+            let status = member.status().await.ok()?;
+            serde_json::to_string(&MembersReport::new(id, &status))
+        }
+        ("change", wanted) => {
+            let wanted: ChangeRequest = serde_json::from_str(wanted).ok()?;
+            serde_json::to_string(&change::perform(member, &wanted).await?)
+        }
         ("transfer", "") => serde_json::to_string(&transfer(member, None).await?),
         ("transfer", target) => {
             let target = MemberId(target.parse().ok()?);

@@ -6,6 +6,7 @@ use std::path::Path;
 use quorate_archive::{
     Description, FrameCounts, Options, RecoveryRecord, SnapshotDescription, describe,
 };
+use quorate_driver::address_of;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, tell_line};
@@ -60,6 +61,15 @@ fn object(description: &Description) -> Value {
         "member": identity.member.0,
         "incarnation": identity.incarnation.0,
         "voters": identity.voters.iter().map(|voter| voter.0).collect::<Vec<_>>(),
+        "members": description.membership.as_ref().map(|(end, membership)| json!({
+            "position": end.0,
+            "joint": membership.is_joint(),
+            "members": membership.records().iter().map(|record| json!({
+                "id": record.member.0,
+                "role": record.role.name(),
+                "address": membership.endpoint_of(record.member).map(address_of),
+            })).collect::<Vec<_>>(),
+        })),
         "boot_epoch": description.boot_epoch.map(|epoch| epoch.0),
         "vote": description.vote.map(|vote| json!({
             "term": vote.term.0,
@@ -152,7 +162,6 @@ fn text(description: &Description) -> String {
 /// What there is one of.
 fn rows(description: &Description) -> [(&'static str, String); 12] {
     let identity = &description.identity;
-    let voters: Vec<String> = identity.voters.iter().map(ToString::to_string).collect();
     let known = |value: Option<String>| value.unwrap_or_else(|| "unknown".into());
     let vote = description.vote.map(|vote| match vote.granted_to {
         Some(member) => format!("term {}, granted to member {member}", vote.term),
@@ -169,7 +178,7 @@ fn rows(description: &Description) -> [(&'static str, String); 12] {
             format!(
                 "{:#018x}, members {}, recovery epoch {}",
                 identity.group.0,
-                voters.join(", "),
+                members_text(description),
                 identity.recovery_epoch.0
             ),
         ),
@@ -190,6 +199,19 @@ fn rows(description: &Description) -> [(&'static str, String); 12] {
             format!("{}, {} bytes", description.segments.len(), description.segment_file_bytes),
         ),
     ]
+}
+
+/// Who is a member, as far as the directory says.
+fn members_text(description: &Description) -> String {
+    let texts: Vec<String> = match &description.membership {
+        Some((_, membership)) => {
+            let records = membership.records().iter();
+            records.map(|record| format!("{} ({})", record.member, record.role.name())).collect()
+        }
+        None if description.identity.joins() => vec!["not known yet".into()],
+        None => description.identity.voters.iter().map(ToString::to_string).collect(),
+    };
+    texts.join(", ")
 }
 
 fn recovery_text(description: &Description, record: &RecoveryRecord) -> String {

@@ -3,6 +3,13 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+/// Exit code of what is not done, whoever is asked, and whenever.
+pub(crate) const REFUSED: u8 = 1;
+/// Exit code of what is not done now: later, or by another member, it may be.
+pub(crate) const NOT_NOW: u8 = 4;
+/// Exit code of what was begun, and may become true.
+pub(crate) const NOT_KNOWN: u8 = 5;
+
 /// Why the command did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -16,6 +23,14 @@ pub(crate) enum Failure {
     /// the group, and its next life has to be told what it lacks.
     #[error("{0}")]
     CutShort(String),
+    /// Whoever was asked does not do it; what it said is told already unless it is here.
+    #[error("{}", .text.as_deref().unwrap_or("told already"))]
+    Answered {
+        /// What to tell.
+        text: Option<String>,
+        /// One of [`REFUSED`], [`NOT_NOW`] and [`NOT_KNOWN`].
+        code: u8,
+    },
     /// It failed, and has said so where its output goes: exit code 1.
     #[error("told already")]
     Told,
@@ -29,7 +44,7 @@ impl Failure {
 
     /// Tells the user on standard error.
     pub(crate) fn tell(&self) {
-        if !matches!(self, Self::Told) {
+        if !matches!(self, Self::Told | Self::Answered { text: None, .. }) {
             // There is nowhere else to say it.
             let _ = writeln!(std::io::stderr(), "error: {self}");
         }
@@ -41,6 +56,7 @@ impl Failure {
             Self::Usage(_) => ExitCode::from(2),
             Self::Failed(_) | Self::Told => ExitCode::from(1),
             Self::CutShort(_) => ExitCode::from(3),
+            Self::Answered { code, .. } => ExitCode::from(*code),
         }
     }
 }

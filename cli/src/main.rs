@@ -3,6 +3,7 @@
 
 mod arguments;
 mod backup;
+mod change;
 mod client;
 mod control;
 mod demo;
@@ -10,6 +11,7 @@ mod describe;
 mod failure;
 mod ledger;
 mod member;
+mod members;
 mod metrics;
 mod operate;
 mod purge;
@@ -88,6 +90,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Tool { tool: Tool::Status { directories, json } } => {
             runtime.block_on(operate::status(&directories, json))
         }
+        Command::Tool { tool: Tool::Members(wanted) } => runtime.block_on(members::run(wanted)),
         Command::Tool { tool: Tool::Transfer { directory, to, json } } => {
             runtime.block_on(operate::transfer(&directory, to, json))
         }

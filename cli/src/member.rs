@@ -9,7 +9,7 @@ use quorate_archive::Salvaged;
 use quorate_core::{Incarnation, RecoveryEpoch};
 use quorate_driver::{
     Configuration, MemberHandle, MemberOptions, RejoinError, RunError, StorageMode, init_archive,
-    next_incarnation, rejoin_archive_in, salvage_archive,
+    join_archive, next_incarnation, rejoin_archive_in, salvage_archive,
 };
 use quorate_runtime_mio::ThreadOptions;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -31,6 +31,18 @@ pub(crate) fn init(arguments: &arguments::Init) -> Result<(), Failure> {
     let configuration = load(&arguments.config)?;
     let (id, group) = (configuration.member, configuration.group.0);
     let directory = configuration.data.display();
+    if arguments.join {
+        let incarnation = arguments.incarnation.map_or(Incarnation::FIRST, Incarnation);
+        let epoch = RecoveryEpoch(arguments.recovery_epoch);
+        join_archive(&configuration, incarnation, epoch).map_err(refused)?;
+        let number = incarnation.0;
+        tell_line(format_args!(
+            "member {id} may come to group {group:#018x}, incarnation {number}, with an empty \
+             directory in {directory}; start it, and have the leader take it in by `quorate tool \
+             add`"
+        ));
+        return Ok(());
+    }
     if !arguments.rejoin {
         init_archive(&configuration).map_err(|error| Failure::Failed(error.to_string()))?;
         tell_line(format_args!("member {id} of group {group:#018x} is ready in {directory}"));
@@ -77,7 +89,9 @@ pub(crate) fn repair(config: &Path, incarnation: Option<u32>) -> Result<(), Fail
 
 fn refused(error: RejoinError) -> Failure {
     match error {
-        RejoinError::TooFew { .. } | RejoinError::First { .. } => Failure::Usage(error.to_string()),
+        RejoinError::TooFew { .. } | RejoinError::First { .. } | RejoinError::Nobody => {
+            Failure::Usage(error.to_string())
+        }
         other => Failure::Failed(other.to_string()),
     }
 }

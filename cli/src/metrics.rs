@@ -26,6 +26,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::failure::Failure;
 use crate::ledger::Ledger;
+use crate::report::voters;
 
 /// How long one request may take: a member answers nobody else meanwhile.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
@@ -132,12 +133,30 @@ struct Sample {
 type Row = (&'static str, &'static str, fn(&Sample) -> u64);
 
 /// What can go up and down.
-const GAUGES: [Row; 32] = [
+const GAUGES: [Row; 37] = [
     ("term", "Current term", |s| s.status.view.term.0),
     ("leading", "Whether it leads", |s| {
         (s.status.view.leader == Some(s.status.view.life.member)).into()
     }),
     ("serving", "Whether it leads and serves clients", |s| s.status.view.serving.into()),
+    ("members", "Members of the group, as far as its log says", |s| {
+        s.status.members.membership.records().len() as u64
+    }),
+    ("voters", "Members of them that vote", |s| voters(&s.status.members.membership) as u64),
+    ("voters_changing", "Whether a change of the voters is under way", |s| {
+        s.status.members.membership.is_joint().into()
+    }),
+    (
+        "most_lacking_bytes",
+        "What the member lacks of the leader's log that lacks most; if it leads",
+        |s| {
+            let lacking = |held| s.status.view.verified.since(held);
+            s.status.members.progress.iter().map(|it| lacking(it.held)).max().unwrap_or(0)
+        },
+    ),
+    ("removed", "Whether it was removed from the group", |s| {
+        s.status.members.removed_at.is_some().into()
+    }),
     ("applicant", "Whether it lost its directory and is not readmitted", |s| {
         s.status.view.applicant.into()
     }),

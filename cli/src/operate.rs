@@ -105,11 +105,16 @@ pub(crate) async fn status(directories: &[impl AsRef<Path>], json: bool) -> Resu
 fn table(reports: &[MemberReport]) -> String {
     let unknown = || or_nothing(None);
     type Row<'a> = (&'a str, fn(&MemberReport) -> String);
-    let rows: [Row<'_>; 31] = [
+    let rows: [Row<'_>; 34] = [
         ("member", |report| report.id.to_string()),
         ("role", role),
         ("term", |report| report.term.to_string()),
         ("leader", |report| report.leader.map_or_else(|| "-".to_owned(), |id| id.to_string())),
+        ("members", |report| report.members.to_string()),
+        ("voters", |report| {
+            format!("{}{}", report.voters, if report.joint { ", changing" } else { "" })
+        }),
+        ("removed at", |report| or_nothing(report.removed_at)),
         ("level", |report| report.level.clone()),
         ("recovery epoch", |report| {
             report.recovered_at.map_or_else(|| "-".to_owned(), |(epoch, _)| epoch.to_string())
@@ -166,7 +171,9 @@ fn or_nothing(number: Option<u64>) -> String {
 
 fn role(report: &MemberReport) -> String {
     match (report.serving, report.applicant) {
+        _ if report.removed_at.is_some() => "removed".into(),
         (_, true) => "applicant".into(),
+        _ if !report.votes && report.role == "follower" => "observer".into(),
         _ if report.impaired => format!("impaired {}", report.role),
         (false, _) if report.role == "leader" => "leader, not yet".into(),
         _ => report.role.clone(),
@@ -182,6 +189,7 @@ mod tests {
         let leader = MemberReport {
             id: 1,
             role: "leader".into(),
+            votes: true,
             serving: true,
             leader: Some(1),
             commit: 4_096,
@@ -194,14 +202,20 @@ mod tests {
             leader: Some(1),
             ..MemberReport::default()
         };
-        let table = table(&[leader, applicant]);
+        let observer = MemberReport { id: 3, applicant: false, ..applicant.clone() };
+        let removed = MemberReport { id: 4, removed_at: Some(9), ..applicant.clone() };
+        let table = table(&[leader, applicant, observer, removed]);
         let row = |name: &str| {
             let line = table.lines().find(|line| line.starts_with(name));
             line.map(|line| line[name.len()..].split_whitespace().collect::<Vec<_>>())
         };
-        assert_eq!(row("role"), Some(vec!["leader", "applicant"]), "{table}");
-        assert_eq!(row("leader"), Some(vec!["1", "1"]), "{table}");
-        assert_eq!(row("commit"), Some(vec!["4096", "0"]), "{table}");
+        assert_eq!(
+            row("role"),
+            Some(vec!["leader", "applicant", "observer", "removed"]),
+            "{table}"
+        );
+        assert_eq!(row("leader"), Some(vec!["1"; 4]), "{table}");
+        assert_eq!(row("commit"), Some(vec!["4096", "0", "0", "0"]), "{table}");
         assert_eq!(row("stopped by"), None, "{table}");
         assert_eq!(row("receive overflows"), None, "{table}");
     }

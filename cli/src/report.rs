@@ -1,5 +1,6 @@
 //! What a member process tells the one that started it, as a line of JSON.
 
+use quorate_core::Membership;
 use quorate_core::frame::Level;
 use quorate_driver::{MemberStatus, Service};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,15 @@ pub(crate) struct MemberReport {
     pub(crate) serving: bool,
     /// It lost its directory, and is not readmitted yet.
     pub(crate) applicant: bool,
+    /// It votes, as far as its log says.
+    pub(crate) votes: bool,
+    /// How many members there are, as far as its log says, and how many of them vote.
+    pub(crate) members: usize,
+    pub(crate) voters: usize,
+    /// Voters are changing.
+    pub(crate) joint: bool,
+    /// It was removed from the group, by what ends there.
+    pub(crate) removed_at: Option<u64>,
     /// Its durability level.
     pub(crate) level: String,
     /// It may have lost bytes that it held, and has not healed yet.
@@ -70,6 +80,7 @@ impl MemberReport {
     pub(crate) fn new(id: u16, ledger: &Ledger, status: &MemberStatus) -> Self {
         let leads = status.view.leader == Some(status.view.life.member);
         let writing = status.snapshot_progress;
+        let membership = &status.members.membership;
         let knows_safe = status.level == Level::Durable || leads;
         Self {
             id,
@@ -78,6 +89,11 @@ impl MemberReport {
             leader: status.view.leader.map(|leader| leader.0),
             serving: status.view.serving,
             applicant: status.view.applicant,
+            votes: membership.is_voter(status.view.life.member),
+            members: membership.records().len(),
+            voters: voters(membership),
+            joint: membership.is_joint(),
+            removed_at: status.members.removed_at.map(|at| at.0),
             level: level_text(status.level).into(),
             impaired: status.view.impaired,
             recovered_at: status.view.recovered_at.map(|(epoch, at)| (epoch.0, at.0)),
@@ -109,6 +125,12 @@ impl MemberReport {
             fail_stop: status.view.fail_stop.map(|reason| reason.to_string()),
         }
     }
+}
+
+/// How many members vote; during a change of them those before it and behind it.
+pub(crate) fn voters(membership: &Membership) -> usize {
+    let records = membership.records().iter();
+    records.filter(|record| record.outgoing || record.incoming).count()
 }
 
 /// A level as reports write it.

@@ -13,6 +13,7 @@ use quorate_core::{
     Snapshot, SnapshotManifest, SnapshotPoint, TermHistory, Vote,
 };
 
+use crate::belonging::{check, check_owner, listed};
 use crate::configuration::Configuration;
 use crate::port::{AppendError, DurableStore, LogPort, LogReader, SnapshotStore, StoreError};
 
@@ -44,7 +45,8 @@ pub enum OpenError {
     /// The group was formed with other members.
     #[error(
         "{directory} was formed with the members {formed:?}, the configuration lists \
-         {configured:?}; correct `members`: the list cannot be changed after `init` yet"
+         {configured:?}; correct `members`: who is a member is changed by `quorate tool add` and \
+         `remove` while the group runs"
     )]
     OtherMembers {
         /// The directory.
@@ -62,7 +64,7 @@ pub enum OpenError {
 /// # Errors
 /// [`ArchiveError::AlreadyInitialised`] when it was done before, or what the disk says.
 pub fn init_archive(configuration: &Configuration) -> Result<(), ArchiveError> {
-    init_as(configuration, Incarnation::FIRST, RecoveryEpoch(0))
+    init_as(configuration, listed(configuration), Incarnation::FIRST, RecoveryEpoch(0))
 }
 
 /// Why a member is not given a new directory.
@@ -78,6 +80,9 @@ pub enum RejoinError {
         /// How many members there are.
         members: usize,
     },
+    /// A member that comes later has to be told by somebody what the group is.
+    #[error("`members` lists nobody else: list members of the group that runs as well")]
+    Nobody,
     /// Such are the directories that the group was formed with.
     #[error("incarnation {} is that of a first directory; take a higher one", incarnation.0)]
     First {
@@ -129,7 +134,7 @@ pub fn rejoin_archive_in(
     epoch: RecoveryEpoch,
 ) -> Result<(), RejoinError> {
     check_rejoin(configuration, incarnation)?;
-    Ok(init_as(configuration, incarnation, epoch)?)
+    Ok(init_as(configuration, listed(configuration), incarnation, epoch)?)
 }
 
 fn check_rejoin(
@@ -232,8 +237,9 @@ pub fn next_incarnation() -> Incarnation {
     Incarnation(seconds.max(Incarnation::FIRST.0 + 1))
 }
 
-fn init_as(
+pub(crate) fn init_as(
     configuration: &Configuration,
+    voters: Vec<MemberId>,
     incarnation: Incarnation,
     recovery_epoch: RecoveryEpoch,
 ) -> Result<(), ArchiveError> {
@@ -242,11 +248,12 @@ fn init_as(
         // A repair was interrupted: what takes the place of that directory is whole, and remembers.
         return Err(ArchiveError::AlreadyInitialised { found: draft });
     }
-    init(&configuration.data, &identity_of(configuration, incarnation, recovery_epoch))
+    init(&configuration.data, &identity_of(configuration, voters, incarnation, recovery_epoch))
 }
 
 fn identity_of(
     configuration: &Configuration,
+    voters: Vec<MemberId>,
     incarnation: Incarnation,
     recovery_epoch: RecoveryEpoch,
 ) -> Identity {
@@ -255,7 +262,7 @@ fn identity_of(
         recovery_epoch,
         member: configuration.member,
         incarnation,
-        voters: configuration.members.keys().copied().collect(),
+        voters,
         segment_bytes: SEGMENT_BYTES_DEFAULT,
     }
 }
@@ -264,14 +271,14 @@ fn identity_of(
 /// restored for that member, which is another way to form a group.
 #[must_use]
 pub fn first_identity(configuration: &Configuration) -> Identity {
-    identity_of(configuration, Incarnation::FIRST, RecoveryEpoch(0))
+    identity_of(configuration, listed(configuration), Incarnation::FIRST, RecoveryEpoch(0))
 }
 
 /// A member's archive, opened and split for the loop.
 #[derive(Debug)]
 pub struct ArchivePorts {
-    /// The recovery epoch of the directory: the configuration knows of none.
-    pub recovery_epoch: RecoveryEpoch,
+    /// Whose the directory is, and who formed the group: the configuration knows neither.
+    pub identity: Identity,
     /// What was recovered: a new life has begun.
     pub recovered: Recovered,
     /// For the loop.
@@ -297,18 +304,15 @@ impl ArchivePorts {
     pub fn open(configuration: &Configuration, bootstrap: bool) -> Result<Self, OpenError> {
         let options = options_of(configuration).with_boot_epoch_min(milliseconds_since_1970());
         let directory = &configuration.data;
-        let identity = match identify(directory) {
-            Err(ArchiveError::NotInitialised { .. }) if bootstrap => {
-                init_archive(configuration)?;
-                identify(directory)?
-            }
-            other => other?,
-        };
-        // Before it is opened: that begins a new life and puts the log in order, and a member that
-        // is somebody else's, or has other members, is left as it is.
-        check(&identity, configuration)?;
+        match identify(directory) {
+            Err(ArchiveError::NotInitialised { .. }) if bootstrap => init_archive(configuration)?,
+            // Before it is opened: that begins a new life and puts the log in order, and a member
+            // that is somebody else's, or was formed with others, is left as it is.
+            other => check(&other?, configuration)?,
+        }
         let (mut archive, recovered) = Archive::open(directory, &options)?;
-        check(archive.identity(), configuration)?;
+        let identity = archive.identity().clone();
+        check_owner(&identity, configuration)?;
         for passed_over in &archive.repairs().snapshots {
             tracing::warn!(reason = passed_over.reason, "a snapshot was passed over");
         }
@@ -316,7 +320,7 @@ impl ArchivePorts {
         let scrub = archive.scrub();
         let (writer, syncer, reader) = archive.split();
         Ok(Self {
-            recovery_epoch: identity.recovery_epoch,
+            identity,
             recovered,
             writer: LogWriter(writer),
             store: ArchiveStore(syncer),
@@ -352,7 +356,7 @@ pub(crate) fn open_to_mend(
     Ok(mending.hole().is_some().then_some(mending))
 }
 
-fn options_of(configuration: &Configuration) -> Options {
+pub(crate) fn options_of(configuration: &Configuration) -> Options {
     let window_quarter = configuration.limits.window_bytes / 4;
     Options::new(window_quarter.max(Options::default().frame_bytes_max))
 }
@@ -361,27 +365,6 @@ fn options_of(configuration: &Configuration) -> Options {
 fn milliseconds_since_1970() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
-}
-
-fn check(identity: &Identity, configuration: &Configuration) -> Result<(), OpenError> {
-    let directory = configuration.data.display().to_string();
-    if (identity.group, identity.member) != (configuration.group, configuration.member) {
-        return Err(OpenError::Foreign {
-            directory,
-            member: identity.member,
-            group: identity.group,
-            expected_member: configuration.member,
-            expected_group: configuration.group,
-        });
-    }
-    if !identity.voters.iter().eq(configuration.members.keys()) {
-        return Err(OpenError::OtherMembers {
-            directory,
-            formed: identity.voters.iter().map(|id| id.0).collect(),
-            configured: configuration.members.keys().map(|id| id.0).collect(),
-        });
-    }
-    Ok(())
 }
 
 /// Appends to the archive.

@@ -58,6 +58,7 @@
 mod alarm;
 mod archive_ports;
 mod archive_storage;
+mod belonging;
 mod client_handle;
 mod client_host;
 mod client_loop;
@@ -90,6 +91,7 @@ pub use archive_ports::{
     rejoin_archive_in, salvage_archive,
 };
 pub use archive_storage::{ArchiveStorage, StorageMode};
+pub use belonging::join_archive;
 pub use client_handle::{
     ClientHandle, ClientOptions, ClientReadError, ClientStatus, PendingReply, Reply,
     StartClientError, SubmitError, SyncError,
@@ -102,13 +104,15 @@ pub use faults::{FaultCounters, Faults, FaultyPort};
 pub use frozen::Frozen;
 pub use host::ServiceHost;
 pub use member_handle::{
-    MemberGone, MemberHandle, MemberOptions, MemberReadError, RunError, StartMemberError,
-    TakeSnapshotError, TransferError,
+    ChangeMembershipError, MemberGone, MemberHandle, MemberOptions, MemberReadError, RunError,
+    StartMemberError, TakeSnapshotError, TransferError,
 };
 pub use member_host::{Completions, MemberHost, STOP_TIMEOUT};
 pub use member_loop::{MemberLoop, Stopped};
 pub use mender::{MendError, Mender};
-pub use metrics::{DatagramCounters, MemberStatus, ScrubStatus, StorageCounters};
+pub use metrics::{
+    DatagramCounters, MemberProgress, MemberStatus, MembersStatus, ScrubStatus, StorageCounters,
+};
 pub use pages::Pages;
 pub use port::{
     AppendError, Clock, DatagramPort, DurableStore, LogPort, LogReader, Received, SnapshotStore,

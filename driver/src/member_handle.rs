@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use oneshot::{AsyncReceiver, Sender as Answer};
 use quorate_core::{
-    ConfigError, MemberId, Position, ReadAnswer, ReadLevel, ReadOutcome, ReadRefusal,
-    SnapshotRefusal, Term, TransferOutcome, TransferRefusal,
+    ChangeOutcome, ChangeRefusal, ConfigError, MemberId, MembershipChange, Position, ReadAnswer,
+    ReadLevel, ReadOutcome, ReadRefusal, SnapshotRefusal, Term, TransferOutcome, TransferRefusal,
 };
 
 use crate::archive_ports::OpenError;
@@ -169,6 +169,18 @@ pub enum TransferError {
     Gone(#[from] MemberGone),
 }
 
+/// The members were not changed, or it is not known that they were.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ChangeMembershipError {
+    /// The member said why. Nothing has changed, but for [`ChangeRefusal::LeadershipLost`]: there
+    /// the next leader may complete what was begun.
+    #[error(transparent)]
+    Refused(#[from] ChangeRefusal),
+    /// The member has ended; what was begun may be completed by the others.
+    #[error(transparent)]
+    Gone(#[from] MemberGone),
+}
+
 type Look<S> = Box<dyn FnOnce(&S, MemberStatus) + Send>;
 
 /// What a handle asks of its member.
@@ -177,6 +189,10 @@ pub(crate) enum Request<S> {
     Transfer {
         target: Option<MemberId>,
         answer: Answer<TransferOutcome>,
+    },
+    ChangeMembership {
+        change: MembershipChange,
+        answer: Answer<ChangeOutcome>,
     },
     Read {
         level: ReadLevel,
@@ -261,6 +277,26 @@ impl<S: 'static> MemberHandle<S> {
         match answered.await.map_err(|_| MemberGone)? {
             TransferOutcome::Done { leader, term } => Ok((leader, term)),
             TransferOutcome::Refused(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Changes who is a member, if this one leads: it returns where the last frame of the change
+    /// ends, when that is committed. Voters change in two steps, each of which takes a majority of
+    /// the former voters and of the new ones; while they are not there this waits, until the
+    /// leadership ends. Cancelled, it goes on all the same.
+    ///
+    /// # Errors
+    /// [`ChangeMembershipError`].
+    pub async fn change_membership(
+        &self,
+        change: MembershipChange,
+    ) -> Result<Position, ChangeMembershipError> {
+        let (answer, answered) = oneshot::async_channel();
+        let request = Request::ChangeMembership { change, answer };
+        self.requests.put(request).await.map_err(|_| MemberGone)?;
+        match answered.await.map_err(|_| MemberGone)? {
+            ChangeOutcome::Done { position } => Ok(position),
+            ChangeOutcome::Refused(refusal) => Err(refusal.into()),
         }
     }
 
@@ -380,6 +416,17 @@ impl<S: 'static> MemberHandle<S> {
         target: Option<MemberId>,
     ) -> Result<(MemberId, Term), TransferError> {
         pollster::block_on(self.transfer_leadership(target))
+    }
+
+    /// [`MemberHandle::change_membership`] for a thread that may wait.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn blocking_change_membership(
+        &self,
+        change: MembershipChange,
+    ) -> Result<Position, ChangeMembershipError> {
+        pollster::block_on(self.change_membership(change))
     }
 
     /// [`MemberHandle::read`] for a thread that may wait.

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use oneshot::Sender as Answer;
-use quorate_core::{Duration, Instant, TransferOutcome};
+use quorate_core::{ChangeOutcome, Duration, Instant, TransferOutcome};
 
 use crate::archive_ports::LogWriter;
 use crate::archive_storage::ArchiveStorage;
@@ -40,7 +40,8 @@ pub struct MemberHost<S, P = UdpPort, L = LogWriter, Q = ArchiveStorage, C = Sys
     requests: Requests<Request<S>>,
     doorbell: Doorbell,
     phase: Phase,
-    transfers: Transfers,
+    transfers: Waiting<TransferOutcome>,
+    changes: Waiting<ChangeOutcome>,
     reads: Reads,
     renewal: Option<Renewal<S, P, L, Q>>,
     /// It is to end as if its process was killed.
@@ -54,12 +55,34 @@ pub struct MemberHost<S, P = UdpPort, L = LogWriter, Q = ArchiveStorage, C = Sys
     report: Report,
 }
 
-/// Who waits for the outcome of a transfer of leadership. The core answers each within two election
-/// time-outs, and all but one at once.
-#[derive(Debug, Default)]
-struct Transfers {
+/// Who waits for the outcome of what was asked for. Of transfers of leadership the core answers all
+/// but one at once, and that one within two election time-outs; of changes of the members all but
+/// one at once, and that one when its leadership ends at the latest.
+#[derive(Debug)]
+struct Waiting<T> {
     asked: u64,
-    waiting: BTreeMap<u64, Answer<TransferOutcome>>,
+    waiting: BTreeMap<u64, Answer<T>>,
+}
+
+impl<T> Waiting<T> {
+    const fn new() -> Self {
+        Self { asked: 0, waiting: BTreeMap::new() }
+    }
+
+    /// Somebody waits; returns the number of what was asked for.
+    fn wait(&mut self, answer: Answer<T>) -> u64 {
+        self.asked += 1;
+        self.waiting.insert(self.asked, answer);
+        self.asked
+    }
+
+    /// Tells what came of one.
+    fn tell(&mut self, request: u64, outcome: T) {
+        if let Some(answer) = self.waiting.remove(&request) {
+            // Nobody waits when the call was cancelled.
+            let _ = answer.send(outcome);
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -173,7 +196,6 @@ where
         let (answer, ended) = oneshot::async_channel();
         let report = Report { outcome: None, handle: Some(answer) };
         let phase = Phase::Fresh;
-        let transfers = Transfers::default();
         let renewal = None;
         let host = Self {
             member,
@@ -182,7 +204,8 @@ where
             requests,
             doorbell,
             phase,
-            transfers,
+            transfers: Waiting::new(),
+            changes: Waiting::new(),
             reads: Reads::default(),
             renewal,
             is_abandoned: false,
@@ -248,7 +271,7 @@ where
                 self.member.storage_mut().perform();
             }
         }
-        self.answer_transfers();
+        self.answer_demands();
         self.answer_reads();
         let until = self.member.next_deadline();
         // What a flush left over is due at once: to wait for that is to ask the system for nothing.
@@ -279,10 +302,12 @@ where
             match self.requests.try_recv() {
                 Ok(Request::Look(look)) => look(self.member.service(), self.member.status()),
                 Ok(Request::Transfer { target, answer }) => {
-                    self.transfers.asked += 1;
-                    let request = self.transfers.asked;
-                    self.transfers.waiting.insert(request, answer);
+                    let request = self.transfers.wait(answer);
                     self.member.transfer(self.clock.now(), request, target)?;
+                }
+                Ok(Request::ChangeMembership { change, answer }) => {
+                    let request = self.changes.wait(answer);
+                    self.member.change_membership(self.clock.now(), request, change)?;
                 }
                 Ok(Request::Read { level, payload, answer }) => {
                     let token = self.reads.ask(answer);
@@ -309,13 +334,13 @@ where
         Ok(Some(taken))
     }
 
-    /// Tells those who asked for a transfer what came of it.
-    fn answer_transfers(&mut self) {
+    /// Tells those who asked for something what came of it.
+    fn answer_demands(&mut self) {
         while let Some((request, outcome)) = self.member.take_transferred() {
-            if let Some(answer) = self.transfers.waiting.remove(&request) {
-                // Nobody waits when the call was cancelled.
-                let _ = answer.send(outcome);
-            }
+            self.transfers.tell(request, outcome);
+        }
+        while let Some((request, outcome)) = self.member.take_changed() {
+            self.changes.tell(request, outcome);
         }
     }
 

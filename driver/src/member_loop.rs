@@ -6,11 +6,12 @@ use std::collections::VecDeque;
 use quorate_archive::Damage;
 use quorate_codecs::Header;
 use quorate_core::{
-    Action, Actions, Destination, Endpoint, Event, FailStop, Instant, Member, MemberId, Notice,
-    OperationId, Position, PositionRange, ReadOutcome, ReadRefusal, Sender as Origin,
-    SnapshotRefusal, Source, Stream, TransferOutcome,
+    Action, Actions, Destination, Endpoint, Event, FailStop, Instant, Member, Notice, OperationId,
+    Position, PositionRange, ReadOutcome, ReadRefusal, Sender as Origin, SnapshotRefusal, Source,
+    Stream,
 };
 
+use self::demands::Demanded;
 use crate::faults::FaultyPort;
 use crate::host::ServiceHost;
 use crate::metrics::{DatagramCounters, MemberStatus, ScrubStatus, StorageCounters};
@@ -67,8 +68,8 @@ pub struct MemberLoop<P, L, Q, S> {
     /// What came of the host's request for a snapshot.
     marked: Option<Result<Position, SnapshotRefusal>>,
     detail: Option<String>,
-    /// What came of transfers, until the host takes it: one for each that it asked for.
-    transferred: VecDeque<(u64, TransferOutcome)>,
+    /// What came of what the host asked for, until it takes that.
+    demanded: Demanded,
     /// What the service said to reads, until the member is told.
     served: VecDeque<(u64, Result<Vec<u8>, ReadRefusal>)>,
     /// What came of the host's reads, until it takes it.
@@ -123,7 +124,7 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
             unsaved: None,
             marked: None,
             detail: None,
-            transferred: VecDeque::new(),
+            demanded: Demanded::default(),
             served: VecDeque::new(),
             answered: VecDeque::new(),
             stopped: None,
@@ -191,6 +192,7 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
     pub fn status(&self) -> MemberStatus {
         MemberStatus {
             view: self.member.view(),
+            members: self.demanded.members_of(&self.member),
             level: self.member.config().durability.level(),
             counters: *self.member.counters(),
             datagrams: DatagramCounters {
@@ -321,25 +323,6 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
         self.step(now, Event::Flush)
     }
 
-    /// Another member is to lead: `target`, or whoever is most complete. What came of it is to be
-    /// taken by [`MemberLoop::take_transferred`], under the number `request`.
-    ///
-    /// # Errors
-    /// The member went inert.
-    pub fn transfer(
-        &mut self,
-        now: Instant,
-        request: u64,
-        target: Option<MemberId>,
-    ) -> Result<(), Stopped> {
-        self.step(now, Event::Transfer { request, target })
-    }
-
-    /// The next outcome of a transfer that was asked for, with its number.
-    pub fn take_transferred(&mut self) -> Option<(u64, TransferOutcome)> {
-        self.transferred.pop_front()
-    }
-
     /// The host wants to stop; a leader gives up its leadership. Go on until
     /// [`MemberLoop::outstanding`] is zero, then drop the loop. Reads of the log that complete from
     /// now on are dropped.
@@ -463,12 +446,9 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
     fn note(&mut self, notice: Notice) {
         report(self.member.config().member, &notice);
         match notice {
-            Notice::Transfer { request, outcome } => {
-                self.transferred.push_back((request, outcome));
-            }
             Notice::SnapshotMarked { position, .. } => self.marked = Some(Ok(position)),
             Notice::SnapshotRefused { refusal } => self.marked = Some(Err(refusal)),
-            _ => {}
+            _ => self.demanded.note(&notice, &self.member),
         }
     }
 
@@ -578,6 +558,7 @@ pub(crate) fn bytes_of<'a>(
     }
 }
 
+mod demands;
 mod mending;
 mod serving;
 mod snapshots;

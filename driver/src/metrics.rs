@@ -5,7 +5,10 @@ use std::time::SystemTime;
 
 use quorate_codecs::{DecodeError, decode};
 use quorate_core::frame::Level;
-use quorate_core::{Counters, GroupId, GroupTag, Incoming, Position, RecoveryEpoch, Sender, View};
+use quorate_core::{
+    Counters, Duration, GroupId, GroupTag, Incoming, MemberId, Membership, Position, RecoveryEpoch,
+    Sender, View,
+};
 
 use crate::faults::FaultCounters;
 use crate::storage::SnapshotProgress;
@@ -77,11 +80,42 @@ pub struct ScrubStatus {
     pub mending_at: Option<Position>,
 }
 
+/// Who is a member of the group, as far as the log of one of them goes.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct MembersStatus {
+    /// The end of the frame that says so; zero for the membership that the group was formed with.
+    pub position: Position,
+    /// Who, in which role, and where.
+    pub membership: Membership,
+    /// Of a leader: how far the others are, by rising number.
+    pub progress: Vec<MemberProgress>,
+    /// The member that was asked is known to be none any more, since the frame that ends there: it
+    /// stands for no election, and nobody counts it.
+    pub removed_at: Option<Position>,
+}
+
+/// What a leader knows of another member.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct MemberProgress {
+    /// Which one.
+    pub member: MemberId,
+    /// The end of what it is known to hold of the log.
+    pub held: Position,
+    /// How long it was not heard.
+    pub silent_for: Duration,
+    /// Whether it has so much of the log that it may become a voter.
+    pub is_level: bool,
+}
+
 /// A member as its host sees it.
 #[derive(Clone, Debug, Default)]
 pub struct MemberStatus {
     /// Role, term and positions.
     pub view: View,
+    /// Who is a member of the group.
+    pub members: MembersStatus,
     /// What it takes for committed.
     pub level: Level,
     /// What the core counted.

@@ -1,6 +1,6 @@
 //! Tells a member's notices to `tracing`.
 
-use quorate_core::{MemberId, Notice, TransferOutcome};
+use quorate_core::{ChangeOutcome, MemberId, Notice, TransferOutcome};
 
 /// Emits `notice` as an event: changes of who leads at `INFO`, trouble at `WARN`, the rest at
 /// `DEBUG`.
@@ -110,6 +110,34 @@ fn report_demanded(member: u16, notice: &Notice) {
         }
         Notice::Transfer { request, outcome: TransferOutcome::Refused(refusal) } => {
             tracing::warn!(member, request, %refusal, "leadership not handed over");
+        }
+        _ => report_members(member, notice),
+    }
+}
+
+/// The same of who is a member.
+fn report_members(member: u16, notice: &Notice) {
+    match *notice {
+        Notice::Membership { position, joint } => {
+            tracing::info!(member, position = position.0, joint, "other members are in effect");
+        }
+        Notice::MembershipCommitted { position, joint } => {
+            tracing::info!(member, position = position.0, joint, "the members are committed");
+        }
+        Notice::ChangeMembership { request, outcome: ChangeOutcome::Done { position } } => {
+            tracing::info!(member, request, position = position.0, "the members were changed");
+        }
+        Notice::ChangeMembership { request, outcome: ChangeOutcome::Refused(refusal) } => {
+            let cause = refusal.name();
+            tracing::warn!(member, request, cause, %refusal, "the members were not changed");
+        }
+        Notice::Removed { position } => {
+            tracing::warn!(
+                member,
+                position = position.0,
+                "this member was removed: it stands for no election, and nobody counts it; stop it, \
+                 or take it in again with a new directory of a later incarnation"
+            );
         }
         _ => report_snapshots(member, notice),
     }

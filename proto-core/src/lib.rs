@@ -42,7 +42,9 @@ pub use identity::{
     BootEpoch, ClientKey, Endpoint, GroupId, GroupTag, Incarnation, Life, MemberId, RecoveryEpoch,
     SessionId,
 };
-pub use member::{ForcedError, Member, Survivor, Usage, View, plan_forced_recovery};
+pub use member::{
+    ForcedError, Member, Progress, Survivor, Usage, View, members_of_snapshot, plan_forced_recovery,
+};
 pub use membership::{
     ChangeRefusal, MemberRecord, MemberRole, Membership, MembershipChange, NewMember,
 };

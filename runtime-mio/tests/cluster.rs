@@ -121,6 +121,11 @@ fn clients_of_a_volatile_group_wait_for_disks() {
 }
 
 #[test]
+fn the_members_are_changed_on_request() {
+    cluster::the_members_are_changed(&Group::new([&BLOCK; 3], None));
+}
+
+#[test]
 fn leadership_is_handed_over_on_request() {
     cluster::leadership_is_handed_over(&Group::new([&BLOCK; 3], None));
 }

@@ -106,6 +106,12 @@ fn leadership_is_handed_over_on_request() {
 }
 
 #[test]
+fn the_members_are_changed_on_request() {
+    let tokio = Tokio::new();
+    cluster::the_members_are_changed(&Group::new([&tokio; 3], None));
+}
+
+#[test]
 fn dropped_handles_stop_what_they_hold() {
     cluster::dropped_handles_stop_what_they_hold(&Tokio::new());
 }

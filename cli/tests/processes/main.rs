@@ -5,6 +5,7 @@
 
 mod backup;
 mod group;
+mod members;
 mod quorum;
 mod recover;
 mod rot;

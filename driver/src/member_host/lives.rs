@@ -15,6 +15,7 @@ use crate::archive_ports::{
     open_to_mend, recovery_epoch_of,
 };
 use crate::archive_storage::{ArchiveStorage, StorageMode};
+use crate::belonging::member_config;
 use crate::configuration::Configuration;
 use crate::doorbell::Doorbell;
 use crate::faults::FaultyPort;
@@ -78,7 +79,7 @@ impl<S: Service + 'static> MemberHost<S> {
         };
         let MemberOptions { configuration, socket, storage, record, .. } = options;
         let ArchivePorts {
-            recovery_epoch,
+            identity,
             recovered,
             writer,
             store,
@@ -88,8 +89,7 @@ impl<S: Service + 'static> MemberHost<S> {
             service_state,
         } = ports;
         let clock = SystemClock::start();
-        let config = configuration.member_config(random_number());
-        let config = MemberConfig { recovery_epoch, ..config };
+        let config = member_config(&identity, &configuration, random_number());
         let now = clock.now();
         // Before the recording, which takes a new file each time: not for a port in use.
         let port = UdpPort::open(configuration.bind, socket)?;
@@ -212,7 +212,7 @@ impl Lives {
         };
         (self.count, self.mended_at) = (self.count + 1, None);
         let ArchivePorts {
-            recovery_epoch,
+            identity,
             recovered,
             writer,
             store,
@@ -221,8 +221,7 @@ impl Lives {
             scrub,
             service_state,
         } = ports;
-        let config = self.configuration.member_config(random_number());
-        let config = MemberConfig { recovery_epoch, ..config };
+        let config = member_config(&identity, &self.configuration, random_number());
         let recording = self.recording(&config, &recovered, now).unwrap_or_else(|error| {
             // The group needs the member more than anybody needs the file.
             tracing::error!(%error, "the new life is not recorded");
@@ -336,6 +335,7 @@ where
         self.member.end_life();
         // A member that fetches does not lead: nobody is handed over to.
         self.transfers.waiting.clear();
+        self.changes.waiting.clear();
         let timeout = RENEW_TIMEOUT.as_nanos() as u64;
         self.phase = Phase::Renewing(Instant(self.clock.now().0.saturating_add(timeout)));
         Turn::Again

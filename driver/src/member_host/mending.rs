@@ -1,6 +1,8 @@
 //! A member whose log has rotted ends its life, is mended by the others, and begins anew.
 
-use quorate_core::{ReadRefusal, SnapshotRefusal, TransferOutcome, TransferRefusal};
+use quorate_core::{
+    ChangeOutcome, ChangeRefusal, ReadRefusal, SnapshotRefusal, TransferOutcome, TransferRefusal,
+};
 
 use super::{DATAGRAMS_PER_TURN, MemberHost, Phase, REQUESTS_MAX};
 use crate::member_handle::{Request, RunError};
@@ -73,6 +75,10 @@ where
                     // Nobody waits when the call was cancelled.
                     let refusal = TransferRefusal::NotLeading { leader: None };
                     let _ = answer.send(TransferOutcome::Refused(refusal));
+                }
+                Ok(Request::ChangeMembership { answer, .. }) => {
+                    let refusal = ChangeRefusal::NotLeader { leader: None };
+                    let _ = answer.send(ChangeOutcome::Refused(refusal));
                 }
                 Ok(Request::TakeSnapshot(answer)) => {
                     let _ = answer.send(Err(SnapshotRefusal::NotLeader { leader: None }));

@@ -127,7 +127,12 @@ where
         for _ in 0..REQUESTS_MAX {
             match self.requests.try_recv() {
                 Ok(Request::Look(look)) => look(self.member.service(), self.member.status()),
-                Ok(Request::Transfer { .. } | Request::TakeSnapshot(_) | Request::Read { .. }) => {}
+                Ok(
+                    Request::Transfer { .. }
+                    | Request::ChangeMembership { .. }
+                    | Request::TakeSnapshot(_)
+                    | Request::Read { .. },
+                ) => {}
                 Ok(Request::CutShort | Request::Abandon) => {
                     drain.goes_on = false;
                     return true;

@@ -7,7 +7,7 @@ use quorate_core::{
     SnapshotManifest, SnapshotRefusal, Stream,
 };
 
-use super::{MemberLoop, Stopped, Tap, header_of};
+use super::{Demanded, MemberLoop, Stopped, Tap, header_of};
 use crate::port::{DatagramPort, LogPort, StoragePort, StorageRequest};
 use crate::service::{Service, ServiceError};
 
@@ -73,7 +73,7 @@ impl<P: DatagramPort, L: LogPort, Q: StoragePort<L::Cut>, S: Service> MemberLoop
         self.damage = None;
         (self.refused, self.broken, self.unsaved) = (None, None, None);
         (self.marked, self.detail, self.stopped) = (None, None, None);
-        self.transferred.clear();
+        self.demanded = Demanded::default();
         self.host.restore(state)
     }
 

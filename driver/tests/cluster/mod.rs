@@ -13,8 +13,10 @@ mod volatile;
 
 use core::ops::Range;
 
-use quorate_core::{MemberId, Position};
-use quorate_driver::{ClientHandle, Faults, MemberHandle, MemberStatus, Service, TransferError};
+use quorate_core::{ChangeRefusal, MemberId, MembershipChange, Position};
+use quorate_driver::{
+    ChangeMembershipError, ClientHandle, Faults, MemberHandle, MemberStatus, Service, TransferError,
+};
 
 pub(crate) use self::fetched::a_member_that_lacks_what_all_have_purged_fetches_a_snapshot;
 pub(crate) use self::group::{Group, Keeper, Runtime};
@@ -129,6 +131,57 @@ pub(crate) fn leadership_is_handed_over(group: &Group<'_>) {
     let nobody = members[0].blocking_transfer_leadership(Some(MemberId(77)));
     assert!(matches!(nobody, Err(TransferError::Refused(_))), "{nobody:?}");
     until_level(&members, 400);
+    in_time("close", client.close()).unwrap();
+    for member in members {
+        in_time("end", member.shutdown()).unwrap();
+    }
+}
+
+/// A voter becomes an observer and a voter again through the handle of who leads, and each refusal
+/// has its name.
+pub(crate) fn the_members_are_changed(group: &Group<'_>) {
+    let members: Vec<_> = (0..3).map(|index| group.start(index)).collect();
+    let client = group.client();
+    send(&client, 0..100);
+    let change = |change: &MembershipChange| {
+        in_time_or_tell("change", || {
+            let asked = members[serving(&members)].change_membership(change.clone());
+            match in_time("answer", asked) {
+                // Done by a leader that lost its leadership meanwhile.
+                Ok(_) | Err(ChangeMembershipError::Refused(ChangeRefusal::Same)) => Ok(()),
+                Err(refused) => Err(refused.to_string()),
+            }
+        });
+    };
+    let member = MemberId((serving(&members) as u16 + 1) % 3 + 1);
+    change(&MembershipChange::Demote { member });
+    let voters = |member: &Member| {
+        let status = in_time("status", member.status()).unwrap();
+        let records = status.members.membership.records();
+        (records.iter().filter(|record| record.incoming).count(), records.len())
+    };
+    in_time_or_tell("all know it", || {
+        let seen: Vec<_> = members.iter().map(voters).collect();
+        if seen.iter().all(|one| *one == (2, 3)) { Ok(()) } else { Err(format!("{seen:?}")) }
+    });
+    send(&client, 100..200);
+    change(&MembershipChange::Promote { member, standby: false });
+    let nobody = MembershipChange::Remove { member: MemberId(77) };
+    in_time_or_tell("refusal", || {
+        let leader = serving(&members);
+        let follower = &members[(leader + 1) % 3];
+        match (
+            members[leader].blocking_change_membership(nobody.clone()),
+            follower.blocking_change_membership(nobody.clone()),
+        ) {
+            (
+                Err(ChangeMembershipError::Refused(ChangeRefusal::UnknownMember { .. })),
+                Err(ChangeMembershipError::Refused(ChangeRefusal::NotLeader { .. })),
+            ) => Ok(()),
+            others => Err(format!("{others:?}")),
+        }
+    });
+    until_level(&members, 200);
     in_time("close", client.close()).unwrap();
     for member in members {
         in_time("end", member.shutdown()).unwrap();

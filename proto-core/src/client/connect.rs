@@ -5,11 +5,16 @@ use core::ops::Bound;
 
 use super::contract::{ClientConfig, Tried, TriedOutcome};
 use crate::identity::{Endpoint, MemberId};
+use crate::membership::MEMBERS_MAX;
 use crate::random::Random;
 use crate::time::{Duration, Instant};
 
 /// Redirects that are followed one after the other without a pause, at most (J25).
 pub(super) const REDIRECTS_IN_A_ROW_MAX: u32 = 8;
+
+/// Members that were not configured and have answered, that are remembered, at most: the last ones.
+/// As many as a group may have.
+const LEARNED_MAX: usize = MEMBERS_MAX;
 
 /// The search for the leader. It stands still while the client is served.
 #[derive(Clone, Debug, Hash)]
@@ -17,8 +22,13 @@ pub(super) struct Search {
     /// Numbers the attempts: a new one for each new target, and for each return to an old one.
     connection: u64,
     target: Target,
-    /// The last member that was asked because it was its turn.
+    /// The last configured member that was asked because it was its turn.
     cursor: MemberId,
+    /// Members that have answered where nobody is configured: those that came to the group later,
+    /// or were moved.
+    learned: Vec<Target>,
+    /// How many of those were asked since the last configured member was.
+    passed: usize,
     /// How often the target was asked in this attempt.
     asked: u32,
     /// The last request has no answer yet.
@@ -51,6 +61,8 @@ impl Search {
             connection: 0,
             target: Target { member, endpoint },
             cursor: member,
+            learned: Vec::new(),
+            passed: 0,
             asked: 0,
             awaiting: false,
             next_at: Instant(0),
@@ -112,9 +124,24 @@ impl Search {
     }
 
     /// The target serves the client.
-    pub(super) fn opened(&mut self, leader: MemberId) {
+    pub(super) fn opened(&mut self, config: &ClientConfig, leader: MemberId) {
         self.target.member = leader;
         self.awaiting = false;
+        self.learn(config);
+    }
+
+    /// The target has answered: it is asked again when those that are configured are of no use.
+    fn learn(&mut self, config: &ClientConfig) {
+        let target = self.target;
+        let is_configured = config.members.values().any(|endpoint| *endpoint == target.endpoint);
+        let is_known = self.learned.iter().any(|known| known.endpoint == target.endpoint);
+        if is_configured || is_known {
+            return;
+        }
+        if self.learned.len() == LEARNED_MAX {
+            self.learned.remove(0);
+        }
+        self.learned.push(target);
     }
 
     /// Whether the client has looked for a leader for too long.
@@ -234,17 +261,27 @@ impl Search {
     fn next_member(&mut self, config: &ClientConfig) -> Target {
         let mut next = self.target;
         for _ in 0..2 {
-            let above = (Bound::Excluded(self.cursor), Bound::Unbounded);
-            let found = config.members.range(above).next().or_else(|| config.members.iter().next());
-            if let Some((&member, &endpoint)) = found {
-                self.cursor = member;
-                next = Target { member, endpoint };
-            }
+            next = self.following(config).unwrap_or(next);
             if next.endpoint != self.target.endpoint {
                 break;
             }
         }
         next
+    }
+
+    /// Whose turn it is: that of the configured members in order, then of those that were learned.
+    fn following(&mut self, config: &ClientConfig) -> Option<Target> {
+        let above = (Bound::Excluded(self.cursor), Bound::Unbounded);
+        let next = config.members.range(above).next().filter(|_| self.passed == 0);
+        if next.is_none()
+            && let Some(&learned) = self.learned.get(self.passed)
+        {
+            self.passed += 1;
+            return Some(learned);
+        }
+        let (&member, &endpoint) = next.or_else(|| config.members.first_key_value())?;
+        (self.cursor, self.passed) = (member, 0);
+        Some(Target { member, endpoint })
     }
 
     /// The target's row, if it is a configured member.
@@ -271,6 +308,13 @@ impl Search {
 
     fn note(&mut self, config: &ClientConfig, outcome: TriedOutcome) {
         self.awaiting = false;
+        let is_answer = matches!(
+            outcome,
+            TriedOutcome::Redirected | TriedOutcome::NotReady | TriedOutcome::NoQuorum
+        );
+        if is_answer {
+            self.learn(config);
+        }
         if let Some(row) = self.row(config) {
             row.outcome = outcome;
         }

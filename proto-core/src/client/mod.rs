@@ -474,7 +474,7 @@ impl Client {
     fn open(&mut self, outcome: ConnectOutcome, actions: &mut ClientActions) {
         let ConnectOutcome::Open { session, leader, term, limit } = outcome else { return };
         self.session = session;
-        self.search.opened(leader);
+        self.search.opened(&self.config, leader);
         let link = Link {
             endpoint: self.search.endpoint(),
             leader,

@@ -104,7 +104,7 @@ impl Member {
     /// Whether a member is there, and lacks no more than a little of the log: nothing that may be
     /// purged before the change is committed. Without a leader it could not fetch a snapshot, and
     /// where its vote is needed it has to hear first that it has one.
-    fn is_level(&self, member: MemberId) -> bool {
+    pub(super) fn is_level(&self, member: MemberId) -> bool {
         let state = &self.state;
         let span = self.config.timing.election_timeout_min;
         let leading = state.leading.as_ref();

@@ -367,28 +367,6 @@ impl Member {
         Ok(())
     }
 
-    /// Tells a client where to go.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn refer(&self, to: Endpoint, connection: u64, actions: &mut Actions) {
-        let own = self.state.life.member;
-        let outcome = match self.state.leader {
-            // One that was not heard for so long is most likely gone, and the client has come from
-            // there.
-            Some(leader) if leader != own && self.has_live_leader() => ConnectOutcome::Redirect {
-                leader,
-                term: self.state.term,
-                endpoint: self.clients_of(leader),
-            },
-            // Not sooner than an election could be over.
-            _ if self.state.election.lacks_quorum => {
-                ConnectOutcome::NoQuorum { nanos: self.config.timing.election_timeout_min.0 }
-            }
-            _ => ConnectOutcome::RetryAfter { nanos: self.config.timing.heartbeat_interval.0 },
-        };
-        reply_connect(to, connection, outcome, actions);
-    }
-
     #[cold]
     #[inline(never)]
     fn handle_connect(

@@ -3,6 +3,9 @@
 
 mod applicants;
 mod counting;
+mod progress;
+
+pub use progress::Progress;
 
 use alloc::vec::Vec;
 use core::cmp::Reverse;

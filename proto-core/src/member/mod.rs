@@ -32,6 +32,7 @@ mod parting;
 mod peers;
 mod queries;
 mod readmission;
+mod referrals;
 mod removed;
 mod repair;
 mod replies;
@@ -39,6 +40,7 @@ mod safe_replies;
 mod serving_snapshots;
 mod session_log;
 mod sessions;
+mod snapshot_members;
 mod snapshot_state;
 mod snapshots;
 mod sources;
@@ -56,6 +58,8 @@ mod view;
 mod window;
 
 pub use forced::{ForcedError, Survivor, plan_forced_recovery};
+pub use leading::Progress;
+pub use snapshot_members::members_of_snapshot;
 pub use usage::Usage;
 pub use view::View;
 

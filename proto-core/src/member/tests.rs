@@ -20,6 +20,7 @@ mod purging;
 mod reading;
 mod readmission;
 mod reads;
+mod referrals;
 mod replication;
 mod running;
 mod safe_replies;

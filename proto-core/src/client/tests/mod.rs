@@ -1,5 +1,6 @@
 //! The client against scripted members.
 
+mod later;
 mod world;
 
 use alloc::boxed::Box;
