@@ -150,6 +150,24 @@ impl World {
         }
     }
 
+    /// In calm: a member that was away while all that it knew were replaced hears no leader, and no
+    /// log says where one is. The operator gives it a newer configuration.
+    pub(crate) fn tell_the_forgotten(&mut self, members: &Membership) {
+        let leads = |node: &usize| self.nodes[*node].view.serving;
+        let Some(leader) = (0..self.nodes.len()).rev().find(leads) else { return };
+        let leader = self.nodes[leader].id;
+        let known: BTreeSet<MemberId> =
+            members.records().iter().map(|record| record.member).collect();
+        for node in self.core.clone() {
+            let host = &self.nodes[node];
+            let knows = |core: &quorate_core::Member| core.endpoint_of(leader).is_some();
+            if host.id != leader && !host.member.as_ref().is_some_and(knows) {
+                self.operator.invited.insert(node, known.clone());
+                self.kill(node);
+            }
+        }
+    }
+
     /// In calm: who is a member when no change is under way any more.
     pub(crate) fn settled_members(&self) -> Option<Membership> {
         let settled = self.nodes.iter().filter_map(|host| {

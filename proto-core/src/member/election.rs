@@ -152,8 +152,11 @@ impl Member {
         self.state.election.has_waited = true;
         self.schedule_election();
         self.state.election.predecessor = None;
-        if !self.may_stand() || self.is_bound() {
+        if !self.may_stand() {
             self.ask_around(actions);
+            return Ok(());
+        }
+        if self.is_bound() {
             return Ok(());
         }
         let is_delayed = self.config.timing.candidacy_delay > Duration::ZERO;

@@ -198,6 +198,13 @@ impl Member {
         self.state.members.is_voter()
     }
 
+    /// The newest heartbeat round that a quorum has answered, this leader included.
+    pub(super) fn answered_round(&self) -> u64 {
+        let own = self.state.life.member;
+        let leading = self.state.leading.as_ref();
+        leading.map_or(0, |leading| leading.answered_round(self.membership(), own))
+    }
+
     /// Where clients reach a member.
     pub(super) fn clients_of(&self, member: MemberId) -> Endpoint {
         let known = self.membership().clients_of(member);

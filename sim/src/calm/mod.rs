@@ -133,6 +133,7 @@ impl World {
         let members = self.settled_members()?;
         let is_member = |node: &usize| members.get(self.nodes[*node].id).is_some();
         self.core = (0..self.nodes.len()).filter(is_member).collect();
+        self.tell_the_forgotten(&members);
         // Who lags has to hear first who is a member.
         Some(deadline + ANSWERED_WITHIN)
     }

@@ -98,10 +98,8 @@ impl Member {
                 Duration(state.now.since(at).0.saturating_add(slack.0))
             });
         };
-        let (answered, has) =
-            (leading.answered_round(self.membership(), self.state.life.member), |commit| {
-                leading.has_committed(commit)
-            });
+        let answered = self.answered_round();
+        let has = |commit| leading.has_committed(commit);
         let sent = queries.rounds.sent_at(answered, |commit| commit <= applied && has(commit));
         match sent {
             _ if answered == u64::MAX && has(applied) && applied == state.commit => Duration::ZERO,

@@ -77,7 +77,7 @@ impl Member {
         if !leading.has_committed(state.commit) || (is_given_up && !keeps_it) {
             return false;
         }
-        let answered = leading.answered_round(self.membership(), self.state.life.member);
+        let answered = self.answered_round();
         if answered == u64::MAX {
             return true;
         }

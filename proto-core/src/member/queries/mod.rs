@@ -265,10 +265,12 @@ impl Member {
 
     /// Goes on with the reads whose round a quorum has echoed.
     fn confirm_reads(&mut self, actions: &mut Actions) {
-        let Some(leading) = &self.state.leading else { return };
+        if self.state.leading.is_none() {
+            return;
+        }
         let confirmed = match mutant::is(mutant::READS_WITHOUT_A_ROUND) {
             true => u64::MAX,
-            false => leading.answered_round(self.membership(), self.state.life.member),
+            false => self.answered_round(),
         };
         let mut told = Vec::new();
         self.state.queries.waiting.retain_mut(|read| {
@@ -451,9 +453,7 @@ impl Member {
     fn wants_round(&self) -> bool {
         let (queries, leading) = (&self.state.queries, self.state.leading.as_ref());
         leading.is_some_and(|leading| {
-            queries.wanted_round > leading.round()
-                && queries.sent_round
-                    <= leading.answered_round(self.membership(), self.state.life.member)
+            queries.wanted_round > leading.round() && queries.sent_round <= self.answered_round()
         })
     }
 
