@@ -112,7 +112,11 @@ pub const FOUND_BY: [(&str, u32); 56] = [
 /// Mistakes that no seed shows, and a case of the suite that notices each: those that only change
 /// who bears how much, those of the archive, for which this world has disks of its own, and those
 /// that take what no world offers.
-pub const FOUND_BY_CASES: [(u32, &str); 57] = [
+pub const FOUND_BY_CASES: [(u32, &str); 61] = [
+    (mutant::OLD_ROUNDS_CONFIRM_READS, "RD-04"),
+    (mutant::LEASE_OUTLIVES_A_TRANSFER, "RD-06"),
+    (mutant::PROMISES_END_WITH_A_LIFE, "RD-06"),
+    (mutant::LEASE_IS_NOT_LOOKED_AT_AGAIN, "RD-05"),
     (mutant::LEADER_CARRIES_CATCH_UP, "CU-10"),
     (mutant::REFUSALS_ARE_FORGOTTEN, "CU-02"),
     (mutant::DEAF_SOURCES_ARE_TRUSTED, "CU-17"),
