@@ -321,6 +321,11 @@ fn e113_a_disputed_snapshot_is_neither_handed_on_nor_taken() {
     let disputed = take(&mut cluster);
     pass(&mut cluster, 1_000);
     assert_eq!(differing(&cluster, leader), [(third, disputed)]);
+    // Nor is one behind it, which nobody else has taken.
+    cluster.nodes.get_mut(&id(third)).unwrap().holds_snapshots = true;
+    cluster.step(leader, Event::TakeSnapshot);
+    pass(&mut cluster, 1_000);
+    assert!(cluster.member(leader).view().snapshot > disputed);
     cluster.start(away);
     cluster.run_until("it is installed", |cluster| !installed(cluster, away).is_empty());
     assert_eq!((begun(&cluster, away), installed(&cluster, away)), (vec![before], vec![before]));
