@@ -341,6 +341,7 @@ impl<A: Application> LoadClient<A> {
                 ClientOutcome::Ended(Ok(())) => return Err("the client was closed".into()),
                 ClientOutcome::Connected { .. }
                 | ClientOutcome::Synced { .. }
+                | ClientOutcome::Read { .. }
                 | ClientOutcome::Disconnected => {}
             }
         }

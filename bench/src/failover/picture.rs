@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn a_picture_has_a_bar_for_each_step_between_the_least_and_the_most() {
         let mut outages = Latencies::new();
-        for (millis, count) in [(201, 4), (204, 1), (260, 2)] {
+        for (millis, count) in [(201, 4), (204, 1), (262, 2)] {
             outages.record(millis * NANOS_PER_MS, count);
         }
         let (step, steps) = rows(&outages);
