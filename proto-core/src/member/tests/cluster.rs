@@ -187,6 +187,7 @@ impl Cluster {
     /// Begins so many members.
     pub(super) fn form(&mut self, members: u16) {
         let cluster = self;
+        cluster.formed = (1..=members).collect();
         for member in 1..=members {
             cluster.nodes.insert(id(member), Node::default());
         }
