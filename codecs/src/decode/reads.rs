@@ -1,5 +1,7 @@
 //! Reads, and where they see the log.
 
+use alloc::vec::Vec;
+
 use quorate_core::{Duration, Message, Position, ReadAnswer, ReadLevel, ReadOutcome, ReadRefusal};
 
 use crate::DecodeError;
@@ -10,7 +12,8 @@ pub(super) fn read(header: MessageHeader, body: &[u8]) -> Result<Message, Decode
     Ok(match header.template_id {
         wire::ReadRequestDecoder::TEMPLATE_ID => {
             let read = wrap!(ReadRequestDecoder, header, body);
-            let payload = read.payload().map(|entry| entry.byte()).collect();
+            let bytes = read.payload().map(|entry| entry.byte());
+            let payload = collected(read.payload().count(), bytes);
             Message::ReadRequest { number: read.number(), level: level(&read)?, payload }
         }
         wire::ReadReplyDecoder::TEMPLATE_ID => {
@@ -29,6 +32,13 @@ pub(super) fn read(header: MessageHeader, body: &[u8]) -> Result<Message, Decode
     })
 }
 
+/// So many bytes, all of which are there: no more is allocated than they take.
+fn collected(count: usize, bytes: impl Iterator<Item = u8>) -> Vec<u8> {
+    let mut collected = Vec::with_capacity(count);
+    collected.extend(bytes);
+    collected
+}
+
 fn level(read: &wire::ReadRequestDecoder<'_>) -> Result<ReadLevel, DecodeError> {
     match read.level() {
         wire::ReadLevel::Linearizable => Ok(ReadLevel::Linearizable),
@@ -43,7 +53,8 @@ fn outcome(read: &wire::ReadReplyDecoder<'_>) -> Result<ReadOutcome, DecodeError
     let (applied, value) = (Position(read.applied()), read.value());
     let refusal = match read.result() {
         wire::ReadResult::Answer => {
-            let payload = read.payload().map(|entry| entry.byte()).collect();
+            let bytes = read.payload().map(|entry| entry.byte());
+            let payload = collected(read.payload().count(), bytes);
             return Ok(Ok(ReadAnswer { applied, age: Duration(value), payload }));
         }
         wire::ReadResult::Busy => ReadRefusal::Busy,

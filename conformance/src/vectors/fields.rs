@@ -254,17 +254,17 @@ fn sync_or_read(message: &Message) -> (&'static str, Value) {
         }
         Message::ReadRequest { number: read, level, payload } => {
             let (name, least, bound) = match *level {
-                ReadLevel::Linearizable => ("linearizable", 0, 0),
-                ReadLevel::Lease => ("lease", 0, 0),
-                ReadLevel::Session { least } => ("session", least.0, 0),
-                ReadLevel::Stale { bound } => ("stale", 0, bound.0),
+                ReadLevel::Linearizable => ("Linearizable", 0, 0),
+                ReadLevel::Lease => ("Lease", 0, 0),
+                ReadLevel::Session { least } => ("Session", least.0, 0),
+                ReadLevel::Stale { bound } => ("Stale", 0, bound.0),
             };
             let fields = json!({
                 "number": number(*read),
                 "level": name,
                 "least": number(least),
                 "bound": number(bound),
-                "payload": payload,
+                "payload": bytes_of(payload),
             });
             ("ReadRequest", fields)
         }
@@ -279,18 +279,23 @@ fn sync_or_read(message: &Message) -> (&'static str, Value) {
     }
 }
 
+/// A group of bytes.
+fn bytes_of(payload: &[u8]) -> Value {
+    payload.iter().map(|byte| json!({ "byte": number(*byte) })).collect()
+}
+
 /// What the result does not have is zero.
 fn read_reply(read: u64, outcome: &ReadOutcome) -> Value {
     let (name, applied, value) = match outcome {
-        Ok(answer) => ("answer", answer.applied.0, answer.age.0),
-        Err(ReadRefusal::Busy) => ("busy", 0, 0),
-        Err(ReadRefusal::TooLong { limit }) => ("too_long", 0, *limit),
-        Err(ReadRefusal::Unconfirmed) => ("unconfirmed", 0, 0),
-        Err(ReadRefusal::Behind { applied }) => ("behind", applied.0, 0),
-        Err(ReadRefusal::TooOld { age }) => ("too_old", 0, age.0),
-        Err(ReadRefusal::Unsupported) => ("unsupported", 0, 0),
-        Err(ReadRefusal::Failed) => ("failed", 0, 0),
-        Err(ReadRefusal::Stopping) => ("stopping", 0, 0),
+        Ok(answer) => ("Answer", answer.applied.0, answer.age.0),
+        Err(ReadRefusal::Busy) => ("Busy", 0, 0),
+        Err(ReadRefusal::TooLong { limit }) => ("TooLong", 0, *limit),
+        Err(ReadRefusal::Unconfirmed) => ("Unconfirmed", 0, 0),
+        Err(ReadRefusal::Behind { applied }) => ("Behind", applied.0, 0),
+        Err(ReadRefusal::TooOld { age }) => ("TooOld", 0, age.0),
+        Err(ReadRefusal::Unsupported) => ("Unsupported", 0, 0),
+        Err(ReadRefusal::Failed) => ("Failed", 0, 0),
+        Err(ReadRefusal::Stopping) => ("Stopping", 0, 0),
     };
     let payload = outcome.as_ref().map_or(&[][..], |answer| &answer.payload);
     json!({
@@ -298,7 +303,7 @@ fn read_reply(read: u64, outcome: &ReadOutcome) -> Value {
         "result": name,
         "applied": number(applied),
         "value": number(value),
-        "payload": payload,
+        "payload": bytes_of(payload),
     })
 }
 

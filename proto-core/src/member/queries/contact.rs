@@ -49,12 +49,17 @@ impl Contact {
 }
 
 /// When a leader sent its rounds, and what was committed then; oldest first.
-#[derive(Clone, Debug, Default, Hash)]
+#[derive(Clone, Debug, Hash)]
 pub(in crate::member) struct Rounds {
     sent: VecDeque<(u64, Instant, Position)>,
 }
 
 impl Rounds {
+    /// All memory is allocated here: a busy leader allocates nothing.
+    pub(super) fn new() -> Self {
+        Self { sent: VecDeque::with_capacity(ROUNDS_MAX) }
+    }
+
     pub(in crate::member) fn note(&mut self, round: u64, now: Instant, commit: Position) {
         if self.sent.back().is_some_and(|(last, ..)| *last >= round) {
             // Of another term.
@@ -128,7 +133,7 @@ mod tests {
 
     #[test]
     fn rounds_are_bounded_and_end_with_their_term() {
-        let mut rounds = Rounds::default();
+        let mut rounds = Rounds::new();
         for round in 1..=100 {
             rounds.note(round, Instant(round * 10), Position(round * 8));
         }

@@ -124,7 +124,7 @@ impl Queries {
             wanted_round: 0,
             sent_round: 0,
             contact: Contact::default(),
-            rounds: Rounds::default(),
+            rounds: Rounds::new(),
             promise: Promise::begin(config, members, recovered, now),
         }
     }
