@@ -6,7 +6,7 @@ use std::path::Path;
 use quorate_archive::{
     Description, FrameCounts, Options, RecoveryRecord, SnapshotDescription, describe,
 };
-use quorate_core::{MemberRecord, Membership, Position};
+use quorate_core::{MemberRecord, Membership, Position, Vote};
 use quorate_driver::address_of;
 use serde_json::{Value, json};
 
@@ -64,10 +64,7 @@ fn object(description: &Description) -> Value {
         "voters": identity.voters.iter().map(|voter| voter.0).collect::<Vec<_>>(),
         "members": description.membership.as_ref().map(members),
         "boot_epoch": description.boot_epoch.map(|epoch| epoch.0),
-        "vote": description.vote.map(|vote| json!({
-            "term": vote.term.0,
-            "granted_to": vote.granted_to.map(|member| member.0),
-        })),
+        "vote": description.vote.map(vote),
         "history": history,
         "known_durable": description.known_durable.0,
         "log_end": description.log_end.0,
@@ -92,6 +89,10 @@ fn object(description: &Description) -> Value {
         "snapshots": snapshots(description),
         "problems": description.problems,
     })
+}
+
+fn vote(vote: Vote) -> Value {
+    json!({ "term": vote.term.0, "granted_to": vote.granted_to.map(|member| member.0) })
 }
 
 fn members((end, membership): &(Position, Membership)) -> Value {
