@@ -405,16 +405,10 @@ impl Description {
     }
 }
 
-impl fmt::Display for Description {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Identity { group, recovery_epoch, member, incarnation, voters, .. } = &self.identity;
-        let recovery_epoch = *recovery_epoch;
-        writeln!(f, "directory   {}", self.directory.display())?;
-        match self.locked_by {
-            Some(pid) => writeln!(f, "in use by   process {pid}")?,
-            None => writeln!(f, "in use by   nobody")?,
-        }
-        writeln!(f, "group       {:016x}, recovery epoch {}", group.0, recovery_epoch.0)?;
+impl Description {
+    /// Whose it is, and who is a member besides.
+    fn write_members(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Identity { member, incarnation, voters, .. } = &self.identity;
         write!(f, "member      {member}, incarnation {}, ", incarnation.0)?;
         let voters = voters.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         match self.identity.joins() {
@@ -427,6 +421,21 @@ impl fmt::Display for Description {
                 writeln!(f, "members     {member} is {role} since {end}")?;
             }
         }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Identity { group, recovery_epoch, .. } = &self.identity;
+        let recovery_epoch = *recovery_epoch;
+        writeln!(f, "directory   {}", self.directory.display())?;
+        match self.locked_by {
+            Some(pid) => writeln!(f, "in use by   process {pid}")?,
+            None => writeln!(f, "in use by   nobody")?,
+        }
+        writeln!(f, "group       {:016x}, recovery epoch {}", group.0, recovery_epoch.0)?;
+        self.write_members(f)?;
         if let Some(boot) = self.boot_epoch {
             writeln!(f, "boot epoch  {}", boot.0)?;
         }

@@ -1,7 +1,7 @@
 //! The way to a member that runs: a socket in its data directory, for whoever may write there.
 //!
-//! A request is a line, `status`, `snapshot`, `transfer`, `transfer ID`, `members`, or `change` and a
-//! [`ChangeRequest`]; the answer is a line of JSON.
+//! A request is a line, `status`, `snapshot`, `transfer`, `transfer ID`, `members`, or `change` and
+//! a [`ChangeRequest`]; the answer is a line of JSON.
 
 use core::time::Duration;
 use std::fs::Permissions;

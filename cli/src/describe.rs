@@ -6,6 +6,7 @@ use std::path::Path;
 use quorate_archive::{
     Description, FrameCounts, Options, RecoveryRecord, SnapshotDescription, describe,
 };
+use quorate_core::{MemberRecord, Membership, Position, Vote};
 use quorate_driver::address_of;
 use serde_json::{Value, json};
 
@@ -61,20 +62,9 @@ fn object(description: &Description) -> Value {
         "member": identity.member.0,
         "incarnation": identity.incarnation.0,
         "voters": identity.voters.iter().map(|voter| voter.0).collect::<Vec<_>>(),
-        "members": description.membership.as_ref().map(|(end, membership)| json!({
-            "position": end.0,
-            "joint": membership.is_joint(),
-            "members": membership.records().iter().map(|record| json!({
-                "id": record.member.0,
-                "role": record.role.name(),
-                "address": membership.endpoint_of(record.member).map(address_of),
-            })).collect::<Vec<_>>(),
-        })),
+        "members": description.membership.as_ref().map(members),
         "boot_epoch": description.boot_epoch.map(|epoch| epoch.0),
-        "vote": description.vote.map(|vote| json!({
-            "term": vote.term.0,
-            "granted_to": vote.granted_to.map(|member| member.0),
-        })),
+        "vote": description.vote.map(vote),
         "history": history,
         "known_durable": description.known_durable.0,
         "log_end": description.log_end.0,
@@ -98,6 +88,25 @@ fn object(description: &Description) -> Value {
         "segment_file_bytes": description.segment_file_bytes,
         "snapshots": snapshots(description),
         "problems": description.problems,
+    })
+}
+
+fn vote(vote: Vote) -> Value {
+    json!({ "term": vote.term.0, "granted_to": vote.granted_to.map(|member| member.0) })
+}
+
+fn members((end, membership): &(Position, Membership)) -> Value {
+    let member = |record: &MemberRecord| {
+        json!({
+            "id": record.member.0,
+            "role": record.role.name(),
+            "address": membership.endpoint_of(record.member).map(address_of),
+        })
+    };
+    json!({
+        "position": end.0,
+        "joint": membership.is_joint(),
+        "members": membership.records().iter().map(member).collect::<Vec<_>>(),
     })
 }
 

@@ -111,9 +111,7 @@ fn table(reports: &[MemberReport]) -> String {
         ("term", |report| report.term.to_string()),
         ("leader", |report| report.leader.map_or_else(|| "-".to_owned(), |id| id.to_string())),
         ("members", |report| report.members.to_string()),
-        ("voters", |report| {
-            format!("{}{}", report.voters, if report.joint { ", changing" } else { "" })
-        }),
+        ("voters", voters),
         ("removed at", |report| or_nothing(report.removed_at)),
         ("level", |report| report.level.clone()),
         ("recovery epoch", |report| {
@@ -163,6 +161,10 @@ fn table(reports: &[MemberReport]) -> String {
     }
     text.truncate(text.trim_end().len());
     text
+}
+
+fn voters(report: &MemberReport) -> String {
+    format!("{}{}", report.voters, if report.joint { ", changing" } else { "" })
 }
 
 fn or_nothing(number: Option<u64>) -> String {

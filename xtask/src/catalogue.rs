@@ -109,16 +109,19 @@ fn check_entry(id: u32, entry: &Entry, evidence: &Evidence, problems: &mut Vec<S
     if is_claimed && !evidence.cases.contains(&id) {
         problems.push(format!("E{id:02} is claimed, and no case names it in its `edges`"));
     }
+    if entry.state == "tested" && evidence.cases.contains(&id) {
+        problems.push(format!("E{id:02} is `tested` only, and a case names it: say `covered`"));
+    }
     let is_sound = match entry.state.as_str() {
-        "covered" => !named.is_empty(),
+        "covered" | "tested" => !named.is_empty(),
         "watched" => named.is_empty() && !seen_by.is_empty(),
         "later" => named.is_empty() && !entry.evidence.is_empty(),
         _ => false,
     };
     if !is_sound {
         problems.push(format!(
-            "E{id:02} is `{}`: use `covered` and name a test, `watched` and name an observer only, \
-             or `later` and say what it waits for",
+            "E{id:02} is `{}`: use `covered` and name a test, or `tested` while no case of the suite \
+             is for it, `watched` and name an observer only, or `later` and say what it waits for",
             entry.state
         ));
     }
@@ -211,6 +214,8 @@ mod tests {
             ("| E01 | a | b | later | |", "", "use `covered`"),
             ("| E04 | a | b | watched | S7 |", "", "E04 is claimed, and no case names it"),
             ("| E05 | a | b | watched | S7 |", "", "E05 is claimed, and no case names it"),
+            ("| E01 | a | b | tested | `x` |", "fn x() {}", "E01 is `tested` only"),
+            ("| E05 | a | b | tested | S7 |", "", "use `covered`"),
             ("| E125 | a | b | later | x |", "", "E125 is beyond LAST_ID"),
             ("| E01 | a | b | later | reads |", "fn e01_x() {}", "does not name its test"),
             ("| E01 | a | b | done | `x` |", "fn x() {}", "use `covered`"),
