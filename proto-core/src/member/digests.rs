@@ -339,13 +339,14 @@ impl Member {
         voters().any(|said| said.contradicts(this)) && !self.is_of_most(this)
     }
 
-    /// Whether the own snapshot at `position` is disputed, as far as is known, or one before it was
-    /// and no majority vouches for any since: a state that deviates goes on to do so.
+    /// Whether the own snapshot at `position` is in doubt: any that is behind the newest for which a
+    /// majority vouches, once one of those is disputed. A state that deviates may have done so
+    /// before anybody could compare it, and goes on to do so.
     pub(super) fn is_own_disputed(&self, position: Position) -> bool {
         let digests = &self.state.digests;
-        let in_doubt = |own: &&Said| digests.confirmed < own.position && own.position <= position;
-        let mut own = digests.own.iter().filter(in_doubt);
-        own.any(|own| self.is_disputed(own.position, own.digest))
+        let mut in_doubt = digests.own.iter().filter(|own| own.position > digests.confirmed);
+        position > digests.confirmed
+            && in_doubt.any(|own| self.is_disputed(own.position, own.digest))
     }
 
     /// What a member that deviates has stored is not to be begun with, as far as it may deviate.
