@@ -199,8 +199,7 @@ impl<D: Disk> Archive<D> {
         let newest = candidates.newest(&disk, &found, &mut repairs);
         check_beginning(&snapshots, origin.position, newest.is_some())?;
         let (snapshot, service) = newest.map(|(core, service)| (Box::new(core), service)).unzip();
-        let life = next_life(owner, boot, options);
-        boot_copies.store(&disk, &life.boot_epoch)?;
+        let life = begin_life(&disk, owner, (&mut boot_copies, boot), options)?;
         let ground = Ground { origin, history: Arc::new(history.history.clone()) };
         let shared = Arc::new(Shared::new(disk, log, lock, ground, found.end.0));
         let syncer = Syncer {
@@ -374,10 +373,16 @@ fn create_directories<D: Disk>(disk: &D, path: &Path) -> Result<(), ArchiveError
     created.into_iter().rev().try_for_each(|path| sync_parent(disk, path))
 }
 
-/// The life that begins.
-fn next_life(owner: Owner, former: BootEpoch, options: &Options) -> Life {
+/// The life that begins; its boot epoch is durable.
+fn begin_life<D: Disk>(
+    disk: &D,
+    owner: Owner,
+    (copies, former): (&mut Copies<BootEpoch>, BootEpoch),
+    options: &Options,
+) -> Result<Life, ArchiveError> {
     let boot_epoch = BootEpoch(former.0.saturating_add(1).max(options.boot_epoch_min));
-    Life { member: owner.member, incarnation: owner.incarnation, boot_epoch }
+    copies.store(disk, &boot_epoch)?;
+    Ok(Life { member: owner.member, incarnation: owner.incarnation, boot_epoch })
 }
 
 /// Makes the names of all files durable, and that of the directory: a former life may have died

@@ -1,20 +1,22 @@
 //! One member on a desk: the core called directly, one event after the other, with a disk whose
 //! operations complete when the script says so. For cases about a single decision.
 
-use quorate_core::frame::{
-    Body, Checksum, FrameFront, FrameSeed, LOG_VERSION, Level, TermOpen, chain_after,
-};
+use quorate_core::frame::Checksum;
 use quorate_core::message::{HISTORY_LINES_MAX, Incoming, Live, Message, Sender, Stream};
 use quorate_core::{
     Action, Actions, BootEpoch, Chain, Destination, Durability, Duration, Endpoint, Event,
-    FailStop, Incarnation, Instant, Life, Limits, LogTime, Member, MemberConfig, MemberId,
-    OperationId, Outputs, Position, RecoveryEpoch, Role, Term, TermLine, Timing, View, VoteKey,
+    FailStop, Incarnation, Instant, Life, Limits, Member, MemberConfig, MemberId, OperationId,
+    Outputs, Position, RecoveryEpoch, Role, Term, TermLine, Timing, View, VoteKey,
 };
 use quorate_sim::{FrameMark, Place, SimDisk, Stored, Work};
 
 use crate::allocations::{self, Allocated};
 use crate::case::{Failure, check};
 use crate::stage::{GROUP, TAG};
+
+mod pieces;
+
+pub use pieces::{LogPiece, frames, opening, piece};
 
 /// How a desk is set up.
 #[derive(Clone, Debug)]
@@ -83,66 +85,6 @@ pub struct Desk {
     more: Actions,
     options: DeskOptions,
     life: u64,
-}
-
-/// The first frame of a term, as bytes of the log, with where it ends.
-#[derive(Clone, Debug)]
-pub struct LogPiece {
-    /// Where it begins.
-    pub start: Position,
-    /// Where it ends.
-    pub end: Position,
-    /// The bytes.
-    pub bytes: Vec<u8>,
-    /// The chain value behind it.
-    pub chain: Chain,
-}
-
-/// A frame of the log with this body at a position of a term; `chain` is the value before it.
-#[must_use]
-pub fn piece(term: u64, start: Position, chain: Chain, body: &Body, payload: &[u8]) -> LogPiece {
-    let seed = FrameSeed::new(TAG, Term(term), start);
-    let frame = FrameFront::new(seed, body, (payload, &[]));
-    let mut bytes = frame.bytes().to_vec();
-    bytes.extend_from_slice(payload);
-    bytes.resize(bytes.len().next_multiple_of(8), 0);
-    let end = start.plus(bytes.len() as u64);
-    let chain = chain_after(chain, Term(term), start, frame.checksum());
-    LogPiece { start, end, bytes, chain }
-}
-
-/// The opening frame of the term that `line` is about; `previous` is the term before it.
-#[must_use]
-pub fn opening(line: &TermLine, previous: Term) -> LogPiece {
-    let open = TermOpen {
-        term: line.term,
-        previous_term: previous,
-        chain: line.chain,
-        time: LogTime(1),
-        leader: line.leader,
-        recovery_epoch: line.recovery_epoch,
-        log_version: LOG_VERSION,
-        level: Level::Durable,
-    };
-    piece(line.term.0, line.base, line.chain, &Body::TermOpen(open), &[])
-}
-
-/// `count` frames of a term that begins the log: its opening, then timers of the service.
-#[must_use]
-pub fn frames(line: &TermLine, count: usize) -> Vec<LogPiece> {
-    let mut pieces: Vec<LogPiece> = Vec::new();
-    for number in 0..count as u64 {
-        let next = pieces.last().map_or_else(
-            || opening(line, Term(0)),
-            |last| {
-                let time = LogTime(1);
-                let body = Body::Timer { time, timer: number, deadline: time };
-                piece(line.term.0, last.end, last.chain, &body, &[])
-            },
-        );
-        pieces.push(next);
-    }
-    pieces
 }
 
 /// The line of a term that a member leads, in its first life.

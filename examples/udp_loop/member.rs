@@ -14,8 +14,8 @@ use std::time;
 use quorate_codecs::{DATAGRAM_BYTES_MAX, Header, decode, encode_control, encode_data};
 use quorate_core::{
     Action, Actions, Apply, Delivery, Destination, Durability, Endpoint, Event, Instant, Limits,
-    Member, MemberConfig, MemberId, OperationId, Outputs, Position, PositionRange, ReadRefusal,
-    RecoveryEpoch, Sender, Source, Stream, Timing, hash,
+    Member, MemberConfig, MemberId, Message, OperationId, Outputs, Position, PositionRange,
+    ReadRefusal, RecoveryEpoch, Sender, Source, Stream, Timing, hash,
 };
 
 use super::disk::Disk;
@@ -182,11 +182,7 @@ impl Host<'_> {
 
     fn perform(&mut self, action: Action, read: &[u8]) -> Outcome {
         match action {
-            Action::Send { to, message } => {
-                let mut datagram = [0; quorate_codecs::CONTROL_BYTES_MAX];
-                let length = encode_control(&self.header, &message, &mut datagram)?;
-                self.send(to, &datagram[..length]);
-            }
+            Action::Send { to, message } => self.send_control(to, &message)?,
             Action::SendData { to, stream, epoch, range, source, live } => {
                 let slice_bytes = u64::from(self.member.config().limits.slice_bytes);
                 let mut datagram =
@@ -297,6 +293,13 @@ impl Host<'_> {
     }
 
     /// A datagram may be lost, so an error is no more than a loss; in production it is counted.
+    fn send_control(&self, to: Destination, message: &Message) -> Outcome {
+        let mut datagram = [0; quorate_codecs::CONTROL_BYTES_MAX];
+        let length = encode_control(&self.header, message, &mut datagram)?;
+        self.send(to, &datagram[..length]);
+        Ok(())
+    }
+
     fn send(&self, to: Destination, datagram: &[u8]) {
         let to = match to {
             Destination::Member(id) => self.member.endpoint_of(id).unwrap_or_default(),

@@ -1,6 +1,6 @@
 //! The lives of members: starts, refusals to start, stops, and ends.
 
-use quorate_core::{Event, FailStop, MemberConfig, RecoveryEpoch};
+use quorate_core::{Event, FailStop, MemberConfig, Recovered, RecoveryEpoch};
 
 use crate::deviations;
 use crate::dice::ALWAYS;
@@ -8,12 +8,22 @@ use crate::disk::Refusal;
 use crate::faults::Fault;
 use crate::node::{Broken, Node};
 use crate::observers::Observed;
-use crate::report::Mark;
+use crate::report::{Mark, Tally};
 use crate::swarm::{FaultClass, MILLI};
 use crate::world::{GROUP, Occurrence, World};
 
 /// How long a host waits for a member that it has told to stop.
 const STOP_TIMEOUT: u64 = 500 * MILLI;
+
+/// Notes whether a life is the first, and whether it finds a log.
+fn saw_recovered(tally: &mut Tally, recovered: &Recovered) {
+    if recovered.life.boot_epoch.0 > 1 {
+        tally.saw(Mark::Restart);
+    }
+    if recovered.log_end.0 > 0 {
+        tally.saw(Mark::RestartWithLog);
+    }
+}
 
 impl World {
     /// Starts a new life of the member at `node`, if none runs.
@@ -37,12 +47,7 @@ impl World {
             Ok(recovered) => recovered,
             Err(refusal) => return self.refused_to_start(node, refusal),
         };
-        if recovered.life.boot_epoch.0 > 1 {
-            self.tally.saw(Mark::Restart);
-        }
-        if recovered.log_end.0 > 0 {
-            self.tally.saw(Mark::RestartWithLog);
-        }
+        saw_recovered(&mut self.tally, &recovered);
         host.deviation = None;
         if let Some(stored) = host.disk.newest_snapshot().filter(|_| recovered.snapshot.is_some()) {
             self.tally.saw(Mark::RestartWithSnapshot);

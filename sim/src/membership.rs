@@ -97,8 +97,8 @@ impl World {
         })
     }
 
-    /// A machine is to be a member: it comes up, and knows whom to ask. One that was a member before
-    /// gets a directory that is made anew; or not, as operators forget things.
+    /// A machine is to be a member: it comes up, and knows whom to ask. One that was a member
+    /// before gets a directory that is made anew; or not, as operators forget things.
     fn invite(&mut self, node: usize, membership: &Membership) -> NewMember {
         let id = self.nodes[node].id;
         let known = membership.records().iter().map(|record| record.member).collect();

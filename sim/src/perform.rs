@@ -75,23 +75,12 @@ impl World {
             Action::TakeSnapshot { operation, snapshot, pinned } => {
                 self.take_snapshot(node, operation, *snapshot, pinned);
             }
-            Action::ReadSnapshot { operation, position, range } => {
-                self.read_snapshot(node, operation, position, range);
-            }
-            Action::KeepSnapshotPart { operation, manifest, range } => {
-                self.keep_part(node, operation, manifest, range);
-            }
-            Action::CheckSnapshot { operation, manifest } => {
-                self.check_snapshot(node, operation, manifest);
-            }
-            Action::DropSnapshot => self.nodes[node].disk.drop_draft(),
-            Action::DiscardSnapshots { from } => {
-                self.tally.saw(Mark::SnapshotsDiscarded);
-                self.nodes[node].disk.discard_snapshots(from);
-            }
-            Action::InstallSnapshot { operation, manifest } => {
-                self.install_snapshot(node, operation, manifest);
-            }
+            Action::ReadSnapshot { .. }
+            | Action::KeepSnapshotPart { .. }
+            | Action::CheckSnapshot { .. }
+            | Action::DropSnapshot
+            | Action::DiscardSnapshots { .. }
+            | Action::InstallSnapshot { .. } => self.perform_on_snapshots(node, &action),
             Action::Restart => self.restart_in_place(node),
             Action::ReadLog { operation, range } => {
                 self.tally.saw(Mark::ReadLog);
@@ -111,6 +100,30 @@ impl World {
             Action::AnswerRead { .. } => {}
             Action::Notify(notice) => self.hear(notice),
             Action::FailStop(reason) => self.stopped(node, reason),
+        }
+    }
+
+    /// Does what concerns stored snapshots, and those of other members.
+    fn perform_on_snapshots(&mut self, node: usize, action: &Action) {
+        match *action {
+            Action::ReadSnapshot { operation, position, range } => {
+                self.read_snapshot(node, operation, position, range);
+            }
+            Action::KeepSnapshotPart { operation, manifest, range } => {
+                self.keep_part(node, operation, manifest, range);
+            }
+            Action::CheckSnapshot { operation, manifest } => {
+                self.check_snapshot(node, operation, manifest);
+            }
+            Action::DropSnapshot => self.nodes[node].disk.drop_draft(),
+            Action::DiscardSnapshots { from } => {
+                self.tally.saw(Mark::SnapshotsDiscarded);
+                self.nodes[node].disk.discard_snapshots(from);
+            }
+            Action::InstallSnapshot { operation, manifest } => {
+                self.install_snapshot(node, operation, manifest);
+            }
+            _ => {}
         }
     }
 

@@ -1,5 +1,5 @@
-//! The rung `failover`: the leader of a cluster under load is killed again and again. How long until
-//! clients are served again, and whether all that they were answered is there, once.
+//! The rung `failover`: the leader of a cluster under load is killed again and again. How long
+//! until clients are served again, and whether all that they were answered is there, once.
 
 mod audit;
 mod journal;

@@ -7,8 +7,8 @@
 //!
 //! It knows the standard and no message, so it is a second opinion on what the generated flyweights
 //! write and read. Byte orders, arrays, constants, enumerations, sets, composites within
-//! composites, groups within groups, variable data and versions are all there; what is not (included
-//! files, say) is refused by name.
+//! composites, groups within groups, variable data and versions are all there; what is not
+//! (included files, say) is refused by name.
 
 mod decode;
 mod draw;

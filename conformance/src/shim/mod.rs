@@ -23,12 +23,14 @@ mod program;
 mod raw;
 mod subject;
 mod transport;
+mod view_body;
 
-pub use body::{Began, Begin, EventBody, Hello, OperateBody, TurnDone, ViewBody};
+pub use body::{Began, Begin, EventBody, Hello, OperateBody, TurnDone};
 pub use frame::{FRAME_BYTES_MAX, Frame, FrameError};
 pub use program::{ShimExit, run_program};
 pub use raw::{DiskOutcome, DiskRequest, Reader, ServiceCall, ServiceOutcome};
 pub use subject::{Reach, Shim, ShimOptions};
+pub use view_body::ViewBody;
 
 /// The version of the protocol.
 pub const PROTOCOL: u32 = 1;

@@ -8,8 +8,8 @@ use quorate_codecs::{DATAGRAM_BYTES_MAX, Header, decode, encode_control, encode_
 use quorate_core::message::Live;
 use quorate_core::{
     Action, Actions, Apply, Delivery, Destination, Endpoint, Event, GroupTag, Incoming, Instant,
-    Member, Message, Notice, Position, PositionRange, Query, ReadRefusal, Sender, Source, Stream,
-    TransferOutcome,
+    Member, Message, Notice, OperationId, Position, PositionRange, Query, ReadRefusal, Sender,
+    Snapshot, Source, Stream, TransferOutcome,
 };
 use quorate_driver::{
     AppendError, Completion, DatagramPort, LogPort, QueryError, ServiceHost, StoragePort,
@@ -139,7 +139,7 @@ struct ReferenceNode {
     refused: Option<Position>,
     broken: Option<Event<'static>>,
     /// A snapshot that the service did not give.
-    unsaved: Option<quorate_core::OperationId>,
+    unsaved: Option<OperationId>,
     /// What the service said to reads.
     served: VecDeque<(u64, Result<Vec<u8>, ReadRefusal>)>,
     stopped: Option<String>,
@@ -308,15 +308,9 @@ impl ReferenceNode {
                 let peers = peers.into_vec();
                 self.make_durable(StorageRequest::PersistPeers { operation, peers });
             }
-            Action::TakeSnapshot { operation, snapshot, pinned } => match self.service.snapshot() {
-                Ok(service) => self.storage.submit(StorageRequest::StoreSnapshot {
-                    operation,
-                    snapshot,
-                    service,
-                    pinned,
-                }),
-                Err(_) => self.unsaved = Some(operation),
-            },
+            Action::TakeSnapshot { operation, snapshot, pinned } => {
+                self.take_snapshot(operation, snapshot, pinned);
+            }
             Action::ReadSnapshot { .. }
             | Action::KeepSnapshotPart { .. }
             | Action::CheckSnapshot { .. }
@@ -353,6 +347,23 @@ impl ReferenceNode {
                 }
                 TransferOutcome::Refused(refusal) => HandedOver::refused(request, refusal.name()),
             });
+        }
+    }
+
+    fn take_snapshot(
+        &mut self,
+        operation: OperationId,
+        snapshot: Box<Snapshot>,
+        pinned: Option<Position>,
+    ) {
+        match self.service.snapshot() {
+            Ok(service) => self.storage.submit(StorageRequest::StoreSnapshot {
+                operation,
+                snapshot,
+                service,
+                pinned,
+            }),
+            Err(_) => self.unsaved = Some(operation),
         }
     }
 

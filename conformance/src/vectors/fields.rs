@@ -175,11 +175,11 @@ fn levels(message: &Message) -> (&'static str, Value) {
                 "level": level_of(*level), "impaired": boolean(*impaired),
             }),
         ),
-        other => session(other),
+        other => repair_or_snapshot(other),
     }
 }
 
-fn session(message: &Message) -> (&'static str, Value) {
+fn repair_or_snapshot(message: &Message) -> (&'static str, Value) {
     match message {
         Message::Nak { stream, ranges } => (
             "Nak",
@@ -213,6 +213,12 @@ fn session(message: &Message) -> (&'static str, Value) {
                 "serviceBytes": number(*service_bytes), "digest": number(*digest),
             }),
         ),
+        other => session(other),
+    }
+}
+
+fn session(message: &Message) -> (&'static str, Value) {
+    match message {
         Message::Connect { connection, session, ingress_start, unanswered } => (
             "Connect",
             json!({

@@ -11,44 +11,20 @@ use crate::observers::find_from_end;
 use crate::report::{Mark, Tally};
 
 mod damage;
+mod frame_mark;
 mod image;
 mod members;
 mod snapshots;
 mod work;
 
 pub use damage::{Damage, Refusal};
+pub use frame_mark::FrameMark;
 pub use snapshots::Stored;
 pub use work::{Completion, Work};
 
 use damage::LostWrite;
 use image::{Image, SECTOR_BYTES};
 use snapshots::Draft;
-
-/// A whole, valid frame of a log.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct FrameMark {
-    /// Where it begins.
-    pub start: Position,
-    /// Where the next begins.
-    pub end: Position,
-    /// The term that owns it.
-    pub term: Term,
-    /// Its checksum.
-    pub checksum: u32,
-    /// The chain value behind it.
-    pub chain: Chain,
-    /// Its cluster time.
-    pub time: LogTime,
-}
-
-impl FrameMark {
-    /// One that stands for all frames before `point`, where nobody knows them any more.
-    #[must_use]
-    pub const fn all_before(point: SnapshotPoint) -> Self {
-        let (start, end) = (Position::ZERO, point.position);
-        Self { start, end, term: point.term, checksum: 0, chain: point.chain, time: point.time }
-    }
-}
 
 /// Kinds of records that are kept in two copies: vote, history, peers, boot epoch, origin.
 const RECORD_KINDS: usize = 5;

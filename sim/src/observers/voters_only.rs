@@ -1,6 +1,6 @@
 //! S22 and S23: all lives of a group go by what it was formed with and by what its log says; who is
-//! a member changes by one change at a time, in two phases where voters change, and by a leader that
-//! has committed in its term; and who leads has the durable votes of a quorum.
+//! a member changes by one change at a time, in two phases where voters change, and by a leader
+//! that has committed in its term; and who leads has the durable votes of a quorum.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -159,10 +159,11 @@ impl Observer for VotersOnly {
             Observed::Acting(Action::Notify(Notice::Removed { .. })) => {
                 self.removed.insert(scene.member);
             }
-            Observed::Acting(Action::Send { message, .. })
-                // In round zero nobody stands: who has no vote asks what others have.
-                if matches!(message, Message::Canvass { round: 1.., .. } | Message::RequestVote { .. }) =>
-            {
+            // In round zero nobody stands: who has no vote asks what others have.
+            Observed::Acting(Action::Send {
+                message: Message::Canvass { round: 1.., .. } | Message::RequestVote { .. },
+                ..
+            }) => {
                 self.stands(scene, violations);
             }
             Observed::Durable(Work::Vote(vote)) => self.voted(scene.member, *vote),

@@ -21,6 +21,23 @@ pub(super) struct WorldsApart {
 /// A member that no group has.
 const STRANGER: MemberId = MemberId(60_000);
 
+/// Whether a member that says this promises something.
+const fn promises(content: &Incoming<'_>) -> bool {
+    matches!(
+        content,
+        Incoming::Control(
+            Message::Canvass { .. }
+                | Message::CanvassReply { .. }
+                | Message::RequestVote { .. }
+                | Message::Ballot { .. }
+                | Message::LevelGrant { .. }
+                | Message::Acknowledge { .. }
+                | Message::Holding { .. }
+                | Message::Impaired { .. }
+        )
+    )
+}
+
 impl Default for WorldsApart {
     fn default() -> Self {
         Self { heard: ByMember::default(), one_in: 4_096 }
@@ -53,20 +70,7 @@ impl WorldsApart {
         }
         let known = self.heard.get(scene.member)?.get(member).copied()?;
         // A newer directory is heard where it promises nothing.
-        let promises = matches!(
-            content,
-            Incoming::Control(
-                Message::Canvass { .. }
-                    | Message::CanvassReply { .. }
-                    | Message::RequestVote { .. }
-                    | Message::Ballot { .. }
-                    | Message::LevelGrant { .. }
-                    | Message::Acknowledge { .. }
-                    | Message::Holding { .. }
-                    | Message::Impaired { .. }
-            )
-        );
-        let other = match promises {
+        let other = match promises(content) {
             true => Incarnation(incarnation.0 + 1),
             false => Incarnation(0),
         };

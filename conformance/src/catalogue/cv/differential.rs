@@ -4,6 +4,7 @@ use quorate_codecs::{DecodeError, HEADER_BYTES, decode};
 use quorate_core::frame::Body;
 use quorate_core::hash::mix;
 use quorate_core::message::Incoming;
+use quorate_core::{LogTime, SessionId};
 use quorate_sim::Dice;
 use serde_json::{Value as Json, json};
 
@@ -211,18 +212,12 @@ fn frame_says(body: &Body) -> (&'static str, Json) {
                 "session": text(session.0), "time": text(time.0), "reason": format!("{reason:?}"),
             }),
         ),
-        Body::Message { session, sequence, time } => (
-            "Message",
-            json!({
-                "session": text(session.0), "sequence": text(*sequence), "time": text(time.0),
-            }),
-        ),
-        Body::SafeMessage { session, sequence, time } => (
-            "SafeMessage",
-            json!({
-                "session": text(session.0), "sequence": text(*sequence), "time": text(time.0),
-            }),
-        ),
+        Body::Message { session, sequence, time } => {
+            ("Message", message_says(*session, *sequence, *time))
+        }
+        Body::SafeMessage { session, sequence, time } => {
+            ("SafeMessage", message_says(*session, *sequence, *time))
+        }
         Body::Timer { time, timer, deadline } => (
             "Timer",
             json!({ "time": text(time.0), "timer": text(*timer), "deadline": text(deadline.0) }),
@@ -248,6 +243,14 @@ fn frame_says(body: &Body) -> (&'static str, Json) {
             }),
         ),
     }
+}
+
+/// What a message's body says, whatever it asks for.
+fn message_says(session: SessionId, sequence: u64, time: LogTime) -> Json {
+    json!({
+        "session": session.0.to_string(), "sequence": sequence.to_string(),
+        "time": time.0.to_string(),
+    })
 }
 
 /// Messages of one drawn schema, as they are and damaged, for both decoders.

@@ -164,8 +164,8 @@ pub(super) const CASES: &[Case] = &[
         "DF-17",
         "total loss of power",
         "When the power of all members fails at once and every disk loses what was not synced, no \
-         answered message is lost and none is applied twice. A volatile group loses nothing that was \
-         safe, and what it loses lies where its tool says, before it goes on.",
+         answered message is lost and none is applied twice. A volatile group loses nothing that \
+         was safe, and what it loses lies where its tool says, before it goes on.",
         df_17,
     )
     .quick()
