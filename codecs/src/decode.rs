@@ -92,9 +92,10 @@ fn control(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError> {
         | wire::CampaignDecoder::TEMPLATE_ID
         | wire::HistoryRequestDecoder::TEMPLATE_ID
         | wire::HistoryDecoder::TEMPLATE_ID
-        | wire::AcknowledgeDecoder::TEMPLATE_ID
-        | wire::ApplicationDecoder::TEMPLATE_ID
         | wire::RemovedDecoder::TEMPLATE_ID => leadership(header, body),
+        wire::AcknowledgeDecoder::TEMPLATE_ID | wire::ApplicationDecoder::TEMPLATE_ID => {
+            progress(header, body)
+        }
         wire::NakDecoder::TEMPLATE_ID
         | wire::UnavailableDecoder::TEMPLATE_ID
         | wire::SnapshotRequestDecoder::TEMPLATE_ID
@@ -196,6 +197,13 @@ fn leadership(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError
                 incarnation: Incarnation(read.incarnation()),
             }
         }
+        _ => return Err(DecodeError::Template),
+    })
+}
+
+/// How far a member has the leader's log.
+fn progress(header: MessageHeader, body: &[u8]) -> Result<Message, DecodeError> {
+    Ok(match header.template_id {
         wire::ApplicationDecoder::TEMPLATE_ID => {
             let read = wrap!(ApplicationDecoder, header, body);
             Message::Application {

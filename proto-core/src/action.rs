@@ -150,9 +150,10 @@ pub enum Action {
     },
     /// Forget the bytes that were kept. Nothing is reported.
     DropSnapshot,
-    /// Remove all stored snapshots that stand here or behind it, durably, and take in no other: this
-    /// member's state deviates from that of the others, and a later life is to begin before. It is
-    /// asked for right before the member is inert. Nothing is reported, and a crash may undo it.
+    /// Remove all stored snapshots that stand here or behind it, durably, and take in no other:
+    /// this member's state deviates from that of the others, and a later life is to begin before.
+    /// It is asked for right before the member is inert. Nothing is reported, and a crash may undo
+    /// it.
     DiscardSnapshots {
         /// The first position that is not to be begun with.
         from: Position,

@@ -13,6 +13,7 @@ pub mod client;
 pub mod config;
 mod counters;
 pub mod event;
+mod fail_stop;
 pub mod frame;
 pub mod hash;
 pub mod identity;

@@ -15,8 +15,8 @@
 //! | … | records |
 //! | … | removed members: member (2), zeros (2), incarnation (4) each, the last removed last |
 //!
-//! A **record** is the member (2), its role (1), its halves (1: bit 0 outgoing, bit 1 incoming), the
-//! least incarnation that counts (4), machine and zone (4 each), where the members reach it and
+//! A **record** is the member (2), its role (1), its halves (1: bit 0 outgoing, bit 1 incoming),
+//! the least incarnation that counts (4), machine and zone (4 each), where the members reach it and
 //! where clients do (18 each), zeros (4). An address of zeros is none.
 
 mod change;

@@ -452,8 +452,8 @@ pub enum ConnectOutcome {
         /// Nanoseconds to wait.
         nanos: u64,
     },
-    /// Nobody leads, and the member hears too few others for somebody to be elected (E69): nothing is
-    /// committed until more of them are back. Ask another, or again after a while.
+    /// Nobody leads, and the member hears too few others for somebody to be elected (E69): nothing
+    /// is committed until more of them are back. Ask another, or again after a while.
     NoQuorum {
         /// Nanoseconds to wait.
         nanos: u64,

@@ -15,7 +15,7 @@
 //! | 44 | 4 | sessions |
 //! | 48 | 4 | timers |
 //! | 52 | 4 | readmitted lives |
-//! | 56 | … | lines, sessions, timers and lives, by rising term, id, number and member; the members |
+//! | 56 | … | lines, sessions, timers, lives, by rising term, id, number and member; the members |
 //!
 //! A **line** is one that owns bytes before the position, which all members have alike: term, base,
 //! chain, the leader's boot epoch (8 bytes each), its incarnation, the recovery epoch (4 each), the

@@ -64,8 +64,8 @@ impl ClientConfig {
 pub struct ClientTiming {
     /// How long an unanswered connect waits before it is sent again.
     pub connect_retry: Duration,
-    /// How many times one member is asked before the next one is; one that did not answer last time,
-    /// or has just fallen silent as the server, only once.
+    /// How many times one member is asked before the next one is; one that did not answer last
+    /// time, or has just fallen silent as the server, only once.
     pub tries_per_member: u32,
     /// How long the server may be silent before the client connects anew, to it first. No sooner
     /// than the members' shortest election time-out somebody else can lead.

@@ -315,13 +315,7 @@ impl Body {
                 Self::SnapshotMark { time: LogTime(read.time()), cause: read.cause().into() }
             }
             ReadmissionDecoder::TEMPLATE_ID => {
-                let read = ReadmissionDecoder::wrap(block, length, version).map_err(bad)?;
-                let life = Life {
-                    member: MemberId(read.member()),
-                    incarnation: Incarnation(read.incarnation()),
-                    boot_epoch: BootEpoch(read.boot_epoch()),
-                };
-                Self::Readmission { time: LogTime(read.time()), life }
+                Self::readmission(block, length, version).map_err(bad)?
             }
             MembershipDecoder::TEMPLATE_ID => {
                 let read = MembershipDecoder::wrap(block, length, version).map_err(bad)?;
@@ -346,6 +340,16 @@ impl Body {
             sequence: read.sequence(),
             time: LogTime(read.time()),
         })
+    }
+
+    fn readmission(block: &[u8], length: u16, version: u16) -> Result<Self, Malformed> {
+        let read = ReadmissionDecoder::wrap(block, length, version)?;
+        let life = Life {
+            member: MemberId(read.member()),
+            incarnation: Incarnation(read.incarnation()),
+            boot_epoch: BootEpoch(read.boot_epoch()),
+        };
+        Ok(Self::Readmission { time: LogTime(read.time()), life })
     }
 
     /// The cluster time that the frame was stamped with.

@@ -174,8 +174,8 @@ impl Member {
         self.state.members.position()
     }
 
-    /// The membership that a cut of the log would bring back, and the end of its frame; nothing once
-    /// the present one is known to be committed.
+    /// The membership that a cut of the log would bring back, and the end of its frame; nothing
+    /// once the present one is known to be committed.
     #[must_use]
     pub const fn former_membership(&self) -> Option<(Position, &Membership)> {
         match &self.state.members.previous {
