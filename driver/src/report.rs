@@ -175,6 +175,13 @@ fn report_snapshots(member: u16, notice: &Notice) {
         Notice::SnapshotFailed { position } => {
             tracing::warn!(member, position = position.0, "snapshot failed");
         }
+        _ => report_others_snapshots(member, notice),
+    }
+}
+
+/// The same of snapshots of other members.
+fn report_others_snapshots(member: u16, notice: &Notice) {
+    match *notice {
         Notice::SnapshotFetchBegun { position, bytes, from } => {
             let (position, from) = (position.0, from.0);
             tracing::info!(

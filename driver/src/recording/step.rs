@@ -4,8 +4,8 @@ use core::fmt;
 
 use quorate_codecs::{DecodeError, decode};
 use quorate_core::{
-    Endpoint, Event, GroupTag, Instant, LogTime, MemberId, Outputs, Position, SessionId,
-    SnapshotManifest,
+    Endpoint, Event, GroupTag, Instant, LogTime, MemberId, OperationId, Outputs, Position,
+    SessionId, SnapshotManifest,
 };
 
 use super::changes;
@@ -156,25 +156,17 @@ pub(super) fn write_event(hash: u64, now: Instant, event: &Event<'_>, out: &mut 
         }
         Event::LogRead { operation, bytes } => {
             front(LOG_READ);
-            out.operation(*operation);
-            out.bytes(bytes);
+            write_bytes_of(*operation, bytes, out);
         }
         Event::SnapshotRead { operation, manifest, bytes } => {
             front(SNAPSHOT_READ);
             out.operation(*operation);
-            out.u8(u8::from(manifest.is_some()));
-            if let Some(SnapshotManifest { point, core_bytes, service_bytes, digest }) = manifest {
-                out.point(*point);
-                for number in [*core_bytes, *service_bytes, *digest] {
-                    out.u64(number);
-                }
-            }
+            write_manifest(manifest.as_ref(), out);
             out.bytes(bytes);
         }
         Event::SnapshotWhole { operation, core } => {
             front(SNAPSHOT_WHOLE);
-            out.operation(*operation);
-            out.bytes(core);
+            write_bytes_of(*operation, core, out);
         }
         Event::StorageFull { position } => {
             front(STORAGE_FULL);
@@ -200,6 +192,22 @@ fn write_transfer(request: u64, target: Option<MemberId>, out: &mut Writer) {
     out.u64(request);
     out.u8(u8::from(target.is_some()));
     out.u16(target.map_or(0, |target| target.0));
+}
+
+/// Writes what `operation` has read.
+fn write_bytes_of(operation: OperationId, bytes: &[u8], out: &mut Writer) {
+    out.operation(operation);
+    out.bytes(bytes);
+}
+
+fn write_manifest(manifest: Option<&SnapshotManifest>, out: &mut Writer) {
+    out.u8(u8::from(manifest.is_some()));
+    if let Some(SnapshotManifest { point, core_bytes, service_bytes, digest }) = manifest {
+        out.point(*point);
+        for number in [*core_bytes, *service_bytes, *digest] {
+            out.u64(number);
+        }
+    }
 }
 
 fn write_outputs(through: Position, outputs: &Outputs, out: &mut Writer) {
@@ -256,14 +264,7 @@ pub(super) fn read<'a>(
         }
         TAKE_SNAPSHOT => Input::Event(Event::TakeSnapshot),
         SNAPSHOT_FAILED => Input::Event(Event::SnapshotFailed { operation: fields.operation()? }),
-        SNAPSHOT_READ => {
-            let operation = fields.operation()?;
-            let manifest = match fields.u8()? {
-                0 => None,
-                _ => Some(read_manifest(fields)?),
-            };
-            Input::Event(Event::SnapshotRead { operation, manifest, bytes: fields.rest() })
-        }
+        SNAPSHOT_READ => Input::Event(read_snapshot(fields)?),
         SNAPSHOT_WHOLE => {
             let operation = fields.operation()?;
             Input::Event(Event::SnapshotWhole { operation, core: fields.rest() })
@@ -279,6 +280,15 @@ pub(super) fn read<'a>(
         _ => return None,
     };
     fields.0.is_empty().then_some(Step { number, now, hash_before, input })
+}
+
+fn read_snapshot<'a>(fields: &mut Reader<'a>) -> Option<Event<'a>> {
+    let operation = fields.operation()?;
+    let manifest = match fields.u8()? {
+        0 => None,
+        _ => Some(read_manifest(fields)?),
+    };
+    Some(Event::SnapshotRead { operation, manifest, bytes: fields.rest() })
 }
 
 fn read_manifest(fields: &mut Reader<'_>) -> Option<SnapshotManifest> {
