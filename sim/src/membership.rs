@@ -170,13 +170,13 @@ impl World {
 
     /// In calm: who is a member when no change is under way any more.
     pub(crate) fn settled_members(&self) -> Option<Membership> {
-        let settled = self.nodes.iter().filter_map(|host| {
+        let mut settled = self.nodes.iter().filter_map(|host| {
             let core = host.member.as_ref()?;
             let is_settled = !core.membership().is_joint()
                 && core.membership_position() <= host.view.commit
                 && core.is_voter();
             (host.view.serving && is_settled).then_some(core.membership())
         });
-        settled.last().cloned()
+        settled.next_back().cloned()
     }
 }

@@ -59,19 +59,16 @@ impl World {
         };
         let (_, level) = host.reading.under_way.swap_remove(at);
         let key = host.key;
-        match outcome {
-            Ok(answer) => {
-                self.tally.saw(match level {
-                    ReadLevel::Linearizable => Mark::ReadLinearizable,
-                    ReadLevel::Lease => Mark::ReadByLease,
-                    ReadLevel::Session { .. } => Mark::ReadOfSession,
-                    ReadLevel::Stale { .. } => Mark::ReadStale,
-                });
-                let read = Observed::Read { key, number, answer: &answer };
-                self.watch.show(&self.nodes, self.now, 0, read);
-            }
-            // It has changed nothing, so nothing follows.
-            Err(_) => {}
+        // One that was refused has changed nothing, so nothing follows.
+        if let Ok(answer) = outcome {
+            self.tally.saw(match level {
+                ReadLevel::Linearizable => Mark::ReadLinearizable,
+                ReadLevel::Lease => Mark::ReadByLease,
+                ReadLevel::Session { .. } => Mark::ReadOfSession,
+                ReadLevel::Stale { .. } => Mark::ReadStale,
+            });
+            let read = Observed::Read { key, number, answer: &answer };
+            self.watch.show(&self.nodes, self.now, 0, read);
         }
     }
 }

@@ -136,7 +136,7 @@ fn sn18_a_new_group_begins_with_a_backup_and_hears_nothing_of_the_old_one() {
     // The third member of the new group begins with the same backup, where its own was.
     drop(stays);
     let (config, third) = self::moved(&configs[follower], directory.path(), "new-third");
-    told(&restore(&file, &[config.clone()], &["--json"]));
+    told(&restore(&file, core::slice::from_ref(&config), &["--json"]));
     let _third = start(&config);
     let all: Vec<PathBuf> = new_data.into_iter().chain([third]).collect();
     digest(&status(&all, all_have(LINES[0] + LINES[2])));

@@ -235,7 +235,7 @@ impl<'a> HistoryLinesEncoder<'a> {
         }
         let (size, rest) = bytes.split_first_chunk_mut()?;
         *size = HistoryLinesSize { block_length: 48, num_in_group: count }.encode();
-        let (entries, _) = rest.split_at_mut_checked(usize::from(count) * 48)?;
+        let (entries, _) = rest.split_at_mut_checked(usize::from(count) * Self::ENTRY_LENGTH)?;
         entries.fill(0);
         Some(Self { entries })
     }

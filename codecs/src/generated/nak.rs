@@ -163,7 +163,7 @@ impl<'a> NakRangesEncoder<'a> {
         }
         let (size, rest) = bytes.split_first_chunk_mut()?;
         *size = NakRangesSize { block_length: 24, num_in_group: count }.encode();
-        let (entries, _) = rest.split_at_mut_checked(usize::from(count) * 24)?;
+        let (entries, _) = rest.split_at_mut_checked(usize::from(count) * Self::ENTRY_LENGTH)?;
         entries.fill(0);
         Some(Self { entries })
     }

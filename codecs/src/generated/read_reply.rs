@@ -187,7 +187,7 @@ impl<'a> ReadReplyPayloadEncoder<'a> {
         }
         let (size, rest) = bytes.split_first_chunk_mut()?;
         *size = ReadPayloadSize { block_length: 1, num_in_group: count }.encode();
-        let (entries, _) = rest.split_at_mut_checked(usize::from(count) * 1)?;
+        let (entries, _) = rest.split_at_mut_checked(usize::from(count) * Self::ENTRY_LENGTH)?;
         entries.fill(0);
         Some(Self { entries })
     }

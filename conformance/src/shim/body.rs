@@ -286,7 +286,7 @@ impl Begin {
         } = recovered;
         let recovered = RecoveredBody {
             opened: opened.map(|(term, level)| (term.0, super::found::code(level))),
-            memberships: memberships.iter().map(|it| super::found::members_body(it)).collect(),
+            memberships: memberships.iter().map(super::found::members_body).collect(),
             life: LifeBody::from(life),
             vote: VoteBody::from(vote),
             history: lines(history),

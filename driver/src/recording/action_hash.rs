@@ -116,11 +116,9 @@ impl ActionHash {
             Action::ReadLog { operation, range } => {
                 (READ, operation, range).hash(&mut self.hasher);
             }
-            Action::Apply(Apply { delivery, .. }) => {
-                if let Delivery::Message { payload, source, .. } = *delivery {
-                    self.message(member, payload, source, read);
-                }
-            }
+            Action::Apply(Apply {
+                delivery: Delivery::Message { payload, source, .. }, ..
+            }) => self.message(member, *payload, *source, read),
             // Beyond all ports: hashed above.
             _ => {}
         }

@@ -339,8 +339,8 @@ impl Member {
         voters().any(|said| said.contradicts(this)) && !self.is_of_most(this)
     }
 
-    /// Whether the own snapshot at `position` is in doubt: any that is behind the newest for which a
-    /// majority vouches, once one of those is disputed. A state that deviates may have done so
+    /// Whether the own snapshot at `position` is in doubt: any that is behind the newest for which
+    /// a majority vouches, once one of those is disputed. A state that deviates may have done so
     /// before anybody could compare it, and goes on to do so.
     pub(super) fn is_own_disputed(&self, position: Position) -> bool {
         let digests = &self.state.digests;

@@ -16,7 +16,7 @@ impl Member {
     /// A member that has no vote and hears no leader asks those it knows what they have: the leader
     /// may be one that it has never heard of, and only the log says who is a member. A voter finds
     /// out by its canvass, which it is refused (rule 8).
-    pub(super) fn ask_around(&mut self, actions: &mut Actions) {
+    pub(super) fn ask_around(&self, actions: &mut Actions) {
         let members = &self.state.members;
         if members.is_voter() || members.removed_at.is_some() || self.is_applicant() {
             return;

@@ -405,7 +405,7 @@ impl<'a> OrderItemsEncoder<'a> {
         }
         let (size, rest) = bytes.split_first_chunk_mut()?;
         *size = GroupSize { block_length: 6, num_in_group: count }.encode();
-        let (entries, rest) = rest.split_at_mut_checked(usize::from(count) * 6)?;
+        let (entries, rest) = rest.split_at_mut_checked(usize::from(count) * Self::ENTRY_LENGTH)?;
         entries.fill(0);
         Some(Self { entries, rest })
     }
@@ -470,7 +470,7 @@ impl<'a> OrderNotesEncoder<'a> {
         }
         let (size, rest) = bytes.split_first_chunk_mut()?;
         *size = GroupSize { block_length: 8, num_in_group: count }.encode();
-        let (entries, _) = rest.split_at_mut_checked(usize::from(count) * 8)?;
+        let (entries, _) = rest.split_at_mut_checked(usize::from(count) * Self::ENTRY_LENGTH)?;
         entries.fill(0);
         Some(Self { entries })
     }

@@ -255,7 +255,7 @@ impl<'a> OrderItemsEncoder<'a> {
         }
         let (size, rest) = bytes.split_first_chunk_mut()?;
         *size = GroupSize { block_length: 4, num_in_group: count }.encode();
-        let (entries, _) = rest.split_at_mut_checked(usize::from(count) * 4)?;
+        let (entries, _) = rest.split_at_mut_checked(usize::from(count) * Self::ENTRY_LENGTH)?;
         entries.fill(0);
         Some(Self { entries })
     }

@@ -136,7 +136,7 @@ impl Former {
             let same = archive.take_service_state().as_ref() == Some(&self.service);
             check(same, || format!("member {member} begins with another state of its service"))?;
             let view = self.begin(member, &recovered)?;
-            let (known, _) = first.get_or_insert((recovered.clone(), view));
+            let (known, _) = first.get_or_insert_with(|| (recovered.clone(), view));
             let level = Recovered { life: known.life, ..recovered } == *known;
             check(level, || format!("member {member} is not level with the first"))?;
         }

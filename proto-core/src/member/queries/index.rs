@@ -37,7 +37,7 @@ impl Member {
 
     pub(super) fn take_index(&mut self, number: u64, index: Position) {
         let queries = &mut self.state.queries;
-        if !queries.asked.is_some_and(|(asked, _)| number <= asked) {
+        if queries.asked.is_none_or(|(asked, _)| number > asked) {
             self.counters.datagrams_ignored += 1;
             return;
         }

@@ -180,13 +180,13 @@ fn e99_an_index_that_was_said_to_a_former_life_is_none() {
     let (mut cluster, leader, others) = three();
     let follower = others[0];
     let number = |cluster: &Cluster| {
-        let asked = cluster.queue.iter().filter_map(|(_, _, _, datagram)| match datagram {
+        let mut asked = cluster.queue.iter().filter_map(|(_, _, _, datagram)| match datagram {
             super::cluster::Datagram::Control(Message::ReadIndexRequest { number }) => {
                 Some(*number)
             }
             _ => None,
         });
-        asked.last().expect("it has asked")
+        asked.next_back().expect("it has asked")
     };
     cluster.read(follower, 1, LINEARIZABLE);
     let first = number(&cluster);
@@ -363,7 +363,7 @@ fn e103_a_bound_voter_gives_no_vote_even_in_a_term_that_it_has_heard_of() {
     assert_eq!(cluster.member(voter).view().term, term);
     cluster.say(other, voter, Message::RequestVote { term, key });
     assert_eq!(cluster.member(voter).view().vote.granted_to, None);
-    cluster.now = cluster.now + cluster.timing.election_timeout_min;
+    cluster.now += cluster.timing.election_timeout_min;
     cluster.say(other, voter, Message::RequestVote { term, key });
     assert_eq!(cluster.member(voter).view().vote.granted_to, Some(id(other)));
 }

@@ -83,7 +83,7 @@ return None;
 }}
 let (size, rest) = bytes.split_first_chunk_mut()?;
 *size = {dimension} {{ block_length: {length}, num_in_group: count }}.encode();
-let (entries, {rest}) = rest.split_at_mut_checked(usize::from(count) * {length})?;
+let (entries, {rest}) = rest.split_at_mut_checked(usize::from(count) * Self::ENTRY_LENGTH)?;
 entries.fill(0);
 Some(Self {{ entries, {rest_member} }})
 }}
