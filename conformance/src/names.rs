@@ -188,6 +188,11 @@ macro_rules! cases {
         $crate::case_test!($subject, cl_24, "CL-24");
         $crate::case_test!($subject, cl_25, "CL-25");
         $crate::case_test!($subject, cl_26, "CL-26");
+        $crate::case_test!($subject, rd_02, "RD-02");
+        $crate::case_test!($subject, rd_04, "RD-04");
+        $crate::case_test!($subject, rd_05, "RD-05");
+        $crate::case_test!($subject, rd_06, "RD-06");
+        $crate::case_test!($subject, rd_10, "RD-10");
         $crate::case_test!($subject, tm_01, "TM-01");
         $crate::case_test!($subject, tm_02, "TM-02");
         $crate::case_test!($subject, tm_03, "TM-03");

@@ -45,3 +45,11 @@ pub(super) const CASES: &[Case] = &[
         rd_10,
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn all_cases_pass() {
+        crate::catalogue::proof::assert_all_pass(super::CASES);
+    }
+}
