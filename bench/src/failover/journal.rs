@@ -106,7 +106,7 @@ impl Watch {
             let Some(killed) = outage.killed else { return };
             outage.longest_gap = outage.longest_gap.max(silence);
             if outage.gone.is_some_and(|gone| sent > gone) {
-                outage.back[client].get_or_insert(now.saturating_duration_since(killed));
+                outage.back[client].get_or_insert_with(|| now.saturating_duration_since(killed));
             }
         });
     }

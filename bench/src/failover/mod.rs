@@ -189,8 +189,11 @@ fn kill_once(
     Ok(leader)
 }
 
+/// A member, and its ledger: how many entries it has, and their digest.
+type OfMember = (MemberId, [u64; 2]);
+
 /// The ledgers of all members, once they have applied equally much, which is all that is committed.
-fn until_equal(cluster: &mut Cluster) -> Result<Vec<(MemberId, [u64; 2])>, Box<dyn Error>> {
+fn until_equal(cluster: &mut Cluster) -> Result<Vec<OfMember>, Box<dyn Error>> {
     cluster.wait_until("all members are level", |cluster| {
         let statuses = cluster.statuses()?;
         let newest = statuses.values().map(|status| status.view("commit")).max();
