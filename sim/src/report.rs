@@ -306,8 +306,9 @@ mod tests {
     fn a_tally_names_what_is_missing() {
         let mut tally = Tally::default();
         assert_eq!(tally.missing(u64::MAX).len(), Mark::ALL.len());
-        // A stop by damage is rare, and those on request are of volatile worlds.
-        assert_eq!(tally.missing(1_000).len(), Mark::ALL.len() - 3);
+        // A stop by damage is rare, those on request are of volatile worlds, and members change, as
+        // services deviate, in worlds of their own.
+        assert_eq!(tally.missing(1_000).len(), Mark::ALL.len() - 8);
         tally.saw(Mark::Kill);
         let mut sum = Tally::default();
         sum.merge(&tally);

@@ -43,7 +43,7 @@ pub(super) fn limits() -> Limits {
         repair_request_bytes_max: 1 << 10,
         repair_budget_bytes: 2 << 10,
         reads_max: 2,
-        read_bytes_max: 512,
+        read_bytes_max: 2 << 10,
         apply_batch_max: 4,
         sessions_max: 2,
         session_window_bytes: 2 << 10,

@@ -27,6 +27,8 @@ fn alike<'a>(
     seed: u64,
 ) -> Result<(Stage<'a>, u16, ClientNumber), Failure> {
     trial.needs(Feature::Snapshots)?;
+    // Whoever drops no snapshots cannot be rid of those that deviate.
+    trial.needs(Feature::Purging)?;
     trial.needs(Feature::VirtualDisk)?;
     let options =
         Options::members(members).limits(|limits| limits.snapshot_interval_bytes = INTERVAL);

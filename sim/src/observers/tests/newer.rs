@@ -88,6 +88,7 @@ fn s13_and_s39_a_leader_that_counts_itself_early() {
     stage.view.commit = Position(64);
     assert_eq!(stage.stepped(), NONE);
     let mut stage = leading(OwnCopy);
+    stage.disk.assign(MemberId(1));
     stage.show(0, Observed::Written { frames: &[mark(1, 7)], bad: None });
     stage.view.commit = Position(64);
     assert_eq!(stage.stepped(), ["S13"]);
