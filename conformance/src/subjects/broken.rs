@@ -300,7 +300,7 @@ mod tests {
         (Mistake::Forgetful, &["CL-25"]),
         (Mistake::Embezzling, &["CL-25"]),
     ];
-    /// They need a socket, which the reference loop has not, or are of the service and not of loops.
+    /// They need a socket, which the reference loop has not, or are of the service.
     const OF_NO_LOOP: [&str; 3] = ["AD-13", "AD-15", "AD-33"];
 
     #[test]
