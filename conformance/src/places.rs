@@ -165,6 +165,11 @@ pub const NOT_ON_REAL_PROCESSES: &[(&str, &str)] = &[
         "the service of the command sets no timers, and how late one may be is less than a busy \
          machine stands still; AD-11 bends the clocks of real members",
     ),
+    (
+        "TM-12",
+        "a group of one tells nobody outside that it leads, and of several another leads before \
+         the stopped one goes on, which AD-27 shows",
+    ),
     ("CV-22", "there is one version of the program"),
     ("RB-10", "eight hours"),
     (

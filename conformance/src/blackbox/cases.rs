@@ -71,7 +71,6 @@ const SCRIPTS: &[(&str, RealCase)] = &[
     ("CL-04", cl_04),
     ("CL-05", shapes::cl_05),
     ("CL-26", crowds::cl_26),
-    ("TM-12", shapes::tm_12),
     ("BI-08", outside::bi_08),
     ("BI-09", outside::bi_09),
     ("BI-11", outside::bi_11),

@@ -150,33 +150,6 @@ pub(super) fn starved_leader(trial: &RealTrial<'_>) -> Verdict {
     counts_up(&mut client)
 }
 
-/// A group of one is stopped for longer than a client may be silent, and goes on in its term, with
-/// its client's session. AD-27 stops the leader of several.
-pub(super) fn tm_12(trial: &RealTrial<'_>) -> Verdict {
-    let mut grounds = trial.grounds(1)?;
-    let alone = grounds.settle()?;
-    let term = grounds.term();
-    let mut client = grounds.client()?;
-    answered_in_turn(&mut grounds, &mut client, 5)?;
-    let by_group = super::can_halt().is_ok();
-    match by_group {
-        true => grounds.halt(alone)?,
-        false => grounds.pause(alone),
-    }
-    send(&mut client, 1)?;
-    grounds.run(Duration::from_secs(trial.times(2, 12, 20)))?;
-    match by_group {
-        true => drop(grounds.set_free(alone)),
-        false => grounds.resume(alone),
-    }
-    let sent = client.sent();
-    grounds.answered(&mut client, sent, PATIENCE)?;
-    answered_in_turn(&mut grounds, &mut client, 5)?;
-    counts_up(&mut client)?;
-    let same = grounds.term() == term && grounds.leader() == Some(alone);
-    check(same, || format!("term {} behind {term}: it did not just go on", grounds.term()))
-}
-
 /// Each datagram between clients and members arrives twice.
 pub(super) fn cl_05(trial: &RealTrial<'_>) -> Verdict {
     let mut grounds = trial.grounds(3)?;
