@@ -33,6 +33,7 @@ mod clock;
 mod deviations;
 mod dice;
 mod disk;
+pub mod explore;
 mod faults;
 mod fetches;
 pub mod findings;

@@ -12,6 +12,8 @@ macro_rules! tell {
     }};
 }
 
+mod exploring;
+
 use core::time::Duration;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -106,6 +108,8 @@ enum Task {
         #[arg(long, default_value_t = 2_000)]
         steps: u64,
     },
+    /// Looks at all that can happen to three members within bounds; fails on a finding
+    Explore(exploring::Options),
     /// Compiles deliberate mistakes in; fails when one is not found, by seeds or by its case
     Mutants {
         /// Seeds until a mutant counts as survivor
@@ -154,6 +158,7 @@ fn main() -> ExitCode {
             told_of(&what, steps, schedule, |story| replay(&story, trace))
         }
         Task::Marks { seeds, steps } => marks(seeds, steps),
+        Task::Explore(options) => exploring::run(&options),
         Task::Mutants { seeds, steps, only, shrink } => hunt(seeds, steps, only, shrink),
     };
     if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }

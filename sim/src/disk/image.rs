@@ -121,6 +121,17 @@ impl Image {
         fates
     }
 
+    /// The power fails, and no dirty unit had reached the medium.
+    pub(super) fn lose_all_dirty(&mut self) {
+        self.cache.clone_from(&self.medium);
+        self.dirty_from = self.cache.len();
+    }
+
+    /// The bytes in the cache and on the medium, and where they may begin to differ.
+    pub(super) fn parts(&self) -> (&[u8], &[u8], usize) {
+        (&self.cache, &self.medium, self.dirty_from)
+    }
+
     /// What a start does behind the end of the log: nothing is left of it, and what no mark vouches
     /// for, from `marked` on, is written again.
     pub(super) fn settle(&mut self, marked: usize, end: usize) {

@@ -10,6 +10,7 @@ use crate::dice::{ALWAYS, Dice};
 use crate::observers::find_from_end;
 use crate::report::{Mark, Tally};
 
+mod choices;
 mod damage;
 mod frame_mark;
 mod image;
