@@ -28,9 +28,10 @@ pub(crate) struct Options {
     /// Datagrams that are lost; `any` for any number
     #[arg(long, default_value = "0", value_parser = losses)]
     losses: Losses,
-    /// Datagrams on one way at a time; the oldest are lost when there are more
-    #[arg(long, default_value_t = 2)]
-    in_flight: usize,
+    /// Datagrams arrive one after the other, before anything but a fault happens; so often ways are
+    /// held up. Without it they arrive in any order
+    #[arg(long)]
+    holds: Option<u8>,
     /// Times that a clock goes on by an election time-out
     #[arg(long, default_value_t = 3)]
     timeouts: u8,
@@ -69,7 +70,7 @@ impl Options {
             crashes: self.crashes,
             late: self.duplicates,
             losses: self.losses.0,
-            in_flight: self.in_flight,
+            holds: self.holds,
             timeouts: self.timeouts,
             ticks: self.ticks,
             changes: u8::from(self.change),

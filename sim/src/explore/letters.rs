@@ -94,10 +94,10 @@ impl Link {
         }
     }
 
-    /// Loses the oldest ones but for the newest `kept`; they may come late, if anything may.
-    pub(super) fn overflow(&mut self, kept: usize, may_be_late: bool) {
-        if let Some(over) = self.queue.len().checked_sub(kept + 1) {
-            self.take(over, may_be_late);
+    /// Loses all; they may come late, if anything may.
+    pub(super) fn lose_all(&mut self, may_be_late: bool) {
+        if let Some(last) = self.queue.len().checked_sub(1) {
+            self.take(last, may_be_late);
         }
     }
 
@@ -161,15 +161,6 @@ mod tests {
         assert_eq!(strict, Link { queue: vec![9], late: vec![] });
         assert_eq!(link.take(1, true), 8);
         assert_eq!(link, Link { queue: vec![9], late: vec![7, 8] });
-    }
-
-    #[test]
-    fn a_way_that_is_full_loses_the_oldest() {
-        let mut link = Link { queue: vec![1, 2, 3], late: vec![] };
-        link.overflow(3, true);
-        assert_eq!(link.queue, [1, 2, 3]);
-        link.overflow(2, true);
-        assert_eq!(link, Link { queue: vec![2, 3], late: vec![1] });
     }
 
     #[test]

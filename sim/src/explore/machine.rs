@@ -43,6 +43,8 @@ pub(super) enum Step {
     Crash(u32),
     /// It comes up.
     Start,
+    /// It does nothing: something happens to what is on its way to it.
+    Pass,
 }
 
 /// A member's machine.
@@ -225,6 +227,7 @@ impl Running {
             Step::Done(at) => self.finish(usize::from(at)),
             Step::Crash(done) => self.lose_power(done),
             Step::Start => self.start(),
+            Step::Pass => {}
         }
     }
 

@@ -13,9 +13,10 @@ pub struct Bounds {
     pub late: u8,
     /// Datagrams that are lost; `None` for any number.
     pub losses: Option<u8>,
-    /// Datagrams on their way from one member to another, at most, behind those that were sent in
-    /// one step: the oldest are lost when there are more.
-    pub in_flight: usize,
+    /// `None`: datagrams arrive in any order that keeps that of each way, and everything else happens
+    /// between any two of them. Else what is on its way arrives before anything but a fault happens,
+    /// way by way; and so often ways are held up, from any moment on, until nothing else is to happen.
+    pub holds: Option<u8>,
     /// Times that a member's clock goes on by an election time-out, or by so much that it takes its
     /// leader for lost.
     pub timeouts: u8,
@@ -38,7 +39,7 @@ impl Default for Bounds {
             crashes: 1,
             late: 0,
             losses: Some(0),
-            in_flight: 2,
+            holds: None,
             timeouts: 3,
             ticks: 1,
             changes: 0,
@@ -60,6 +61,8 @@ impl Bounds {
             ticks: self.ticks,
             changes: self.changes,
             touched: 0,
+            holds: self.holds.unwrap_or(0),
+            held: 0,
         }
     }
 }
@@ -76,10 +79,13 @@ pub(super) struct Left {
     pub(super) ticks: u8,
     pub(super) changes: u8,
     pub(super) touched: u8,
+    pub(super) holds: u8,
+    /// The ways that are held up, a bit for each.
+    pub(super) held: u8,
 }
 
 impl Left {
-    pub(super) const fn bytes(self) -> [u8; 8] {
+    pub(super) const fn bytes(self) -> [u8; 10] {
         [
             self.entries,
             self.crashes,
@@ -89,6 +95,8 @@ impl Left {
             self.ticks,
             self.changes,
             self.touched,
+            self.holds,
+            self.held,
         ]
     }
 

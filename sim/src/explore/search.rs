@@ -172,6 +172,13 @@ impl Explorer {
             Step::Done(_) => "operation of a disk",
             Step::Crash(_) => "crash between steps",
             Step::Start => "start",
+            Step::Pass => "",
+        };
+        let what = match made.way {
+            Way::Lost(_) => "loss",
+            Way::Held(_) => "hold of ways",
+            Way::Freed(_) => "end of a hold",
+            _ => what,
         };
         self.coverage.saw(what);
         match made.way {
@@ -236,6 +243,7 @@ impl Explorer {
                 };
                 format!("takes {:?} of {:?}{how}", letter.body, letter.sender)
             }
+            Step::Pass => format!("nothing, but {:?}", made.way),
             Step::Crash(done) => {
                 let of = locals.summary(state.machines[made.member]).under_way;
                 format!("loses power; of {of} operations done: {done:#b}")

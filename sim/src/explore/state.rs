@@ -27,13 +27,31 @@ impl State {
         for pair in self.links.chunks(2) {
             hash = mix(hash, pair.iter().fold(0, |word, link| word << 32 | u64::from(*link)));
         }
-        mix(hash, u64::from_le_bytes(self.left.bytes()))
+        let left = self.left.bytes();
+        hash = left[..8].iter().fold(0, |word, byte| word << 8 | u64::from(*byte)) ^ mix(hash, 1);
+        mix(hash, u64::from(left[8]) << 8 | u64::from(left[9]))
     }
 }
 
 /// The number of the way from one member to another, by their indices.
 pub(super) const fn link(from: usize, to: usize) -> usize {
     from * (MEMBERS - 1) + if to > from { to - 1 } else { to }
+}
+
+/// The index of who sends on a way.
+const fn sender(way: usize) -> usize {
+    way / (MEMBERS - 1)
+}
+
+/// The index of who receives on a way.
+const fn receiver(way: usize) -> usize {
+    let to = way % (MEMBERS - 1);
+    if to >= sender(way) { to + 1 } else { to }
+}
+
+/// The ways that are so, by the indices of sender and receiver, a bit for each.
+fn ways(are: impl Fn(usize, usize) -> bool) -> u8 {
+    (0..LINKS).filter(|way| are(sender(*way), receiver(*way))).fold(0, |all, way| all | 1 << way)
 }
 
 /// Where a datagram comes from.
@@ -45,6 +63,12 @@ pub(super) enum Way {
     Next(usize, usize),
     /// It comes late.
     Late(usize),
+    /// The first one of this way is lost.
+    Lost(usize),
+    /// These ways are held up, a bit for each.
+    Held(u8),
+    /// This way is free again.
+    Freed(usize),
 }
 
 /// Something that may happen.
@@ -67,6 +91,10 @@ pub(super) struct Tables {
 impl Tables {
     /// All that may happen in `state`, in an order that is always the same.
     pub(super) fn moves(&mut self, state: &State, moves: &mut Vec<Move>) {
+        let first = self.bounds.holds.and_then(|_| self.first_way(state));
+        if self.bounds.holds.is_some() {
+            self.moves_of_ways(state, first, moves);
+        }
         for member in 0..MEMBERS {
             // Who was not touched yet is like the others that were not: the first of them goes first.
             if member > 0 && state.left.touched >> (member - 1) & 1 == 0 {
@@ -74,30 +102,105 @@ impl Tables {
             }
             let mut left = state.left;
             left.touched |= 1 << member;
-            let summary = self.locals.summary(state.machines[member]);
-            if !summary.is_up {
+            let is_up = self.locals.summary(state.machines[member]).is_up;
+            if !is_up && first.is_none() {
                 moves.push(Move { member, step: Step::Start, way: Way::None, left });
+            }
+            if !is_up {
                 continue;
             }
-            self.deliveries(state, member, left, moves);
-            self.own_moves(state, member, left, moves);
+            for from in (0..MEMBERS).filter(|from| *from != member) {
+                let way = link(from, member);
+                if self.bounds.holds.is_none() {
+                    self.deliveries(state, (way, member), left, moves);
+                } else if first == Some(way) {
+                    let step = Step::Take(self.links.get(state.links[way]).queue[0]);
+                    moves.push(Move { member, step, way: Way::Next(way, 0), left });
+                }
+                self.late_deliveries(state, (way, member), left, moves);
+            }
+            self.faults(state, member, left, moves);
+            if first.is_none() {
+                self.own_moves(state, member, left, moves);
+            }
         }
     }
 
-    /// The datagrams that may arrive at `member`.
-    fn deliveries(&mut self, state: &State, member: usize, left: Left, moves: &mut Vec<Move>) {
-        for from in (0..MEMBERS).filter(|from| *from != member) {
-            let number = link(from, member);
-            let on_its_way = self.links.get(state.links[number]);
-            for (at, letter) in on_its_way.queue.iter().enumerate() {
-                let Some(left) = left.lose(at, &self.bounds) else { break };
-                let (step, way) = (Step::Take(*letter), Way::Next(number, at));
-                moves.push(Move { member, step, way, left });
+    /// The way that the next datagram comes from, where they come one after the other.
+    fn first_way(&self, state: &State) -> Option<usize> {
+        (0..LINKS).find(|way| {
+            let is_held = state.left.held >> way & 1 == 1;
+            !is_held && !self.links.get(state.links[*way]).queue.is_empty()
+        })
+    }
+
+    /// What may happen to datagrams where they come one after the other.
+    fn moves_of_ways(&self, state: &State, first: Option<usize>, moves: &mut Vec<Move>) {
+        let (left, step) = (state.left, Step::Pass);
+        let Some(way) = first else {
+            for way in (0..LINKS).filter(|way| left.held >> way & 1 == 1) {
+                let left = Left { held: left.held & !(1 << way), ..left };
+                moves.push(Move { member: 0, step, way: Way::Freed(way), left });
             }
-            if let Some(late) = left.late.checked_sub(1) {
-                let left = Left { late, ..left };
-                let late = on_its_way.late.iter().map(|letter| Step::Take(*letter));
-                moves.extend(late.map(|step| Move { member, step, way: Way::Late(number), left }));
+            return;
+        };
+        let member = receiver(way);
+        if let Some(left) = left.lose(1, &self.bounds) {
+            moves.push(Move { member, step, way: Way::Lost(way), left });
+        }
+        if let Some(holds) = left.holds.checked_sub(1) {
+            let (to, from) = (ways(|_, to| to == member), ways(|from, _| from == sender(way)));
+            let around = |one: usize| ways(move |from, to| from == one || to == one);
+            let mut held = vec![1 << way, to, from, around(member), around(sender(way))];
+            held.dedup();
+            for mask in held {
+                let left = Left { holds, held: left.held | mask, ..left };
+                moves.push(Move { member, step, way: Way::Held(mask), left });
+            }
+        }
+    }
+
+    /// The datagrams of a way that may arrive, whatever else is on its way.
+    fn deliveries(
+        &self,
+        state: &State,
+        (way, member): (usize, usize),
+        left: Left,
+        moves: &mut Vec<Move>,
+    ) {
+        let on_its_way = self.links.get(state.links[way]);
+        for (at, letter) in on_its_way.queue.iter().enumerate() {
+            let Some(left) = left.lose(at, &self.bounds) else { break };
+            let (step, way) = (Step::Take(*letter), Way::Next(way, at));
+            moves.push(Move { member, step, way, left });
+        }
+    }
+
+    /// Those that may arrive late, or once more.
+    fn late_deliveries(
+        &self,
+        state: &State,
+        (way, member): (usize, usize),
+        left: Left,
+        moves: &mut Vec<Move>,
+    ) {
+        let Some(late) = left.late.checked_sub(1) else { return };
+        let left = Left { late, ..left };
+        for letter in &self.links.get(state.links[way]).late {
+            moves.push(Move { member, step: Step::Take(*letter), way: Way::Late(way), left });
+        }
+    }
+
+    /// What may befall `member`, and its disk, at any time.
+    fn faults(&self, state: &State, member: usize, left: Left, moves: &mut Vec<Move>) {
+        let under_way = self.locals.summary(state.machines[member]).under_way;
+        for done in 0..under_way {
+            moves.push(Move { member, step: Step::Done(done), way: Way::None, left });
+        }
+        if let Some(crashes) = left.crashes.checked_sub(1) {
+            let left = Left { crashes, ..left };
+            for done in 0..1 << under_way {
+                moves.push(Move { member, step: Step::Crash(done), way: Way::None, left });
             }
         }
     }
@@ -115,14 +218,6 @@ impl Tables {
         }
         if let Some(ticks) = left.ticks.checked_sub(1).filter(|_| summary.can_tick) {
             add(Step::Tick, Left { ticks, ..left });
-        }
-        for done in 0..summary.under_way {
-            add(Step::Done(done), left);
-        }
-        if let Some(crashes) = left.crashes.checked_sub(1) {
-            for done in 0..1 << summary.under_way {
-                add(Step::Crash(done), Left { crashes, ..left });
-            }
         }
         if summary.role != Role::Leader || !summary.serving {
             return;
@@ -154,32 +249,49 @@ impl Tables {
         }
         let mut next = State { left, ..*state };
         next.machines[member] = outcome.machine;
-        if let Way::Next(number, at) = way {
-            let mut link = self.links.get(state.links[number]).clone();
-            link.take(at, left.late > 0);
-            next.links[number] = self.links.number(&link);
+        match way {
+            Way::Next(number, at) => self.change(&mut next, number, |link| {
+                link.take(at, left.late > 0);
+            }),
+            Way::Lost(number) => self.change(&mut next, number, |link| {
+                link.take(0, left.late > 0);
+            }),
+            Way::None | Way::Late(_) | Way::Held(_) | Way::Freed(_) => {}
         }
-        for to in 0..MEMBERS {
-            let mut sent = outcome.sent.iter().filter(|(of, _)| usize::from(*of) == to).peekable();
-            if sent.peek().is_none() {
-                continue;
-            }
-            let number = link(member, to);
-            let mut link = self.links.get(next.links[number]).clone();
-            // What is sent at once is not lost by that.
-            let burst = sent.map(|(_, letter)| link.send(*letter)).count();
-            link.overflow(self.bounds.in_flight.max(burst), left.late > 0);
-            next.links[number] = self.links.number(&link);
+        for &(to, letter) in &outcome.sent {
+            let number = link(member, usize::from(to));
+            self.change(&mut next, number, |link| link.send(letter));
+        }
+        if self.bounds.holds.is_some() {
+            self.lose_what_meets_nobody(&mut next);
         }
         if left.late == 0 && state.left.late > 0 {
             for number in 0..LINKS {
-                let mut link = self.links.get(next.links[number]).clone();
-                link.late.clear();
-                next.links[number] = self.links.number(&link);
+                self.change(&mut next, number, |link| link.late.clear());
             }
         }
-        let is_other = next.machines != state.machines || next.links != state.links;
+        let is_other = next.machines != state.machines
+            || next.links != state.links
+            || next.left.held != state.left.held;
         is_other.then_some(next)
+    }
+
+    fn change(&mut self, state: &mut State, way: usize, change: impl FnOnce(&mut Link)) {
+        let mut link = self.links.get(state.links[way]).clone();
+        change(&mut link);
+        state.links[way] = self.links.number(&link);
+    }
+
+    /// Where datagrams come one after the other, those to a member that is down are lost, unless
+    /// they are held up.
+    fn lose_what_meets_nobody(&mut self, state: &mut State) {
+        let held = state.left.held;
+        for way in (0..LINKS).filter(|way| held >> way & 1 == 0) {
+            if !self.locals.summary(state.machines[receiver(way)]).is_up {
+                let may_be_late = state.left.late > 0;
+                self.change(state, way, |link| link.lose_all(may_be_late));
+            }
+        }
     }
 }
 
@@ -194,5 +306,7 @@ mod tests {
         let numbers: BTreeSet<usize> =
             ways.filter(|(from, to)| from != to).map(|(from, to)| link(from, to)).collect();
         assert_eq!(numbers, (0..LINKS).collect());
+        assert!((0..LINKS).all(|way| link(sender(way), receiver(way)) == way));
+        assert_eq!(ways(|from, to| from == 0 || to == 0).count_ones(), 4);
     }
 }
