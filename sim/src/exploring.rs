@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use clap::Args;
 use quorate_core::mutant;
-use quorate_sim::explore::{Bounds, Explored, Level, explore};
+use quorate_sim::explore::{Bounds, Explored, FOUND, Level, explore};
 use quorate_sim::mutants;
 
 /// How far an exploration goes.
@@ -50,6 +50,10 @@ pub(crate) struct Options {
     /// Only with mutants compiled in: the mistake with this number
     #[arg(long)]
     mutant: Option<u32>,
+    /// Compiles deliberate mistakes in, and explores with each that has bounds of its own; fails when
+    /// one is not found
+    #[arg(long)]
+    mutants: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -82,15 +86,16 @@ impl Options {
 
 /// Explores; whether all within the bounds was looked at, and no rule is broken.
 pub(crate) fn run(options: &Options) -> bool {
-    if let Some(number) = options.mutant {
-        if !mutants::are_compiled_in() {
-            return super::run_other_build(&std::env::args().skip(1).collect::<Vec<_>>());
-        }
-        if !make_mistake(number) {
-            return false;
-        }
+    if (options.mutants || options.mutant.is_some()) && !mutants::are_compiled_in() {
+        return super::run_other_build(&std::env::args().skip(1).collect::<Vec<_>>());
     }
     super::silence_panics();
+    if options.mutants {
+        return hunt();
+    }
+    if options.mutant.is_some_and(|number| !make_mistake(number)) {
+        return false;
+    }
     let bounds = options.bounds();
     tell!("{} members, {bounds:?}", options.members);
     let begun = Instant::now();
@@ -106,6 +111,32 @@ pub(crate) fn run(options: &Options) -> bool {
     explored.complete
 }
 
+/// Explores with each mistake that is to be found; whether each of them is.
+fn hunt() -> bool {
+    let mut all_found = true;
+    for found in FOUND {
+        if !make_mistake(found.mutant) {
+            return false;
+        }
+        let explored = explore(found.bounds, |_| {});
+        let name = mutant::ALL.iter().find(|known| known.number == found.mutant);
+        let name = name.map_or("unknown", |known| known.name);
+        let (states, number) = (explored.states, found.mutant);
+        match &explored.violation {
+            Some((violation, way)) => {
+                let (rule, steps) = (violation.rule, way.len());
+                tell!("{number:>3} {name:<50} found ({rule}) in {steps} steps, {states} states");
+                all_found &= rule == found.rule;
+            }
+            None => {
+                tell!("{number:>3} {name:<50} SURVIVED {states} states");
+                all_found = false;
+            }
+        }
+    }
+    all_found
+}
+
 #[cfg(quorate_mutants)]
 fn make_mistake(number: u32) -> bool {
     mutant::choose(number);
@@ -118,7 +149,8 @@ fn make_mistake(number: u32) -> bool {
 }
 
 fn print(explored: &Explored, seconds: f64) {
-    let Explored { states, transitions, depth, machines, datagrams, steps, coverage, .. } = explored;
+    let Explored { states, transitions, depth, machines, datagrams, steps, coverage, .. } =
+        explored;
     for (what, count) in &coverage.taken {
         tell!("{count:>14}  {what}");
     }
@@ -127,7 +159,11 @@ fn print(explored: &Explored, seconds: f64) {
     tell!("{:>14}  something is committed first", coverage.commits);
     tell!("{:>14}  a member's log is cut", coverage.cuts);
     tell!("{:>14}  not followed: a term too many", coverage.beyond_terms);
-    tell!("at most {} terms with a leader, {} frames committed", coverage.led_max, coverage.committed_max);
+    tell!(
+        "at most {} terms with a leader, {} frames committed",
+        coverage.led_max,
+        coverage.committed_max
+    );
     tell!(
         "{states} states, {transitions} transitions, depth {depth}; {machines} machines, \
          {datagrams} datagrams, {steps} steps of the core; {seconds:.1} s"

@@ -1,8 +1,8 @@
 //! Machines as they were met, each once, and what comes of each step of each: the core is asked once.
 //! That is what makes an exploration quick: there are far fewer machines than states of all three.
 
-use std::collections::{HashMap, VecDeque};
 use core::hash::BuildHasherDefault;
+use std::collections::{HashMap, VecDeque};
 
 use quorate_core::MemberId;
 use quorate_core::hash::StateHasher;
@@ -12,7 +12,7 @@ use super::machine::{Machine, Step, Turn};
 use super::rules::{Summary, Violation};
 
 /// Machines that are kept in memory; others are made again from what they came of.
-const RESIDENT_MAX: usize = 60_000;
+const RESIDENT_MAX: usize = 400_000;
 
 /// What comes of a step, in numbers.
 #[derive(Clone, Debug)]

@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use quorate_core::hash::StateHasher;
 use quorate_core::{
     Action, Actions, ClientKey, Delivery, Destination, Event, GroupTag, Instant, Limits, Member,
-    MemberConfig, MemberId, MembershipChange, Message, OperationId, Outputs, Position, PositionRange,
-    RecoveryEpoch, Role, Sender, Source, Stream, TimerKind, Timing,
+    MemberConfig, MemberId, MembershipChange, Message, OperationId, Outputs, Position,
+    PositionRange, RecoveryEpoch, Role, Sender, Source, Stream, TimerKind, Timing,
 };
 use quorate_core::{BootEpoch, Durability, Duration, message};
 
@@ -322,7 +322,14 @@ impl Running {
                 }
                 self.post(to, Body::Control(message));
             }
-            Action::SendData { to: Destination::Member(to), stream, epoch, range, source, live } => {
+            Action::SendData {
+                to: Destination::Member(to),
+                stream,
+                epoch,
+                range,
+                source,
+                live,
+            } => {
                 let bytes = self.bytes(stream, range, source, read);
                 self.post_slices(to, (stream, epoch, range.start, live), &bytes);
             }

@@ -18,6 +18,7 @@
 //! Decision 0038 has what is left out, and why nothing is lost by the rest.
 
 mod coverage;
+mod found;
 mod letters;
 mod locals;
 mod machine;
@@ -30,6 +31,7 @@ mod tests;
 mod visited;
 
 pub use coverage::{Coverage, Explored, Level};
+pub use found::{FOUND, Found};
 pub use options::Bounds;
 pub use rules::Violation;
 pub use search::explore;

@@ -3,9 +3,7 @@
 
 use core::any::Any;
 
-use quorate_core::{
-    Chain, ClientKey, Life, MemberId, Message, Position, Role, Term, View, Vote,
-};
+use quorate_core::{Chain, ClientKey, Life, MemberId, Message, Position, Role, Term, View, Vote};
 
 use super::machine::{MEMBERS, Machine};
 use crate::disk::SimDisk;
@@ -32,9 +30,8 @@ pub(super) fn panicked(panic: &(dyn Any + Send)) -> Violation {
 
 /// S10, S40: within a life neither the term nor what is committed or applied falls.
 pub(super) fn falls(before: &View, after: &View) -> Option<Violation> {
-    let falls = after.commit < before.commit
-        || after.applied < before.applied
-        || after.term < before.term;
+    let falls =
+        after.commit < before.commit || after.applied < before.applied || after.term < before.term;
     if !falls {
         return None;
     }
@@ -219,7 +216,8 @@ fn matches_others(all: [&Summary; MEMBERS], changed: usize) -> Option<Violation>
             if let Some(mark) = other.frames.iter().find(same)
                 && mark.chain != frame.chain
             {
-                let text = format!("member {} has {mark:?}, member {} {frame:?}", at + 1, changed + 1);
+                let text =
+                    format!("member {} has {mark:?}, member {} {frame:?}", at + 1, changed + 1);
                 return violation("S5", text);
             }
         }

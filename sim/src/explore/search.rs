@@ -66,7 +66,11 @@ impl Explorer {
         Ok((first, 0))
     }
 
-    fn run(&mut self, first: Met, tell: &mut impl FnMut(&Level)) -> Option<(Violation, Vec<String>)> {
+    fn run(
+        &mut self,
+        first: Met,
+        tell: &mut impl FnMut(&Level),
+    ) -> Option<(Violation, Vec<String>)> {
         let mut met = vec![first];
         while !met.is_empty() {
             let mut next = Vec::new();

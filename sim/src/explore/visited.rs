@@ -72,8 +72,7 @@ impl Visited {
     fn place(&self, fingerprint: u64) -> usize {
         let mask = self.slots.len() - 1;
         let mut place = fingerprint as usize & mask;
-        while self.slots[place] != EMPTY
-            && self.fingerprints.get(self.slots[place]) != fingerprint
+        while self.slots[place] != EMPTY && self.fingerprints.get(self.slots[place]) != fingerprint
         {
             place = (place + 1) & mask;
         }
