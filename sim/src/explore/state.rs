@@ -302,9 +302,9 @@ mod tests {
 
     #[test]
     fn each_way_has_a_number() {
-        let ways = (0..MEMBERS).flat_map(|from| (0..MEMBERS).map(move |to| (from, to)));
+        let pairs = (0..MEMBERS).flat_map(|from| (0..MEMBERS).map(move |to| (from, to)));
         let numbers: BTreeSet<usize> =
-            ways.filter(|(from, to)| from != to).map(|(from, to)| link(from, to)).collect();
+            pairs.filter(|(from, to)| from != to).map(|(from, to)| link(from, to)).collect();
         assert_eq!(numbers, (0..LINKS).collect());
         assert!((0..LINKS).all(|way| link(sender(way), receiver(way)) == way));
         assert_eq!(ways(|from, to| from == 0 || to == 0).count_ones(), 4);
