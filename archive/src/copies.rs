@@ -74,7 +74,7 @@ impl<P: Payload> Copies<P> {
                 .open(&path, Access::Create)
                 .map_err(|error| ArchiveError::io("create", &path, error))?;
             // Votes must go on when the disk is full, so their space is taken now (E48).
-            disk.allocate(&file, bytes)
+            disk.allocate(&file, 0..bytes)
                 .map_err(|error| ArchiveError::space("reserve space for", &path, error))?;
             let record = record::encode(kind, 1, owner, &value.encode());
             write_record(disk, &file, &path, &record)?;

@@ -3,6 +3,7 @@
 
 use core::fmt::Debug;
 use core::num::NonZeroU64;
+use core::ops::Range;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -58,11 +59,13 @@ pub trait Disk: Clone + Debug + Send + Sync + 'static {
     /// Those of the file system. After one nothing is known about what was written (E43).
     fn sync(&self, file: &Self::File) -> io::Result<()>;
 
-    /// Makes a file at least `bytes` long and reserves the space for it; new bytes are zero.
+    /// Reserves the space for a range of bytes of a file, and makes it at least so long that they
+    /// are within; new bytes are zero. What lies before the range is not looked at: file systems in
+    /// memory go through all pages that they are asked for, those that they have as well.
     ///
     /// # Errors
     /// Those of the file system, [`io::ErrorKind::StorageFull`] among them.
-    fn allocate(&self, file: &Self::File, bytes: u64) -> io::Result<()>;
+    fn allocate(&self, file: &Self::File, range: Range<u64>) -> io::Result<()>;
 
     /// The length of a file.
     ///
@@ -154,8 +157,12 @@ impl Disk for RealDisk {
         file.sync_data()
     }
 
-    fn allocate(&self, file: &File, bytes: u64) -> io::Result<()> {
-        let reserve = || rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes);
+    fn allocate(&self, file: &File, range: Range<u64>) -> io::Result<()> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        let (mode, bytes) = (FallocateFlags::empty(), range.end - range.start);
+        let reserve = || rustix::fs::fallocate(file, mode, range.start, bytes);
         // A signal is no reason to give up: of some file systems it ends the call.
         match rustix::io::retry_on_intr(reserve) {
             Ok(()) => Ok(()),
@@ -163,8 +170,8 @@ impl Disk for RealDisk {
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
                 let zeros = [0; 64 << 10];
                 let mut at = file.metadata()?.len();
-                while at < bytes {
-                    let length = (bytes - at).min(zeros.len() as u64) as usize;
+                while at < range.end {
+                    let length = (range.end - at).min(zeros.len() as u64) as usize;
                     file.write_all_at(&zeros[..length], at)?;
                     at += length as u64;
                 }

@@ -79,7 +79,7 @@ impl<D: Disk> Draft<D> {
         };
         let whole = self.manifest.file_bytes().unwrap_or(u64::MAX);
         let to = end.max(reserved.saturating_add(RESERVE_BYTES)).min(whole);
-        let taken = self.disk.allocate(&self.file, to);
+        let taken = self.disk.allocate(&self.file, reserved..to);
         taken.map_err(|error| ArchiveError::space("reserve space for", &self.path, error))?;
         self.reserved = Some(to);
         Ok(())

@@ -255,7 +255,7 @@ impl<D: Disk> Log<D> {
             .open(draft, Access::Create)
             .map_err(|error| ArchiveError::space("create", draft, error))?;
         self.disk
-            .allocate(&file, self.file_bytes())
+            .allocate(&file, 0..self.file_bytes())
             .map_err(|error| ArchiveError::space("reserve space for", draft, error))?;
         let payload = [index.to_le_bytes(), self.segment_bytes.to_le_bytes()].concat();
         let header = record::encode(Kind::Segment, 1, self.owner, &payload);

@@ -35,6 +35,8 @@ pub struct World {
     directories: BTreeSet<PathBuf>,
     /// Calls that change something, so far.
     pub operations: u64,
+    /// Bytes that space was asked for, so far: those that had it already count again.
+    pub allocated: u64,
     /// The call that does not return any more.
     pub crash_at: Option<u64>,
     /// How many syncs succeed before one fails.
@@ -321,8 +323,10 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
-    fn allocate(&self, file: &MemoryFile, bytes: u64) -> io::Result<()> {
+    fn allocate(&self, file: &MemoryFile, range: Range<u64>) -> io::Result<()> {
+        let bytes = range.end;
         let mut world = self.world();
+        world.allocated += range.end - range.start;
         world.grow(file.id, bytes)?;
         world.change()?;
         let content = &mut world.files[file.id];

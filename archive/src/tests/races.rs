@@ -1,5 +1,6 @@
 //! Two that form a group in one directory at the same time.
 
+use core::ops::Range;
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
@@ -55,8 +56,8 @@ impl Disk for Raced {
         self.disk.sync(file)
     }
 
-    fn allocate(&self, file: &MemoryFile, bytes: u64) -> io::Result<()> {
-        self.disk.allocate(file, bytes)
+    fn allocate(&self, file: &MemoryFile, range: Range<u64>) -> io::Result<()> {
+        self.disk.allocate(file, range)
     }
 
     fn length(&self, file: &MemoryFile) -> io::Result<u64> {

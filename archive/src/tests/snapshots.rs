@@ -90,6 +90,20 @@ fn e79_what_was_stored_comes_back_byte_for_byte() {
     }
 }
 
+/// A file system in memory goes through all pages of a range, those that it has as well.
+#[test]
+fn e125_space_is_asked_for_once_while_a_snapshot_is_written() {
+    let (disk, log) = (MemoryDisk::default(), log());
+    archive_of(&disk, &log);
+    let snapshot = snapshot(&log, 5);
+    let (mut snapshots, service) = (store(&disk), state(&snapshot, 4 << 20));
+    let before = disk.world().allocated;
+    snapshots.store(&snapshot, &service, None).unwrap();
+    let asked_for = disk.world().allocated - before;
+    let file = disk.content(&path(snapshot.point.position)).map(|file| file.len() as u64);
+    assert_eq!(Some(asked_for), file, "the whole file's, once");
+}
+
 #[test]
 fn so_many_are_kept_and_the_oldest_go() {
     let (disk, log) = (MemoryDisk::default(), log());
