@@ -1,7 +1,8 @@
 //! One member on its machine: the real core, a disk, and a clock that goes on only when it is told to.
 
 use core::hash::{Hash, Hasher};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use core::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
 
 use quorate_core::hash::StateHasher;
 use quorate_core::{
@@ -375,7 +376,7 @@ impl Running {
             Delivery::SessionOpened { session, client } => {
                 (session, client).hash(&mut hasher);
                 if service.opened.contains(&client) {
-                    self.violation.get_or_insert(rules::twice(client));
+                    self.violation.get_or_insert_with(|| rules::twice(client));
                 }
                 service.opened.push(client);
             }
