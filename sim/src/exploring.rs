@@ -50,8 +50,8 @@ pub(crate) struct Options {
     /// Only with mutants compiled in: the mistake with this number
     #[arg(long)]
     mutant: Option<u32>,
-    /// Compiles deliberate mistakes in, and explores with each that has bounds of its own; fails when
-    /// one is not found
+    /// Compiles deliberate mistakes in, and explores with each that has bounds of its own; fails
+    /// when one is not found
     #[arg(long)]
     mutants: bool,
 }

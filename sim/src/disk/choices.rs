@@ -1,5 +1,5 @@
-//! A disk without dice: somebody else says what a power failure leaves, for who looks at all that may
-//! be left.
+//! A disk without dice: somebody else says what a power failure leaves, for who looks at all that
+//! may be left.
 
 use core::hash::{Hash, Hasher};
 

@@ -1,5 +1,6 @@
-//! Machines as they were met, each once, and what comes of each step of each: the core is asked once.
-//! That is what makes an exploration quick: there are far fewer machines than states of all three.
+//! Machines as they were met, each once, and what comes of each step of each: the core is asked
+//! once. That is what makes an exploration quick: there are far fewer machines than states of all
+//! three.
 
 use core::hash::BuildHasherDefault;
 use std::collections::{HashMap, VecDeque};

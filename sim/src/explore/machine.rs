@@ -1,4 +1,5 @@
-//! One member on its machine: the real core, a disk, and a clock that goes on only when it is told to.
+//! One member on its machine: the real core, a disk, and a clock that goes on only when it is told
+//! to.
 
 use core::hash::{Hash, Hasher};
 use core::panic::AssertUnwindSafe;

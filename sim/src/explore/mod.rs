@@ -12,10 +12,10 @@
 //!
 //! The core is a pure state machine, so a machine is copied and stepped, and equal machines have
 //! equal hashes. There are far fewer machines than states: what comes of a step of one is found out
-//! once (`locals`), and a state is a handful of numbers. A state is known by 64 bits of it; the way to
-//! one that breaks a rule is found again by going from the beginning, and is the shortest.
+//! once (`locals`), and a state is a handful of numbers. A state is known by 64 bits of it; the way
+//! to one that breaks a rule is found again by going from the beginning, and is the shortest.
 //!
-//! Decision 0038 has what is left out, and why nothing is lost by the rest.
+//! Decision 0038 has what is left out.
 
 mod coverage;
 mod found;

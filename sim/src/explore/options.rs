@@ -13,9 +13,10 @@ pub struct Bounds {
     pub late: u8,
     /// Datagrams that are lost; `None` for any number.
     pub losses: Option<u8>,
-    /// `None`: datagrams arrive in any order that keeps that of each way, and everything else happens
-    /// between any two of them. Else what is on its way arrives before anything but a fault happens,
-    /// way by way; and so often ways are held up, from any moment on, until nothing else is to happen.
+    /// `None`: datagrams arrive in any order that keeps that of each way, and everything else
+    /// happens between any two of them. Else what is on its way arrives before anything but a fault
+    /// happens, way by way; and so often ways are held up, from any moment on, until nothing else
+    /// is to happen.
     pub holds: Option<u8>,
     /// Times that a member's clock goes on by an election time-out, or by so much that it takes its
     /// leader for lost.
@@ -24,8 +25,8 @@ pub struct Bounds {
     pub ticks: u8,
     /// Voters that an operator makes an observer.
     pub changes: u8,
-    /// Whether each operation of a disk takes its time; else it is done before the next datagram, if
-    /// the power does not fail first.
+    /// Whether each operation of a disk takes its time; else it is done before the next datagram,
+    /// if the power does not fail first.
     pub slow_disks: bool,
     /// States at most; an exploration that meets more is not complete.
     pub states_max: u32,

@@ -96,7 +96,8 @@ impl Tables {
             self.moves_of_ways(state, first, moves);
         }
         for member in 0..MEMBERS {
-            // Who was not touched yet is like the others that were not: the first of them goes first.
+            // Who was not touched yet is like the others that were not: the first of them goes
+            // first.
             if member > 0 && state.left.touched >> (member - 1) & 1 == 0 {
                 continue;
             }

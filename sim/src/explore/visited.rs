@@ -1,4 +1,5 @@
-//! Which states were seen: a fingerprint of 64 bits of each, and from which one it was reached first.
+//! Which states were seen: a fingerprint of 64 bits of each, and from which one it was reached
+//! first.
 
 /// Entries of one chunk: what grows is never copied.
 const CHUNK: usize = 1 << 20;
