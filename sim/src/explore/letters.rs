@@ -1,14 +1,11 @@
 //! Datagrams, each kept once and spoken of by a number; and what is on its way between two members.
 
-use core::hash::BuildHasherDefault;
-use std::collections::HashMap;
+use core::hash::{Hash, Hasher};
+use std::collections::BTreeMap;
 
 use quorate_core::hash::StateHasher;
 use quorate_core::message::Live;
 use quorate_core::{ClientKey, Incoming, Message, Position, Sender, SessionId, Stream};
-
-/// Nothing depends on the order of such a table: it is only asked for what it holds.
-pub(super) type Known<K> = HashMap<K, u32, BuildHasherDefault<StateHasher>>;
 
 /// A datagram, without the way that it takes.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -118,22 +115,26 @@ impl Link {
 /// Everything that was seen of one sort, each once.
 #[derive(Debug)]
 pub(super) struct Pool<T> {
-    known: Known<T>,
+    /// By their hashes.
+    known: BTreeMap<u64, Vec<u32>>,
     all: Vec<T>,
 }
 
-impl<T: Clone + Eq + core::hash::Hash> Pool<T> {
+impl<T: Clone + Eq + Hash> Pool<T> {
     pub(super) fn new() -> Self {
-        Self { known: Known::default(), all: Vec::new() }
+        Self { known: BTreeMap::new(), all: Vec::new() }
     }
 
     /// The number of `it`.
     pub(super) fn number(&mut self, it: &T) -> u32 {
-        if let Some(&number) = self.known.get(it) {
+        let mut hasher = StateHasher::default();
+        it.hash(&mut hasher);
+        let alike = self.known.entry(hasher.finish()).or_default();
+        if let Some(&number) = alike.iter().find(|number| self.all[**number as usize] == *it) {
             return number;
         }
         let number = self.all.len() as u32;
-        self.known.insert(it.clone(), number);
+        alike.push(number);
         self.all.push(it.clone());
         number
     }

@@ -2,13 +2,11 @@
 //! once. That is what makes an exploration quick: there are far fewer machines than states of all
 //! three.
 
-use core::hash::BuildHasherDefault;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use quorate_core::MemberId;
-use quorate_core::hash::StateHasher;
 
-use super::letters::{Known, Letter, Pool};
+use super::letters::{Letter, Pool};
 use super::machine::{Machine, Step, Turn};
 use super::rules::{Summary, Violation};
 
@@ -30,13 +28,13 @@ pub(super) struct Outcome {
 pub(super) struct Locals {
     slow: bool,
     may_crash: bool,
-    known: Known<u64>,
+    known: BTreeMap<u64, u32>,
     summaries: Vec<Summary>,
     machines: Vec<Option<Box<Machine>>>,
     /// Which step of which machine it came of first, and as which of the outcomes.
     origins: Vec<Option<(u32, Step, u32)>>,
     resident: VecDeque<u32>,
-    memo: HashMap<(u32, Step), u32, BuildHasherDefault<StateHasher>>,
+    memo: BTreeMap<(u32, Step), u32>,
     outcomes: Vec<Vec<Outcome>>,
     pub(super) letters: Pool<Letter>,
 }
@@ -48,12 +46,12 @@ impl Locals {
         Self {
             slow,
             may_crash,
-            known: Known::default(),
+            known: BTreeMap::new(),
             summaries: Vec::new(),
             machines: Vec::new(),
             origins: Vec::new(),
             resident: VecDeque::new(),
-            memo: HashMap::default(),
+            memo: BTreeMap::new(),
             outcomes: Vec::new(),
             letters: Pool::new(),
         }

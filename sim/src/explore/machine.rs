@@ -27,7 +27,7 @@ const TIMEOUT_MIN: Duration = Duration::from_millis(150);
 const TIMEOUT_MAX: Duration = Duration::from_millis(300);
 
 /// What one member does next, apart from what that costs.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Step {
     /// It takes in a datagram.
     Take(u32),
