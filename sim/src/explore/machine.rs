@@ -455,3 +455,26 @@ fn place_of(sender: Sender) -> Place {
         Sender::Client { key } => Place::Client(key.0 as u32),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_core::{Apply, LogTime, SessionId};
+
+    fn opened(client: u64, end: u64) -> Apply {
+        let (position, end, time) = (Position(end - 8), Position(end), LogTime(1));
+        let (session, client) = (SessionId(end.0), ClientKey(client));
+        let delivery = Delivery::SessionOpened { session, client };
+        Apply { position, end, time, delivery }
+    }
+
+    #[test]
+    fn a_second_session_of_a_client_is_noticed() {
+        let mut running = Running::of(Machine::new(MemberId(1)));
+        running.apply(&opened(1, 8));
+        running.apply(&opened(2, 16));
+        assert_eq!(running.violation, None);
+        running.apply(&opened(1, 24));
+        assert_eq!(running.violation.map(|violation| violation.rule), Some("S15"));
+    }
+}

@@ -1,9 +1,9 @@
 //! Small explorations, and rules that speak.
 
 use super::machine::MEMBERS;
-use super::rules::{Ghost, Mark, Summary, look, vote};
+use super::rules::{Ghost, Mark, Summary, falls, look, vote};
 use super::*;
-use quorate_core::{BootEpoch, Chain, Life, MemberId, Position, Role, Term, Vote};
+use quorate_core::{BootEpoch, Chain, Life, MemberId, Position, Role, Term, View, Vote};
 
 #[test]
 fn two_terms_in_any_order_break_no_rule() {
@@ -110,4 +110,20 @@ fn a_vote_is_never_replaced_in_its_term() {
     assert_eq!(vote(one, Vote { term: Term(4), ..two }), None);
     assert_eq!(vote(Vote { granted_to: None, ..one }, one), None);
     assert_eq!(vote(one, Vote { term: Term(2), ..one }).map(|it| it.rule), Some("S2"));
+}
+
+#[test]
+fn within_a_life_nothing_falls() {
+    let view = |term, commit, applied| View {
+        term: Term(term),
+        commit: Position(commit),
+        applied: Position(applied),
+        ..View::default()
+    };
+    let before = view(2, 16, 8);
+    assert_eq!(falls(&before, &view(2, 16, 8)), None);
+    assert_eq!(falls(&before, &view(3, 24, 16)), None);
+    for after in [view(1, 16, 8), view(2, 8, 8), view(2, 16, 0)] {
+        assert_eq!(falls(&before, &after).map(|violation| violation.rule), Some("S10"));
+    }
 }
