@@ -1,6 +1,7 @@
 #!/bin/bash
-# A group of three members grows to five and shrinks to two, none of which was there at first, while a
-# client goes on. Read it from below: the last part is what an operator does.
+# A group of three members grows to five and shrinks to two, none of which was there at first, and to
+# one; then two that were removed come back. A client goes on all the while. Read it from below: the
+# last part is what an operator does.
 #
 #     examples/membership.sh [PROGRAM]    # target/debug/quorate, unless another is given
 set -euo pipefail
@@ -21,8 +22,14 @@ configure() {
         "security = \"checksum-only\"" "members = [" "$members]" >"$id.toml"
 }
 
+declare -A processes
 start() {
     "$program" member --config "$1.toml" 2>"log-$1" &
+    processes[$1]=$!
+}
+stop() {
+    kill "${processes[$1]}"
+    wait "${processes[$1]}"
 }
 
 # Asks again until the first command succeeds, half a minute at most.
@@ -104,10 +111,27 @@ for id in 1 2 3; do
 done
 "$program" tool members "$(leader)"
 
-# The client has seen nothing of all that, and the two have all that it was answered.
+# One of the two goes as well. Whoever is left is a group by itself.
+operate remove --id 5
+await is_told 5
+"$program" tool members "$(leader)"
+
+# Two that were removed come back, with new directories of a later incarnation.
+for id in 1 2; do
+    stop "$id"
+    rm -r "member-$id"
+    configure "$id" 4 "$id"
+    "$program" init --join --incarnation 2 --config "$id.toml"
+    start "$id"
+    operate add --id "$id" --address "127.0.0.1:$((first_port + id))" --incarnation 2
+    operate promote --id "$id"
+done
+"$program" tool members "$(leader)"
+
+# The client has seen nothing of all that, and the three have all that it was answered.
 touch stop
 wait "$client"
-await are_level member-4 member-5
+await are_level member-1 member-2 member-4
 entries=$(status member-4 | grep -o '"entries":[0-9]*' | cut -d: -f2)
 ((entries == $(wc -l <replies))) || { echo "answered $(wc -l <replies), have $entries" >&2; exit 1; }
-echo "all $entries lines were answered, once each; members 4 and 5 have them, with equal digests"
+echo "all $entries lines were answered, once each; members 1, 2 and 4 have them, with equal digests"

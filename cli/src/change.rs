@@ -10,6 +10,7 @@ use quorate_driver::{ChangeMembershipError, MemberHandle, MemberStatus, address_
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
+use crate::failure::{Failure, NOT_NOW, REFUSED, tell_line};
 use crate::ledger::Ledger;
 
 /// How long a change is awaited: one whose voters are not there takes until they are, or until the
@@ -97,6 +98,35 @@ pub(crate) struct Refused {
     pub(crate) address: Option<SocketAddr>,
 }
 
+impl Refused {
+    /// A refusal by the core's name for it, and what to do.
+    pub(crate) fn new(refused: &str, reason: impl core::fmt::Display) -> Self {
+        Self { refused: refused.into(), reason: reason.to_string(), ..Self::default() }
+    }
+
+    /// That of a member that does not lead: it names the one that does, if it knows.
+    pub(crate) fn by_follower(self, leader: Option<MemberId>, status: &MemberStatus) -> Self {
+        let Some(leader) = leader else { return self };
+        let address = status.members.membership.endpoint_of(leader).map(address_of);
+        let at = address.map(|address| format!(", at {address}")).unwrap_or_default();
+        let reason =
+            format!("this member does not lead, member {leader} does{at}: name its data directory");
+        Self { reason, leader: Some(leader.0), address, ..self }
+    }
+
+    /// Fails with it: as a line of JSON, or saying `what` was not done. It may be done `later`, or
+    /// by another member, or it is refused for good.
+    pub(crate) fn failure(self, what: &str, later: bool, json: bool) -> Failure {
+        let code = if later { NOT_NOW } else { REFUSED };
+        if json {
+            tell_line(serde_json::json!(self));
+            return Failure::Answered { text: None, code };
+        }
+        let text = Some(format!("{what} ({}): {}", self.refused, self.reason));
+        Failure::Answered { text, code }
+    }
+}
+
 /// Has the member change the members; nothing when it has ended.
 pub(crate) async fn perform(
     member: &MemberHandle<Ledger>,
@@ -123,19 +153,11 @@ pub(crate) async fn perform(
 }
 
 fn refused(refusal: ChangeRefusal, status: &MemberStatus) -> Refused {
-    let mut refused = Refused {
-        refused: refusal.name().into(),
-        reason: refusal.to_string(),
-        ..Refused::default()
-    };
-    let ChangeRefusal::NotLeader { leader } = refusal else { return refused };
-    let Some(leader) = leader else { return refused };
-    let endpoint = status.members.membership.endpoint_of(leader);
-    (refused.leader, refused.address) = (Some(leader.0), endpoint.map(address_of));
-    let at = refused.address.map(|address| format!(", at {address}")).unwrap_or_default();
-    refused.reason =
-        format!("this member does not lead, member {leader} does{at}: name its data directory");
-    refused
+    let refused = Refused::new(refusal.name(), refusal);
+    match refusal {
+        ChangeRefusal::NotLeader { leader } => refused.by_follower(leader, status),
+        _ => refused,
+    }
 }
 
 /// Who is a member of the group, as one of them knows.

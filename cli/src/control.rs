@@ -9,14 +9,14 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use quorate_core::MemberId;
+use quorate_core::{MemberId, TransferRefusal};
 use quorate_driver::{MemberHandle, TakeSnapshotError, TransferError};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{sleep, timeout};
 
-use crate::change::{self, ChangeRequest, MembersReport};
+use crate::change::{self, ChangeRequest, MembersReport, Refused};
 use crate::failure::Failure;
 use crate::ledger::Ledger;
 use crate::report::MemberReport;
@@ -54,7 +54,7 @@ pub(crate) enum TransferAnswer {
         term: u64,
     },
     /// Nobody else leads, for this reason.
-    Refused(String),
+    Refused(Refused),
 }
 
 /// A member's end of the socket.
@@ -157,7 +157,15 @@ async fn transfer(
     Some(match member.transfer_leadership(target).await {
         Ok((leader, term)) => TransferAnswer::Done { leader: leader.0, term: term.0 },
         Err(TransferError::Gone(_)) => return None,
-        Err(refused) => TransferAnswer::Refused(refused.to_string()),
+        Err(TransferError::Refused(refusal)) => {
+            let refused = Refused::new(refusal.name(), refusal);
+            TransferAnswer::Refused(match refusal {
+                TransferRefusal::NotLeading { leader } => {
+                    refused.by_follower(leader, &member.status().await.ok()?)
+                }
+                _ => refused,
+            })
+        }
     })
 }
 

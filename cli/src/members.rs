@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use crate::arguments::members::{Add, Asked, Members, Move, Promote, Which};
 use crate::change::{ChangeAnswer, ChangeRequest, MemberRow, MembersReport, Refused};
 use crate::control::ask;
-use crate::failure::{Failure, NOT_KNOWN, NOT_NOW, REFUSED, tell_line};
+use crate::failure::{Failure, NOT_KNOWN, tell_line};
 
 /// How often it is asked again for what cannot be done yet.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
@@ -93,14 +93,7 @@ fn comes_by_waiting(refused: &str) -> bool {
 fn refusal(refused: Refused, json: bool) -> Failure {
     let is_elsewhere = refused.refused == "not_leader";
     let later = comes_by_waiting(&refused.refused) || is_elsewhere;
-    let code = if later { NOT_NOW } else { REFUSED };
-    if json {
-        tell_line(json!(refused));
-        return Failure::Answered { text: None, code };
-    }
-    let Refused { refused: name, reason, .. } = refused;
-    let text = Some(format!("the members were not changed ({name}): {reason}"));
-    Failure::Answered { text, code }
+    refused.failure("the members were not changed", later, json)
 }
 
 async fn tell(directory: &Path, json: bool) -> Result<(), Failure> {
@@ -158,6 +151,7 @@ fn line(row: &MemberRow) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::{NOT_NOW, REFUSED};
 
     #[test]
     fn members_are_told_one_a_line() {

@@ -72,10 +72,17 @@ pub(crate) async fn transfer(
             }
             Ok(())
         }
-        TransferAnswer::Refused(reason) => {
-            Err(Failure::Failed(format!("the leadership was not handed over: {reason}")))
+        TransferAnswer::Refused(refused) => {
+            let later = !is_for_good(&refused.refused);
+            Err(refused.failure("the leadership was not handed over", later, json))
         }
     }
+}
+
+/// Whether a transfer is refused whoever is asked, and whenever: all else passes, or another member
+/// leads.
+fn is_for_good(refused: &str) -> bool {
+    matches!(refused, "target_is_leader" | "unknown_target")
 }
 
 /// Tells how the members are that work in `directories`. One that cannot be reached makes it fail,
@@ -184,7 +191,27 @@ fn role(report: &MemberReport) -> String {
 
 #[cfg(test)]
 mod tests {
+    use quorate_core::{MemberId, TransferRefusal};
+
     use super::*;
+
+    #[test]
+    fn a_transfer_is_refused_for_good_when_its_target_is_wrong() {
+        use TransferRefusal as Refusal;
+        let passing = [
+            Refusal::NotLeading { leader: None },
+            Refusal::NotServing,
+            Refusal::UnderWay,
+            Refusal::NoTarget,
+            Refusal::TargetBehind,
+            Refusal::NotElected,
+            Refusal::LeadershipLost,
+            Refusal::AnotherLeads { leader: MemberId(2) },
+        ];
+        assert!(passing.iter().all(|refusal| !is_for_good(refusal.name())));
+        let lasting = [Refusal::TargetIsLeader, Refusal::UnknownTarget];
+        assert!(lasting.iter().all(|refusal| is_for_good(refusal.name())));
+    }
 
     #[test]
     fn a_table_has_a_column_for_each_member_and_no_row_of_nothing() {

@@ -448,9 +448,16 @@ fn an_operator_sees_the_members_and_hands_the_leadership_over() {
         quorate(&["tool", "transfer", "--json", "--to", target]).arg(data).output().unwrap()
     };
     let refused = transfer(&data[third], &target);
-    assert_eq!(refused.status.code(), Some(1));
-    assert!(errors(&refused).contains("does not lead"), "{}", errors(&refused));
+    assert_eq!((refused.status.code(), errors(&refused).as_str()), (Some(4), ""));
+    let told: serde_json::Value = serde_json::from_slice(&refused.stdout).unwrap();
+    assert_eq!((&told["refused"], &told["leader"]), (&"not_leading".into(), &(leader + 1).into()));
+    assert_eq!(told["address"], addresses[leader], "{told}");
     let refused = transfer(&data[leader], "9");
+    assert_eq!(refused.status.code(), Some(1));
+    let told: serde_json::Value = serde_json::from_slice(&refused.stdout).unwrap();
+    assert_eq!(told["refused"], "unknown_target", "{told}");
+    let refused = quorate(&["tool", "transfer", "--to", "9"]).arg(&data[leader]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
     assert!(errors(&refused).contains("no member of the group"), "{}", errors(&refused));
 
     let done = transfer(&data[leader], &target);
