@@ -103,13 +103,18 @@ impl Member {
     }
 
     /// Another member says that this one was removed. It counts for nothing where that is true,
-    /// and does not stand any more where it is told so.
+    /// and does not stand any more where it is told so. What is older than this member's own list
+    /// is believed only if that list lacks it too: a leader that removed itself has the very frame
+    /// in its log, and after a start nobody tells it that this is committed (E59).
     pub(super) fn handle_removed(
         &mut self,
         (position, incarnation): (Position, Incarnation),
         actions: &mut Actions,
     ) {
-        if incarnation < self.state.life.incarnation || position <= self.membership_position() {
+        let own = self.state.life;
+        let is_older = position <= self.membership_position();
+        let is_listed = self.membership().get(own.member).is_some();
+        if incarnation < own.incarnation || (is_older && is_listed) {
             self.counters.datagrams_ignored += 1;
             return;
         }
