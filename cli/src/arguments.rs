@@ -233,7 +233,7 @@ pub(crate) enum Tool {
     /// It takes in no messages until the other has everything, which is refused after two election
     /// time-outs; then it goes on as before. Clients find the new leader by themselves.
     ///
-    /// The exit code is 0 when another leads, 1 if that is refused for good, or nobody can be asked,
+    /// The exit code is 0 when another leads, 1 if that is refused for good or nobody can be asked,
     /// 2 if the arguments are wrong, and 4 if it is refused now and may be done later or by another
     /// member: one that does not lead names the one that does. With --json a refusal is an object,
     /// too: `refused` is its name, `reason` says what to do.
