@@ -3,6 +3,7 @@
 use quorate_core::{Position, Role};
 
 use super::super::sn_fetches::purging;
+use super::reads;
 use super::sources::{FarBehind, small_windows};
 use crate::case::Verdict;
 use crate::stage::{Effect, MILLI, SECOND, Stage};
@@ -162,6 +163,7 @@ pub(super) fn cu_14(trial: &mut Trial<'_>) -> Verdict {
 /// A member is behind by more than a window, the leader dies, and of the two that are left the one
 /// with the log does not stand at first.
 pub(super) fn cu_15(trial: &mut Trial<'_>) -> Verdict {
+    reads::are_answered_by_their_level()?;
     let mut far = FarBehind::new(trial, 3, 180, trial.seed())?;
     let (behind, third) = (far.behind, far.others()[0]);
     let stage = &mut far.stage;

@@ -4,6 +4,7 @@
 
 mod logs;
 mod ranges;
+mod reads;
 mod sources;
 mod wiped;
 
@@ -122,10 +123,10 @@ pub(super) const CASES: &[Case] = &[
         "CU-15",
         "reads and votes while catching up",
         "A member that catches up votes by its log alone: for one that has more, and it is not \
-         elected by one that has more.",
+         elected by one that has more. It answers reads by their level when it has applied what \
+         they are to see, and refuses them by name when that does not come.",
         logs::cu_15,
-    )
-    .without("it answers reads by their level or refuses them: reads at members that do not lead"),
+    ),
     Case::cluster(
         "CU-16",
         "level after an election",

@@ -1,7 +1,7 @@
 //! Reads that append nothing to the log.
 
 mod leases;
-mod rounds;
+pub(super) mod rounds;
 
 use self::leases::{rd_05, rd_06};
 use self::rounds::{rd_02, rd_04, rd_10};

@@ -34,12 +34,12 @@ pub(super) fn echo(desk: &mut Desk, (from, sequence): (u16, u64), round: u64, en
     );
 }
 
-pub(super) fn read(desk: &mut Desk, token: u64, level: ReadLevel) {
+pub(in crate::catalogue) fn read(desk: &mut Desk, token: u64, level: ReadLevel) {
     desk.step(Event::Read { token, level, payload: b"?" });
 }
 
 /// The reads that the last actions hand to the service.
-pub(super) fn served(desk: &Desk) -> Vec<u64> {
+pub(in crate::catalogue) fn served(desk: &Desk) -> Vec<u64> {
     let queries = desk.actions.iter().filter_map(|action| match action {
         Action::ServeRead(query) => Some(query.number),
         _ => None,
@@ -48,7 +48,7 @@ pub(super) fn served(desk: &Desk) -> Vec<u64> {
 }
 
 /// What came of reads in these actions.
-pub(super) fn outcomes(actions: &[Action]) -> Vec<(u64, ReadOutcome)> {
+pub(in crate::catalogue) fn outcomes(actions: &[Action]) -> Vec<(u64, ReadOutcome)> {
     let outcomes = actions.iter().filter_map(|action| match action {
         Action::AnswerRead { token, outcome } => Some((*token, outcome.clone())),
         _ => None,
