@@ -24,9 +24,10 @@ impl Observer for TwoMembers {
         violations: &mut Violations,
     ) {
         let commit = scene.view.commit;
-        let is_of_two = scene.members.map_or(scene.disks.count() == 2, |members| {
-            members.position == Position::ZERO && members.membership.records().len() == 2
-        });
+        let is_of_two = scene.members.map_or_else(
+            || scene.disks.count() == 2,
+            |members| members.position == Position::ZERO && members.membership.records().len() == 2,
+        );
         if !is_of_two || commit <= scene.before.commit.max(ghost.chosen_end()) {
             return;
         }

@@ -49,18 +49,19 @@ pub(super) fn mb_09(trial: &mut Trial<'_>) -> Verdict {
     let te = stage.election_timeout();
     let others: Vec<u16> = (1..=3).filter(|member| *member != leader).collect();
     let change = MembershipChange::Remove { member: MemberId(leader) };
-    // One of the others is slow to acknowledge: the leader alone must not stand in for it.
+    let request = stage.change(leader, change);
+    let is_out = move |stage: &Stage<'_>| {
+        let members = stage.members_of(leader);
+        members.is_some_and(|it| it.membership.get(MemberId(leader)).is_none())
+    };
+    stage.until("the final frame is appended", te, is_out)?;
+    // One of the others is slow to acknowledge it: the leader must not stand in for it.
     let slow = others[0];
     stage.hold(slow, "sync");
-    let request = stage.change(leader, change);
     let within = stage.timing().election_timeout_min.0 / 2;
     stage.always("it does not count itself", within, |stage| {
-        let members = stage.members_of(leader);
-        let is_final = members.is_some_and(|it| {
-            !it.membership.is_joint() && it.membership.get(MemberId(leader)).is_none()
-        });
-        stage.changed(request).is_none()
-            && !(is_final && members.is_some_and(|it| it.position <= stage.view(leader).commit))
+        let end = stage.members_of(leader).map(|members| members.position);
+        stage.changed(request).is_none() && end > Some(stage.view(leader).commit)
     })?;
     stage.release(slow, "sync");
     let _ = stage.outcome_of(request)?;
