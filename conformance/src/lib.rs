@@ -56,8 +56,8 @@ pub use shortest::{ALIKE, Shortest, shorter, shortest};
 pub use stage::story::{Call, Fate, Scene, Story, Told};
 pub use stage::{Effect, Options, Passing, Stage};
 pub use subject::{
-    Description, Feature, HandedOver, Node, NodeSpec, NodeView, SpawnError, Subject, Turned,
-    Wording,
+    Changed, Description, Feature, HandedOver, MembersView, Node, NodeSpec, NodeView, SpawnError,
+    Subject, Turned, Wording,
 };
 pub use trial::{Profile, Trial};
 

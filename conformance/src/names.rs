@@ -141,6 +141,15 @@ macro_rules! cases {
         $crate::case_test!($subject, sn_17, "SN-17");
         $crate::case_test!($subject, sn_18, "SN-18");
         $crate::case_test!($subject, sn_19, "SN-19");
+        $crate::case_test!($subject, mb_02, "MB-02");
+        $crate::case_test!($subject, mb_03, "MB-03");
+        $crate::case_test!($subject, mb_04, "MB-04");
+        $crate::case_test!($subject, mb_05, "MB-05");
+        $crate::case_test!($subject, mb_06, "MB-06");
+        $crate::case_test!($subject, mb_09, "MB-09");
+        $crate::case_test!($subject, mb_10, "MB-10");
+        $crate::case_test!($subject, mb_11, "MB-11");
+        $crate::case_test!($subject, mb_12, "MB-12");
         $crate::case_test!($subject, cu_01, "CU-01");
         $crate::case_test!($subject, cu_02, "CU-02");
         $crate::case_test!($subject, cu_03, "CU-03");

@@ -1,7 +1,9 @@
 //! What is proved: the seam between the suite and a member's run loop.
 
 use quorate_core::client::ClientConfig;
-use quorate_core::{Counters, GroupTag, Instant, MemberConfig, TermHistory, View};
+use quorate_core::{
+    Counters, GroupTag, Instant, Member, MemberConfig, Membership, Position, TermHistory, View,
+};
 
 use crate::client_node::ClientNode;
 use crate::edges::Edges;
@@ -93,6 +95,8 @@ pub struct Turned {
     pub notes: Vec<String>,
     /// What came of transfers of leadership that the operator asked for.
     pub handed_over: Vec<HandedOver>,
+    /// What came of changes of the membership that the operator asked for.
+    pub changed: Vec<Changed>,
     /// What the run loop did that none may do, such as to overlook a datagram: the case fails.
     pub fault: Option<String>,
 }
@@ -114,6 +118,43 @@ impl HandedOver {
     }
 }
 
+/// What came of a change of the membership that the operator asked for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Changed {
+    /// The number of the request.
+    pub request: u64,
+    /// Where the last frame of the change ends, which is committed; or why there is none, by the
+    /// core's stable name for it ([`quorate_core::ChangeRefusal::name`]).
+    pub outcome: Result<Position, String>,
+}
+
+/// Whom a member takes for members of the group.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct MembersView {
+    /// The end of the frame that says so; zero for those of the formation.
+    pub position: Position,
+    /// Who they are.
+    pub membership: Membership,
+    /// Who they would be if that frame was cut; nothing once it is known to be committed.
+    pub former: Option<(Position, Membership)>,
+    /// Since when it knows that it is none itself any more.
+    pub removed_at: Option<Position>,
+}
+
+impl MembersView {
+    /// As a member of the core says.
+    #[must_use]
+    pub fn of(member: &Member) -> Self {
+        let former = member.former_membership();
+        Self {
+            position: member.membership_position(),
+            membership: member.membership().clone(),
+            former: former.map(|(position, membership)| (position, membership.clone())),
+            removed_at: member.removed_at(),
+        }
+    }
+}
+
 /// What a subject is told of a member that it is to run.
 #[derive(Clone, Debug)]
 pub struct NodeSpec {
@@ -132,6 +173,8 @@ pub struct NodeView {
     pub counters: Counters,
     /// The hash of its replicated state.
     pub replicated: u64,
+    /// Whom it takes for members, if it says so: [`Feature::Members`].
+    pub members: Option<MembersView>,
 }
 
 /// Who a subject is and what it can do.
@@ -163,6 +206,9 @@ pub enum Feature {
     GracefulStop,
     /// The member hands its leadership over on request, and says what came of it.
     Transfer,
+    /// The member changes who is a member on request, says what came of it, and shows whom it takes
+    /// for members.
+    Members,
     /// It wants to be told when a node is paused, and when it goes on.
     Freeze,
     /// It has clients of its own, which take the place of the suite's.

@@ -43,6 +43,7 @@ impl Watch {
             view: &node.view,
             history,
             core: node.member.as_ref(),
+            members: node.member.as_ref().map(Into::into),
             disk: &node.disk,
             disks: Disks::of(nodes),
             rules: &self.rules,

@@ -10,6 +10,7 @@ mod df;
 mod el;
 mod fc;
 mod ls;
+mod mb;
 mod nk;
 #[cfg(test)]
 mod proof;
@@ -32,6 +33,7 @@ const GROUPS: &[&[Case]] = &[
     nk::CASES,
     fc::CASES,
     sn::CASES,
+    mb::CASES,
     cu::CASES,
     tn::CASES,
     cl::CASES,

@@ -9,7 +9,8 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use quorate_core::{
-    Apply, Endpoint, Instant, LogTime, MemberId, OperationId, Position, Recovered, SnapshotPoint,
+    Apply, Endpoint, Instant, LogTime, MemberId, MembershipChange, OperationId, Position,
+    Recovered, SnapshotPoint,
 };
 use quorate_driver::{Completion, ServiceError};
 use quorate_sim::{Dice, SimDisk, Tally, Work};
@@ -37,6 +38,13 @@ pub enum Input {
         request: u64,
         /// To whom; without one, to whoever is most complete.
         target: Option<MemberId>,
+    },
+    /// The operator wants the members to be others.
+    ChangeMembership {
+        /// The number of the request: [`crate::Changed`] names it.
+        request: u64,
+        /// What is to be changed.
+        change: MembershipChange,
     },
     /// The operator asks the member to stop.
     Shutdown,

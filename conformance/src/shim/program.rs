@@ -411,6 +411,7 @@ impl Node {
             history: member.history().clone(),
             counters: *member.counters(),
             replicated: member.replicated_hash(),
+            members: None,
         }
     }
 }

@@ -297,6 +297,8 @@ impl ShimNode {
                         restarts,
                         notes,
                         handed_over,
+                        // A frame of the protocol says nothing of members.
+                        changed: Vec::new(),
                         fault,
                     });
                 }
@@ -352,6 +354,8 @@ impl ShimNode {
                 let body = OperateBody { request: *request, target };
                 (opcode::OPERATE, serde_json::to_vec(&body).unwrap_or_default())
             }
+            // Whoever cannot say so is never asked: `Feature::Members`.
+            Input::ChangeMembership { .. } => return None,
             Input::Shutdown => (opcode::QUIT, Vec::new()),
         };
         Some(Frame::new(opcode, self.node, body))

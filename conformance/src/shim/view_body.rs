@@ -130,7 +130,8 @@ impl ViewBody {
             fail_stop,
         };
         let (history, counters) = (history(&self.history)?, self.counters.to()?);
-        Some(NodeView { view, history, counters, replicated: self.replicated })
+        // A frame of the protocol says nothing of members.
+        Some(NodeView { view, history, counters, replicated: self.replicated, members: None })
     }
 }
 

@@ -16,6 +16,7 @@ mod disks;
 mod load;
 mod look;
 mod machines;
+mod members;
 mod nemesis;
 mod overhear;
 mod play;
@@ -40,7 +41,7 @@ use quorate_sim::{Dice, Place, Scheduler, SimDisk};
 
 use crate::case::Failure;
 use crate::edges::Edges;
-use crate::subject::{HandedOver, Node, NodeSpec, NodeView, Subject};
+use crate::subject::{Changed, HandedOver, Node, NodeSpec, NodeView, Subject};
 use crate::trial::Remains;
 
 pub use clients::{ClientNumber, ClientState, Replied};
@@ -75,6 +76,9 @@ pub const SECOND: u64 = 1_000 * MILLI;
 pub struct Options {
     /// Members, numbered from 1.
     pub members: usize,
+    /// Machines behind them, which a script may start and make members: they know those of the
+    /// formation, and are none themselves.
+    pub newcomers: usize,
     /// Their time-outs and intervals.
     pub timing: Timing,
     /// Their limits.
@@ -99,6 +103,7 @@ impl Options {
     pub fn members(members: usize) -> Self {
         Self {
             members,
+            newcomers: 0,
             timing: Timing::default(),
             limits: Limits {
                 window_bytes: 1 << 20,
@@ -124,6 +129,13 @@ impl Options {
     pub const fn volatile(mut self, checkpoint_interval: u64) -> Self {
         let checkpoint_interval = Duration(checkpoint_interval);
         self.durability = Durability::Volatile { checkpoint_interval };
+        self
+    }
+
+    /// The same, with so many machines that are no members yet.
+    #[must_use]
+    pub const fn newcomers(mut self, newcomers: usize) -> Self {
+        self.newcomers = newcomers;
         self
     }
 
@@ -200,6 +212,7 @@ pub struct Stage<'a> {
     /// Requests to hand over so far, and what came of them.
     demanded: u64,
     handed_over: Vec<HandedOver>,
+    changed: Vec<Changed>,
     unable: Option<Failure>,
     story: Story,
     remains: Rc<RefCell<Remains>>,
@@ -212,8 +225,9 @@ impl<'a> Stage<'a> {
         seed: u64,
         remains: Rc<RefCell<Remains>>,
     ) -> Self {
-        let story = Story { members: options.members, ..Story::default() };
-        let machines = (1..=options.members as u16).map(|number| machine(&options, seed, number));
+        let machines = options.members + options.newcomers;
+        let story = Story { members: machines, ..Story::default() };
+        let machines = (1..=machines as u16).map(|number| machine(&options, seed, number));
         Self {
             subject,
             seed,
@@ -231,6 +245,7 @@ impl<'a> Stage<'a> {
             renewals: 0,
             demanded: 0,
             handed_over: Vec::new(),
+            changed: Vec::new(),
             unable: None,
             story,
             remains,
@@ -286,7 +301,7 @@ fn machine(options: &Options, seed: u64, number: u16) -> Machine {
         durability: options.durability,
         member: id,
         voters,
-        joins: false,
+        joins: usize::from(number) > options.members,
         seed: quorate_core::hash::mix(seed, u64::from(number)),
         timing: Timing { candidacy_delay: Duration(delay), ..options.timing.clone() },
         limits: options.limits.clone(),

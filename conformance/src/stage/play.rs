@@ -127,7 +127,7 @@ impl Stage<'_> {
     /// # Errors
     /// There is none within twelve election time-outs.
     pub fn settle(&mut self) -> Result<u16, Failure> {
-        for member in self.numbers() {
+        for member in 1..=self.options.members as u16 {
             self.start(member)?;
         }
         let within = SETTLE_TIMEOUTS * self.election_timeout();

@@ -193,6 +193,7 @@ impl Stage<'_> {
         let many = core::mem::take(&mut self.machines[node].takes_many);
         self.watch.is_blind_to_requests = many;
         self.watch_turn(node);
+        self.watch_members(node);
         for deed in deeds {
             self.perform(node, deed);
         }
@@ -204,6 +205,10 @@ impl Stage<'_> {
         for handed_over in turned.handed_over {
             self.say(format!("member {}: {handed_over:?}", node + 1));
             self.handed_over.push(handed_over);
+        }
+        for changed in turned.changed {
+            self.say(format!("member {}: {changed:?}", node + 1));
+            self.changed.push(changed);
         }
         if let Some(fault) = turned.fault {
             self.watch.violations.add("subject", format!("member {}: {fault}", node + 1));

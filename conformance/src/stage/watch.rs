@@ -6,13 +6,14 @@ use quorate_core::{
     Action, Actions, Apply, Delivery, Destination, Endpoint, Event, Incarnation, Incoming, LogTime,
     Message, Notice, Outputs, PositionRange, Stream, View,
 };
-use quorate_sim::observers::{Observed, Observers, Rules, Scene, Violations};
+use quorate_sim::observers::{Members, Observed, Observers, Rules, Scene, Violations};
 use quorate_sim::{FrameMark, Place, SimDisk, Work};
 
 use super::clients::hash_of;
 use super::written::{WrittenFrame, written_frame};
 use super::{Machine, Stage, TAG};
 use crate::edges::Deed;
+use crate::subject::MembersView;
 
 /// Bytes of a frame that readmits somebody, at most.
 const READMISSION_BYTES: u64 = 128;
@@ -51,6 +52,7 @@ impl Stage<'_> {
                 view: &machine.seen.view,
                 history: &machine.seen.history,
                 core: None,
+                members: machine.seen.members.as_ref().map(members_of),
                 disk: disks[node],
                 disks: disks.into(),
                 rules: &watch.rules,
@@ -77,6 +79,30 @@ impl Stage<'_> {
 
     pub(super) fn watch_turn(&mut self, node: usize) {
         self.show(node, Observed::Stepped { actions: &Actions::new() });
+    }
+
+    /// Shows what a turn has changed of whom the member takes for members, as its host is told.
+    pub(super) fn watch_members(&mut self, node: usize) {
+        let machine = &self.machines[node];
+        let (Some(before), Some(seen)) = (&machine.before.members, &machine.seen.members) else {
+            return;
+        };
+        let (position, joint) = (seen.position, seen.membership.is_joint());
+        let (is_other, is_settled) = (before.position != position, seen.former.is_none());
+        let is_committed = is_settled && (is_other || before.former.is_some());
+        let removed = seen.removed_at.filter(|_| before.removed_at.is_none());
+        if is_other {
+            let notice = Notice::Membership { position, joint };
+            self.show(node, Observed::Acting(&Action::Notify(notice)));
+        }
+        if is_committed {
+            let notice = Notice::MembershipCommitted { position, joint };
+            self.show(node, Observed::Acting(&Action::Notify(notice)));
+        }
+        if let Some(position) = removed {
+            let notice = Notice::Removed { position };
+            self.show(node, Observed::Acting(&Action::Notify(notice)));
+        }
     }
 
     pub(super) fn watch_arrival(&mut self, node: usize, bytes: &[u8]) {
@@ -229,6 +255,14 @@ impl Stage<'_> {
         let (service, replicated) = (machine.edges.digest(), seen.replicated);
         self.show(node, Observed::State { service, replicated });
     }
+}
+
+const fn members_of(view: &MembersView) -> Members<'_> {
+    let former = match &view.former {
+        Some((position, membership)) => Some((*position, membership)),
+        None => None,
+    };
+    Members { position: view.position, membership: &view.membership, former }
 }
 
 /// Calls `look` with the disks of all machines, each locked.

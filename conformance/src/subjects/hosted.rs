@@ -29,7 +29,7 @@ use quorate_driver::{
 };
 
 use crate::edges::{EdgeClock, EdgeLog, EdgeService, EdgeSocket, EdgeStorage, Edges, Input};
-use crate::subject::{Node, NodeSpec, NodeView, SpawnError, Turned};
+use crate::subject::{MembersView, Node, NodeSpec, NodeView, SpawnError, Turned};
 use crate::subjects::demands::Demands;
 
 /// How long a runtime may take for one turn before it counts as hung, unless told otherwise.
@@ -297,6 +297,7 @@ impl Node for HostedNode {
     fn turn(&mut self) -> Turned {
         let mut turned = self.order();
         let mut handed_over = core::mem::take(&mut turned.handed_over);
+        let mut changed = core::mem::take(&mut turned.changed);
         for _ in 0..TURNS_MAX {
             // A socket with datagrams left is readable still, and its runtime would see that.
             if turned != (Turned { wake: turned.wake, ..Turned::default() })
@@ -306,8 +307,9 @@ impl Node for HostedNode {
             }
             turned = self.order();
             handed_over.append(&mut turned.handed_over);
+            changed.append(&mut turned.changed);
         }
-        turned.handed_over = handed_over;
+        (turned.handed_over, turned.changed) = (handed_over, changed);
         if self.completions.is_some() && self.edges.is_storage_closed() && turned.fault.is_none() {
             // All that was asked of the storage is done: it ends, and that wakes the member.
             return self.close_storage();
@@ -329,7 +331,7 @@ impl HostedNode {
         // What the runtime is woken by is laid down in one go: it must not answer in between.
         let mut table = self.meeting.table();
         table.order = Some(Order::Turn { alarm });
-        let mut gone = Vec::new();
+        let (mut gone, mut refused) = (Vec::new(), Vec::new());
         for input in others {
             match (input, &self.completions) {
                 (Input::Storage(completion), Some(completions)) => completions.put(completion),
@@ -341,6 +343,11 @@ impl HostedNode {
                 (Input::Transfer { request, target }, _) => {
                     if let Some(handle) = &self.handle {
                         gone.extend(self.demands.transfer(handle, request, target));
+                    }
+                }
+                (Input::ChangeMembership { request, change }, _) => {
+                    if let Some(handle) = &self.handle {
+                        refused.extend(self.demands.change(handle, request, change));
                     }
                 }
                 _ => rings = true,
@@ -355,6 +362,8 @@ impl HostedNode {
         let mut turned = self.answer();
         turned.handed_over.append(&mut gone);
         turned.handed_over.append(&mut self.demands.answered());
+        turned.changed.append(&mut refused);
+        turned.changed.append(&mut self.demands.changed());
         turned
     }
 
@@ -405,5 +414,6 @@ fn view_of(member: &Member) -> NodeView {
         history: member.history().clone(),
         counters: *member.counters(),
         replicated: member.replicated_hash(),
+        members: Some(MembersView::of(member)),
     }
 }

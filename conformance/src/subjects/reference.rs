@@ -7,9 +7,9 @@ use std::rc::Rc;
 use quorate_codecs::{DATAGRAM_BYTES_MAX, Header, decode, encode_control, encode_data};
 use quorate_core::message::Live;
 use quorate_core::{
-    Action, Actions, Apply, Delivery, Destination, Endpoint, Event, GroupTag, Incoming, Instant,
-    Member, Message, Notice, OperationId, Position, PositionRange, Query, ReadRefusal, Sender,
-    Snapshot, Source, Stream, TransferOutcome,
+    Action, Actions, Apply, ChangeOutcome, Delivery, Destination, Endpoint, Event, GroupTag,
+    Incoming, Instant, Member, Message, Notice, OperationId, Position, PositionRange, Query,
+    ReadRefusal, Sender, Snapshot, Source, Stream, TransferOutcome,
 };
 use quorate_driver::{
     AppendError, Completion, DatagramPort, LogPort, QueryError, ServiceHost, StoragePort,
@@ -19,7 +19,8 @@ use quorate_driver::{
 use crate::catalogue;
 use crate::edges::{EdgeCut, EdgeLog, EdgeService, EdgeSocket, EdgeStorage, Edges, Input};
 use crate::subject::{
-    Description, Feature, HandedOver, Node, NodeSpec, NodeView, SpawnError, Subject, Turned,
+    Changed, Description, Feature, HandedOver, MembersView, Node, NodeSpec, NodeView, SpawnError,
+    Subject, Turned,
 };
 
 /// The subject `core`.
@@ -36,6 +37,7 @@ impl Subject for Reference {
                 Feature::VirtualDisk,
                 Feature::GracefulStop,
                 Feature::Transfer,
+                Feature::Members,
                 Feature::Snapshots,
                 Feature::Purging,
             ],
@@ -124,6 +126,7 @@ pub(super) fn spawn_with(
         outstanding: 0,
         stop_by: None,
         handed_over: Vec::new(),
+        changed: Vec::new(),
     }))
 }
 
@@ -150,6 +153,7 @@ struct ReferenceNode {
     /// When it is gone at the latest, once it was asked to stop.
     stop_by: Option<Instant>,
     handed_over: Vec<HandedOver>,
+    changed: Vec<Changed>,
 }
 
 /// How long a member that stops waits for its disk, in nanoseconds.
@@ -178,7 +182,8 @@ impl Node for ReferenceNode {
         }
         let wake = self.member.next_deadline();
         let handed_over = core::mem::take(&mut self.handed_over);
-        Turned { wake, stopped: self.stopped.clone(), handed_over, ..Turned::default() }
+        let changed = core::mem::take(&mut self.changed);
+        Turned { wake, stopped: self.stopped.clone(), handed_over, changed, ..Turned::default() }
     }
 
     fn view(&mut self) -> NodeView {
@@ -187,6 +192,7 @@ impl Node for ReferenceNode {
             history: self.member.history().clone(),
             counters: *self.member.counters(),
             replicated: self.member.replicated_hash(),
+            members: Some(MembersView::of(&self.member)),
         }
     }
 }
@@ -228,6 +234,9 @@ impl ReferenceNode {
             Input::Storage(Completion::Failed { .. }) => self.step(now, Event::StorageFailed),
             Input::Transfer { request, target } => {
                 self.step(now, Event::Transfer { request, target });
+            }
+            Input::ChangeMembership { request, change } => {
+                self.step(now, Event::ChangeMembership { request, change });
             }
             Input::Shutdown => {
                 self.stop_by.get_or_insert_with(|| Instant(now.0.saturating_add(STOP_TIMEOUT)));
@@ -340,13 +349,21 @@ impl ReferenceNode {
     }
 
     fn note(&mut self, notice: Notice) {
-        if let Notice::Transfer { request, outcome } = notice {
-            self.handed_over.push(match outcome {
+        match notice {
+            Notice::Transfer { request, outcome } => self.handed_over.push(match outcome {
                 TransferOutcome::Done { leader, .. } => {
                     HandedOver { request, leader: Some(leader.0), refused: None }
                 }
                 TransferOutcome::Refused(refusal) => HandedOver::refused(request, refusal.name()),
-            });
+            }),
+            Notice::ChangeMembership { request, outcome } => {
+                let outcome = match outcome {
+                    ChangeOutcome::Done { position } => Ok(position),
+                    ChangeOutcome::Refused(refusal) => Err(refusal.name().to_owned()),
+                };
+                self.changed.push(Changed { request, outcome });
+            }
+            _ => {}
         }
     }
 

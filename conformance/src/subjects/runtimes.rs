@@ -74,6 +74,7 @@ fn describe(name: &str, about: &str) -> Description {
             Feature::Sockets,
             Feature::GracefulStop,
             Feature::Transfer,
+            Feature::Members,
             Feature::Snapshots,
             Feature::Purging,
             Feature::OwnThread,

@@ -29,6 +29,7 @@ impl Subject for Text {
             features: vec![
                 Feature::VirtualDisk,
                 Feature::GracefulStop,
+                Feature::Members,
                 Feature::Snapshots,
                 Feature::Purging,
             ],

@@ -198,6 +198,13 @@ impl Member {
         self.state.members.is_voter()
     }
 
+    /// Since when this member is known to be none any more: the end of the frame that says so, as
+    /// [`Notice::Removed`] told.
+    #[must_use]
+    pub const fn removed_at(&self) -> Option<Position> {
+        self.state.members.removed_at
+    }
+
     /// The newest heartbeat round that a quorum has answered, this leader included.
     pub(super) fn answered_round(&self) -> u64 {
         let own = self.state.life.member;

@@ -60,7 +60,7 @@ pub use catalogue::{CATALOGUE, Entry, State};
 pub use ghost::{Chosen, Ghost};
 pub use observed::{Kinds, Observed, Phase};
 pub(crate) use rising::find_from_end;
-pub use scene::{Disks, Rules, Scene};
+pub use scene::{Disks, Members, Rules, Scene};
 
 /// A finding before it is stamped with seed, step and time.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -2,7 +2,8 @@
 
 use quorate_core::hash::mix;
 use quorate_core::{
-    Duration, Incarnation, Limits, Member, MemberId, Position, TermHistory, Timing, View,
+    Duration, Incarnation, Limits, Member, MemberId, Membership, Position, TermHistory, Timing,
+    View,
 };
 
 use crate::disk::SimDisk;
@@ -25,12 +26,36 @@ pub struct Scene<'a> {
     /// The member itself, while it runs: to be asked how full its queues are, or to be copied for
     /// an experiment in thought.
     pub core: Option<&'a Member>,
+    /// Whom it takes for members, if that can be seen of it.
+    pub members: Option<Members<'a>>,
     /// Its disk.
     pub disk: &'a SimDisk,
     /// The disks of all members.
     pub disks: Disks<'a>,
     /// What the rules of this world are.
     pub rules: &'a Rules,
+}
+
+/// Whom a member takes for members.
+#[derive(Clone, Copy, Debug)]
+pub struct Members<'a> {
+    /// The end of the frame that says so; zero for those of the formation.
+    pub position: Position,
+    /// Who they are.
+    pub membership: &'a Membership,
+    /// Who they would be if that frame was cut, and the end of the frame of that; nothing once it
+    /// is known to be committed.
+    pub former: Option<(Position, &'a Membership)>,
+}
+
+impl<'a> From<&'a Member> for Members<'a> {
+    fn from(member: &'a Member) -> Self {
+        Self {
+            position: member.membership_position(),
+            membership: member.membership(),
+            former: member.former_membership(),
+        }
+    }
 }
 
 /// The disks of all members.
@@ -165,15 +190,15 @@ impl Scene<'_> {
     pub(super) fn is_quorum(&self, backs: impl Fn(&(&SimDisk, bool)) -> bool) -> bool {
         let backing: Vec<_> = self.disks.with_standing().filter(backs).collect();
         let is_owned = self.disks.iter().all(|disk| disk.owner().is_some());
-        let Some(core) = self.core.filter(|_| is_owned) else {
+        let Some(members) = self.members.filter(|_| is_owned) else {
             return backing.len() * 2 > self.disks.count();
         };
         let backs = |id: MemberId| backing.iter().any(|(disk, _)| disk.owner() == Some(id));
         let (before, commit) = (self.before.commit, self.view.commit);
         let now_committed = |end: &Position| before < *end && *end <= commit;
-        match core.former_membership().filter(|(end, _)| now_committed(end)) {
+        match members.former.filter(|(end, _)| now_committed(end)) {
             Some((_, joint)) => joint.is_quorum(backs),
-            None => core.membership().is_quorum(backs),
+            None => members.membership.is_quorum(backs),
         }
     }
 

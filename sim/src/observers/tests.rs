@@ -72,6 +72,7 @@ impl Stage {
             view: &self.view,
             history: &self.history,
             core,
+            members: core.map(Into::into),
             disk: &self.disk,
             disks: disks.as_slice().into(),
             rules: &self.rules,

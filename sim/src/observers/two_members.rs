@@ -24,11 +24,11 @@ impl Observer for TwoMembers {
         violations: &mut Violations,
     ) {
         let commit = scene.view.commit;
-        let formed = scene.core.is_none_or(|core| core.membership_position() == Position::ZERO);
-        if scene.disks.count() != 2
-            || !formed
-            || commit <= scene.before.commit.max(ghost.chosen_end())
-        {
+        let is_of_two = scene.members.map_or_else(
+            || scene.disks.count() == 2,
+            |members| members.position == Position::ZERO && members.membership.records().len() == 2,
+        );
+        if !is_of_two || commit <= scene.before.commit.max(ghost.chosen_end()) {
             return;
         }
         let Some(chain) = ghost.chain_at(commit, scene.history) else { return };
@@ -36,7 +36,7 @@ impl Observer for TwoMembers {
             true => disk.holds_or_held_in_memory(commit, chain),
             false => disk.holds_or_held(commit, chain),
         };
-        if !scene.disks.iter().all(backs) {
+        if scene.disks.iter().filter(|disk| backs(disk)).count() < 2 {
             let kept: Vec<_> = scene.disks.iter().map(SimDisk::durable_end).collect();
             let text =
                 format!("member {} of two commits {commit}; the disks keep {kept:?}", scene.member);

@@ -4,9 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorate_core::{
-    Action, Member, MemberId, Membership, Message, Notice, Position, Role, Term, Vote,
-};
+use quorate_core::{Action, MemberId, Membership, Message, Notice, Position, Role, Term, Vote};
 
 use super::{Ghost, Kinds, Observed, Observer, Scene, Violations};
 use crate::disk::Work;
@@ -27,10 +25,10 @@ pub(super) struct VotersOnly {
 
 impl VotersOnly {
     fn started(&mut self, scene: &Scene<'_>, violations: &mut Violations) {
-        let Some(core) = scene.core else { return };
+        let Some(members) = scene.members else { return };
         self.removed.remove(&scene.member);
-        let position = core.membership_position();
-        self.in_effect.insert(scene.member, (position, core.membership().clone()));
+        let position = members.position;
+        self.in_effect.insert(scene.member, (position, members.membership.clone()));
         let committed = self.committed.get(&scene.member).copied().unwrap_or_default();
         // What was committed may not have been on this disk.
         if position < committed && committed <= scene.view.verified {
@@ -40,9 +38,7 @@ impl VotersOnly {
             );
             violations.add("S22", text);
         }
-        if core.config().joins {
-            return;
-        }
+        let Some(core) = scene.core.filter(|core| !core.config().joins) else { return };
         let voters: BTreeSet<MemberId> = core.config().voters.keys().copied().collect();
         let known = self.voters.get_or_insert_with(|| voters.clone());
         if *known != voters {
@@ -62,12 +58,12 @@ impl VotersOnly {
         let (term, leader) = (scene.view.term, scene.member);
         let none = BTreeSet::new();
         let votes = self.votes.get(&(term, leader)).unwrap_or(&none);
-        let is_elected = match scene.core {
-            Some(core) => core.membership().is_quorum(|voter| votes.contains(&voter)),
+        let is_elected = match scene.members {
+            Some(members) => members.membership.is_quorum(|voter| votes.contains(&voter)),
             None => 2 * votes.len() > scene.rules.members,
         };
         if !is_elected {
-            let voters = scene.core.map(Member::membership);
+            let voters = scene.members.map(|members| members.membership);
             let text = format!(
                 "member {leader} leads term {term} with durable votes of {votes:?}: {voters:?}"
             );
@@ -79,9 +75,9 @@ impl VotersOnly {
 impl VotersOnly {
     /// Another membership is in effect at a member: by what it appended, verified, or cut.
     fn changed(&mut self, scene: &Scene<'_>, violations: &mut Violations) {
-        let Some(core) = scene.core else { return };
+        let Some(members) = scene.members else { return };
         let (member, view) = (scene.member, scene.view);
-        let (position, now) = (core.membership_position(), core.membership());
+        let (position, now) = (members.position, members.membership);
         let former = self.in_effect.insert(member, (position, now.clone()));
         if position > view.verified {
             let text = format!(
@@ -116,7 +112,8 @@ impl VotersOnly {
 
     /// Who stands for election votes, and was not told that it is none any more.
     fn stands(&self, scene: &Scene<'_>, violations: &mut Violations) {
-        let is_voter = scene.core.is_none_or(Member::is_voter);
+        let is_voter =
+            scene.members.is_none_or(|members| members.membership.is_voter(scene.member));
         if !is_voter || self.removed.contains(&scene.member) {
             let text = format!("member {} is no voter, and stands for election", scene.member);
             violations.add("S23", text);
